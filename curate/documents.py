@@ -1,0 +1,74 @@
+"""The document table: what each column is, and how a document gets its id.
+
+Every source yields these columns (null where it has no such thing), every stage reads and adds to them, and a
+release is made of them. Stages may add columns of any other name.
+"""
+
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Column:
+    type: pa.DataType
+    meaning: str
+
+
+COLUMNS = {
+    "id": Column(pa.string(), "128 bits in 32 hexadecimal digits, made of where the document comes from"),
+    "source": Column(pa.string(), "name of the source in the manifest"),
+    "path": Column(pa.string(), "file, under the root of the source's inputs"),
+    "position": Column(pa.int64(), "byte offset of the record in an archive, or row number in a table, from 0"),
+    "text": Column(pa.string(), "the document"),
+    "url": Column(pa.string(), "address it was fetched from"),
+    "date": Column(pa.string(), "when it was fetched or made, ISO 8601 where the source has it so"),
+    "language": Column(pa.string(), "natural or programming language, as the source or a stage names it"),
+    "license": Column(pa.string(), "licence of the document, else of its source"),
+    "meta": Column(pa.string(), "what else the source says of it: a JSON object with sorted keys"),
+}
+"""What a source yields and the first part of a partition keeps."""
+
+TRANSIENT = {
+    "payload": Column(pa.binary(), "body of the record, decoded from its transfer and content encodings"),
+    "http_status": Column(pa.int16(), "HTTP status; null where the record has no HTTP header"),
+    "content_type": Column(pa.string(), "media type of the payload, lower case, without parameters"),
+    "charset": Column(pa.string(), "character encoding that the HTTP header names"),
+    "robots": Column(pa.string(), "X-Robots-Tag and TDM-Reservation headers, one a line"),
+}
+"""What an archive also yields to the stages of the same job. Never stored."""
+
+REJECT = pa.field("reject", pa.dictionary(pa.int32(), pa.string()))
+"""`stage.reason` of a document that is out; null for one that is in."""
+
+SCHEMA = pa.schema([pa.field(name, column.type) for name, column in COLUMNS.items()])
+ARCHIVE_SCHEMA = pa.schema([*SCHEMA, *(pa.field(name, column.type) for name, column in TRANSIENT.items())])
+
+
+def document_id(source: str, path: str, position: int, url: str | None = None, record: str | None = None) -> str:
+    """The id of a document: blake2b-128 of its provenance. The same place gives the same id for good."""
+    key = "\x1f".join((source, path, str(position), url or "", record or ""))
+    return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def utf8(column: pa.ChunkedArray | pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """A string column as kernels take it: `data` (uint8) and `offsets` (int64, rows + 1). Null is empty text.
+
+    No byte is copied when the column is one chunk without nulls.
+    """
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if isinstance(array, pa.ChunkedArray):  # no chunk at all, or more than 2 GiB
+        array = pa.chunked_array(array.chunks, array.type).cast(pa.large_string()).combine_chunks()
+    if array.null_count:
+        array = array.fill_null("" if pa.types.is_string(array.type) else b"")
+    wide = pa.types.is_large_string(array.type) or pa.types.is_large_binary(array.type)
+    _, offsets, data = array.buffers()
+    count = len(array)
+    if offsets is None or count == 0:
+        return np.empty(0, np.uint8), np.zeros(count + 1, np.int64)
+    offsets = np.frombuffer(offsets, np.int64 if wide else np.int32)
+    offsets = offsets[array.offset : array.offset + count + 1].astype(np.int64)
+    data = np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
+    return data[offsets[0] : offsets[-1]], offsets - offsets[0]

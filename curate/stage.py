@@ -1,0 +1,227 @@
+"""What a stage is, how one is written, and how a manifest's name finds it.
+
+A `map` stage is a pure function on a document table, and row i of its result depends on row i alone. A `group`
+stage makes documents that share a key meet: its function returns the steps (see `Step`) the engine carries out.
+Both are configured by their keyword-only parameters and declare, in their docstring, the columns they read, add
+or change and the reasons they may give:
+
+    @stage(version=1)
+    def length(docs: pa.Table, *, min_words: int = 50) -> pa.Table:
+        '''Reject documents that are too short.
+
+        Reads: text
+        Adds: n_words (int32, words)
+        Reasons: too_few_words
+        '''
+
+A stage never drops a row: it names a reason, with `reject`.
+"""
+
+import importlib
+import inspect
+import pkgutil
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from importlib.metadata import entry_points, version as package_version
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pydantic
+
+from curate.errors import CurateError, did_you_mean
+
+HOMES = ("curate.stages", "curate.dedup")
+ENTRY_POINTS = "curate.stages"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One round of a group stage.
+
+    run   a picklable function from table(s) to a table; what it is given depends on `over`:
+          docs  run(docs) for each block of a partition: live rows, the columns the stage reads, `doc` and
+                `priority`. From the second step on run(docs, rows), with the rows the step before sent to them.
+          bins  run(rows) for each bin: all rows sent to it, sorted by `doc`.
+          all   run(tables, sizes) once: an iterator of tables, and the number of documents in each partition
+                (int64). It yields tables.
+    bins  how many bins the resulting rows go to, by their column `bin`. 0: back to their documents, by `doc`.
+
+    `doc` (uint64) stands for a document between steps: partition << 32 | row. The last step's rows carry `doc`,
+    `reject` (a reason or null) and the columns the stage adds.
+    """
+
+    run: Callable
+    over: Literal["docs", "bins", "all"]
+    bins: int = 0
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What a docstring says of a stage: {column: type} read, added, changed; reasons; the sentence above them."""
+
+    summary: str
+    reads: tuple[str, ...] = ()
+    adds: dict[str, str] = field(default_factory=dict)
+    changes: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage as the engine knows it. `reads` and `reasons` may depend on the parameters."""
+
+    name: str
+    kind: Literal["map", "group"]
+    version: int
+    function: Callable
+    packages: tuple[str, ...] = ()
+    alone: bool = False
+    hazard: bool = False
+    reads_from: Callable[..., tuple[str, ...]] | None = None
+    adds_from: Callable[..., dict[str, str]] | None = None
+    reasons_from: Callable[..., tuple[str, ...]] | None = None
+    resources_from: Callable[..., tuple[str, ...]] | None = None
+
+    def __call__(self, *args, **params):
+        return self.function(*args, **params)
+
+    @cached_property
+    def declared(self) -> Declared:
+        return read_declarations(inspect.getdoc(self.function) or "")
+
+    @cached_property
+    def params(self) -> type[pydantic.BaseModel]:
+        """The keyword-only parameters as a model: types, defaults, and no other names."""
+        fields, extra = {}, "forbid"
+        for name, parameter in inspect.signature(self.function).parameters.items():
+            if parameter.kind is parameter.KEYWORD_ONLY:
+                default = ... if parameter.default is parameter.empty else parameter.default
+                fields[name] = (parameter.annotation, default)
+            elif parameter.kind is parameter.VAR_KEYWORD:
+                extra = "allow"
+        config = pydantic.ConfigDict(extra=extra, strict=False, protected_namespaces=())
+        return pydantic.create_model(self.name, __config__=config, **fields)
+
+    def configure(self, given: dict[str, Any]) -> dict[str, Any]:
+        """All parameters, defaults filled in, as plain JSON values. Raises pydantic.ValidationError."""
+        return self.params(**given).model_dump(mode="json")
+
+    def reads(self, params: dict) -> tuple[str, ...]:
+        return self.reads_from(**params) if self.reads_from else self.declared.reads
+
+    def adds(self, params: dict) -> dict[str, str]:
+        return self.adds_from(**params) if self.adds_from else self.declared.adds
+
+    def reasons(self, params: dict) -> tuple[str, ...]:
+        return self.reasons_from(**params) if self.reasons_from else self.declared.reasons
+
+    def resources(self, params: dict) -> tuple[str, ...]:
+        return self.resources_from(**params) if self.resources_from else ()
+
+    def identity(self, params: dict) -> dict:
+        """All that bears on the stage's result beside its input."""
+        return {
+            "stage": self.name,
+            "version": self.version,
+            "params": params,
+            "packages": {name: package_version(name) for name in self.packages},
+        }
+
+
+def stage(version: int, **options) -> Callable[[Callable], Stage]:
+    """Make a map stage of a function `(docs: pa.Table, *, ...) -> pa.Table`.
+
+    version   raise it when the same input no longer gives the same result.
+    packages  distributions whose version bears on the result.
+    alone     always starts a job of its own, so that changing it does not rerun what stands before.
+    hazard    may crash or hang on hostile input: a failed job is run again with each document isolated.
+    reads_from, adds_from, reasons_from, resources_from
+              functions of the parameters, where the docstring cannot say it.
+    """
+    return lambda function: Stage(function.__name__, "map", version, function, **options)
+
+
+def group(version: int, **options) -> Callable[[Callable], Stage]:
+    """Make a group stage of a function `(*, ...) -> list[Step]`. Options as for `stage`."""
+    return lambda function: Stage(function.__name__, "group", version, function, alone=True, **options)
+
+
+def reject(docs: pa.Table, **reasons) -> pa.Table:
+    """Give a reason to the rows where a mask is true: the first named reason that applies wins. Null is false.
+
+    docs     document table, n rows; its `reject` column, if any, is kept where it already names a reason.
+    reasons  reason=mask, each a boolean array of n rows.
+    """
+    masks = [pc.fill_null(_array(mask), False) for mask in reasons.values()]
+    column = pa.nulls(docs.num_rows, pa.string())
+    for name, mask in reversed(list(zip(reasons, masks, strict=True))):
+        column = pc.if_else(mask, pa.scalar(name), column)
+    if "reject" in docs.column_names:
+        column = pc.coalesce(_array(docs["reject"]).cast(pa.string()), column)
+        docs = docs.drop_columns("reject")
+    return docs.append_column("reject", column)
+
+
+def set_column(docs: pa.Table, name: str, values) -> pa.Table:
+    """The table with this column added, or changed where it is there already."""
+    index = docs.column_names.index(name) if name in docs.column_names else -1
+    return docs.append_column(name, values) if index < 0 else docs.set_column(index, name, values)
+
+
+def _array(values) -> pa.Array:
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    return values if isinstance(values, pa.Array) else pa.array(values)
+
+
+_SECTION = re.compile(r"^(Reads|Adds|Changes|Reasons):[ \n]", re.MULTILINE)
+_ADDED = re.compile(r"(\w+) \(([^,)]+(?:\[[^\]]*\])?)[^)]*\)")
+
+
+def read_declarations(doc: str) -> Declared:
+    """Read the Reads, Adds, Changes and Reasons paragraphs of a stage's docstring."""
+    found = {}
+    for paragraph in re.split(r"\n\s*\n", doc):
+        parts = _SECTION.split(paragraph)
+        found |= dict(zip(parts[1::2], parts[2::2], strict=True))
+    names = {key: tuple(re.findall(r"\w+", found.get(key, ""))) for key in ("Reads", "Changes", "Reasons")}
+    return Declared(
+        summary=doc.split("\n\n")[0].replace("\n", " ").strip(),
+        reads=names["Reads"],
+        adds=dict(_ADDED.findall(found.get("Adds", ""))),
+        changes=names["Changes"],
+        reasons=names["Reasons"],
+    )
+
+
+def arrow_type(name: str) -> pa.DataType:
+    """The Arrow type a docstring names: any of Arrow's own aliases, or `list[...]` of one."""
+    if name.startswith("list["):
+        return pa.list_(arrow_type(name[5:-1]))
+    return pa.type_for_alias(name)
+
+
+@cache
+def stage_homes() -> dict[str, str]:
+    """{stage name: module} for all stages: ours, and those that installed packages add."""
+    homes = {}
+    for package in HOMES:
+        for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
+            if not module.name.startswith("_"):
+                homes[module.name] = f"{package}.{module.name}"
+    for point in entry_points(group=ENTRY_POINTS):
+        homes.setdefault(point.name, point.value)
+    return homes
+
+
+@cache
+def find_stage(name: str) -> Stage:
+    """The stage a manifest calls `name`. Raises CurateError that names the nearest one."""
+    homes = stage_homes()
+    if name not in homes:
+        raise CurateError(f"unknown stage `{name}`", fix=did_you_mean(name, homes))
+    module, _, attribute = homes[name].partition(":")
+    return getattr(importlib.import_module(module), attribute or name)
