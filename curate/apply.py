@@ -1,4 +1,4 @@
-"""Put a block of documents through map stages: only live rows go on, every row comes back, every loss has its reason."""
+"""Put a block of documents through map stages: live rows go on, every row comes back, every loss has its reason."""
 
 from collections import Counter
 from collections.abc import Callable

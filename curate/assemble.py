@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from curate.documents import REJECT
 from curate.mix.mixture import cut, hash_line
-from curate.stage import arrow_type, set_column
+from curate.stage import arrow_type
 from curate.store import BinnedWriter, Store, Writer, for_block, live_blocks, sent_to
 
 GROUP_BYTES = 32 << 20

@@ -43,16 +43,20 @@ def isolated(stage: Configured, docs: pa.Table) -> pa.Table:
             child = _Child(stage)
     child.end()
     tables = [
-        reject(docs.slice(row, 1), **{f"{stage.stage.name}_crashed": pa.array([True])}) if result is None else result
+        reject(docs.slice(row, 1), **{f"{stage.stage.name}_crashed": pa.array([True])})
+        if result is None
+        else result
         for row, result in enumerate(results)
     ]
-    if all(result is None for result in results):  # the columns that the stage adds come from its result on no document
+    if all(
+        result is None for result in results
+    ):  # the columns that the stage adds come from its result on no document
         tables.append(stage(docs.slice(0, 0)))
     return pa.concat_tables(tables, promote_options="permissive")
 
 
 class _Child:
-    """A process that runs one stage on the documents it is sent. Not of `multiprocessing`, whose daemons may have none."""
+    """A process that runs a stage on the documents it is sent. (A worker, being a daemon, may not use multiprocessing.)"""
 
     def __init__(self, stage: Configured):
         ours, theirs = socket.socketpair()

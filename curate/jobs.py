@@ -18,8 +18,17 @@ from curate.isolate import isolated, watched
 from curate.plan import Job
 from curate.sources import Origin, partitions
 from curate.stage import arrow_type, find_stage, set_column
-from curate.store import BinnedWriter, Store, Writer, for_block, globally, live_blocks, sent_to
-
+from curate.store import (
+    BinnedWriter,
+    Store,
+    Writer,
+    for_block,
+    globally,
+    live_blocks,
+    partition_of,
+    row_of,
+    sent_to,
+)
 
 
 def run_job(store: str | Path, job: Job, mode: str = "plain") -> dict:
@@ -47,7 +56,7 @@ def map_stages(store: Store, args: dict, draft: Path, counts: dict, where: dict,
     """Read a partition, or its columns so far, through the map stages that stand together."""
     types = {name: arrow_type(alias) for name, alias in args["columns"].items()}
     stages = [Configured.of(stage) for stage in args["stages"]]
-    counts |= {"lane": args["lane"], "rows": 0, "kept": 0, "stages": {}}
+    counts |= {"lane": args["lane"], "rows": 0, "kept": 0, "kept_bytes": 0, "stages": {}}
     blocks = store.blocks(args["reading"]) if "reading" in args else _read(args, where, counts)
     writer = Writer(draft)
     for block in blocks:
@@ -56,6 +65,8 @@ def map_stages(store: Store, args: dict, draft: Path, counts: dict, where: dict,
         counts["kept"] += table[REJECT.name].null_count
         if "n_bytes" in types:
             table = set_column(table, "n_bytes", pc.binary_length(table["text"]).cast(pa.int64()))
+        kept_bytes = pc.sum(table["n_bytes"].filter(table[REJECT.name].is_null())).as_py() or 0
+        counts["kept_bytes"] += kept_bytes
         writer.write(_conform(table, types))
     writer.close()
 
@@ -102,7 +113,9 @@ def step(store: Store, args: dict, draft: Path, counts: dict) -> None:
     if now.over == "docs":
         sent = sent_to(store, args["before"], args["place"], local) if "before" in args else None
         for docs in live_blocks(store, args["reading"]):
-            docs = docs.append_column("priority", pa.array(np.full(docs.num_rows, args["priority"], np.int32)))
+            docs = docs.append_column(
+                "priority", pa.array(np.full(docs.num_rows, args["priority"], np.int32))
+            )
             result = now.run(docs) if sent is None else now.run(docs, for_block(sent, docs))
             writer.write(_bin(result, now.bins))
     elif now.over == "bins":
@@ -140,7 +153,9 @@ def collect(store: Store, args: dict, draft: Path, counts: dict) -> None:
         verdict = found[REJECT.name].cast(pa.string())
         was_out = block[REJECT.name].is_valid()
         reasons.update(pc.drop_null(verdict).to_pylist())
-        reject = pc.coalesce(block[REJECT.name].cast(pa.string()), pc.binary_join_element_wise(label, verdict, "."))
+        reject = pc.coalesce(
+            block[REJECT.name].cast(pa.string()), pc.binary_join_element_wise(label, verdict, ".")
+        )
         kept = reject.is_null()
         count["in"] += block.num_rows - pc.sum(was_out).as_py()
         count["kept"] += pc.sum(kept).as_py() or 0
@@ -149,7 +164,8 @@ def collect(store: Store, args: dict, draft: Path, counts: dict) -> None:
         start = stop
     writer.close()
     count["reasons"] = dict(sorted(reasons.items()))
-    counts |= {"rows": start, "kept": count["kept"], "stages": {label: count}}
+    counts |= {"lane": args["lane"], "rows": start, "kept": count["kept"], "kept_bytes": count["bytes"]}
+    counts["stages"] = {label: count}
 
 
 TASKS = {

@@ -4,10 +4,10 @@ A manifest is written by a person. Every mistake names the line, the place in th
 them are reported together.
 """
 
+import itertools
 import json
 import re
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -72,7 +72,9 @@ class Source(Strict):
     columns: dict[str, Any] | None = Field(
         None, description="our column: theirs, for rows that are no known layout; meta: a list"
     )
-    max_bad_rows: float = Field(0.01, ge=0, le=1, description="share of rows of a file that may be unreadable")
+    max_bad_rows: float = Field(
+        0.01, ge=0, le=1, description="share of rows of a file that may be unreadable"
+    )
     pipeline: str | StageList = Field([], description="stages for this source: a pipeline's name, or a list")
     set: dict[str, Any] = Field({}, description="`stage.parameter: value` in place of the pipeline's own")
     priority: int = Field(0, description="which copy of a duplicate is kept: that of the lowest number")
@@ -189,7 +191,8 @@ def loads(text: str, *, path: Path | None = None, folder: Path | None = None) ->
     if isinstance(value, dict):
         for name, source in _mapping(value.get("sources")).items():
             pipelines[name] = file.pipeline(_mapping(source), ("sources", name), folder)
-        stages = file.calls(value.get("stages") or [], ("stages",))
+        taken = [call.label for calls in pipelines.values() for call in calls]
+        stages = file.calls(value.get("stages") or [], ("stages",), taken=taken)
     if document:
         for name, source in document.sources.items():
             file.check_source(source, ("sources", name))
@@ -252,7 +255,9 @@ class _File:
             self.blame(error, (), model)
             return None
 
-    def blame(self, error: pydantic.ValidationError, under: Place, model: type[BaseModel], of: str = "") -> None:
+    def blame(
+        self, error: pydantic.ValidationError, under: Place, model: type[BaseModel], of: str = ""
+    ) -> None:
         """One problem for each of pydantic's, in words of the manifest."""
         seen = set()
         for detail in error.errors(include_url=False):
@@ -271,7 +276,7 @@ class _File:
                 given = repr(detail["input"])
                 given = given if len(given) <= 60 else given[:57] + "..."
                 fix = ""
-                if key == "version" and "pattern" in detail["type"] or key == "version":
+                if (key == "version" and "pattern" in detail["type"]) or key == "version":
                     fix = 'write it as "1.0.0", in quotes'
                 self.wrong(place, f"{detail['msg']}, not {given}", fix)
 
@@ -291,8 +296,19 @@ class _File:
             self.problems += file.problems
         return calls
 
-    def calls(self, given: Any, place: Place, changes: dict | None = None, changes_at: tuple = ()) -> list[Call]:
-        """Configure a list of stages. changes: {`label.parameter`: value}, which stands at changes_at."""
+    def calls(
+        self,
+        given: Any,
+        place: Place,
+        changes: dict | None = None,
+        changes_at: tuple = (),
+        taken: list[str] = (),
+    ) -> list[Call]:
+        """Configure a list of stages.
+
+        changes  {`label.parameter`: value}, which stands at changes_at: a file and a place
+        taken    labels that stages before these have
+        """
         if not isinstance(given, list):
             return []
         entries, labels = [], []
@@ -305,15 +321,17 @@ class _File:
             else:
                 self.wrong(at, "a stage is a name, or one name with its parameters", "write `- name: {...}`")
                 continue
-            count = sum(other == name for other, *_ in entries) + 1
-            labels.append(name if count == 1 else f"{name}.{count}")
+            numbered = (name if count == 1 else f"{name}.{count}" for count in itertools.count(1))
+            labels.append(next(label for label in numbered if label not in (*taken, *labels)))
             entries.append((name, params, at))
         overrides: dict[str, dict] = {}
         for key, value in (changes or {}).items():
             label, _, parameter = key.rpartition(".")
             if label not in labels:
                 file, where = changes_at
-                file.wrong((*where, key), f"`{key}` sets no stage of this pipeline", did_you_mean(label, labels))
+                file.wrong(
+                    (*where, key), f"`{key}` sets no stage of this pipeline", did_you_mean(label, labels)
+                )
             overrides.setdefault(label, {})[parameter] = value
         calls = []
         for label, (name, params, at) in zip(labels, entries, strict=True):
@@ -349,9 +367,13 @@ class _File:
         from curate.sources.layouts import LAYOUTS
 
         if source.layout and source.layout not in LAYOUTS:
-            self.wrong((*place, "layout"), f"unknown layout `{source.layout}`", did_you_mean(source.layout, LAYOUTS))
+            self.wrong(
+                (*place, "layout"), f"unknown layout `{source.layout}`", did_you_mean(source.layout, LAYOUTS)
+            )
         if source.layout and source.columns:
-            self.wrong((*place, "columns"), "a source has a layout or columns, not both", "remove one of them")
+            self.wrong(
+                (*place, "columns"), "a source has a layout or columns, not both", "remove one of them"
+            )
 
 
 def _is_tag(part: Any) -> bool:
@@ -410,8 +432,3 @@ def json_schema() -> dict:
     pipeline["anyOf"] = [{"type": "string"}, stages]
     schema |= {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "curate manifest"}
     return json.loads(json.dumps(schema))
-
-
-def nearest(word: str, known) -> str | None:
-    """The known word closest to this one, if any is close."""
-    return next(iter(get_close_matches(word, known, n=1)), None)

@@ -109,7 +109,9 @@ class Planner:
         self.jobs: dict[str, Job] = {}
         self.problems: list[CurateError] = []
 
-    def add(self, task: str, label: str, args: dict, upstream: Iterable[str] = (), where: dict | None = None) -> str:
+    def add(
+        self, task: str, label: str, args: dict, upstream: Iterable[str] = (), where: dict | None = None
+    ) -> str:
         upstream = tuple(dict.fromkeys(upstream))
         fp = fingerprint(task, args, upstream)
         self.jobs.setdefault(fp, Job(fp, task, label, args, where or {}, upstream))
@@ -124,7 +126,9 @@ class Planner:
         for name in call.stage.reads(call.params):
             if name not in lane.types:
                 hint = did_you_mean(name, lane.types)
-                self.problems.append(CurateError(f"no column `{name}` for stage `{call.label}`", call.place, hint))
+                self.problems.append(
+                    CurateError(f"no column `{name}` for stage `{call.label}`", call.place, hint)
+                )
         lane.types |= call.stage.adds(call.params)
         lane.waiting.append(call)
 
@@ -172,7 +176,9 @@ class Planner:
                 if name not in lane.types:
                     hint = did_you_mean(name, lane.types)
                     where = f"{call.place} (source {lane.source})"
-                    self.problems.append(CurateError(f"no column `{name}` for stage `{call.label}`", where, hint))
+                    self.problems.append(
+                        CurateError(f"no column `{name}` for stage `{call.label}`", where, hint)
+                    )
         if self.problems:
             return
         params = dict(call.params)
@@ -195,7 +201,12 @@ class Planner:
                     fps.append(self.add("step", f"{label}, {lane.name}", args, [*reading, *before]))
             elif step.over == "bins":
                 fps = [
-                    self.add("step", f"{label}, bin {bin + 1}/{bins}", base | {"bin": bin, "before": before}, before)
+                    self.add(
+                        "step",
+                        f"{label}, bin {bin + 1}/{bins}",
+                        base | {"bin": bin, "before": before},
+                        before,
+                    )
                     for bin in range(bins)
                 ]
             else:
@@ -207,6 +218,7 @@ class Planner:
         for place, lane in enumerate(lanes):
             reading = lane.reading(["n_bytes"])
             args = {"call": identity, "place": place, "before": before, "adds": adds, "reading": reading}
+            args["lane"] = lane.source
             fp = self.add("collect", f"{lane.name}: {scope}{call.label}", args, [*reading, *before])
             lane.types |= adds
             self.settle(lane, fp, adds)
@@ -241,7 +253,9 @@ def make(manifest: Manifest, inputs: dict[str, list[Partition]]) -> Plan:
         unique = {str(problem): problem for problem in planner.problems}
         raise ManifestError(list(unique.values()))
     order = [
-        planner.add("order", f"{lane.name}: order", {"reading": reading, "seed": manifest.document.seed}, reading)
+        planner.add(
+            "order", f"{lane.name}: order", {"reading": reading, "seed": manifest.document.seed}, reading
+        )
         for lane in lanes
         for reading in [lane.reading(["id", "n_bytes"])]
     ]
@@ -269,7 +283,9 @@ def shards(plan: Plan, count: int) -> tuple[list[Job], list[str]]:
     """
     planner = Planner()
     extra = plan.manifest.document.shards.columns
-    wanted = [name for name in dict.fromkeys([*PUBLISHED, *extra]) if any(name in lane.types for lane in plan.lanes)]
+    wanted = [
+        name for name in dict.fromkeys([*PUBLISHED, *extra]) if any(name in lane.types for lane in plan.lanes)
+    ]
     types = {name: next(lane.types[name] for lane in plan.lanes if name in lane.types) for name in wanted}
     scattered = []
     for place, lane in enumerate(plan.lanes):
@@ -279,7 +295,9 @@ def shards(plan: Plan, count: int) -> tuple[list[Job], list[str]]:
         args["license"] = license
         scattered.append(planner.add("scatter", f"{lane.name}: scatter", args, [*reading, plan.mix]))
     made = [
-        planner.add("shard", f"shard {number + 1}/{count}", {"number": number, "before": scattered}, scattered)
+        planner.add(
+            "shard", f"shard {number + 1}/{count}", {"number": number, "before": scattered}, scattered
+        )
         for number in range(count)
     ]
     return list(planner.jobs.values()), made

@@ -216,7 +216,7 @@ def _rows(file: pq.ParquetFile, start: int, stop: int, columns: list[str]) -> pa
     first, groups, before = None, [], 0
     for group in range(file.num_row_groups):
         count = file.metadata.row_group(group).num_rows
-        if before < stop and before + count > start or (start == stop == before):
+        if (before < stop and before + count > start) or (start == stop == before):
             first = before if first is None else first
             groups.append(group)
         before += count
