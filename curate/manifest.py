@@ -357,8 +357,9 @@ class _File:
         except pydantic.ValidationError as error:
             self.blame(error, (*at, name), stage.params, of=name)
             return None
-        except CurateError as error:
-            self.wrong((*at, name), error.what, error.fix)
+        except ManifestError as error:
+            for problem in error.problems:
+                self.wrong((*at, name, problem.where), problem.what, problem.fix)
             return None
         where = f"{self.name}:{self.lines.get(at, 1)}  {dotted((*at, name))}"
         return Call(stage, configured, label, where)

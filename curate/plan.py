@@ -11,10 +11,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
 
+import pyarrow as pa
+
 from curate.documents import COLUMNS, REJECT, TRANSIENT
 from curate.errors import CurateError, ManifestError, did_you_mean
 from curate.manifest import Call, Manifest
 from curate.sources.partitions import Partition
+from curate.stage import arrow_type
 
 ENGINE = 1
 """Raised when the engine itself makes other parts of the same jobs."""
@@ -123,14 +126,27 @@ class Planner:
         """Let a map stage wait for its neighbours, or start a job where it must have its own."""
         if call.stage.alone:
             self.flush(lane)
-        for name in call.stage.reads(call.params):
-            if name not in lane.types:
-                hint = did_you_mean(name, lane.types)
-                self.problems.append(
-                    CurateError(f"no column `{name}` for stage `{call.label}`", call.place, hint)
-                )
+        if self.has_columns(lane, call):
+            if call.stage.dry:
+                self.attempt(lane, call)
+            lane.waiting.append(call)
         lane.types |= call.stage.adds(call.params)
-        lane.waiting.append(call)
+
+    def has_columns(self, lane: Lane, call: Call) -> bool:
+        """Whether the lane has what the stage reads. What is missing becomes a problem."""
+        missing = [name for name in call.stage.reads(call.params) if name not in lane.types]
+        for name in missing:
+            what = f"no column `{name}` for stage `{call.label}` in source `{lane.source}`"
+            self.problems.append(CurateError(what, call.place, did_you_mean(name, lane.types)))
+        return not missing
+
+    def attempt(self, lane: Lane, call: Call) -> None:
+        """Try a stage on no documents."""
+        columns = {name: pa.array([], arrow_type(lane.types[name])) for name in call.stage.reads(call.params)}
+        try:
+            call.stage.function(pa.table(columns), **call.params)
+        except CurateError as error:
+            self.problems.append(CurateError(error.what, call.place, error.fix))
 
     def flush(self, lane: Lane) -> None:
         """Make one job of the map stages that wait; of none, where nothing has read the partition yet."""

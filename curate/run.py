@@ -238,10 +238,11 @@ def _run(store: str, job: bytes, mode: str, upstream: list) -> dict:
 
 def remember(plan: Plan, work: Path) -> None:
     """Note the jobs of a plan, so that the next one can say what changed. Nothing depends on it."""
-    path = _memory(plan, work)
+    path = memory_of(plan, work)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({job.label: {"fp": job.fp, "args": job.args} for job in plan.jobs.values()}))
 
 
-def _memory(plan: Plan, work: Path) -> Path:
+def memory_of(plan: Plan, work: Path) -> Path:
+    """Where the last plan of a manifest is noted."""
     return Path(work) / "plans" / f"{plan.manifest.name}.json"

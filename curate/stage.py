@@ -81,6 +81,7 @@ class Stage:
     packages: tuple[str, ...] = ()
     alone: bool = False
     hazard: bool = False
+    dry: bool = False
     reads_from: Callable[..., tuple[str, ...]] | None = None
     adds_from: Callable[..., dict[str, str]] | None = None
     reasons_from: Callable[..., tuple[str, ...]] | None = None
@@ -138,6 +139,7 @@ def stage(version: int, **options) -> Callable[[Callable], Stage]:
     version   raise it when the same input no longer gives the same result.
     packages  distributions whose version bears on the result.
     alone     always starts a job of its own, so that changing it does not rerun what stands before.
+    dry       cheap and able to tell more mistakes when planned, by a try on an empty table.
     hazard    may crash or hang on hostile input: a failed job is run again with each document isolated.
     reads_from, adds_from, reasons_from, resources_from
               functions of the parameters, where the docstring cannot say it.

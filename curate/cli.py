@@ -1,0 +1,213 @@
+"""The command line: one function a verb. It parses, calls the function of the same name, and renders.
+
+What a command finds goes to stdout, talk goes to stderr. `--json` makes stdout one JSON object.
+"""
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from curate.errors import CurateError
+
+app = typer.Typer(
+    name="curate",
+    help="Turn raw sources into a versioned, documented, checkable dataset release.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+ManifestArgument = Annotated[str, typer.Argument(help="path of a manifest, or the name of one that comes with curate")]
+Work = Annotated[
+    Path, typer.Option(envvar="CURATE_WORK", help="folder for the store and the releases")
+]
+Json = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")]
+Workers = Annotated[
+    int | None, typer.Option(min=0, envvar="CURATE_WORKERS", help="processes; 0: all in this one [default: one a core]")
+]
+Scheduler = Annotated[str | None, typer.Option(help="address of a running Dask scheduler to use instead")]
+WORK = Path("work")
+
+
+def command(function: Callable) -> Callable:
+    """Register a verb: its function returns (what --json prints, lines for people, exit code)."""
+
+    @app.command(name=function.__name__.rstrip("_"))
+    @wraps(function)
+    def verb(*args, **kwargs):
+        result, lines, code = function(*args, **kwargs)
+        if kwargs.get("as_json"):
+            print(json.dumps(result, ensure_ascii=False))
+        else:
+            for line in lines:
+                print(line)
+        raise typer.Exit(code)
+
+    return function
+
+
+@command
+def demo(
+    folder: Annotated[Path, typer.Argument(help="where the corpus, the manifest and the work folder go")] = Path("curate-demo"),
+    workers: Workers = None,
+    as_json: Json = False,
+):
+    """Make a corpus from what Python carries, and a release from it. Needs no network and no file."""
+    from curate.demo import make_demo
+
+    path = make_demo(folder)
+    _say(f"corpus and manifest in {folder}")
+    result, lines, code = _release(str(path), folder / "work", workers, None)
+    return result, [*lines, f"again: curate run {path} --work {folder / 'work'}"], code
+
+
+@command
+def init(
+    path: Annotated[Path, typer.Argument(help="the manifest to write")] = Path("manifest.yaml"),
+    inputs: Annotated[list[str] | None, typer.Option("--input", help="a file, glob, folder or address; may be repeated")] = None,
+    as_json: Json = False,
+):
+    """Write a manifest to begin with."""
+    from curate.demo import init_manifest
+
+    init_manifest(path, inputs or [])
+    return {"manifest": str(path)}, [f"wrote {path}", f"next: curate plan {path}"], 0
+
+
+@command
+def plan(manifest: ManifestArgument, work: Work = WORK, as_json: Json = False):
+    """Say what a run would do, what it would reuse, and why the rest runs."""
+    from curate.report import plan_lines
+    from curate.status import explain_plan
+
+    found = explain_plan(manifest, work)
+    return found, plan_lines(found), 0
+
+
+@command
+def run(
+    manifest: ManifestArgument,
+    work: Work = WORK,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    as_json: Json = False,
+):
+    """Make the release of a manifest. What was made before is reused; a run that was stopped goes on."""
+    return _release(manifest, work, workers, scheduler)
+
+
+def _release(manifest: str, work: Path, workers: int | None, scheduler: str | None):
+    from curate.progress import follow
+    from curate.report import release_lines
+    from curate.run import run
+
+    released = follow(run(manifest, work, workers, scheduler))
+    result = {"release": str(released.path), "changed": released.changed, "lock": released.lock}
+    return result, release_lines(released), 0
+
+
+@command
+def status(manifest: ManifestArgument, work: Work = WORK, as_json: Json = False):
+    """Say how far a run has come."""
+    from curate.report import status_lines
+    from curate.status import status
+
+    found = status(manifest, work)
+    return found, status_lines(found), 0
+
+
+@command
+def explain(
+    manifest: ManifestArgument,
+    document: Annotated[str, typer.Argument(help="id (or its first digits), or URL")],
+    work: Work = WORK,
+    as_json: Json = False,
+):
+    """Walk one document through every stage, to its shard and row or to the reason it is out."""
+    from curate.explain import explain
+    from curate.report import explain_lines
+
+    found = explain(manifest, document, work)
+    return found, explain_lines(found), 0
+
+
+@command
+def verify(
+    release: Annotated[Path, typer.Argument(help="folder of a release")],
+    as_json: Json = False,
+):
+    """Hash a release again and compare it with its lock. Exit code 1 where they differ."""
+    from curate.lock import read_lock, verify
+
+    problems = verify(release)
+    lock = read_lock(release)
+    result = {"release": str(release), "digest": lock["digest"], "problems": [problem.as_dict() for problem in problems]}
+    lines = [str(problem) for problem in problems] or [f"ok: {len(lock['files'])} files, {lock['digest']}"]
+    return result, lines, 1 if problems else 0
+
+
+@command
+def gc(
+    manifests: Annotated[list[str], typer.Argument(help="manifests whose parts to keep")],
+    work: Work = WORK,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would go")] = False,
+    as_json: Json = False,
+):
+    """Remove the parts of the store that these manifests do not use."""
+    from curate.report import size
+    from curate.status import collect_garbage
+
+    found = collect_garbage(manifests, work, dry_run)
+    verb = "would remove" if dry_run else "removed"
+    return found, [f"{verb} {found['removed']:,} parts, {size(found['bytes'])}; kept {found['kept']:,}"], 0
+
+
+@command
+def doctor(work: Work = WORK, as_json: Json = False):
+    """Check the machine: Python, packages, memory, disk, models. Exit code 1 where something is missing."""
+    from curate.doctor import examine
+
+    checks = examine(work)
+    lines = [f"{'ok ' if check['ok'] else 'no '} {check['name']}: {check['found']}" for check in checks]
+    lines += [f"fix: {check['fix']}" for check in checks if not check["ok"]]
+    return {"checks": checks}, lines, 0 if all(check["ok"] for check in checks) else 1
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0 done; 1 a check found something; 2 your input is wrong; 3 stopped and can be
+    resumed; 70 our bug."""
+    as_json = "--json" in sys.argv
+    try:
+        app(standalone_mode=True)
+    except CurateError as error:
+        code = error.exit_code
+        if as_json:
+            print(json.dumps({"error": error.as_dict()}, ensure_ascii=False))
+        _say(str(error))
+    except Exception:  # whatever else comes up to here is ours
+        traceback.print_exc()
+        code = 70
+        _say("this is a bug of curate: please report it with the lines above")
+    except KeyboardInterrupt:
+        code = 3
+        _say("stopped; run the same command again to go on")
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

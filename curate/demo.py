@@ -1,0 +1,151 @@
+"""A real corpus from what every CPython carries, and a manifest for it: three sources, no network, no file.
+
+- web: pydoc's pages of the standard library, as a WARC, with the odd records that crawls have
+- reference: the language reference of `pydoc_data.topics`, as SlimPajama-style rows
+- code: the standard library's own sources, as rows like those of The Stack
+"""
+
+import gzip
+import importlib
+import json
+import pydoc
+import re
+import shutil
+import sys
+import sysconfig
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydoc_data import topics
+
+from curate.errors import CurateError
+from curate.manifest import library
+
+DATE = "2025-01-01T00:00:00Z"
+SITE = "https://docs.example"
+
+ODD_PAGES = [
+    ("404 Not Found", "text/html", "/gone.html", b"<html><body><h1>Not Found</h1></body></html>"),
+    (
+        "200 OK",
+        "text/html",
+        "/missing.html",
+        b"<html><head><title>Page not found</title></head><body><h1>404</h1><p>The page you are looking for could "
+        b"not be found.</p></body></html>",
+    ),
+    ("200 OK", "application/pdf", "/manual.pdf", b"%PDF-1.4\n%%EOF\n"),
+    ("200 OK", "text/html", "/empty.html", b""),
+]
+"""(status, content type, path, body) of records as every crawl has them."""
+
+SKIPPED_PACKAGES = {"test", "tests", "site-packages", "dist-packages", "lib2to3", "idlelib", "turtledemo", "ensurepip"}
+
+
+def make_demo(folder: str | Path) -> Path:
+    """Write the corpus and its manifest under `folder`. Returns the manifest's path.
+
+    The same interpreter gives the same bytes. A manifest that is there already is left as it is.
+    """
+    folder = Path(folder)
+    corpus = folder / "corpus"
+    corpus.mkdir(parents=True, exist_ok=True)
+    _write(corpus / "web.warc.gz", b"".join(_archive()))
+    rows = (json.dumps(row, sort_keys=True).encode() + b"\n" for row in _reference())
+    _write(corpus / "reference.jsonl", b"".join(rows))
+    pq.write_table(_code(), corpus / "code.parquet", compression="zstd")
+    manifest = folder / "quickstart.yaml"
+    if not manifest.exists():
+        shutil.copyfile(library("manifests") / "quickstart.yaml", manifest)
+    return manifest
+
+
+def _write(path: Path, content: bytes) -> None:
+    if not path.exists() or path.read_bytes() != content:
+        path.write_bytes(content)
+
+
+def _archive() -> Iterator[bytes]:
+    yield _record("warcinfo", f"{SITE}/", b"software: curate\r\n", "application/warc-fields")
+    for name in sorted(sys.stdlib_module_names):
+        page = _page(name)
+        if page:
+            yield _response(f"{SITE}/library/{name}.html", "200 OK", "text/html; charset=utf-8", page)
+    for status, kind, path, body in ODD_PAGES:
+        yield _response(SITE + path, status, kind, body)
+    yield _record("revisit", f"{SITE}/library/json.html", b"HTTP/1.1 304 Not Modified\r\n\r\n", "application/http")
+
+
+def _page(name: str) -> bytes | None:
+    """pydoc's page of a module, free of what differs between machines; None if it has none."""
+    if name.startswith("_") or name in ("antigravity", "this", "idlelib", "lib2to3", "turtle", "tkinter", "turtledemo"):
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            module = importlib.import_module(name)
+            page = pydoc.html.page(pydoc.describe(module), pydoc.html.document(module, name))
+    except ImportError:  # of another platform
+        return None
+    page = re.sub(r'<a href="file:[^"]*">[^<]*</a>', "", page)
+    page = re.sub(r" at 0x[0-9a-fA-F]+", "", page)
+    return page.encode("utf-8", "replace")
+
+
+def _response(url: str, status: str, kind: str, body: bytes) -> bytes:
+    head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    return _record("response", url, head + body, "application/http; msgtype=response")
+
+
+def _record(kind: str, url: str, content: bytes, content_type: str) -> bytes:
+    """One WARC record, compressed on its own. Its id is a name-based UUID, the same on every machine."""
+    from uuid import NAMESPACE_URL, uuid5
+
+    head = (
+        f"WARC/1.0\r\nWARC-Type: {kind}\r\nWARC-Record-ID: <urn:uuid:{uuid5(NAMESPACE_URL, kind + url)}>\r\n"
+        f"WARC-Date: {DATE}\r\nWARC-Target-URI: {url}\r\nContent-Type: {content_type}\r\n"
+        f"Content-Length: {len(content)}\r\n\r\n"
+    )
+    return gzip.compress(head.encode() + content + b"\r\n\r\n", mtime=0)
+
+
+def _reference() -> Iterator[dict]:
+    for name, text in sorted(topics.topics.items()):
+        yield {"text": text, "meta": {"redpajama_set_name": "RedPajamaBook", "topic": name}}
+
+
+def _code() -> pa.Table:
+    root = Path(sysconfig.get_paths()["stdlib"])
+    rows = []
+    for path in sorted(root.rglob("*.py")):
+        name = path.relative_to(root)
+        if SKIPPED_PACKAGES.isdisjoint(name.parts) and not name.parts[0].startswith("config-"):
+            content = path.read_text(encoding="utf-8", errors="replace")
+            rows.append({"content": content, "max_stars_repo_path": f"Lib/{name.as_posix()}"})
+    lines = [row["content"].splitlines() or [""] for row in rows]
+    columns = {
+        "hexsha": [f"{place:040x}" for place in range(len(rows))],
+        "size": [len(row["content"].encode()) for row in rows],
+        "ext": ["py"] * len(rows),
+        "lang": ["Python"] * len(rows),
+        "content": [row["content"] for row in rows],
+        "max_stars_repo_path": [row["max_stars_repo_path"] for row in rows],
+        "max_stars_repo_name": ["python/cpython"] * len(rows),
+        "max_stars_repo_licenses": [["PSF-2.0"]] * len(rows),
+        "max_stars_count": pa.array([None] * len(rows), pa.int64()),
+        "avg_line_length": [sum(map(len, split)) / len(split) for split in lines],
+        "max_line_length": [max(map(len, split)) for split in lines],
+    }
+    return pa.table(columns)
+
+
+def init_manifest(path: str | Path, inputs: list[str]) -> None:
+    """Write a manifest to begin with. Raises CurateError if there is one."""
+    path = Path(path)
+    if path.exists():
+        raise CurateError(f"{path} is there already", fix="name another file, or remove it")
+    text = (library("manifests") / "template.yaml").read_text(encoding="utf-8")
+    listed = "".join(f"      - {json.dumps(item)}\n" for item in inputs or ["data/*.warc.gz"])
+    path.write_text(text.replace("      - INPUTS\n", listed), encoding="utf-8")

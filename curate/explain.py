@@ -1,0 +1,79 @@
+"""Walk one document through every stage: to its shard and row, or to the reason it is out."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from curate.documents import COLUMNS, REJECT
+from curate.errors import CurateError
+from curate.manifest import Manifest, load
+from curate.plan import Lane, Plan, shards
+from curate.run import prepare
+from curate.store import Store
+
+
+def explain(manifest: str | Path | Manifest, document: str, work: str | Path) -> list[dict]:
+    """What became of the documents with this id (or its first digits, 6 or more) or this URL.
+
+    Returns one dictionary a document: its provenance, `steps` (each with the stage labels, the columns added or
+    changed, and the reason where it ended there), and `released` ({"shard", "row"}) or None.
+    """
+    manifest = manifest if isinstance(manifest, Manifest) else load(manifest)
+    plan, store = prepare(manifest, work), Store(Path(work) / "store")
+    is_id = len(document) >= 6 and all(digit in "0123456789abcdef" for digit in document)
+    condition = pc.starts_with(ds.field("id"), document) if is_id else ds.field("url") == document
+    found = []
+    for lane in plan.lanes:
+        if store.marker(lane.parts[0]) is None:
+            raise CurateError("this manifest has not run yet", str(work), "run `curate run` first")
+        ids = ds.dataset(store.part(lane.parts[0])).to_table(columns=["id", "url"])
+        mask = pc.starts_with(ids["id"], document) if is_id else pc.equal(ids["url"], document)
+        found += [_walk(plan, store, lane, row) for row in pc.indices_nonzero(pc.fill_null(mask, False)).to_pylist()]
+    if not found:
+        what = f"no document has the {'id' if is_id else 'URL'} {document}"
+        raise CurateError(what, fix="ids are in the release and in evidence/rejected.parquet")
+    return found
+
+
+def _walk(plan: Plan, store: Store, lane: Lane, row: int) -> dict:
+    steps, reason, provenance = [], None, {}
+    for fp in lane.parts:
+        if store.marker(fp) is None:
+            break
+        values = ds.dataset(store.part(fp)).take(pa.array([row])).to_pylist()[0]
+        if not provenance:
+            provenance = {name: values.get(name) for name in COLUMNS if name not in ("text", "n_bytes")}
+        job, reason = plan.jobs[fp], values.pop(REJECT.name)
+        text = values.pop("text", None)
+        shown = {name: value for name, value in values.items() if name not in COLUMNS and value is not None}
+        step = {"stages": _labels(job.args), "columns": shown, "reject": reason}
+        if text is not None:
+            step["text"] = {"characters": len(text), "start": text[:200]}
+        steps.append(step)
+        if reason:
+            break
+    return provenance | {"steps": steps, "reason": reason, "released": None if reason else _released(plan, store, provenance)}
+
+
+def _labels(args: dict) -> list[str]:
+    if "call" in args:
+        return [args["call"]["label"]]
+    return [*(["read"] if "read" in args else []), *(stage["label"] for stage in args["stages"])]
+
+
+def _released(plan: Plan, store: Store, document: dict) -> dict | None:
+    """The shard and row a document is in."""
+    mixed = store.marker(plan.mix)
+    if mixed is None:
+        return None
+    _, fps = shards(plan, mixed["shards"])
+    for number, fp in enumerate(fps):
+        if store.marker(fp) is None:
+            continue
+        ids = ds.dataset(store.part(fp)).to_table(columns=["id"])["id"]
+        row = pc.index(ids, document["id"]).as_py()
+        if row >= 0:
+            return {"shard": f"data/train-{number:05d}-of-{len(fps):05d}.parquet", "row": row}
+    return None

@@ -1,0 +1,77 @@
+"""Lines for people, of what commands found."""
+
+from collections.abc import Iterator
+
+from curate.release.card import reasons, size
+
+__all__ = ["explain_lines", "plan_lines", "release_lines", "size", "status_lines"]
+
+
+def table(rows: list[tuple], right: frozenset[int] = frozenset()) -> Iterator[str]:
+    """Columns side by side; those in `right` are numbers."""
+    texts = [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    for row in texts:
+        cells = [
+            cell.rjust(width) if place in right else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield "  ".join(cells).rstrip()
+
+
+def plan_lines(found: dict) -> Iterator[str]:
+    yield f"{found['name']} {found['version']}"
+    yield ""
+    rows = [("source", "files", "size", "partitions")]
+    rows += [(name, s["files"], size(s["bytes"]), s["partitions"]) for name, s in found["sources"].items()]
+    yield from table(rows, frozenset({1, 2, 3}))
+    yield ""
+    rows = [("step", "jobs", "run", "why")]
+    for step in found["steps"]:
+        why = [reason if count == step["run"] else f"{reason} ({count})" for reason, count in step["why"].items()]
+        rows.append((step["step"], step["jobs"], step["run"], " | ".join(why) or "reused"))
+    yield from table(rows, frozenset({1, 2}))
+    yield ""
+    later = "" if found["shards_planned"] else "; shards are planned once the mixture is made"
+    yield f"{found['run']:,} jobs to run, {found['reused']:,} reused{later}"
+
+
+def status_lines(found: dict) -> Iterator[str]:
+    yield f"{found['name']} {found['version']}: {found['made']:,} of {found['jobs']:,} jobs made"
+    yield f"documents read: {found['documents']:,}, kept so far: {found['kept']:,}"
+    yield f"release: {found['release'] or 'not written yet'}"
+
+
+def release_lines(released) -> Iterator[str]:
+    lock = released.lock
+    rows = [("source", "stage", "in", "kept", "reasons")]
+    for name, source in lock["sources"].items():
+        read = source["read"]
+        rows.append((name, "read", read["in"], read["kept"], reasons(read["reasons"])))
+        for stage in lock["stages"]:
+            if count := stage["sources"].get(name):
+                rows.append(("", stage["label"], count["in"], count["kept"], reasons(count["reasons"])))
+    yield from table(rows, frozenset({2, 3}))
+    yield ""
+    data = [file for file in lock["files"] if file["path"].startswith("data/")]
+    text = sum(file["text_bytes"] for file in data)
+    yield f"{lock['documents']:,} documents, {size(text)} of text in {len(data)} shards; {lock['rejected']:,} rejected"
+    yield f"release: {released.path}{'' if released.changed else ' (unchanged)'}"
+    yield f"digest: {lock['digest']}"
+
+
+def explain_lines(found: list[dict]) -> Iterator[str]:
+    for document in found:
+        yield f"{document['id']}  {document['source']}"
+        for name in ("url", "path", "position", "date", "language", "license", "meta"):
+            if document.get(name) not in (None, ""):
+                yield f"  {name}: {document[name]}"
+        for step in document["steps"]:
+            yield f"  {', '.join(step['stages'])}: {'out: ' + step['reject'] if step['reject'] else 'kept'}"
+            if "text" in step:
+                start = " ".join(step["text"]["start"].split())
+                yield f"    text: {step['text']['characters']:,} characters: {start[:100]}"
+            for name, value in step["columns"].items():
+                yield f"    {name}: {value}"
+        if document["released"]:
+            yield f"  released: {document['released']['shard']}, row {document['released']['row']}"

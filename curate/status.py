@@ -1,0 +1,145 @@
+"""What a work folder holds for a manifest: what a run would do and why, how far it has come, what can go."""
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+
+from curate.manifest import Manifest, load
+from curate.plan import Job, Plan, shards
+from curate.run import memory_of, prepare
+from curate.store import Store
+
+UPSTREAM = {"reading", "readings", "before", "order", "heads", "mix"}
+"""Arguments of a job that say whose parts it reads: a change there began further up."""
+
+
+def explain_plan(manifest: str | Path | Manifest, work: str | Path) -> dict:
+    """What a run would do: {"sources", "steps", "run", "reused"}.
+
+    steps  one for each kind of job: {"step", "jobs", "run", "why": {reason: jobs}}. A reason names what differs from
+           the last plan of this manifest: the field and both values, an input, or what stands before.
+    """
+    made, store = _prepared(manifest, work)
+    path = memory_of(made, Path(work))
+    before = json.loads(path.read_text()) if path.is_file() else {}
+    before = {_key(label): job for label, job in before.items()}
+    steps: dict[str, dict] = {}
+    for job in _all_jobs(made, store):
+        name = re.sub(r" \d+/\d+", "", job.label)
+        step = steps.setdefault(name, {"step": name, "jobs": 0, "run": 0, "why": Counter()})
+        step["jobs"] += 1
+        if store.marker(job.fp) is None:
+            step["run"] += 1
+            step["why"].update([_why(job, before.get(_key(job.label)))])
+    sources = {}
+    for lane in made.lanes:
+        source = sources.setdefault(lane.source, {"partitions": 0, "files": set(), "bytes": 0})
+        source["partitions"] += 1
+        for piece in lane.partition.pieces:
+            source["bytes"] += max(piece.file.size, 0) if piece.file.path not in source["files"] else 0
+            source["files"].add(piece.file.path)
+    running = sum(step["run"] for step in steps.values())
+    return {
+        "name": made.manifest.name,
+        "version": made.manifest.version,
+        "sources": {name: source | {"files": len(source["files"])} for name, source in sources.items()},
+        "steps": list(steps.values()),
+        "run": running,
+        "reused": sum(step["jobs"] for step in steps.values()) - running,
+        "shards_planned": store.marker(made.mix) is not None,
+    }
+
+
+def status(manifest: str | Path | Manifest, work: str | Path) -> dict:
+    """How far a run has come: {"jobs", "made", "documents", "kept", "release"}."""
+    made, store = _prepared(manifest, work)
+    jobs = _all_jobs(made, store)
+    markers = [store.marker(job.fp) for job in jobs]
+    first = [store.marker(lane.parts[0]) for lane in made.lanes]
+    last = [store.marker(lane.parts[-1]) for lane in made.lanes]
+    release = Path(work) / "releases" / made.manifest.name / made.manifest.version
+    return {
+        "name": made.manifest.name,
+        "version": made.manifest.version,
+        "jobs": len(jobs),
+        "made": sum(marker is not None for marker in markers),
+        "documents": sum(marker["rows"] for marker in first if marker),
+        "kept": sum(marker["kept"] for marker in last if marker),
+        "release": str(release) if (release / "lock.json").is_file() else None,
+    }
+
+
+def collect_garbage(manifests: list[str], work: str | Path, dry_run: bool = False) -> dict:
+    """Remove the parts that none of these manifests uses, and drafts of runs that were killed.
+
+    Returns {"kept", "removed", "bytes"}. Do not call it while a run writes to the same store.
+    """
+    store = Store(Path(work) / "store")
+    wanted = {job.fp for manifest in manifests for job in _all_jobs(*_prepared(manifest, work))}
+    kept = removed = size = 0
+    for path in sorted(store.root.glob("??/*")):
+        if path.suffix == ".parquet" and path.stem in wanted:
+            kept += 1
+        elif path.stem not in wanted:
+            removed += path.suffix == ".parquet"
+            size += path.stat().st_size
+            if not dry_run:
+                path.unlink()
+    return {"kept": kept, "removed": removed, "bytes": size}
+
+
+def _prepared(manifest: str | Path | Manifest, work: str | Path) -> tuple[Plan, Store]:
+    manifest = manifest if isinstance(manifest, Manifest) else load(manifest)
+    return prepare(manifest, work), Store(Path(work) / "store")
+
+
+def _all_jobs(made: Plan, store: Store) -> list[Job]:
+    """The jobs of a plan, and those of its shards once it is known how many there are."""
+    mixed = store.marker(made.mix)
+    return [*made.jobs.values(), *(shards(made, mixed["shards"])[0] if mixed else [])]
+
+
+def _key(label: str) -> str:
+    """A job's label without the number of its neighbours, so that one file more does not make all of them new."""
+    return re.sub(r"/\d+", "", label)
+
+
+def _why(job: Job, before: dict | None) -> str:
+    if before is None:
+        return "new"
+    if before["fp"] == job.fp:
+        return "not made yet"
+    changes = list(_changes(before["args"], json.loads(json.dumps(job.args)), ()))
+    own = [text for path, text in changes if path[0] not in UPSTREAM]
+    return "; ".join(own[:3]) if own else "what it reads changed"
+
+
+def _changes(old, new, path: tuple):
+    """The leaves in which two JSON values differ: (path, `where: old → new`)."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted({*old, *new}):
+            if key not in old or key not in new:
+                yield (*path, key), f"{key} {'added' if key in new else 'removed'}"
+            else:
+                yield from _changes(old[key], new[key], (*path, key))
+    elif path[-1:] == ("pieces",) and old != new:
+        names = sorted({piece[0] for piece in old + new if piece not in old or piece not in new})
+        yield path, f"input {', '.join(names[:3])} changed"
+    elif isinstance(old, list) and isinstance(new, list) and path == ("stages",):
+        olds, news = ({stage["label"]: stage for stage in stages} for stages in (old, new))
+        for label in dict.fromkeys([*olds, *news]):
+            if label not in olds or label not in news:
+                yield (*path, label), f"{label} {'added' if label in news else 'removed'}"
+            else:
+                yield from _changes(olds[label], news[label], (*path, label))
+        if old != new and list(olds) != list(news) and set(olds) == set(news):
+            yield path, "stages in another order"
+    elif old != new:
+        where = ".".join(str(part) for part in path if part not in ("stages", "params", "call"))
+        yield path, f"{where}: {_short(old)} → {_short(new)}"
+
+
+def _short(value) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."
