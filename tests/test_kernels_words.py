@@ -37,7 +37,8 @@ def class_of(char: str) -> int:
         return IDEOGRAPH
     if category[0] not in "LN":
         return OTHER
-    return IDEOGRAPH if unicodedata.name(char, "").startswith(IDEOGRAPHIC_NAMES) else LETTER
+    name = unicodedata.name(char, "")
+    return IDEOGRAPH if name.startswith(IDEOGRAPHIC_NAMES) and "TALLY" not in name else LETTER
 
 
 def fold(char: str) -> str:
