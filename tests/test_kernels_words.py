@@ -7,58 +7,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
+from texts import class_of, columns, documents, fold, reference_words, untimed
 
 from curate.kernels.unicode_table import VERSION
-from curate.kernels.words import IDEOGRAPH, LETTER, MARK, OTHER, character, next_word, word_spans
-
-IDEOGRAPHIC_NAMES = ("CJK", "HIRAGANA", "KATAKANA", "BOPOMOFO", "HALFWIDTH KATA", "IDEOGRAPHIC", "HENTAIGANA")
-
-# Enough scripts for every branch: one to four bytes, marks, joiners, ideographs, symbols.
-ALPHABET = "aZ9_- \n.éßİΣςждक्षिम๏ไทยمرح‌بًا한국中文ひカー々㐀𠀋𝔸🙂️\u0000\u00ad\u3099"
-# The bounds of well-formed UTF-8 and what lies just outside.
-PIECES = [bytes([byte]) for byte in b"a \x80\x8f\x9f\xa0\xbf\xc0\xc2\xdf\xe0\xed\xef\xf0\xf4\xf5\xff"]
-assigned = st.characters(exclude_categories=["Cs", "Cn"])
-texts = st.lists(st.text(alphabet=ALPHABET) | st.text(alphabet=assigned), max_size=8)
-noise = st.lists(st.lists(st.sampled_from(PIECES)).map(b"".join), max_size=8)
-
-
-def columns(documents: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
-    """Documents as the kernels take them; a leading pad makes sure that offsets need not begin at 0."""
-    offsets = np.cumsum([3, *map(len, documents)], dtype=np.int64)
-    return np.frombuffer(b"pad" + b"".join(documents), np.uint8), offsets
-
-
-def class_of(char: str) -> int:
-    category = unicodedata.category(char)
-    if category[0] == "M" or char in "\u200c\u200d":
-        return MARK
-    if 0x20000 <= ord(char) < 0x40000 and ord(char) & 0xFFFE != 0xFFFE:
-        return IDEOGRAPH
-    if category[0] not in "LN":
-        return OTHER
-    name = unicodedata.name(char, "")
-    return IDEOGRAPH if name.startswith(IDEOGRAPHIC_NAMES) and "TALLY" not in name else LETTER
-
-
-def fold(char: str) -> str:
-    return next((folded for folded in (char.casefold(), char.lower()) if len(folded) == 1), char)
-
-
-def reference_words(document: bytes) -> list[str]:
-    words, last = [], OTHER
-    for char in document.decode("utf-8", "surrogateescape"):
-        kind = class_of(char)
-        if kind == MARK:
-            if last != OTHER:
-                words[-1] += char
-            continue
-        if kind == LETTER and last == LETTER:
-            words[-1] += char
-        elif kind != OTHER:
-            words.append(char)
-        last = kind
-    return words
+from curate.kernels.words import OTHER, character, next_word, word_spans
 
 
 def words_of(documents: list[bytes]) -> list[list[str]]:
@@ -85,7 +37,8 @@ def test_what_a_word_is(text, words):
     assert words_of([text.encode()]) == [words]
 
 
-@given(texts.map(lambda documents: [text.encode() for text in documents]) | noise)
+@untimed
+@given(documents)
 def test_words_equal_the_reference(documents):
     assert words_of(documents) == [reference_words(document) for document in documents]
 
