@@ -1,8 +1,11 @@
 """How long a document is."""
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.documents import utf8
+from curate.kernels.words import word_spans
 from curate.stage import reject, set_column, stage
 
 
@@ -18,16 +21,15 @@ def length(
     """Reject documents that are too short or too long, and keep their length.
 
     min_chars, max_chars  Unicode characters; null: no limit
-    min_words, max_words  words between white space; null: no limit. The defaults are those of Gopher and DCLM.
+    min_words, max_words  words, punctuation not counted; null: no limit. The defaults are those of Gopher
 
     Reads: text
     Adds: n_chars (int32, characters), n_words (int32, words)
     Reasons: too_short, too_long, too_few_words, too_many_words
     """
-    text = pc.fill_null(docs["text"], "")
-    n_chars = pc.utf8_length(text).cast(pa.int32())
-    words = pc.utf8_split_whitespace(pc.utf8_trim_whitespace(text))
-    n_words = pc.if_else(pc.equal(n_chars, 0), 0, pc.list_value_length(words)).cast(pa.int32())
+    n_chars = pc.fill_null(pc.utf8_length(docs["text"]), 0).cast(pa.int32())
+    _, _, words = word_spans(*utf8(docs["text"]))
+    n_words = pa.array(np.diff(words), pa.int32())
     docs = set_column(set_column(docs, "n_chars", n_chars), "n_words", n_words)
     return reject(
         docs,

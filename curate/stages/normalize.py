@@ -21,8 +21,8 @@ def normalize(docs: pa.Table, *, strip_lines: bool = False, max_newlines: int = 
     """Write text in one way: Unicode NFC, `\\n` for every kind of newline, no control characters.
 
     Newlines are those of the Unicode Standard (5.8): CR LF, CR, VT, FF, NEL, U+2028 and U+2029. All other
-    controls of C0 and C1 go, but not the tab, and so does U+FEFF, the byte-order mark. Spaces, soft hyphens and
-    the zero-width characters that Thai, Persian, Indic scripts and emoji need stay as they are.
+    controls of C0 and C1 go, but not the tab, and so does U+FEFF, the byte-order mark. Spaces, soft hyphens
+    and the zero-width characters that Thai, Persian, Indic scripts and emoji need stay as they are.
 
     strip_lines   remove spaces and tabs at the ends of lines
     max_newlines  most newlines in a row; 0: any number
