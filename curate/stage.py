@@ -24,7 +24,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from importlib.metadata import entry_points, version as package_version
+from importlib.metadata import entry_points
+from importlib.metadata import version as package_version
 from typing import Any, Literal
 
 import pyarrow as pa

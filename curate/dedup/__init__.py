@@ -1,0 +1,1 @@
+"""Group stages: documents that share a key meet. One file a stage."""

@@ -9,8 +9,21 @@ of the file, with the columns of `curate.documents` and a `reject` column (strin
 from collections import Counter
 from dataclasses import dataclass, field
 
+from curate.errors import CurateError
+
 BLOCK_BYTES = 64 << 20
 """Text or payload in one block: what a worker holds at a time."""
+
+FORMATS = {
+    "warc": (".warc",),
+    "wet": (".warc.wet", ".wet"),
+    "arc": (".arc",),
+    "jsonl": (".jsonl", ".ndjson", ".json"),
+    "parquet": (".parquet",),
+}
+"""{format: endings}, before those of a compression. The format's name is its module's."""
+
+COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd", ".bz2": "bz2", ".lz4": "lz4", ".xz": "xz"}
 
 
 @dataclass(frozen=True)
@@ -33,10 +46,38 @@ class File:
 class Origin:
     """What a reader is told about the source it reads for, and where it counts what it passes over.
 
-    skipped  records that are no documents (`request`, `warcinfo`, ...), counted by kind.
+    skipped  records that are no documents (`request`, `warcinfo`, `blank_line`, ...), counted by kind.
     """
 
     source: str
     license: str | None = None
     block_bytes: int = BLOCK_BYTES
     skipped: Counter = field(default_factory=Counter)
+
+
+def compression_of(path: str) -> str | None:
+    """How a file is compressed, by its ending: gzip, zstd, bz2, lz4, xz, or None."""
+    return next((name for ending, name in COMPRESSIONS.items() if path.lower().endswith(ending)), None)
+
+
+def format_of(path: str) -> str | None:
+    """The format of a file by its ending, or None where no format has it. `.parquet` is never compressed again."""
+    name = path.lower().partition("?")[0]
+    bare = next((name.removesuffix(ending) for ending in COMPRESSIONS if name.endswith(ending)), name)
+    for kind, endings in FORMATS.items():
+        if bare.endswith(endings) and (kind != "parquet" or bare == name):
+            return kind
+    return None
+
+
+def reader_of(path: str, kind: str | None = None):
+    """The module that reads a file: by `kind` where the manifest names one, else by the file's ending."""
+    from importlib import import_module
+
+    kind = kind or format_of(path)
+    if kind not in FORMATS:
+        known = ", ".join(sorted(FORMATS))
+        raise CurateError(
+            "cannot tell the format of a file by its ending", path, f"set `format:` to one of {known}"
+        )
+    return import_module(f"curate.sources.{kind}")

@@ -1,0 +1,179 @@
+"""What a worker does: one function a task of the plan. Each reads parts and writes one.
+
+`run_job` is all that a scheduler needs to know.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate import assemble
+from curate.apply import Configured, apply
+from curate.documents import ARCHIVE_SCHEMA, REJECT
+from curate.isolate import isolated, watched
+from curate.plan import Job
+from curate.sources import Origin, partitions
+from curate.stage import arrow_type, find_stage, set_column
+from curate.store import (
+    BinnedWriter,
+    Store,
+    Writer,
+    for_block,
+    globally,
+    live_blocks,
+    partition_of,
+    row_of,
+    sent_to,
+)
+
+
+def run_job(store: str | Path, job: Job, mode: str = "plain") -> dict:
+    """Make the part of a job unless it is made already. Returns its marker.
+
+    mode  plain     stages run in this process
+          watched   the same, and this process ends itself when one hangs
+          isolated  stages that may crash or hang on a document run in a process that may be lost
+    """
+    store = Store(store)
+    marker = store.marker(job.fp)
+    if marker is None:
+        with store.commit(job.fp) as (draft, counts):
+            counts |= {"task": job.task, "label": job.label}
+            if job.task == "map":
+                guard = {"plain": None, "watched": watched, "isolated": isolated}[mode]
+                map_stages(store, job.args, draft, counts, job.where, guard)
+            else:
+                TASKS[job.task](store, job.args, draft, counts)
+        marker = store.marker(job.fp)
+    return marker
+
+
+def map_stages(store: Store, args: dict, draft: Path, counts: dict, where: dict, guard=None) -> None:
+    """Read a partition, or its columns so far, through the map stages that stand together."""
+    types = {name: arrow_type(alias) for name, alias in args["columns"].items()}
+    stages = [Configured.of(stage) for stage in args["stages"]]
+    counts |= {"lane": args["lane"], "rows": 0, "kept": 0, "kept_bytes": 0, "stages": {}}
+    blocks = store.blocks(args["reading"]) if "reading" in args else _read(args, where, counts)
+    writer = Writer(draft)
+    for block in blocks:
+        table = apply(block, stages, counts["stages"], guard)
+        counts["rows"] += table.num_rows
+        counts["kept"] += table[REJECT.name].null_count
+        if "n_bytes" in types:
+            table = set_column(table, "n_bytes", pc.binary_length(table["text"]).cast(pa.int64()))
+        kept_bytes = pc.sum(table["n_bytes"].filter(table[REJECT.name].is_null())).as_py() or 0
+        counts["kept_bytes"] += kept_bytes
+        writer.write(_conform(table, types))
+    writer.close()
+
+
+def _read(args: dict, where: dict, counts: dict) -> Iterator[pa.Table]:
+    """The blocks of a partition from its source, counted by file."""
+    origin, files, reasons = Origin(args["lane"]), Counter(), Counter()
+    blocks = partitions.read(args["read"], where, origin)
+    first = next(blocks, ARCHIVE_SCHEMA.empty_table().append_column(REJECT.name, pa.nulls(0, pa.string())))
+    for block in _chain(first, blocks):
+        for path in pc.value_counts(block["path"]).to_pylist():
+            files[path["values"]] += path["counts"]
+        reasons.update(pc.drop_null(block[REJECT.name]).to_pylist())
+        full = pc.binary_join_element_wise("read", block[REJECT.name].cast(pa.string()), ".")
+        yield set_column(block, REJECT.name, full)
+    counts["files"] = {path: files[path] for path, *_ in args["read"]["pieces"]}
+    counts["skipped"] = dict(sorted(origin.skipped.items()))
+    total = files.total()
+    counts["read"] = {"in": total, "kept": total - reasons.total(), "reasons": dict(sorted(reasons.items()))}
+
+
+def _chain(first: pa.Table, rest: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    yield first
+    yield from rest
+
+
+def _conform(table: pa.Table, types: dict[str, pa.DataType]) -> pa.Table:
+    """These columns and `reject`, in this order and of these types; null where a rejected row has none."""
+    columns = [
+        table[name].cast(kind) if name in table.column_names else pa.nulls(table.num_rows, kind)
+        for name, kind in types.items()
+    ]
+    reject = table[REJECT.name].combine_chunks().cast(pa.string()).dictionary_encode().cast(REJECT.type)
+    schema = pa.schema([*(pa.field(name, kind) for name, kind in types.items()), REJECT])
+    return pa.table([*columns, reject], schema=schema)
+
+
+def step(store: Store, args: dict, draft: Path, counts: dict) -> None:
+    """One step of a group stage: over a partition, a bin, or all there is. See `curate.stage.Step`."""
+    steps = find_stage(args["call"]["stage"]).function(**args["call"]["params"])
+    now, before = steps[args["step"]], steps[args["step"] - 1]
+    local = args["step"] > 0 and before.over == "docs"
+    writer = BinnedWriter(draft)
+    if now.over == "docs":
+        sent = sent_to(store, args["before"], args["place"], local) if "before" in args else None
+        for docs in live_blocks(store, args["reading"]):
+            docs = docs.append_column(
+                "priority", pa.array(np.full(docs.num_rows, args["priority"], np.int32))
+            )
+            result = now.run(docs) if sent is None else now.run(docs, for_block(sent, docs))
+            writer.write(_bin(result, now.bins))
+    elif now.over == "bins":
+        writer.write(_bin(now.run(sent_to(store, args["before"], args["bin"], local)), now.bins))
+    else:
+        sizes = np.array([store.marker(fp)["rows"] for fp in args["heads"]], np.int64)
+        tables = (globally(table, place, local) for place, table in store.stream(args["before"]))
+        for result in now.run(tables, sizes):
+            writer.write(_bin(result, now.bins))
+    writer.close()
+    counts["bins"] = writer.bins
+
+
+def _bin(result: pa.Table, bins: int) -> pa.Table:
+    """A step's rows with the bin they go to: their own, or else their documents' partition."""
+    if bins:
+        return result
+    place = partition_of(result["doc"])
+    return set_column(result, "bin", pa.array(place))
+
+
+def collect(store: Store, args: dict, draft: Path, counts: dict) -> None:
+    """Lay the verdicts of a group stage beside the documents of one partition."""
+    label, types = args["call"]["label"], {name: arrow_type(alias) for name, alias in args["adds"].items()}
+    verdicts = sent_to(store, args["before"], args["place"], local=False)
+    rows = row_of(verdicts["doc"]).astype(np.int64)
+    count = {"in": 0, "kept": 0, "bytes": 0, "reasons": {}}
+    reasons, start, writer = Counter(), 0, Writer(draft)
+    for block in store.blocks(args["reading"]):
+        stop = start + block.num_rows
+        first, last = np.searchsorted(rows, [start, stop])
+        index = np.full(block.num_rows, -1, np.int64)
+        index[rows[first:last] - start] = np.arange(first, last)
+        found = verdicts.take(pa.array(index, mask=index < 0))
+        verdict = found[REJECT.name].cast(pa.string())
+        was_out = block[REJECT.name].is_valid()
+        reasons.update(pc.drop_null(verdict).to_pylist())
+        reject = pc.coalesce(
+            block[REJECT.name].cast(pa.string()), pc.binary_join_element_wise(label, verdict, ".")
+        )
+        kept = reject.is_null()
+        count["in"] += block.num_rows - pc.sum(was_out).as_py()
+        count["kept"] += pc.sum(kept).as_py() or 0
+        count["bytes"] += pc.sum(block["n_bytes"].filter(kept)).as_py() or 0
+        writer.write(_conform(set_column(found, REJECT.name, reject), types))
+        start = stop
+    writer.close()
+    count["reasons"] = dict(sorted(reasons.items()))
+    counts |= {"lane": args["lane"], "rows": start, "kept": count["kept"], "kept_bytes": count["bytes"]}
+    counts["stages"] = {label: count}
+
+
+TASKS = {
+    "step": step,
+    "collect": collect,
+    "order": assemble.order,
+    "mix": assemble.mix,
+    "scatter": assemble.scatter,
+    "shard": assemble.shard,
+    "evidence": assemble.evidence,
+}

@@ -1,0 +1,434 @@
+"""What a release is made of: YAML in, a checked Manifest out, or all of its mistakes at once.
+
+A manifest is written by a person. Every mistake names the line, the place in the document and the mend, and all of
+them are reported together.
+"""
+
+import itertools
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from curate.errors import CurateError, ManifestError, did_you_mean
+from curate.stage import Stage, find_stage, stage_homes
+
+Place = tuple[str | int, ...]
+
+UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+
+
+def parse_size(value: Any) -> int:
+    """Bytes of `256MB`, `1.5 GiB` or a plain number. Raises ValueError."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", str(value))
+    if not match or match[2].upper() not in UNITS:
+        raise ValueError("a size is a number with KB, MB, GB, KiB, MiB or GiB, such as 256MB")
+    return int(float(match[1]) * UNITS[match[2].upper()])
+
+
+Size = Annotated[
+    int, pydantic.BeforeValidator(parse_size), pydantic.WithJsonSchema({"type": ["string", "integer"]})
+]
+Version = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+([-+][0-9A-Za-z.-]+)?$")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=96)]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+
+class CommonCrawl(Strict):
+    """A number of files of one crawl, taken by hash."""
+
+    crawl: str = Field(description="name of the crawl, such as CC-MAIN-2024-22")
+    files: int = Field(ge=1, description="how many of its files to take")
+    seed: int = Field(0, description="another seed takes other files")
+    kind: Literal["warc", "wet"] = Field("warc", description="raw archives, or CommonCrawl's own text")
+    base: str = Field("https://data.commoncrawl.org/", description="where the crawl is served")
+
+
+class CommonCrawlInput(Strict):
+    commoncrawl: CommonCrawl
+
+
+StageList = list[str | dict[str, Any]]
+
+
+class Source(Strict):
+    """Where documents come from, and what is done to them alone."""
+
+    inputs: list[str | CommonCrawlInput] = Field(
+        min_length=1, description="files, globs, folders, lists of paths, https://, s3://, hf://, commoncrawl"
+    )
+    format: Literal["warc", "wet", "jsonl", "parquet"] | None = Field(
+        None, description="of the files; by default told from their names"
+    )
+    layout: str | None = Field(None, description="a known dataset whose columns these are")
+    columns: dict[str, Any] | None = Field(
+        None, description="our column: theirs, for rows that are no known layout; meta: a list"
+    )
+    max_bad_rows: float = Field(
+        0.01, ge=0, le=1, description="share of rows of a file that may be unreadable"
+    )
+    pipeline: str | StageList = Field([], description="stages for this source: a pipeline's name, or a list")
+    set: dict[str, Any] = Field({}, description="`stage.parameter: value` in place of the pipeline's own")
+    priority: int = Field(0, description="which copy of a duplicate is kept: that of the lowest number")
+    license: str | None = Field(None, description="licence of its documents, where they name none themselves")
+    description: str = Field("", description="a sentence for the card")
+
+
+class Shards(Strict):
+    """How the release is cut into files."""
+
+    size: Size = Field("256MB", validate_default=True, description="text in a shard, before compression")
+    columns: list[str] = Field([], description="columns to publish beside the usual ones")
+
+
+class Publish(Strict):
+    """Where the release goes."""
+
+    repo: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
+    private: bool = False
+
+
+class Document(Strict):
+    """A manifest, as it stands in its file."""
+
+    name: Name = Field(description="of the release")
+    version: Version = Field(description="of the release: MAJOR.MINOR.PATCH")
+    license: str = Field(description="licence of the release, as the Hub names it")
+    description: str = Field("", description="a paragraph for the card")
+    seed: int = Field(0, description="of the shuffle and of every sample")
+    sources: dict[Name, Source] = Field(min_length=1)
+    stages: StageList = Field([], description="stages over the documents of all sources together")
+    mixture: Literal["everything"] = Field("everything", description="which documents are released")
+    shards: Shards = Field(default_factory=Shards)
+    publish: Publish = Field(default_factory=Publish)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A stage with its parameters, defaults filled in. label: its name; the second of a pipeline is `name.2`."""
+
+    stage: Stage
+    params: dict[str, Any]
+    label: str
+    place: str
+
+    @property
+    def identity(self) -> dict:
+        return self.stage.identity(self.params)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A manifest that holds: every name in it is known, every parameter has its type.
+
+    pipelines  the configured stages of each source
+    stages     those over all sources
+    folder     what relative inputs are relative to
+    """
+
+    document: Document
+    pipelines: dict[str, list[Call]]
+    stages: list[Call]
+    folder: Path
+    path: Path | None
+    text: str
+
+    @property
+    def name(self) -> str:
+        return self.document.name
+
+    @property
+    def version(self) -> str:
+        return self.document.version
+
+
+def library(kind: Literal["pipelines", "classifiers", "manifests"]) -> Path:
+    """The folder of pipelines, classifiers or manifests that come with curate."""
+    installed = Path(__file__).parent / "_library" / kind
+    return installed if installed.exists() else Path(__file__).parents[1] / kind
+
+
+def find(kind: Literal["pipelines", "classifiers", "manifests"], name: str, folder: Path) -> Path:
+    """The file that `name` means: a path, else a file of the folder, else one that comes with curate."""
+    candidates = [folder / name, folder / f"{name}.yaml", library(kind) / f"{name}.yaml"]
+    for path in candidates:
+        if path.suffix in (".yaml", ".yml") and path.is_file():
+            return path
+    known = {path.stem for path in library(kind).glob("*.yaml")}
+    raise CurateError(f"no {kind[:-1]} `{name}`", fix=did_you_mean(name, known) if known else "")
+
+
+def load(path: str | Path) -> Manifest:
+    """Read the manifest at a path, or the one of that name that comes with curate.
+
+    Raises ManifestError with all mistakes, CurateError if there is no such file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        try:
+            path = find("manifests", str(path), Path.cwd())
+        except CurateError as error:
+            raise CurateError(f"no manifest {path}", fix=error.fix) from None
+    return loads(path.read_text(encoding="utf-8"), path=path)
+
+
+def loads(text: str, *, path: Path | None = None, folder: Path | None = None) -> Manifest:
+    """Read a manifest from its text. folder: what relative inputs are relative to, else that of the path."""
+    folder = folder or (path.parent if path else Path.cwd())
+    file = _File(str(path or "manifest"))
+    value = file.parse(text)
+    document = file.validate(Document, value)
+    pipelines: dict[str, list[Call]] = {}
+    stages: list[Call] = []
+    if isinstance(value, dict):
+        for name, source in _mapping(value.get("sources")).items():
+            pipelines[name] = file.pipeline(_mapping(source), ("sources", name), folder)
+        taken = [call.label for calls in pipelines.values() for call in calls]
+        stages = file.calls(value.get("stages") or [], ("stages",), taken=taken)
+    if document:
+        for name, source in document.sources.items():
+            file.check_source(source, ("sources", name))
+    if file.problems:
+        raise ManifestError([problem for _, problem in sorted(file.problems, key=lambda found: found[0])])
+    return Manifest(document, pipelines, stages, folder.resolve(), path, text)
+
+
+def _mapping(value: Any) -> dict:
+    return value if isinstance(value, dict) else {}
+
+
+class _File:
+    """A YAML file while it is read: where everything stands, and what is wrong so far."""
+
+    def __init__(self, name: str):
+        self.name = name
+        self.lines: dict[Place, int] = {}
+        self.problems: list[tuple[int, CurateError]] = []
+
+    def wrong(self, place: Place, what: str, fix: str = "") -> None:
+        known = place
+        while known not in self.lines and known:
+            known = known[:-1]
+        line = self.lines.get(known, 1)
+        self.problems.append((line, CurateError(what, f"{self.name}:{line}  {dotted(place)}".rstrip(), fix)))
+
+    def parse(self, text: str) -> Any:
+        try:
+            node = yaml.compose(text, yaml.SafeLoader)
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            self.lines[()] = mark.line + 1 if mark else 1
+            what = getattr(error, "problem", None) or str(error)
+            self.wrong((), f"not YAML: {what}", "check the indentation and the quotes around this line")
+            return None
+        return self._value(node, ()) if node else None
+
+    def _value(self, node: yaml.Node, place: Place) -> Any:
+        self.lines.setdefault(place, node.start_mark.line + 1)
+        if isinstance(node, yaml.SequenceNode):
+            return [self._value(child, (*place, index)) for index, child in enumerate(node.value)]
+        if isinstance(node, yaml.MappingNode):
+            result = {}
+            for key_node, child in node.value:
+                key = str(key_node.value)
+                self.lines[(*place, key)] = key_node.start_mark.line + 1
+                if key in result:
+                    self.wrong((*place, key), f"`{key}` stands here twice", "keep one of them")
+                result[key] = self._value(child, (*place, key))
+            return result
+        return yaml.SafeLoader("").construct_object(node)
+
+    def validate(self, model: type[BaseModel], value: Any) -> BaseModel | None:
+        if value is None and self.problems:
+            return None
+        try:
+            return model.model_validate(value if value is not None else {})
+        except pydantic.ValidationError as error:
+            self.blame(error, (), model)
+            return None
+
+    def blame(
+        self, error: pydantic.ValidationError, under: Place, model: type[BaseModel], of: str = ""
+    ) -> None:
+        """One problem for each of pydantic's, in words of the manifest."""
+        seen = set()
+        for detail in error.errors(include_url=False):
+            loc = tuple(part for part in detail["loc"] if not _is_tag(part))
+            place, key = under + loc, str(loc[-1]) if loc else ""
+            if place in seen:
+                continue
+            seen.add(place)
+            if detail["type"] == "extra_forbidden":
+                known = _fields_at(model, loc[:-1])
+                kind = f"unknown parameter `{key}` for stage `{of}`" if of else f"unknown key `{key}`"
+                self.wrong(place, kind, did_you_mean(key, known) if known else "remove it")
+            elif detail["type"] == "missing":
+                self.wrong(place, f"`{key}` is missing", f"add `{key}:`")
+            else:
+                given = repr(detail["input"])
+                given = given if len(given) <= 60 else given[:57] + "..."
+                fix = ""
+                if (key == "version" and "pattern" in detail["type"]) or key == "version":
+                    fix = 'write it as "1.0.0", in quotes'
+                self.wrong(place, f"{detail['msg']}, not {given}", fix)
+
+    def pipeline(self, source: dict, place: Place, folder: Path) -> list[Call]:
+        """The stages of one source: its own list, or that of the pipeline it names, with `set:` laid over."""
+        given, file, at = source.get("pipeline") or [], self, (*place, "pipeline")
+        if isinstance(given, str):
+            try:
+                path = find("pipelines", given, folder)
+            except CurateError as error:
+                self.wrong(at, error.what, error.fix)
+                return []
+            file, at = _File(str(path)), ("stages",)
+            given = _mapping(file.parse(path.read_text(encoding="utf-8"))).get("stages") or []
+        calls = file.calls(given, at, _mapping(source.get("set")), (self, (*place, "set")))
+        if file is not self:
+            self.problems += file.problems
+        return calls
+
+    def calls(
+        self,
+        given: Any,
+        place: Place,
+        changes: dict | None = None,
+        changes_at: tuple = (),
+        taken: list[str] = (),
+    ) -> list[Call]:
+        """Configure a list of stages.
+
+        changes  {`label.parameter`: value}, which stands at changes_at: a file and a place
+        taken    labels that stages before these have
+        """
+        if not isinstance(given, list):
+            return []
+        entries, labels = [], []
+        for index, entry in enumerate(given):
+            at = (*place, index)
+            if isinstance(entry, dict) and len(entry) == 1:
+                name, params = next(iter(entry.items()))
+            elif isinstance(entry, str):
+                name, params = entry, None
+            else:
+                self.wrong(at, "a stage is a name, or one name with its parameters", "write `- name: {...}`")
+                continue
+            numbered = (name if count == 1 else f"{name}.{count}" for count in itertools.count(1))
+            labels.append(next(label for label in numbered if label not in (*taken, *labels)))
+            entries.append((name, params, at))
+        overrides: dict[str, dict] = {}
+        for key, value in (changes or {}).items():
+            label, _, parameter = key.rpartition(".")
+            if label not in labels:
+                file, where = changes_at
+                file.wrong(
+                    (*where, key), f"`{key}` sets no stage of this pipeline", did_you_mean(label, labels)
+                )
+            overrides.setdefault(label, {})[parameter] = value
+        calls = []
+        for label, (name, params, at) in zip(labels, entries, strict=True):
+            call = self.call(name, params, at, label, overrides.get(label, {}))
+            calls += [call] if call else []
+        return calls
+
+    def call(self, name: str, params: Any, at: Place, label: str, overrides: dict) -> Call | None:
+        try:
+            stage = find_stage(name)
+        except CurateError as error:
+            self.wrong(at, error.what, did_you_mean(name, stage_homes()))
+            return None
+        if params is not None and not isinstance(params, dict):
+            first = next(iter(stage.params.model_fields), None)
+            if first is None:
+                self.wrong((*at, name), f"stage `{name}` takes no parameter", f"write `- {name}`")
+                return None
+            params = {first: params}
+        try:
+            configured = stage.configure({**(params or {}), **overrides})
+            stage.reads(configured)  # a stage may look closer at its parameters than types can say
+        except pydantic.ValidationError as error:
+            self.blame(error, (*at, name), stage.params, of=name)
+            return None
+        except CurateError as error:
+            self.wrong((*at, name), error.what, error.fix)
+            return None
+        where = f"{self.name}:{self.lines.get(at, 1)}  {dotted((*at, name))}"
+        return Call(stage, configured, label, where)
+
+    def check_source(self, source: Source, place: Place) -> None:
+        from curate.sources.layouts import LAYOUTS
+
+        if source.layout and source.layout not in LAYOUTS:
+            self.wrong(
+                (*place, "layout"), f"unknown layout `{source.layout}`", did_you_mean(source.layout, LAYOUTS)
+            )
+        if source.layout and source.columns:
+            self.wrong(
+                (*place, "columns"), "a source has a layout or columns, not both", "remove one of them"
+            )
+
+
+def _is_tag(part: Any) -> bool:
+    """Whether pydantic put this into a location to say which branch of a union it tried."""
+    return isinstance(part, str) and bool(re.search(r"[\[\]()]|^(str|CommonCrawlInput)$", part))
+
+
+def _fields_at(model: Any, loc: Place) -> list[str]:
+    """The names that may stand at a place of a model."""
+    for part in loc:
+        fields = getattr(model, "model_fields", {})
+        annotation = fields[part].annotation if part in fields else None
+        model = _model_in(annotation) if annotation else model
+    return list(getattr(model, "model_fields", {}))
+
+
+def _model_in(annotation: Any) -> Any:
+    """The first model in a type such as dict[str, Source]."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        found = _model_in(argument)
+        if found:
+            return found
+    return None
+
+
+def dotted(place: Place) -> str:
+    """`stages[0].near_dedup.band` of ("stages", 0, "near_dedup", "band")."""
+    text = ""
+    for part in place:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def json_schema() -> dict:
+    """The JSON Schema of a manifest, with every stage and its parameters, for editors and for checking."""
+    schema = Document.model_json_schema()
+    entries = [{"type": "string", "enum": sorted(stage_homes())}]
+    for name in sorted(stage_homes()):
+        params = find_stage(name).params.model_json_schema()
+        params |= {"title": name, "description": find_stage(name).declared.summary}
+        shorthand = {"type": ["string", "number", "boolean", "array", "null"]}
+        entries.append(
+            {
+                "type": "object",
+                "properties": {name: {"anyOf": [params, shorthand]}},
+                "required": [name],
+                "additionalProperties": False,
+            }
+        )
+    schema["$defs"]["Stage"] = {"anyOf": entries}
+    stages = {"type": "array", "items": {"$ref": "#/$defs/Stage"}}
+    schema["properties"]["stages"] |= stages
+    pipeline = schema["$defs"]["Source"]["properties"]["pipeline"]
+    pipeline["anyOf"] = [{"type": "string"}, stages]
+    schema |= {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "curate manifest"}
+    return json.loads(json.dumps(schema))

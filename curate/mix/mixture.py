@@ -1,0 +1,47 @@
+"""Which documents are released, in which order, and where the shards are cut.
+
+All documents lie on one hash line: the place of a document depends on its id and the seed alone, so the shuffle is
+global, the same everywhere, and a document that is added or removed moves no other.
+"""
+
+from hashlib import blake2b
+
+import numpy as np
+import pyarrow as pa
+
+from curate.documents import utf8
+
+
+def hash_line(ids: pa.ChunkedArray, seed: int) -> np.ndarray:
+    """The place of each document on the line.
+
+    ids  n ids of 32 hexadecimal digits. Returns uint64[n], uniform: the id's first 64 bits, keyed by the seed and
+    mixed by SplitMix64's finalizer (Steele, Lea, Flood 2014).
+    """
+    data, _ = utf8(ids)
+    digits = data.reshape(-1, 32)[:, :16]
+    nibbles = np.where(digits >= ord("a"), digits - (ord("a") - 10), digits - ord("0")).astype(np.uint64)
+    word = np.zeros(len(digits), np.uint64)
+    for column in range(16):
+        word = (word << np.uint64(4)) | nibbles[:, column]
+    key = int.from_bytes(blake2b(str(seed).encode(), digest_size=8).digest(), "little")
+    word ^= np.uint64(key)
+    word ^= word >> np.uint64(30)
+    word *= np.uint64(0xBF58476D1CE4E5B9)
+    word ^= word >> np.uint64(27)
+    word *= np.uint64(0x94D049BB133111EB)
+    return word ^ (word >> np.uint64(31))
+
+
+def cut(size: np.ndarray, target: int) -> np.ndarray:
+    """The shard of each document, for documents in the order of the line.
+
+    size  int64[n], bytes. Returns uint32[n], from 0 up without a gap: as few shards as keep near `target` bytes,
+    and all of about one size.
+    """
+    total = int(size.sum())
+    count = min(max(1, -(-total // target)), max(1, len(size)))
+    before = np.cumsum(size) - size
+    shard = (before * (count / max(total, 1))).astype(np.int64)
+    _, shard = np.unique(np.minimum(shard, count - 1), return_inverse=True)
+    return shard.astype(np.uint32)

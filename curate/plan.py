@@ -1,0 +1,303 @@
+"""Manifest and inputs to a Plan: jobs, their fingerprints, and who reads whose part. Pure: nothing is read or run.
+
+The documents of a source file (or of a range of a big one, or of a bundle of small ones) are a *partition*; they keep
+their order for good. A partition goes through the plan as a `Lane`, which gathers map stages until something needs
+their result, and knows which part holds each column.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import blake2b
+
+from curate.documents import COLUMNS, REJECT, TRANSIENT
+from curate.errors import CurateError, ManifestError, did_you_mean
+from curate.manifest import Call, Manifest
+from curate.sources.partitions import Partition
+
+ENGINE = 1
+"""Raised when the engine itself makes other parts of the same jobs."""
+
+PUBLISHED = ("id", "text", "source", "path", "url", "date", "language", "license", "n_tokens", "meta")
+"""Columns of a released row, as far as the documents have them."""
+
+EVIDENCE = ("id", "source", "path", "position", "url", "duplicate_of", "similarity", "cluster", "meta")
+"""What a rejected document is recorded with, as far as it has it, beside its stage and reason."""
+
+BIN_BYTES = 256 << 20
+"""Input for which a group stage has one bin more, unless its `bins` says how many."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One part to make.
+
+    fp        fingerprint: blake2b-128 of the task, its args and the fingerprints upstream
+    task      the function of `curate.jobs` that makes it
+    label     for people; also what is compared between two plans to say why a job runs
+    args      what bears on the result, as JSON values
+    where     what does not: addresses of the inputs
+    upstream  fingerprints of the parts it reads
+    """
+
+    fp: str
+    task: str
+    label: str
+    args: dict = field(repr=False)
+    where: dict = field(repr=False)
+    upstream: tuple[str, ...] = field(repr=False)
+
+
+@dataclass
+class Lane:
+    """A partition on its way through the plan. parts: fingerprints, oldest first; columns: the part that holds each."""
+
+    source: str
+    number: int
+    of: int
+    partition: Partition
+    priority: int
+    parts: list[str] = field(default_factory=list)
+    columns: dict[str, str] = field(default_factory=dict)
+    types: dict[str, str] = field(default_factory=dict)
+    waiting: list[Call] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return f"{self.source} {self.number + 1}/{self.of}"
+
+    def reading(self, names: Iterable[str]) -> dict[str, list[str]]:
+        """{part: columns} to read these columns and who is out, with the part whose blocks lead first."""
+        wanted: dict[str, list[str]] = {}
+        for name in [REJECT.name, *names]:
+            columns = wanted.setdefault(self.columns[name], [])
+            columns += [name] if name not in columns else []
+        return wanted
+
+
+@dataclass
+class Plan:
+    """All jobs before the shards, in an order in which they can run, and the lanes they leave behind."""
+
+    manifest: Manifest
+    lanes: list[Lane]
+    jobs: dict[str, Job]
+    order: list[str]
+    """Fingerprints of the narrow parts (one a lane) the mixture is made of."""
+    mix: str
+    evidence: str
+
+    @cached_property
+    def labels(self) -> list[tuple[str, str]]:
+        """(source or "", stage label) in the order in which documents meet them."""
+        manifest = self.manifest
+        before = [(name, call.label) for name, calls in manifest.pipelines.items() for call in calls]
+        return before + [("", call.label) for call in manifest.stages]
+
+
+def fingerprint(task: str, args: dict, upstream: Iterable[str]) -> str:
+    """The identity of a job: what it does, with what, to what. Nothing of the machine, the clock or the workers."""
+    key = json.dumps([ENGINE, task, args, list(upstream)], sort_keys=True, ensure_ascii=True)
+    return blake2b(key.encode(), digest_size=16).hexdigest()
+
+
+class Planner:
+    """Adds jobs to a plan. The same job asked for twice is one."""
+
+    def __init__(self):
+        self.jobs: dict[str, Job] = {}
+        self.problems: list[CurateError] = []
+
+    def add(
+        self, task: str, label: str, args: dict, upstream: Iterable[str] = (), where: dict | None = None
+    ) -> str:
+        upstream = tuple(dict.fromkeys(upstream))
+        fp = fingerprint(task, args, upstream)
+        self.jobs.setdefault(fp, Job(fp, task, label, args, where or {}, upstream))
+        return fp
+
+    # Map stages
+
+    def push(self, lane: Lane, call: Call) -> None:
+        """Let a map stage wait for its neighbours, or start a job where it must have its own."""
+        if call.stage.alone:
+            self.flush(lane)
+        for name in call.stage.reads(call.params):
+            if name not in lane.types:
+                hint = did_you_mean(name, lane.types)
+                self.problems.append(
+                    CurateError(f"no column `{name}` for stage `{call.label}`", call.place, hint)
+                )
+        lane.types |= call.stage.adds(call.params)
+        lane.waiting.append(call)
+
+    def flush(self, lane: Lane) -> None:
+        """Make one job of the map stages that wait; of none, where nothing has read the partition yet."""
+        if lane.parts and not lane.waiting:
+            return
+        calls, lane.waiting = lane.waiting, []
+        made: dict[str, None] = {} if lane.parts else dict.fromkeys(COLUMNS)
+        wanted: dict[str, None] = {}
+        for call in calls:
+            wanted |= {name: None for name in call.stage.reads(call.params) if name not in made}
+            wanted |= {name: None for name in call.stage.declared.changes if name not in made}
+            made |= dict.fromkeys([*call.stage.adds(call.params), *call.stage.declared.changes])
+        if "text" in made:
+            made["n_bytes"] = None
+        args = {
+            "lane": lane.source,
+            "stages": [{"label": call.label, **call.identity} for call in calls],
+            "columns": {name: lane.types[name] for name in made},
+        }
+        what = ", ".join(call.label for call in calls) or "read"
+        if lane.parts:
+            reading = lane.reading([*wanted, "n_bytes"])
+            args["reading"] = reading
+            fp = self.add("map", f"{lane.name}: {what}", args, reading)
+        else:
+            args["read"] = lane.partition.identity
+            where = {piece.file.path: piece.file.url for piece in lane.partition.pieces}
+            fp = self.add("map", f"{lane.name}: {what}", args, where=where)
+        self.settle(lane, fp, made)
+
+    def settle(self, lane: Lane, fp: str, columns: Iterable[str]) -> None:
+        """Note that a part holds these columns of the lane, and who is out by now."""
+        lane.parts.append(fp)
+        lane.columns |= dict.fromkeys([*columns, REJECT.name], fp)
+
+    # Group stages
+
+    def group(self, lanes: list[Lane], call: Call, scope: str) -> None:
+        """Plan the steps of a group stage over these lanes, and the part each lane gets of its verdicts."""
+        for lane in lanes:
+            self.flush(lane)
+            for name in call.stage.reads(call.params):
+                if name not in lane.types:
+                    hint = did_you_mean(name, lane.types)
+                    where = f"{call.place} (source {lane.source})"
+                    self.problems.append(
+                        CurateError(f"no column `{name}` for stage `{call.label}`", where, hint)
+                    )
+        if self.problems:
+            return
+        params = dict(call.params)
+        if params.get("bins") == 0:
+            size = sum(max(piece.file.size, 0) for lane in lanes for piece in lane.partition.pieces)
+            params["bins"] = min(1 << (size // BIN_BYTES).bit_length(), 1024)
+        identity = {"label": call.label, **call.stage.identity(params)}
+        names = ("id", *call.stage.reads(params))
+        before: list[str] = []
+        bins = 0
+        for number, step in enumerate(call.stage.function(**params)):
+            base = {"call": identity, "step": number}
+            label = f"{scope}{call.label} {number + 1}"
+            if step.over == "docs":
+                fps = []
+                for place, lane in enumerate(lanes):
+                    reading = lane.reading(names)
+                    args = base | {"reading": reading, "priority": lane.priority}
+                    args |= {"place": place, "before": before} if before else {}
+                    fps.append(self.add("step", f"{label}, {lane.name}", args, [*reading, *before]))
+            elif step.over == "bins":
+                fps = [
+                    self.add(
+                        "step",
+                        f"{label}, bin {bin + 1}/{bins}",
+                        base | {"bin": bin, "before": before},
+                        before,
+                    )
+                    for bin in range(bins)
+                ]
+            else:
+                heads = [lane.columns[REJECT.name] for lane in lanes]
+                args = base | {"before": before, "heads": heads}
+                fps = [self.add("step", label, args, [*before, *heads])]
+            before, bins = fps, step.bins
+        adds = call.stage.adds(params)
+        for place, lane in enumerate(lanes):
+            reading = lane.reading(["n_bytes"])
+            args = {"call": identity, "place": place, "before": before, "adds": adds, "reading": reading}
+            args["lane"] = lane.source
+            fp = self.add("collect", f"{lane.name}: {scope}{call.label}", args, [*reading, *before])
+            lane.types |= adds
+            self.settle(lane, fp, adds)
+
+
+def make(manifest: Manifest, inputs: dict[str, list[Partition]]) -> Plan:
+    """Plan a manifest over its partitions. Raises ManifestError where a stage reads what is not there.
+
+    inputs  {source: its partitions}, in the manifest's order
+    """
+    planner, lanes = Planner(), []
+    for name, source in manifest.document.sources.items():
+        partitions = inputs[name]
+        mine = [
+            Lane(name, number, len(partitions), partition, source.priority)
+            for number, partition in enumerate(partitions)
+        ]
+        for lane in mine:
+            lane.types = {column: str(spec.type) for column, spec in COLUMNS.items()}
+            if lane.partition.archive:
+                lane.types |= {column: str(spec.type) for column, spec in TRANSIENT.items()}
+        _through(planner, mine, manifest.pipelines[name], f"{name}: ")
+        for lane in mine:
+            planner.flush(lane)
+            for column in TRANSIENT:
+                lane.types.pop(column, None)
+        lanes += mine
+    _through(planner, lanes, manifest.stages, "")
+    for lane in lanes:
+        planner.flush(lane)
+    if planner.problems:
+        unique = {str(problem): problem for problem in planner.problems}
+        raise ManifestError(list(unique.values()))
+    order = [
+        planner.add(
+            "order", f"{lane.name}: order", {"reading": reading, "seed": manifest.document.seed}, reading
+        )
+        for lane in lanes
+        for reading in [lane.reading(["id", "n_bytes"])]
+    ]
+    mix = planner.add("mix", "mix", {"order": order, "shard_bytes": manifest.document.shards.size}, order)
+    readings = [lane.reading([name for name in EVIDENCE if name in lane.columns]) for lane in lanes]
+    types = {name: lane.types[name] for lane in lanes for name in EVIDENCE if name in lane.types}
+    upstream = [fp for reading in readings for fp in reading]
+    evidence = planner.add("evidence", "evidence", {"readings": readings, "types": types}, upstream)
+    return Plan(manifest, lanes, planner.jobs, order, mix, evidence)
+
+
+def _through(planner: Planner, lanes: list[Lane], calls: list[Call], scope: str) -> None:
+    for call in calls:
+        if call.stage.kind == "map":
+            for lane in lanes:
+                planner.push(lane, call)
+        else:
+            planner.group(lanes, call, scope)
+
+
+def shards(plan: Plan, count: int) -> tuple[list[Job], list[str]]:
+    """The jobs that write `count` shards, and the fingerprints of the shards in order.
+
+    They are planned once the mixture is made, since it is what knows how many there are.
+    """
+    planner = Planner()
+    extra = plan.manifest.document.shards.columns
+    wanted = [
+        name for name in dict.fromkeys([*PUBLISHED, *extra]) if any(name in lane.types for lane in plan.lanes)
+    ]
+    types = {name: next(lane.types[name] for lane in plan.lanes if name in lane.types) for name in wanted}
+    scattered = []
+    for place, lane in enumerate(plan.lanes):
+        reading = lane.reading([name for name in wanted if name in lane.columns])
+        args = {"reading": reading, "types": types, "place": place, "mix": plan.mix}
+        license = plan.manifest.document.sources[lane.source].license or plan.manifest.document.license
+        args["license"] = license
+        scattered.append(planner.add("scatter", f"{lane.name}: scatter", args, [*reading, plan.mix]))
+    made = [
+        planner.add(
+            "shard", f"shard {number + 1}/{count}", {"number": number, "before": scattered}, scattered
+        )
+        for number in range(count)
+    ]
+    return list(planner.jobs.values()), made

@@ -1,0 +1,247 @@
+"""Runs a plan and yields what happens. The only file that imports Dask.
+
+Dask carries jobs and their counts; documents go through the store. Without a scheduler's address a cluster of one
+process a worker is started on this machine; `workers=0` runs everything in this process.
+"""
+
+import json
+import os
+import pickle
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from curate import plan as planning
+from curate.errors import CurateError, Stopped
+from curate.jobs import run_job
+from curate.lock import make_lock
+from curate.manifest import Manifest, load
+from curate.plan import Job, Plan
+from curate.release.build import build
+from curate.sources import inputs
+from curate.sources.partitions import partitions
+from curate.store import Damaged, Store
+
+WORK = "work"
+"""The work folder, unless one is named: it holds `store/` and `releases/`."""
+
+ATTEMPTS = 4
+"""How often a run starts again over lost workers and damaged parts before it gives up."""
+
+
+@dataclass(frozen=True)
+class Started:
+    """A round of jobs begins. reused: how many were made already."""
+
+    jobs: int
+    reused: int
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A job ended. marker: what it counted."""
+
+    job: Job
+    marker: dict
+
+
+@dataclass(frozen=True)
+class Lost:
+    """Jobs took their worker down, or found a damaged part, and run again."""
+
+    jobs: list[Job]
+    why: str
+
+
+@dataclass(frozen=True)
+class Released:
+    """The release is written. changed: whether its folder holds other content than before."""
+
+    path: Path
+    lock: dict
+    changed: bool
+
+
+def prepare(manifest: Manifest, work: str | Path = WORK) -> Plan:
+    """Find and identify the inputs of a manifest, and plan it.
+
+    Raises CurateError for an input that is not there, ManifestError for stages that do not fit together.
+    """
+    found = {}
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        for name, source in manifest.document.sources.items():
+            given = [item if isinstance(item, str) else item.model_dump() for item in source.inputs]
+            files = inputs.discover(given, manifest.folder)
+            files = list(pool.map(lambda file: inputs.identify(file, Path(work)), files))
+            options = {
+                "layout": source.layout,
+                "columns": source.columns,
+                "max_bad_rows": source.max_bad_rows,
+            }
+            found[name] = partitions(name, source.format, options, files)
+    return planning.make(manifest, found)
+
+
+def run(
+    manifest: Manifest | str | Path,
+    work: str | Path = WORK,
+    workers: int | None = None,
+    scheduler: str | None = None,
+) -> Iterator[Started | Ended | Lost | Released]:
+    """Make the release of a manifest, yielding what happens; the last is Released.
+
+    work       folder for the store and the releases
+    workers    processes on this machine; None: one a core; 0: everything in this process
+    scheduler  address of a running Dask scheduler to use instead; its workers must see the work folder and the inputs
+
+    Whatever was made before is not made again, and a run that was stopped goes on. Raises CurateError for what is
+    wrong with the manifest or the inputs, Stopped where running again goes on.
+    """
+    if not isinstance(manifest, Manifest):
+        manifest = load(manifest)
+    work = Path(work).absolute()
+    plan, store = prepare(manifest, work), Store(work / "store")
+    remember(plan, work)
+    with cluster(workers, scheduler) as submit:
+        yield from execute(list(plan.jobs.values()), store, submit)
+        count = store.marker(plan.mix)["shards"]
+        jobs, shards = planning.shards(plan, count)
+        yield from execute(jobs, store, submit)
+    lock = make_lock(plan, store, shards)
+    path, changed = build(plan, lock, store, shards, work / "releases")
+    yield Released(path, lock, changed)
+
+
+def execute(jobs: list[Job], store: Store, submit) -> Iterator[Started | Ended | Lost]:
+    """Run the jobs that are not made, again where workers are lost, until all are."""
+    isolate: set[str] = set()
+    for _ in range(ATTEMPTS):
+        missing = [job for job in jobs if store.marker(job.fp) is None]
+        yield Started(len(missing), len(jobs) - len(missing))
+        if not missing:
+            return
+        crashed, damaged = [], []
+        for job, outcome in submit(missing, store, isolate):
+            if isinstance(outcome, dict):
+                yield Ended(job, outcome)
+            elif isinstance(outcome, Damaged):
+                store.discard(outcome.fp)
+                damaged.append(job)
+            else:
+                crashed.append(job)
+        if crashed:
+            isolate |= {job.fp for job in crashed}
+            yield Lost(crashed, "their worker was lost; each document runs in isolation now")
+        if damaged:
+            yield Lost(damaged, "a part they read was damaged; it is made anew")
+    missing = [job for job in jobs if store.marker(job.fp) is None]
+    if missing:
+        raise Stopped(
+            f"{len(missing)} jobs did not end in {ATTEMPTS} attempts, the first being `{missing[0].label}`",
+            fix="see whether the machine runs out of memory (fewer --workers need less), and run again to go on",
+        )
+
+
+@contextmanager
+def cluster(workers: int | None, scheduler: str | None):
+    """A function submit(jobs, store, isolate) that yields (job, its marker or what took it down) as jobs end."""
+    if workers == 0 and not scheduler:
+        yield _here
+        return
+    held = _Dask(workers, scheduler)
+    try:
+        yield held.submit
+    finally:
+        held.close()
+
+
+def _here(jobs: list[Job], store: Store, isolate: set[str]):
+    for job in jobs:
+        try:
+            yield job, run_job(store.root, job, "isolated" if job.fp in isolate else "plain")
+        except Damaged as error:
+            yield job, error
+            return
+
+
+class _Dask:
+    """A Dask client, started with the first job."""
+
+    def __init__(self, workers: int | None, scheduler: str | None):
+        self.workers, self.scheduler = workers or os.cpu_count() or 1, scheduler
+        self.client = self.cluster = None
+
+    def start(self) -> None:
+        import dask
+        from distributed import Client, LocalCluster
+
+        dask.config.set(
+            {
+                "distributed.scheduler.allowed-failures": 0,  # a job that loses its worker comes back to us
+                "distributed.worker.preload": ["curate.worker"],
+                "distributed.comm.timeouts.connect": "60s",
+                "distributed.admin.low-level-log-length": 0,
+            }
+        )
+        if self.scheduler is None:
+            self.cluster = LocalCluster(
+                n_workers=self.workers,
+                threads_per_worker=1,
+                dashboard_address=None,
+                silence_logs=50,
+                local_directory=None,
+            )
+        try:
+            self.client = Client(self.cluster or self.scheduler, timeout=30, set_as_default=False)
+        except OSError as error:
+            raise CurateError(
+                f"no Dask scheduler answers: {error}", self.scheduler, "check --scheduler"
+            ) from error
+
+    def submit(self, jobs: list[Job], store: Store, isolate: set[str]):
+        from distributed import KilledWorker, as_completed
+
+        if self.client is None:
+            self.start()
+        futures, by_key = {}, {}
+        for job in jobs:
+            mode = "isolated" if job.fp in isolate else "watched"
+            upstream = [futures[fp] for fp in job.upstream if fp in futures]
+            # Pickled, since Dask would take a string that equals a key for that key's result.
+            future = self.client.submit(
+                _run, str(store.root), pickle.dumps(job), mode, upstream, key=f"job-{job.fp}", pure=False
+            )
+            futures[job.fp], by_key[future.key] = future, job
+        for future in as_completed(list(futures.values()), loop=self.client.loop):
+            job = by_key[future.key]
+            if future.status == "finished":
+                yield job, future.result()
+                continue
+            if any(futures[fp].status == "error" for fp in job.upstream if fp in futures):
+                continue  # it never ran
+            error = future.exception()
+            if not isinstance(error, KilledWorker | Damaged):
+                raise error
+            yield job, error
+
+    def close(self) -> None:
+        for held in (self.client, self.cluster):
+            if held is not None:
+                held.close(timeout=5)
+
+
+def _run(store: str, job: bytes, mode: str, upstream: list) -> dict:
+    return run_job(store, pickle.loads(job), mode)
+
+
+def remember(plan: Plan, work: Path) -> None:
+    """Note the jobs of a plan, so that the next one can say what changed. Nothing depends on it."""
+    path = _memory(plan, work)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({job.label: {"fp": job.fp, "args": job.args} for job in plan.jobs.values()}))
+
+
+def _memory(plan: Plan, work: Path) -> Path:
+    return Path(work) / "plans" / f"{plan.manifest.name}.json"

@@ -1,0 +1,280 @@
+"""Reads and commits parts. The only writer of Parquet.
+
+    store/ab/FP.parquet   the part that the job with fingerprint FP made
+    store/ab/FP.json      its marker: counts, and the size of the part
+
+A part is written beside its place, renamed into it, and only then gets its marker, renamed too. The marker is the
+only state: a part without one does not exist, and two runs that make the same part at once do no harm, since they
+write the same bytes.
+
+Two shapes of part:
+- a *column part* has one row a document of its partition and one row group a block, so that the parts of a partition
+  can be read side by side;
+- a *binned part* has rows on their way to somewhere: each row group belongs to one bin, and the marker lists which.
+"""
+
+import errno
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curate.documents import REJECT
+from curate.errors import CurateError, Stopped
+from curate.stage import set_column
+
+DICTIONARY = ("source", "path", "language", "license", "reject", "split", "stage", "reason")
+"""Columns of few distinct values. Dictionaries of anything else cost time and save nothing."""
+
+BIN_BYTES = 128 << 20
+"""How much a binned part gathers in memory before it writes its row groups."""
+
+
+class Damaged(CurateError):
+    """A part that cannot be read back. The engine discards it and makes it anew."""
+
+    def __init__(self, fp: str, path: Path, error: object):
+        super().__init__(f"a part of the store is damaged: {error}", str(path), "run the same command again")
+        self.fp, self.path, self.error = fp, path, error
+
+    def __reduce__(self):
+        return type(self), (self.fp, self.path, str(self.error))
+
+
+class Writer:
+    """A Parquet file that is the same bytes for the same row groups, however their tables were chunked."""
+
+    def __init__(self, path: Path, level: int = 1, content_defined: bool = False):
+        self.path, self.level, self.content_defined = path, level, content_defined
+        self.file: pq.ParquetWriter | None = None
+
+    def write(self, table: pa.Table) -> None:
+        """Append the table as one row group."""
+        if self.file is None:
+            self.file = pq.ParquetWriter(
+                self.path,
+                table.schema,
+                compression="zstd",
+                compression_level=self.level,
+                use_dictionary=[name for name in DICTIONARY if name in table.column_names],
+                write_page_checksum=True,
+                use_content_defined_chunking=self.content_defined,
+                store_schema=True,
+            )
+        self.file.write_table(table.combine_chunks(), row_group_size=max(table.num_rows, 1))
+
+    def close(self) -> None:
+        if self.file is not None:
+            self.file.close()
+
+
+class BinnedWriter:
+    """Sorts rows into bins by their column `bin` (uint32), which is not itself written."""
+
+    def __init__(self, path: Path):
+        self.writer, self.bins = Writer(path), []
+        self.waiting: list[pa.Table] = []
+        self.bytes = 0
+
+    def write(self, table: pa.Table) -> None:
+        self.waiting.append(table)
+        self.bytes += table.nbytes
+        if self.bytes >= BIN_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        if not self.waiting:
+            return
+        table = pa.concat_tables(self.waiting).combine_chunks()
+        self.waiting, self.bytes = [], 0
+        bins = table["bin"].to_numpy()
+        table = table.drop_columns("bin")
+        order = np.argsort(bins, kind="stable")
+        table, bins = table.take(pa.array(order)), bins[order]
+        starts = np.flatnonzero(np.diff(bins, prepend=-1))
+        for start, stop in zip(starts, np.append(starts[1:], len(bins)), strict=False):
+            self.writer.write(table.slice(start, stop - start))
+            self.bins.append(int(bins[start]))
+        if not len(bins) and self.writer.file is None:
+            self.writer.write(table)
+            self.bins.append(-1)  # an empty row group carries the schema
+
+    def close(self) -> None:
+        self.flush()
+        self.writer.close()
+
+
+class Store:
+    """The parts of a work folder."""
+
+    def __init__(self, root: str | Path):
+        self.root = Path(root)
+
+    def part(self, fp: str) -> Path:
+        return self.root / fp[:2] / f"{fp}.parquet"
+
+    def marker_path(self, fp: str) -> Path:
+        return self.root / fp[:2] / f"{fp}.json"
+
+    def marker(self, fp: str) -> dict | None:
+        """What the job that made this part counted, or None if it is not made, or its file is gone or cut."""
+        try:
+            marker = json.loads(self.marker_path(fp).read_bytes())
+            if self.part(fp).stat().st_size == marker["bytes_on_disk"]:
+                return marker
+        except (OSError, ValueError, KeyError):
+            pass
+        return None
+
+    def discard(self, fp: str) -> None:
+        """Forget a part: its marker first, so that it is never seen without its file."""
+        self.marker_path(fp).unlink(missing_ok=True)
+        self.part(fp).unlink(missing_ok=True)
+
+    @contextmanager
+    def commit(self, fp: str) -> Iterator[tuple[Path, dict]]:
+        """Yield a path to write the part at and a dictionary to count in; make both real if the block ends well.
+
+        Raises Stopped when the disk is full. Whatever goes wrong, nothing half-written stays.
+        """
+        part, marker_path = self.part(fp), self.marker_path(fp)
+        draft = part.with_suffix(f".{uuid4().hex}.tmp")
+        counts: dict = {}
+        try:
+            part.parent.mkdir(parents=True, exist_ok=True)
+            yield draft, counts
+            counts["bytes_on_disk"] = draft.stat().st_size
+            os.replace(draft, part)
+            draft.write_text(json.dumps(counts, sort_keys=True))
+            os.replace(draft, marker_path)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise Stopped(
+                    f"no space left on the disk that holds {self.root}",
+                    where=str(part),
+                    fix="free some space, or choose another folder with --work, and run the same command again",
+                ) from error
+            raise
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def open(self, fp: str) -> pq.ParquetFile:
+        """The part for reading. Page checksums are verified, so that a damaged part is never passed over."""
+        with _reading(self, fp):
+            return pq.ParquetFile(self.part(fp), page_checksum_verification=True)
+
+    def blocks(self, parts: dict[str, list[str]]) -> Iterator[pa.Table]:
+        """The named columns of a partition, block by block.
+
+        parts  {fingerprint: its columns}; the row groups of the first one are the blocks.
+        """
+        files = {fp: self.open(fp) for fp in parts}
+        start, lead = 0, next(iter(files.values()))
+        for group in range(lead.num_row_groups):
+            stop = start + lead.metadata.row_group(group).num_rows
+            fields, columns = [], []
+            for fp, names in parts.items():
+                with _reading(self, fp):
+                    rows = _rows(files[fp], start, stop, names)
+                fields += rows.schema
+                columns += rows.columns
+            yield pa.table(columns, schema=pa.schema(fields))
+            start = stop
+
+    def bin(self, fps: Iterable[str], number: int) -> Iterator[tuple[int, pa.Table]]:
+        """All rows that binned parts sent to a bin: (place of the part among `fps`, table), in that order."""
+        for place, fp in enumerate(fps):
+            with _reading(self, fp):
+                bins = json.loads(self.marker_path(fp).read_bytes())["bins"]
+                groups = [index for index, held in enumerate(bins) if held == number]
+                yield place, self.open(fp).read_row_groups(groups)
+
+    def stream(self, fps: Iterable[str]) -> Iterator[tuple[int, pa.Table]]:
+        """All rows of the parts, one row group at a time: (place of the part among `fps`, table)."""
+        for place, fp in enumerate(fps):
+            with _reading(self, fp):
+                file = self.open(fp)
+            for group in range(file.num_row_groups):
+                with _reading(self, fp):
+                    table = file.read_row_group(group)
+                yield place, table
+
+    def fingerprints(self) -> Iterator[str]:
+        """All parts that have a marker."""
+        for marker in sorted(self.root.glob("??/*.json")):
+            yield marker.stem
+
+
+def _rows(file: pq.ParquetFile, start: int, stop: int, columns: list[str]) -> pa.Table:
+    """Rows start to stop of the file, wherever its row groups lie."""
+    first, groups, before = None, [], 0
+    for group in range(file.num_row_groups):
+        count = file.metadata.row_group(group).num_rows
+        if (before < stop and before + count > start) or (start == stop == before):
+            first = before if first is None else first
+            groups.append(group)
+        before += count
+    table = file.read_row_groups(groups, columns=columns)
+    return table.slice(start - first, stop - start)
+
+
+@contextmanager
+def _reading(store: Store, fp: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, pa.ArrowInvalid) as error:
+        raise Damaged(fp, store.part(fp), error) from error
+
+
+# `doc` (uint64) stands for a document in binned parts: its partition's place << 32 | its row.
+
+
+def row_of(doc: pa.ChunkedArray) -> np.ndarray:
+    """uint64[n]: the row of each document in its partition."""
+    return doc.to_numpy() & np.uint64(0xFFFFFFFF)
+
+
+def partition_of(doc: pa.ChunkedArray) -> np.ndarray:
+    """uint32[n]: the place of each document's partition."""
+    return (doc.to_numpy() >> np.uint64(32)).astype(np.uint32)
+
+
+def live_blocks(store: Store, reading: dict) -> Iterator[pa.Table]:
+    """The live rows of a partition, block by block, with `doc` (uint64, the row)."""
+    start = 0
+    for block in store.blocks(reading):
+        rows = np.arange(start, start + block.num_rows, dtype=np.uint64)
+        start += block.num_rows
+        block = block.append_column("doc", pa.array(rows))
+        yield block.filter(block[REJECT.name].is_null()).drop_columns(REJECT.name)
+
+
+def globally(table: pa.Table, place: int, local: bool) -> pa.Table:
+    """The table with `doc` valid in all partitions, where it was a row of one so far."""
+    if not local:
+        return table
+    doc = table["doc"].to_numpy() | (np.uint64(place) << np.uint64(32))
+    return set_column(table, "doc", pa.array(doc, pa.uint64()))
+
+
+def sent_to(store: Store, before: list[str], number: int, local: bool) -> pa.Table:
+    """The rows that a step sent to a bin or a partition, sorted by `doc`."""
+    rows = pa.concat_tables([globally(table, place, local) for place, table in store.bin(before, number)])
+    doc = rows["doc"].to_numpy()
+    if (doc[1:] < doc[:-1]).any():
+        rows = rows.take(pa.array(np.argsort(doc, kind="stable")))
+    return rows
+
+
+def for_block(sent: pa.Table, docs: pa.Table) -> pa.Table:
+    """Of the rows sent to a partition those for the documents of one block, with `doc` as the block has it."""
+    row = row_of(sent["doc"])
+    wanted = docs["doc"].to_numpy()
+    start, stop = np.searchsorted(row, [wanted[0], wanted[-1] + np.uint64(1)]) if len(wanted) else (0, 0)
+    return set_column(sent, "doc", pa.array(row)).slice(start, stop - start)
