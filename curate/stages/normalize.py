@@ -1,0 +1,48 @@
+"""One way to write the same text."""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.stage import set_column, stage
+
+_NEWLINE = r"\r\n|[\r\v\f\x{85}\x{2028}\x{2029}]"
+_CONTROL = r"[\x{0}-\x{8}\x{E}-\x{1F}\x{7F}-\x{84}\x{86}-\x{9F}\x{FEFF}]"
+_NOT_NFC = (
+    # Marks, and the letters that compose with what stands before them or are never written so in NFC.
+    r"\p{M}|[\x{374}\x{37E}\x{387}\x{958}-\x{95F}\x{9DC}-\x{9DF}\x{A33}-\x{A5E}\x{B5C}\x{B5D}\x{F43}-\x{F69}"
+    r"\x{1161}-\x{1175}\x{11A8}-\x{11C2}\x{1F71}-\x{1FFD}\x{2000}\x{2001}\x{2126}\x{212A}\x{212B}\x{2329}"
+    r"\x{232A}\x{2ADC}\x{F900}-\x{FAD9}\x{FB1D}-\x{FB4E}\x{16D63}-\x{16D6A}\x{1D15E}-\x{1D164}"
+    r"\x{1D1BB}-\x{1D1C0}\x{2F800}-\x{2FA1D}]"
+)
+
+
+@stage(version=1, packages=("pyarrow",))
+def normalize(docs: pa.Table, *, strip_lines: bool = False, max_newlines: int = 0) -> pa.Table:
+    """Write text in one way: Unicode NFC, `\\n` for every kind of newline, no control characters.
+
+    Newlines are those of the Unicode Standard (5.8): CR LF, CR, VT, FF, NEL, U+2028 and U+2029. All other
+    controls of C0 and C1 go, but not the tab, and so does U+FEFF, the byte-order mark. Spaces, soft hyphens
+    and the zero-width characters that Thai, Persian, Indic scripts and emoji need stay as they are.
+
+    strip_lines   remove spaces and tabs at the ends of lines
+    max_newlines  most newlines in a row; 0: any number
+
+    Reads: text
+    Changes: text
+    """
+    text = docs["text"].combine_chunks()
+    text = _where(_NEWLINE, text, lambda rows: pc.replace_substring_regex(rows, _NEWLINE, "\n"))
+    text = _where(_CONTROL, text, lambda rows: pc.replace_substring_regex(rows, _CONTROL, ""))
+    text = _where(_NOT_NFC, text, lambda rows: pc.utf8_normalize(rows, "NFC"))
+    if strip_lines:
+        text = pc.replace_substring_regex(text, r"(?m)[ \t]+$", "")
+    if max_newlines:
+        text = pc.replace_substring_regex(text, rf"\n{{{max_newlines + 1},}}", "\n" * max_newlines)
+    return set_column(docs, "text", text)
+
+
+def _where(pattern: str, text: pa.Array, change) -> pa.Array:
+    """Apply `change` to the rows that match: finding that few do is ten times as fast as rewriting all."""
+    matches = pc.fill_null(pc.match_substring_regex(text, pattern), False)
+    rows = text.filter(matches)
+    return pc.replace_with_mask(text, matches, change(rows)) if len(rows) else text
