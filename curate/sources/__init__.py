@@ -2,12 +2,14 @@
 
     read(file, *, origin, ...) -> Iterator[pa.Table]
 
-yields tables of at most `origin.block_bytes` of text or payload (one document more where it alone is larger), in the order
-of the file, with the columns of `curate.documents` and a `reject` column (string; null where the row is sound).
+yields tables of at most `origin.block_bytes` of text or payload (one document where it alone is larger), in the
+order of the file, with the columns of `curate.documents` and a `reject` column (string; null where the row is sound).
 """
 
 from collections import Counter
 from dataclasses import dataclass, field
+
+import pyarrow as pa
 
 from curate.errors import CurateError
 
@@ -33,7 +35,7 @@ class File:
     path    its name under the root of the source's inputs: part of document ids, the same on every machine.
     url     where it lies now: an absolute local path, or an address with a scheme.
     size    bytes; -1 where a server does not tell.
-    digest  `sha256:...` of a local file, else what the server gives that changes with the content (`etag:...`).
+    digest  `sha256:...` of a local file, else what the server gives that changes with the content.
     """
 
     path: str
@@ -61,7 +63,7 @@ def compression_of(path: str) -> str | None:
 
 
 def format_of(path: str) -> str | None:
-    """The format of a file by its ending, or None where no format has it. `.parquet` is never compressed again."""
+    """The format of a file by its ending, or None where no format has it."""
     name = path.lower().partition("?")[0]
     bare = next((name.removesuffix(ending) for ending in COMPRESSIONS if name.endswith(ending)), name)
     for kind, endings in FORMATS.items():
@@ -81,3 +83,30 @@ def reader_of(path: str, kind: str | None = None):
             "cannot tell the format of a file by its ending", path, f"set `format:` to one of {known}"
         )
     return import_module(f"curate.sources.{kind}")
+
+
+class Rows:
+    """Rows on their way into tables of about `limit` bytes of text or payload."""
+
+    OVERHEAD = 512  # bytes of Python objects in a row beside its text: keeps blocks of tiny documents small
+
+    def __init__(self, schema: pa.Schema, limit: int):
+        self.schema, self.limit, self.rows, self.size = schema, limit, [], 0
+
+    def __bool__(self) -> bool:
+        return bool(self.rows)
+
+    def full(self, size: int) -> bool:
+        """Whether a row of `size` bytes more belongs in the next table."""
+        return bool(self.rows) and self.size + size + self.OVERHEAD > self.limit
+
+    def add(self, row: tuple, size: int) -> None:
+        self.rows.append(row)
+        self.size += size + self.OVERHEAD
+
+    def take(self) -> pa.Table:
+        """The table of what was added; the next one starts empty."""
+        columns = zip(*self.rows, strict=True)
+        arrays = [pa.array(values, field.type) for values, field in zip(columns, self.schema, strict=True)]
+        self.rows, self.size = [], 0
+        return pa.Table.from_arrays(arrays, schema=self.schema)

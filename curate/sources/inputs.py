@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from pyarrow import fs as pafs
 
@@ -124,6 +125,18 @@ def identify(file: File, cache: Path) -> File:
 def local(file: File) -> Iterator[Path]:
     """A local path with the file's content."""
     yield Path(file.url)
+
+
+@contextmanager
+def opened(file: File) -> Iterator[BinaryIO]:
+    """The file's content as a local file, open for reading."""
+    with local(file) as path:
+        try:
+            stream = open(path, "rb")
+        except OSError as error:
+            raise CurateError(f"cannot read an input: {error.strerror}", file.url) from error
+        with stream:
+            yield stream
 
 
 def random_access(file: File):

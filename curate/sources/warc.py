@@ -1,81 +1,185 @@
-"""WARC archives."""
+"""WARC archives, plain or compressed (gzip, lz4, zstd), read by FastWARC.
 
-import json
+Documents are the records of type response, resource and conversion, and revisit, which is always rejected; others are
+counted in `origin.skipped`. A damaged place gives one row without text and payload, with its offset as position
+and `error` in meta; reading goes on at the next record that can be found.
+
+Reasons:
+  revisit             the record says only that the content was the same as before
+  truncated           the archive, or the response in it, ends before its end
+  malformed_record    no record where one should be, or one that does not end where it says
+  decompress_failed   the compression of the archive is damaged
+  digest_mismatch     the block is not what its WARC-Block-Digest says
+  bad_http            no HTTP status line
+  bad_chunking        the chunks of the transfer encoding do not follow one another
+  bad_encoding        the content encoding (gzip, deflate, br, zstd) cannot be taken off
+  not_utf8            extracted text (WET) that is not UTF-8
+  too_large           more than 64 MiB
+"""
+
+import mmap
+import re
+import zlib
 from collections.abc import Iterator
 
 import pyarrow as pa
-from fastwarc.warc import ArchiveIterator, WarcRecordType
+from fastwarc.stream_io import GzipReader, Lz4Reader, ZstdReader
+from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
 
-from curate.documents import ARCHIVE_SCHEMA, document_id
-from curate.sources import File, Origin, inputs
+from curate.sources import File, Origin, archive, inputs
+from curate.sources.archive import DOCUMENTS, Record
+from curate.sources.http import MAX_PAYLOAD, Damaged
 
-SCHEMA = ARCHIVE_SCHEMA.append(pa.field("reject", pa.string()))
-KINDS = {
-    int(getattr(WarcRecordType, name)): name
-    for name in (
-        "warcinfo",
-        "response",
-        "resource",
-        "request",
-        "metadata",
-        "revisit",
-        "conversion",
-        "continuation",
-        "unknown",
-    )
+_NAMES = "warcinfo response resource request metadata revisit conversion continuation unknown"
+_KINDS = {int(getattr(WarcRecordType, name)): name for name in _NAMES.split()}
+_META = {
+    "WARC-IP-Address": "ip",
+    "WARC-Payload-Digest": "payload_digest",
+    "WARC-Truncated": "cut_by_crawler",
+    "WARC-Refers-To-Target-URI": "refers_to_url",
+    "WARC-Refers-To-Date": "refers_to_date",
 }
-DOCUMENTS = {"response", "resource", "conversion", "revisit"}
+_START = re.compile(rb"(?<=\n)WARC/[01]\.\d")
+_FRAMES = {b"\x1f\x8b\x08": GzipReader, b"\x28\xb5\x2f\xfd": ZstdReader, b"\x04\x22\x4d\x18": Lz4Reader}
+_BLANK = re.compile(rb"[\r\n]*")
+_HEADER = re.compile(rb"\r?\n\r?\n")
+_LENGTH = re.compile(rb"(?im)^content-length[ \t]*:\s*(\d+)")
 
 
 def read(file: File, *, origin: Origin) -> Iterator[pa.Table]:
-    rows, size = [], 0
-    with inputs.local(file) as path, open(path, "rb") as stream:
-        for record in ArchiveIterator(stream, parse_http=False):
-            kind = KINDS[int(record.record_type)]
-            if kind not in DOCUMENTS:
-                origin.skipped[kind] += 1
-                continue
-            headers, position = record.headers, record.stream_pos
-            url = (headers.get("WARC-Target-URI") or "").strip("<> ") or None
-            record_id = headers.get("WARC-Record-ID")
-            identity = document_id(origin.source, file.path, position, url, record_id)
-            record.parse_http(auto_decode="all")
-            http = record.http_headers if record.is_http else None
-            payload = record.reader.read()
-            reject = "revisit" if kind == "revisit" else None
-            text = payload.decode("utf-8", "replace") if kind == "conversion" else None
-            meta = json.dumps({"record_id": record_id})
-            kind = record.http_content_type or headers.get("Content-Type") or ""
-            rows.append(
-                (
-                    identity,
-                    origin.source,
-                    file.path,
-                    position,
-                    text,
-                    url,
-                    headers.get("WARC-Date"),
-                    None,
-                    origin.license,
-                    meta,
-                    payload,
-                    http.status_code if http else None,
-                    kind.partition(";")[0].strip().lower(),
-                    record.http_charset,
-                    None,
-                    reject,
-                )
+    """Document tables with the columns of ARCHIVE_SCHEMA. Damage gives rows (see the top), never an exception."""
+    with inputs.opened(file) as stream:
+        yield from archive.tables(records(stream), file, origin)
+
+
+def records(stream) -> Iterator[Record]:
+    """All records of an archive, and its damaged places, in order. `stream` is a local file, open for reading."""
+    if not stream.seek(0, 2):
+        yield Record("unknown", 0, damage=Damaged("truncated", "the file is empty"))
+        return
+    with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        reader = next((_FRAMES[magic] for magic in _FRAMES if data[:4].startswith(magic)), None)
+        if data[1:4] == b"\x2a\x4d\x18":  # a frame with the dictionary of those that follow
+            reader = ZstdReader
+        pattern = next((re.compile(re.escape(m)) for m, r in _FRAMES.items() if r is reader), _START)
+        start, told = 0, False  # told: this stretch of damage has its row already
+        while start is not None:
+            record, at, damage, ended = None, start, None, False
+            stream.seek(start)
+            try:
+                for found in ArchiveIterator(stream, parse_http=False):
+                    if record:
+                        yield record
+                    record, told = _record(found, None if reader else len(data)), False
+                    if record.damage and record.damage.reason != "too_large":
+                        break
+                else:
+                    ended = record is not None
+                    at = _unfinished(data, record.position) if reader is GzipReader and ended else start
+                    if at is not None and (at != start or not ended):
+                        damage = Damaged("truncated", "the archive ends inside a record")
+            except OSError as error:
+                reason = "malformed_record" if "header" in str(error).lower() else "decompress_failed"
+                damage = Damaged(reason, str(error))
+                if record:
+                    at, record.damage = _end(stream, data, record.position, reader)
+                    if at == len(data) or pattern.match(data, at):
+                        damage = None  # only blank lines too many; if not, the next round tells
+            if record:
+                told = record.damage is not None
+                yield record
+            if damage and not told:
+                told = True
+                yield Record("unknown", at, damage=damage)
+            if ended:
+                return
+            after = (
+                start + 1 if record is None else record.position + 1 if record.damage else max(at, start + 1)
             )
-            size += len(payload)
-            if size >= origin.block_bytes:
-                yield _table(rows)
-                rows, size = [], 0
-    if rows:
-        yield _table(rows)
+            found = pattern.search(data, after)
+            start = found.start() if found else None
 
 
-def _table(rows: list[tuple]) -> pa.Table:
-    columns = [
-        pa.array(values, field.type) for values, field in zip(zip(*rows, strict=True), SCHEMA, strict=True)
-    ]
-    return pa.Table.from_arrays(columns, schema=SCHEMA)
+def _record(found: WarcRecord, size: int | None) -> Record:
+    """What FastWARC found, as a record. size: of the archive, where it is not compressed."""
+    headers, kind = found.headers, _KINDS.get(int(found.record_type), "unknown")
+    if kind == "unknown":
+        stated = headers.get("WARC-Type", "").strip().lower()
+        kind = stated if stated in DOCUMENTS else kind
+    length, stated = found.content_length, headers.get("Content-Length", "")
+    url = headers.get("WARC-Target-URI", "").strip("<> ") or None
+    record = Record(kind, found.stream_pos, url, headers.get("WARC-Date"), headers.get("WARC-Record-ID"))
+    if kind == "unknown" and not headers.get("WARC-Type"):
+        record.damage = Damaged("malformed_record", "no WARC-Type")
+    elif not stated.strip().isdigit():
+        record.damage = Damaged("malformed_record", f"Content-Length is {stated!r}")
+    elif size is not None and found.stream_pos + length > size:
+        record.damage = Damaged("truncated", f"{length} bytes do not fit the archive")
+    if record.damage:
+        return record
+    try:
+        wanted = kind in DOCUMENTS and length <= MAX_PAYLOAD
+        record.block = found.reader.read(length) if wanted and length else b""
+        got = len(record.block) if wanted else found.consume()
+    except OSError as error:
+        record.damage = Damaged("decompress_failed", str(error))
+        return record
+    if got < length:
+        record.damage = Damaged("truncated", f"{got} of {length} bytes")
+    elif kind in DOCUMENTS:
+        if not wanted:
+            record.damage = Damaged("too_large", f"{length} bytes")
+        record.content_type = headers.get("Content-Type", "")
+        record.http = found.is_http or (kind == "response" and record.block.startswith(b"HTTP/"))
+        record.digest = headers.get("WARC-Block-Digest")
+        record.meta = {name: headers.get(header) for header, name in _META.items()}
+    return record
+
+
+def _end(stream, data: mmap.mmap, position: int, reader) -> tuple[int, Damaged | None]:
+    """Where the record at `position` ends, as FastWARC has read it and failed on what follows; and what is wrong
+    with that record itself, if it is the one that does not end where it says."""
+    if reader and not any(data[position : position + 4].startswith(magic) for magic in _FRAMES):
+        return position, None  # the archive is one frame: there is no coming back to a record
+    stream.seek(position)
+    source = reader(stream) if reader else stream
+    try:
+        head = b""
+        while (blank := _HEADER.search(head)) is None and (piece := source.read(1 << 14)):
+            head += piece
+        stated = _LENGTH.search(head, 0, blank.end()) if blank else None
+        if stated is None:
+            return position, Damaged("malformed_record", "no Content-Length")
+        length = int(stated[1])
+        left = length - (len(head) - blank.end())
+        while left > 0:
+            left -= len(source.read(min(left, 1 << 20)))
+        tail = (head[left:] if left < 0 else b"") + source.read(4)
+        if tail[:4].strip(b"\r\n"):
+            return position, Damaged("malformed_record", "it does not end where its Content-Length says")
+        if reader is None:
+            return _BLANK.match(data, position + blank.end() + length).end(), None
+        source.read(1)
+    except OSError as error:
+        if source.frame_start_position() == position:
+            return position, Damaged("decompress_failed", str(error))
+    return source.frame_start_position(), None
+
+
+def _unfinished(data: mmap.mmap, position: int) -> int | None:
+    """Offset of the gzip member that the archive ends in, if it does; FastWARC passes over one without a word."""
+    while data[position : position + 1] == b"\x1f":
+        member, at = zlib.decompressobj(31), position
+        while not member.eof:
+            piece = data[at : at + (1 << 20)]
+            if not piece:
+                return position
+            at += len(piece)
+            try:
+                while piece and not member.eof:
+                    member.decompress(piece, 1 << 22)
+                    piece = member.unconsumed_tail
+            except zlib.error:
+                return None
+        position = at - len(member.unused_data)
+    return None
