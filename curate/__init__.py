@@ -1,0 +1,44 @@
+"""Turn raw sources into versioned, documented, checkable pretraining data.
+
+    import curate
+
+    for event in curate.run("manifest.yaml"):
+        print(event)
+
+What the command line does, these functions do: each verb is one of them. Some bear the name of the module they are
+in; `from curate.run import Ended` reaches into those as usual.
+"""
+
+from curate.demo import init_manifest, make_demo
+from curate.doctor import examine
+from curate.errors import CurateError, ManifestError, Stopped
+from curate.explain import explain
+from curate.lock import read_lock, verify
+from curate.manifest import load, loads
+from curate.run import prepare, run
+from curate.stage import Step, group, reject, stage
+from curate.status import collect_garbage, explain_plan, status
+
+__version__ = "0.1.0"
+__all__ = [
+    "CurateError",
+    "ManifestError",
+    "Step",
+    "Stopped",
+    "collect_garbage",
+    "examine",
+    "explain",
+    "explain_plan",
+    "group",
+    "init_manifest",
+    "load",
+    "loads",
+    "make_demo",
+    "prepare",
+    "read_lock",
+    "reject",
+    "run",
+    "stage",
+    "status",
+    "verify",
+]

@@ -25,13 +25,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-ManifestArgument = Annotated[str, typer.Argument(help="path of a manifest, or the name of one that comes with curate")]
-Work = Annotated[
-    Path, typer.Option(envvar="CURATE_WORK", help="folder for the store and the releases")
+ManifestArgument = Annotated[
+    str, typer.Argument(help="path of a manifest, or the name of one that comes with curate")
 ]
+Work = Annotated[Path, typer.Option(envvar="CURATE_WORK", help="folder for the store and the releases")]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")]
 Workers = Annotated[
-    int | None, typer.Option(min=0, envvar="CURATE_WORKERS", help="processes; 0: all in this one [default: one a core]")
+    int | None,
+    typer.Option(min=0, envvar="CURATE_WORKERS", help="processes; 0: all in this one [default: one a core]"),
 ]
 Scheduler = Annotated[str | None, typer.Option(help="address of a running Dask scheduler to use instead")]
 WORK = Path("work")
@@ -56,7 +57,9 @@ def command(function: Callable) -> Callable:
 
 @command
 def demo(
-    folder: Annotated[Path, typer.Argument(help="where the corpus, the manifest and the work folder go")] = Path("curate-demo"),
+    folder: Annotated[
+        Path, typer.Argument(help="where the corpus, the manifest and the work folder go")
+    ] = Path("curate-demo"),
     workers: Workers = None,
     as_json: Json = False,
 ):
@@ -72,7 +75,9 @@ def demo(
 @command
 def init(
     path: Annotated[Path, typer.Argument(help="the manifest to write")] = Path("manifest.yaml"),
-    inputs: Annotated[list[str] | None, typer.Option("--input", help="a file, glob, folder or address; may be repeated")] = None,
+    inputs: Annotated[
+        list[str] | None, typer.Option("--input", help="a file, glob, folder or address; may be repeated")
+    ] = None,
     as_json: Json = False,
 ):
     """Write a manifest to begin with."""
@@ -149,7 +154,11 @@ def verify(
 
     problems = verify(release)
     lock = read_lock(release)
-    result = {"release": str(release), "digest": lock["digest"], "problems": [problem.as_dict() for problem in problems]}
+    result = {
+        "release": str(release),
+        "digest": lock["digest"],
+        "problems": [problem.as_dict() for problem in problems],
+    }
     lines = [str(problem) for problem in problems] or [f"ok: {len(lock['files'])} files, {lock['digest']}"]
     return result, lines, 1 if problems else 0
 

@@ -16,10 +16,11 @@ import sysconfig
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from pydoc_data import topics
+from uuid import NAMESPACE_URL, uuid5
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydoc_data import topics
 
 from curate.errors import CurateError
 from curate.manifest import library
@@ -41,7 +42,16 @@ ODD_PAGES = [
 ]
 """(status, content type, path, body) of records as every crawl has them."""
 
-SKIPPED_PACKAGES = {"test", "tests", "site-packages", "dist-packages", "lib2to3", "idlelib", "turtledemo", "ensurepip"}
+SKIPPED_PACKAGES = {
+    "test",
+    "tests",
+    "site-packages",
+    "dist-packages",
+    "lib2to3",
+    "idlelib",
+    "turtledemo",
+    "ensurepip",
+}
 
 
 def make_demo(folder: str | Path) -> Path:
@@ -75,12 +85,22 @@ def _archive() -> Iterator[bytes]:
             yield _response(f"{SITE}/library/{name}.html", "200 OK", "text/html; charset=utf-8", page)
     for status, kind, path, body in ODD_PAGES:
         yield _response(SITE + path, status, kind, body)
-    yield _record("revisit", f"{SITE}/library/json.html", b"HTTP/1.1 304 Not Modified\r\n\r\n", "application/http")
+    yield _record(
+        "revisit", f"{SITE}/library/json.html", b"HTTP/1.1 304 Not Modified\r\n\r\n", "application/http"
+    )
 
 
 def _page(name: str) -> bytes | None:
     """pydoc's page of a module, free of what differs between machines; None if it has none."""
-    if name.startswith("_") or name in ("antigravity", "this", "idlelib", "lib2to3", "turtle", "tkinter", "turtledemo"):
+    if name.startswith("_") or name in (
+        "antigravity",
+        "this",
+        "idlelib",
+        "lib2to3",
+        "turtle",
+        "tkinter",
+        "turtledemo",
+    ):
         return None
     try:
         with warnings.catch_warnings():
@@ -101,8 +121,6 @@ def _response(url: str, status: str, kind: str, body: bytes) -> bytes:
 
 def _record(kind: str, url: str, content: bytes, content_type: str) -> bytes:
     """One WARC record, compressed on its own. Its id is a name-based UUID, the same on every machine."""
-    from uuid import NAMESPACE_URL, uuid5
-
     head = (
         f"WARC/1.0\r\nWARC-Type: {kind}\r\nWARC-Record-ID: <urn:uuid:{uuid5(NAMESPACE_URL, kind + url)}>\r\n"
         f"WARC-Date: {DATE}\r\nWARC-Target-URI: {url}\r\nContent-Type: {content_type}\r\n"

@@ -29,7 +29,9 @@ def examine(work: str | Path) -> list[dict]:
         },
         _disk(Path(work)),
     ]
-    return checks + [_package(Requirement(text)) for text in requires("curate") or [] if "extra ==" not in text]
+    return checks + [
+        _package(Requirement(text)) for text in requires("curate") or [] if "extra ==" not in text
+    ]
 
 
 def _disk(work: Path) -> dict:
@@ -52,5 +54,3 @@ def _package(wanted: Requirement) -> dict:
     except PackageNotFoundError:
         return check | {"ok": False, "found": "not installed"}
     return check
-
-

@@ -85,8 +85,7 @@ def hashes128(column: pa.ChunkedArray | pa.Array) -> tuple[np.ndarray, np.ndarra
     data, offsets = utf8(column)
     view = memoryview(data)
     digests = b"".join(
-        blake2b(view[start:stop], digest_size=16).digest()
-        for start, stop in pairwise(offsets)
+        blake2b(view[start:stop], digest_size=16).digest() for start, stop in pairwise(offsets)
     )
     words = np.frombuffer(digests, np.uint64).reshape(-1, 2)
     return words[:, 0].copy(), words[:, 1].copy()

@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 
 from curate.documents import COLUMNS, REJECT
 from curate.errors import CurateError
@@ -23,14 +21,15 @@ def explain(manifest: str | Path | Manifest, document: str, work: str | Path) ->
     manifest = manifest if isinstance(manifest, Manifest) else load(manifest)
     plan, store = prepare(manifest, work), Store(Path(work) / "store")
     is_id = len(document) >= 6 and all(digit in "0123456789abcdef" for digit in document)
-    condition = pc.starts_with(ds.field("id"), document) if is_id else ds.field("url") == document
     found = []
     for lane in plan.lanes:
         if store.marker(lane.parts[0]) is None:
             raise CurateError("this manifest has not run yet", str(work), "run `curate run` first")
-        ids = ds.dataset(store.part(lane.parts[0])).to_table(columns=["id", "url"])
+        ids = store.open(lane.parts[0]).read(columns=["id", "url"])
         mask = pc.starts_with(ids["id"], document) if is_id else pc.equal(ids["url"], document)
-        found += [_walk(plan, store, lane, row) for row in pc.indices_nonzero(pc.fill_null(mask, False)).to_pylist()]
+        found += [
+            _walk(plan, store, lane, row) for row in pc.indices_nonzero(pc.fill_null(mask, False)).to_pylist()
+        ]
     if not found:
         what = f"no document has the {'id' if is_id else 'URL'} {document}"
         raise CurateError(what, fix="ids are in the release and in evidence/rejected.parquet")
@@ -42,7 +41,7 @@ def _walk(plan: Plan, store: Store, lane: Lane, row: int) -> dict:
     for fp in lane.parts:
         if store.marker(fp) is None:
             break
-        values = ds.dataset(store.part(fp)).take(pa.array([row])).to_pylist()[0]
+        values = store.row(fp, row)
         if not provenance:
             provenance = {name: values.get(name) for name in COLUMNS if name not in ("text", "n_bytes")}
         job, reason = plan.jobs[fp], values.pop(REJECT.name)
@@ -54,7 +53,8 @@ def _walk(plan: Plan, store: Store, lane: Lane, row: int) -> dict:
         steps.append(step)
         if reason:
             break
-    return provenance | {"steps": steps, "reason": reason, "released": None if reason else _released(plan, store, provenance)}
+    released = None if reason else _released(plan, store, provenance)
+    return provenance | {"steps": steps, "reason": reason, "released": released}
 
 
 def _labels(args: dict) -> list[str]:
@@ -72,7 +72,7 @@ def _released(plan: Plan, store: Store, document: dict) -> dict | None:
     for number, fp in enumerate(fps):
         if store.marker(fp) is None:
             continue
-        ids = ds.dataset(store.part(fp)).to_table(columns=["id"])["id"]
+        ids = store.open(fp).read(columns=["id"])["id"]
         row = pc.index(ids, document["id"]).as_py()
         if row >= 0:
             return {"shard": f"data/train-{number:05d}-of-{len(fps):05d}.parquet", "row": row}

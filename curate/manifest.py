@@ -157,10 +157,14 @@ def library(kind: Literal["pipelines", "classifiers", "manifests"]) -> Path:
 
 
 def find(kind: Literal["pipelines", "classifiers", "manifests"], name: str, folder: Path) -> Path:
-    """The file that `name` means: a path, else a file of the folder, else one that comes with curate."""
-    candidates = [folder / name, folder / f"{name}.yaml", library(kind) / f"{name}.yaml"]
+    """The file that `name` means: a path to a `.yaml` file, else `KIND/NAME.yaml` in the folder or beside it, else what
+    comes with curate."""
+    if name.endswith((".yaml", ".yml")):
+        candidates = [folder / name]
+    else:
+        candidates = [home / f"{name}.yaml" for home in (folder / kind, folder.parent / kind, library(kind))]
     for path in candidates:
-        if path.suffix in (".yaml", ".yml") and path.is_file():
+        if path.is_file():
             return path
     known = {path.stem for path in library(kind).glob("*.yaml")}
     raise CurateError(f"no {kind[:-1]} `{name}`", fix=did_you_mean(name, known) if known else "")
@@ -182,7 +186,8 @@ def load(path: str | Path) -> Manifest:
 
 def loads(text: str, *, path: Path | None = None, folder: Path | None = None) -> Manifest:
     """Read a manifest from its text. folder: what relative inputs are relative to, else that of the path."""
-    folder = folder or (path.parent if path else Path.cwd())
+    if folder is None:
+        folder = path.parent if path and path.parent != library("manifests") else Path.cwd()
     file = _File(str(path or "manifest"))
     value = file.parse(text)
     document = file.validate(Document, value)

@@ -235,7 +235,7 @@ class Planner:
             reading = lane.reading(["n_bytes"])
             args = {"call": identity, "place": place, "before": before, "adds": adds, "reading": reading}
             args["lane"] = lane.source
-            fp = self.add("collect", f"{lane.name}: {scope}{call.label}", args, [*reading, *before])
+            fp = self.add("collect", f"{lane.name}: {call.label}", args, [*reading, *before])
             lane.types |= adds
             self.settle(lane, fp, adds)
 

@@ -5,7 +5,14 @@ import time
 from collections.abc import Iterator
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from curate.run import Ended, Lost, Released, Started
 
@@ -67,7 +74,9 @@ class _Live(_Counting):
 
     def show(self, event) -> None:
         label = event.job.label if isinstance(event, Ended) else "starting"
-        self.progress.update(self.task, description=label, total=self.jobs, completed=self.done, words=self.words)
+        self.progress.update(
+            self.task, description=label, total=self.jobs, completed=self.done, words=self.words
+        )
 
 
 class _Log(_Counting):

@@ -187,6 +187,11 @@ class Store:
             yield pa.table(columns, schema=pa.schema(fields))
             start = stop
 
+    def row(self, fp: str, row: int) -> dict:
+        """One row of a column part."""
+        with _reading(self, fp):
+            return _rows(self.open(fp), row, row + 1, None).to_pylist()[0]
+
     def bin(self, fps: Iterable[str], number: int) -> Iterator[tuple[int, pa.Table]]:
         """All rows that binned parts sent to a bin: (place of the part among `fps`, table), in that order."""
         for place, fp in enumerate(fps):
@@ -211,7 +216,7 @@ class Store:
             yield marker.stem
 
 
-def _rows(file: pq.ParquetFile, start: int, stop: int, columns: list[str]) -> pa.Table:
+def _rows(file: pq.ParquetFile, start: int, stop: int, columns: list[str] | None) -> pa.Table:
     """Rows start to stop of the file, wherever its row groups lie."""
     first, groups, before = None, [], 0
     for group in range(file.num_row_groups):
