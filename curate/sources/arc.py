@@ -29,7 +29,7 @@ def read(file: File, *, origin: Origin) -> Iterator[pa.Table]:
 
 
 def records(stream) -> Iterator[Record]:
-    """All records of an archive, and its damaged places, in order. `stream` is a local file, open for reading."""
+    """All records of an archive, and its damaged places, in order. stream: a local file, open for reading."""
     if not stream.seek(0, 2):
         yield Record("unknown", 0, damage=Damaged("truncated", "the file is empty"))
         return

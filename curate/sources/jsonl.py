@@ -72,6 +72,8 @@ def read(
             rows.add((*where, text, url, date, language, *outcome), len(text or ""))
     if bad > max_bad_rows * count:
         fix = "mend the file, map its columns with `columns:` or `layout:`, or raise `max_bad_rows`"
+        if first_bad.endswith("'['"):
+            fix = "the file is one JSON array: write one object a line, as `jq -c '.[]'` does"
         raise CurateError(f"{bad} of {count} lines of {file.path} cannot be used", first_bad, fix)
     if rows:
         yield rows.take()

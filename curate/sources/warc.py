@@ -1,8 +1,9 @@
 """WARC archives, plain or compressed (gzip, lz4, zstd), read by FastWARC.
 
-Documents are the records of type response, resource and conversion, and revisit, which is always rejected; others are
-counted in `origin.skipped`. A damaged place gives one row without text and payload, with its offset as position
-and `error` in meta; reading goes on at the next record that can be found.
+Documents are the records of type response, resource, conversion and revisit, the last always rejected; others
+are counted in `origin.skipped`. The text of a WET archive is in `text`; what others hold is in `payload`. A
+damaged place gives one row without either, with its offset as position and `error` in meta; reading goes on at
+the next record that can be found.
 
 Reasons:
   revisit             the record says only that the content was the same as before
@@ -47,13 +48,13 @@ _LENGTH = re.compile(rb"(?im)^content-length[ \t]*:\s*(\d+)")
 
 
 def read(file: File, *, origin: Origin) -> Iterator[pa.Table]:
-    """Document tables with the columns of ARCHIVE_SCHEMA. Damage gives rows (see the top), never an exception."""
+    """Document tables with the columns of ARCHIVE_SCHEMA. Damage gives rows, never an exception."""
     with inputs.opened(file) as stream:
         yield from archive.tables(records(stream), file, origin)
 
 
 def records(stream) -> Iterator[Record]:
-    """All records of an archive, and its damaged places, in order. `stream` is a local file, open for reading."""
+    """All records of an archive, and its damaged places, in order. stream: a local file, open for reading."""
     if not stream.seek(0, 2):
         yield Record("unknown", 0, damage=Damaged("truncated", "the file is empty"))
         return
@@ -137,8 +138,8 @@ def _record(found: WarcRecord, size: int | None) -> Record:
 
 
 def _end(stream, data: mmap.mmap, position: int, reader) -> tuple[int, Damaged | None]:
-    """Where the record at `position` ends, as FastWARC has read it and failed on what follows; and what is wrong
-    with that record itself, if it is the one that does not end where it says."""
+    """Where the record at `position` ends, when FastWARC has read it and failed on what follows; and what is
+    wrong with that record itself, if it is the one that does not end where it says."""
     if reader and not any(data[position : position + 4].startswith(magic) for magic in _FRAMES):
         return position, None  # the archive is one frame: there is no coming back to a record
     stream.seek(position)
@@ -167,7 +168,7 @@ def _end(stream, data: mmap.mmap, position: int, reader) -> tuple[int, Damaged |
 
 
 def _unfinished(data: mmap.mmap, position: int) -> int | None:
-    """Offset of the gzip member that the archive ends in, if it does; FastWARC passes over one without a word."""
+    """Offset of the gzip member that the archive ends inside, if it does: FastWARC passes over it in silence."""
     while data[position : position + 1] == b"\x1f":
         member, at = zlib.decompressobj(31), position
         while not member.eof:
