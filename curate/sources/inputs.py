@@ -2,14 +2,14 @@
 
 An input is one of
 
-    a file, a glob (`*`, `?`, `[...]`, and `**` across folders) or a folder      local, s3://, gs://, hf://
-    a file                                                                       https://, http://
-    a list of paths, one a line: `NAME.paths`, `NAME.txt`, either with `.gz`     wherever a file may be
-    {paths: LIST, base: ADDRESS}                                                 a list of paths under an address
-    {commoncrawl: {crawl: CC-MAIN-2024-22, files: 3, seed: 0}}                   some files of a crawl, by hash
+    a file, a folder, or a glob (`*`, `?`, `[...]`, and `**` across folders): local, s3://, gs://, hf://
+    a file: https://, http://
+    a list of paths, one a line, called `NAME.paths` or `NAME.txt`, or either with `.gz`: all of these
+    {paths: LIST, base: ADDRESS}: a list of paths that start at an address
+    {commoncrawl: {crawl: CC-MAIN-2024-22, files: 3, seed: 0}}: some files of a crawl, chosen by hash
 
-Files with the same content found elsewhere keep their paths, and so their documents' ids: a path is relative to the
-folder, to the part of the glob without wildcards, or is the one that stands in the list.
+A file's path starts at the folder, at the part of the glob without wildcards, or is what the list says. So
+the same files elsewhere have the same paths and their documents the same ids.
 """
 
 import gzip
@@ -61,9 +61,8 @@ def discover(inputs: list[str | dict], base: Path) -> list[File]:
                         f"two inputs are called `{file.path}`", f"{other.url} and {file.url}", fix
                     )
         except OSError as error:
-            raise CurateError(
-                f"cannot read input `{item}`: {error}", str(item), "check its name and rights"
-            ) from error
+            fix = "check its name and rights"
+            raise CurateError(f"cannot read an input: {error}", str(item), fix) from error
     return sorted(found.values(), key=lambda file: file.path)
 
 
@@ -114,12 +113,10 @@ def _matched(item: str, base: Path) -> Iterator[File]:
 def _nothing(filesystem: pafs.FileSystem, path: str, item: str) -> CurateError:
     """The error for an input that matches nothing: it names what is nearest."""
     folder = PurePosixPath(path)
-    while (info := filesystem.get_file_info(str(folder))).type == pafs.FileType.NotFound and folder.name:
+    while filesystem.get_file_info(str(folder)).type == pafs.FileType.NotFound and folder.name:
         folder = folder.parent
-    infos = (
-        filesystem.get_file_info(pafs.FileSelector(str(folder), allow_not_found=True)) if info.is_dir else []
-    )
-    names = sorted(info.base_name for info in infos)
+    selector = pafs.FileSelector(str(folder), allow_not_found=True)
+    names = sorted(info.base_name for info in filesystem.get_file_info(selector))
     missing = PurePosixPath(path).relative_to(folder).parts if folder != PurePosixPath(path) else ("",)
     fix = did_you_mean(missing[0], names[:20]) if names else "the folder is empty"
     return CurateError(f"no file matches input `{item}`", f"in {folder}", fix)
@@ -140,7 +137,7 @@ def _set(token: str) -> str:
 
 
 def _listed(item: dict, base: Path) -> Iterator[File]:
-    """The files that a list of paths names. Its relative lines start at the list's own folder, or at `base`."""
+    """The files that a list of paths names. Relative lines start at the list's folder, or at `base`."""
     name, root = item["paths"], item.get("base")
     address = name if _REMOTE.match(name) else str((base / name).absolute())
     with opened(File(PurePosixPath(name).name, address)) as stream:
@@ -160,7 +157,7 @@ def _listed(item: dict, base: Path) -> Iterator[File]:
 
 def _lines_of(stream: BinaryIO, name: str) -> list[str]:
     try:
-        text = gzip.open(stream).read() if name.endswith(".gz") else stream.read()
+        text = gzip.decompress(stream.read()) if name.endswith(".gz") else stream.read()
         return [line.strip() for line in text.decode().splitlines() if line.strip()]
     except (EOFError, gzip.BadGzipFile, UnicodeDecodeError) as error:
         raise CurateError(f"cannot read a list of paths: {error}", name, "fetch it again") from error
@@ -221,9 +218,10 @@ def _web(scheme: str):
 def identify(file: File, cache: Path) -> File:
     """The file with its size and digest.
 
-    cache  folder of a database that remembers the digest of a local file by path, size and time of change, so that
-           it is hashed once. A remote file is known by what its server says: a hash, an entity tag, else the time
-           it was changed.
+    cache  folder of a database that remembers the digest of a local file by path, size and time of change, so
+           that it is hashed once.
+
+    A remote file is known by what its server says: a hash, an entity tag, else the time it was changed.
     """
     if _REMOTE.match(file.url):
         return _patiently(file.url, lambda: _ask(file))
@@ -263,7 +261,7 @@ def _ask(file: File) -> File:
 
 @contextmanager
 def local(file: File) -> Iterator[Path]:
-    """A local path with the file's content. A remote file is fetched whole, tried again where the connection breaks,
+    """A local path with the file's content. A remote file is fetched whole, again where a connection breaks,
     and removed afterwards: so a broken connection never looks like a damaged archive.
 
     Raises CurateError where there is no such file, Stopped where it cannot be had now.
@@ -326,6 +324,7 @@ def opened(file: File) -> Iterator[BinaryIO]:
 def random_access(file: File):
     """The file open for reads at any place, without fetching it whole: a pyarrow.NativeFile."""
     _, filesystem, path = _locate(file.url, Path())
-    if file.url.startswith(("http://", "https://")):
-        path = file.url
+    if not _REMOTE.match(file.url):
+        return filesystem.open_input_file(path)
+    path = file.url if file.url.startswith("http") else path
     return _patiently(file.url, lambda: filesystem.open_input_file(path))

@@ -1,7 +1,7 @@
 """WARC archives, plain or compressed (gzip, lz4, zstd), read by FastWARC.
 
-Documents are the records of type response, resource, conversion and revisit, the last always rejected; others
-are counted in `origin.skipped`. The text of a WET archive is in `text`; what others hold is in `payload`. A
+Documents are the records of type response, resource, conversion and (always rejected) revisit; others are
+counted in `origin.skipped`. The text of a WET archive is in `text`; what others hold is in `payload`. A
 damaged place gives one row without either, with its offset as position and `error` in meta; reading goes on at
 the next record that can be found.
 
@@ -168,7 +168,7 @@ def _end(stream, data: mmap.mmap, position: int, reader) -> tuple[int, Damaged |
 
 
 def _unfinished(data: mmap.mmap, position: int) -> int | None:
-    """Offset of the gzip member that the archive ends inside, if it does: FastWARC passes over it in silence."""
+    """Offset of the gzip member that the archive ends inside, if it does: FastWARC says nothing of it."""
     while data[position : position + 1] == b"\x1f":
         member, at = zlib.decompressobj(31), position
         while not member.eof:

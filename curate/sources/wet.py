@@ -1,4 +1,4 @@
-"""WET archives: WARC archives of the text that CommonCrawl took out of its pages. See `curate.sources.warc`."""
+"""WET archives: WARC archives of the text CommonCrawl took out of its pages. See `curate.sources.warc`."""
 
 from curate.sources.warc import read
 
