@@ -21,7 +21,9 @@ COLUMNS = {
     "id": Column(pa.string(), "128 bits in 32 hexadecimal digits, made of where the document comes from"),
     "source": Column(pa.string(), "name of the source in the manifest"),
     "path": Column(pa.string(), "file, under the root of the source's inputs"),
-    "position": Column(pa.int64(), "byte offset of the record in an archive, or row number in a table, from 0"),
+    "position": Column(
+        pa.int64(), "byte offset of the record in an archive, or row number in a table, from 0"
+    ),
     "text": Column(pa.string(), "the document"),
     "url": Column(pa.string(), "address it was fetched from"),
     "date": Column(pa.string(), "when it was fetched or made, ISO 8601 where the source has it so"),
@@ -47,7 +49,9 @@ SCHEMA = pa.schema([pa.field(name, column.type) for name, column in COLUMNS.item
 ARCHIVE_SCHEMA = pa.schema([*SCHEMA, *(pa.field(name, column.type) for name, column in TRANSIENT.items())])
 
 
-def document_id(source: str, path: str, position: int, url: str | None = None, record: str | None = None) -> str:
+def document_id(
+    source: str, path: str, position: int, url: str | None = None, record: str | None = None
+) -> str:
     """The id of a document: blake2b-128 of its provenance. The same place gives the same id for good."""
     key = "\x1f".join((source, path, str(position), url or "", record or ""))
     return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
