@@ -1,7 +1,7 @@
 """WARC archives, plain or compressed (gzip, lz4, zstd), read by FastWARC.
 
-Documents are the records of type response, resource, conversion and revisit (always rejected); others are
-counted in `origin.skipped`. The text of a WET archive is in `text`; what others hold is in `payload`. A
+Documents are records of type response, resource, conversion and revisit (always rejected); others
+are counted in `origin.skipped`. The text of a WET archive is in `text`; what others hold is in `payload`. A
 damaged place gives one row without either, with its offset as position and `error` in meta; reading goes on at
 the next record that can be found.
 
@@ -48,7 +48,6 @@ _FRAMES = {
     "lz4": (b"\x04\x22\x4d\x18", Lz4Reader),
 }
 _BLANK = re.compile(rb"[\r\n]*")
-_HEADER = re.compile(rb"\r?\n\r?\n")
 _LENGTH = re.compile(rb"(?im)^content-length[ \t]*:\s*(\d+)")
 
 
@@ -93,7 +92,7 @@ def records(stream: BinaryIO, compression: str | None = None) -> Iterator[Record
                 damage = Damaged(reason, str(error))
                 if record:
                     at, record.damage = _end(stream, data, record.position, compression)
-                    if at == len(data) or pattern.match(data, at):
+                    if at == len(data) or (at > record.position and pattern.match(data, at)):
                         damage = None  # only blank lines too many; if not, the next round tells
             if record:
                 told = record.damage is not None
@@ -167,25 +166,27 @@ def _end(
     source = reader(stream) if reader else stream
     try:
         head = b""
-        while (blank := _HEADER.search(head)) is None and (piece := source.read(1 << 14)):
-            head += piece
-        stated = _LENGTH.search(head, 0, blank.end()) if blank else None
-        if stated is None:
-            return position, Damaged("malformed_record", "no Content-Length")
-        length = int(stated[1])
-        left = length - (len(head) - blank.end())
-        while left > 0:
-            left -= len(source.read(min(left, 1 << 20)))
-        tail = (head[left:] if left < 0 else b"") + source.read(4)
-        if tail[:4].strip(b"\r\n"):
+        while not head.endswith((b"\r\n\r\n", b"\n\n")) and (byte := source.read(1)):
+            head += byte  # no byte more than was read before, for the next may be one that cannot be read
+        stated = _LENGTH.search(head)
+        left = length = int(stated[1]) if stated else 0
+        while left > 0 and (piece := source.read(min(left, 1 << 20))):
+            left -= len(piece)
+        if source.read(4).strip(b"\r\n"):
             return position, Damaged("malformed_record", "it does not end where its Content-Length says")
         if reader is None:
-            return _BLANK.match(data, position + blank.end() + length).end(), None
+            return _BLANK.match(data, position + len(head) + length).end(), None
         source.read(1)
     except OSError as error:
-        if source.frame_start_position() == position:
+        if source.frame_start_position() == position and "descriptor" not in str(error):
             return position, Damaged("decompress_failed", str(error))
-    return source.frame_start_position(), None
+    following = re.compile(re.escape(magic)).search(data, position + 1)
+    end = following.start() if following else len(data)
+    try:
+        pa.CompressedInputStream(pa.py_buffer(data[position:end]), compression).read()
+    except OSError:  # something else lies between this frame and the next
+        return position, None
+    return end, None
 
 
 def _unfinished(stream: BinaryIO, position: int, compression: str) -> int | None:
