@@ -68,7 +68,7 @@ def _released(plan: Plan, store: Store, document: dict) -> dict | None:
     mixed = store.marker(plan.mix)
     if mixed is None:
         return None
-    _, fps = shards(plan, mixed["shards"])
+    _, fps, _ = shards(plan, mixed["shards"])
     for number, fp in enumerate(fps):
         if store.marker(fp) is None:
             continue

@@ -106,6 +106,7 @@ class Document(Strict):
     seed: int = Field(0, description="of the shuffle and of every sample")
     sources: dict[Name, Source] = Field(min_length=1)
     stages: StageList = Field([], description="stages over the documents of all sources together")
+    against: list[str] = Field([], description="earlier releases: what resembles their documents goes")
     mixture: Literal["everything"] = Field("everything", description="which documents are released")
     shards: Shards = Field(default_factory=Shards)
     publish: Publish = Field(default_factory=Publish)
@@ -148,6 +149,11 @@ class Manifest:
     @property
     def version(self) -> str:
         return self.document.version
+
+    @property
+    def indexed(self) -> Call | None:
+        """The stage over all sources that later releases are compared by, if there is one."""
+        return next((call for call in reversed(self.stages) if call.stage.index), None)
 
 
 def library(kind: Literal["pipelines", "classifiers", "manifests"]) -> Path:

@@ -60,6 +60,20 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Index:
+    """What a release keeps of its documents, so that a later one can be compared with them.
+
+    build   build(rows of a shard, **parameters): a table with one row a document
+    scheme  scheme(**parameters): what must be equal for two indexes to be comparable, as JSON values
+    column  of the table: what the stage's first step takes of an earlier document in place of all it reads
+    """
+
+    build: Callable
+    scheme: Callable
+    column: str
+
+
+@dataclass(frozen=True)
 class Declared:
     """What a docstring says of a stage: {column: type} read, added, changed; reasons; the sentence above them."""
 
@@ -86,6 +100,7 @@ class Stage:
     adds_from: Callable[..., dict[str, str]] | None = None
     reasons_from: Callable[..., tuple[str, ...]] | None = None
     resources_from: Callable[..., tuple[str, ...]] | None = None
+    index: "Index | None" = None
 
     def __call__(self, *args, **params):
         return self.function(*args, **params)
@@ -148,7 +163,10 @@ def stage(version: int, **options) -> Callable[[Callable], Stage]:
 
 
 def group(version: int, **options) -> Callable[[Callable], Stage]:
-    """Make a group stage of a function `(*, ...) -> list[Step]`. Options as for `stage`."""
+    """Make a group stage of a function `(*, ...) -> list[Step]`. Options as for `stage`, and:
+
+    index  what a release keeps for later ones, see `Index`
+    """
     return lambda function: Stage(function.__name__, "group", version, function, alone=True, **options)
 
 
