@@ -104,6 +104,8 @@ class Plan:
     mix: str
     evidence: dict[str, str]
     """{path in the release: fingerprint}"""
+    references: list[Lane]
+    """Shards of earlier releases."""
 
 
 def fingerprint(task: str, args: dict, upstream: Iterable[str]) -> str:
@@ -270,7 +272,7 @@ class Planner:
         evidence = {"evidence/rejected.parquet": self.evidence(lanes, "rejected", EVIDENCE)}
         if any("cluster" in lane.columns for lane in lanes):
             evidence["evidence/near_duplicates.parquet"] = self.evidence(lanes, "near_duplicates", CLUSTERS)
-        return Plan(manifest, lanes, self.jobs, mix, evidence)
+        return Plan(manifest, lanes, self.jobs, mix, evidence, self.references)
 
     def evidence(self, lanes: list[Lane], kind: str, names: tuple[str, ...]) -> str:
         readings = [lane.reading(name for name in names if name in lane.columns) for lane in lanes]

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from curate import plan as planning
+from curate.alarm import check_alarms
 from curate.errors import CurateError, Stopped
 from curate.jobs import run_job
 from curate.lock import lay_out, make_lock
@@ -107,6 +108,7 @@ def run(
     remember(plan, work)
     with cluster(workers, scheduler) as submit:
         yield from execute(list(plan.jobs.values()), store, submit)
+        check_alarms(plan, store)
         count = store.marker(plan.mix)["shards"]
         jobs, shards, index = planning.shards(plan, count)
         yield from execute(jobs, store, submit)
