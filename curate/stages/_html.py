@@ -122,7 +122,9 @@ def _decode_legacy(payload: bytes, header: str | None) -> str | None:
 
 def too_deep(tree: HTMLTree, html: str) -> bool:
     """Whether elements nest more than MAX_DEPTH deep, in a page with as many tags of those that matter."""
-    if html.count("<") <= MAX_DEPTH or len(_NESTS.findall(html)) <= MAX_DEPTH:
+    if len(html) <= MAX_DEPTH * len("<div>") or html.count("<") <= MAX_DEPTH:
+        return False
+    if len(_NESTS.findall(html)) <= MAX_DEPTH:
         return False
     node, depth = tree.document, 0
     while True:
