@@ -41,11 +41,10 @@ def lines(
     return [row for table in tables for row in table.to_pylist()]
 
 
-def table(
-    tmp_path: Path, columns, name: str = "a.parquet", write: dict | None = None, **options
-) -> list[dict]:
-    data = columns if isinstance(columns, pa.Table) else pa.table(columns)
-    pq.write_table(data, tmp_path / name, **(write or {}))
+def table(tmp_path: Path, data, row_group_size: int | None = None, **options) -> list[dict]:
+    name = "a.parquet"
+    data = data if isinstance(data, pa.Table) else pa.table(data)
+    pq.write_table(data, tmp_path / name, row_group_size=row_group_size)
     tables = list(parquet.read(File(name, str(tmp_path / name)), origin=Origin("test"), **options))
     assert all(found.schema.names == [*SCHEMA.names, "reject"] for found in tables)
     return [row for found in tables for row in found.to_pylist()]
@@ -250,17 +249,23 @@ def test_parquet_mistakes_say_what_to_do(tmp_path):
 # fmt: off
 STACK = {
     "hexsha": "ab12", "size": 9, "ext": "py", "lang": "Python", "content": "x = 1", "avg_line_length": 5.0,
-    "max_line_length": 5, "alphanum_fraction": 0.6, "max_stars_repo_path": "a/b.py", "max_stars_repo_name": "o/r",
-    "max_stars_repo_head_hexsha": "cd34", "max_stars_repo_licenses": ["MIT", "Apache-2.0"], "max_stars_count": None,
+    "max_line_length": 5, "alphanum_fraction": 0.6, "max_stars_repo_path": "a/b.py",
+    "max_stars_repo_name": "o/r", "max_stars_repo_head_hexsha": "cd34", "max_stars_count": None,
+    "max_stars_repo_licenses": ["MIT", "Apache-2.0"],
     "max_stars_repo_stars_event_min_datetime": "2020-01-01T00:00:00.000Z",
 }
 DCLM = {
-    "text": "t", "url": "http://a", "metadata": {"WARC-Date": "2013-05-18T10:00:00Z", "WARC-Record-ID": "<urn:1>"},
+    "text": "t", "url": "http://a",
+    "metadata": {"WARC-Date": "2013-05-18T10:00:00Z", "WARC-Record-ID": "<urn:1>"},
     "language_id_whole_page_fasttext": {"en": 0.9}, "previous_word_count": 7, "warcinfo": "robots: classic",
     "fasttext_openhermes_reddit_eli5_vs_rw_v2_bigram_200k_train_prob": 0.02,
 }
 ROWS = [
-    ("slimpajama", {"text": "t", "meta": {"redpajama_set_name": "RedPajamaC4"}}, {"meta": {"set": "RedPajamaC4"}}),
+    (
+        "slimpajama",
+        {"text": "t", "meta": {"redpajama_set_name": "RedPajamaC4"}},
+        {"meta": {"set": "RedPajamaC4"}},
+    ),
     (
         "redpajama",
         {"text": "t", "meta": {"url": "http://a", "timestamp": "2023", "language": "en", "source": "arxiv"}},
@@ -302,7 +307,11 @@ ROWS = [
         {"text": "t", "id": "x", "source": "common-crawl", "created": "2020", "metadata": {"url": "http://a"}},
         {"url": "http://a", "date": "2020", "meta": {"id": "x", "set": "common-crawl"}},
     ),
-    ("c4", {"text": "t", "url": "http://a", "timestamp": "2019"}, {"url": "http://a", "date": "2019", "meta": None}),
+    (
+        "c4",
+        {"text": "t", "url": "http://a", "timestamp": "2019"},
+        {"url": "http://a", "date": "2019", "meta": None},
+    ),
 ]
 # fmt: on
 
@@ -394,8 +403,9 @@ def test_real_rows():
 
 def test_formats_by_name():
     names = {
-        "a.warc.gz": "warc", "a.WARC": "warc", "a.warc.wet.gz": "wet", "a.arc.gz": "arc", "a.jsonl.zst": "jsonl",
-        "a.json.gz": "jsonl", "a.parquet": "parquet", "a.parquet.gz": None, "a.warc.wat.gz": None, "a.html": None,
+        "a.warc.gz": "warc", "a.WARC": "warc", "a.warc.wet.gz": "wet", "a.arc.gz": "arc",
+        "a.jsonl.zst": "jsonl", "a.json.gz": "jsonl", "a.parquet": "parquet", "a.parquet.gz": None,
+        "a.warc.wat.gz": None, "a.html": None,
     }  # fmt: skip
     assert {name: format_of(name) for name in names} == names
     with pytest.raises(CurateError, match="cannot tell the format"):
