@@ -7,9 +7,8 @@ exceeds the true one, and only equal sets reach 1. Sets are the sorted, unique s
 
 import numpy as np
 
-from curate.kernels import kernel
+from curate.kernels import device, kernel
 from curate.kernels.hashing import mix64
-from curate.kernels.words import device
 
 _MILLION = 1_000_000
 _WORDS = 16  # 64-bit words of a bitmap looked at together; a bitmap has a power of two times as many
@@ -215,9 +214,7 @@ def leaders(
     return _leaders(keys, fingerprints, hashes, offsets, bitmaps, unused, True, round(threshold * _MILLION))
 
 
-def leaders_by_signature(
-    keys: np.ndarray, signatures: np.ndarray, threshold: float
-) -> tuple[np.ndarray, np.ndarray]:
+def leaders_by_signature(keys: np.ndarray, signatures: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
     """The same with similarities estimated from ``signatures`` (uint32[docs, num_perm])."""
     fingerprints = _signature_fingerprints(signatures)
     unused = np.empty(0, np.uint64), np.empty(0, np.int64), np.empty((0, 0), np.uint64)
