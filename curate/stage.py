@@ -92,7 +92,7 @@ class Stage:
     kind: Literal["map", "group"]
     version: int
     function: Callable
-    packages: tuple[str, ...] = ()
+    packages: tuple[str, ...] | Callable[..., tuple[str, ...]] = ()
     alone: bool = False
     hazard: bool = False
     dry: bool = False
@@ -140,11 +140,12 @@ class Stage:
 
     def identity(self, params: dict) -> dict:
         """All that bears on the stage's result beside its input."""
+        packages = self.packages(**params) if callable(self.packages) else self.packages
         return {
             "stage": self.name,
             "version": self.version,
             "params": params,
-            "packages": {name: package_version(name) for name in self.packages},
+            "packages": {name: package_version(name) for name in packages},
         }
 
 
@@ -152,7 +153,7 @@ def stage(version: int, **options) -> Callable[[Callable], Stage]:
     """Make a map stage of a function `(docs: pa.Table, *, ...) -> pa.Table`.
 
     version   raise it when the same input no longer gives the same result.
-    packages  distributions whose version bears on the result.
+    packages  distributions whose version bears on the result, or a function of the parameters that names them.
     alone     always starts a job of its own, so that changing it does not rerun what stands before.
     dry       cheap and able to tell more mistakes when planned, by a try on an empty table.
     hazard    may crash or hang on hostile input: a failed job is run again with each document isolated.

@@ -14,7 +14,11 @@ from curate.stages._error_pages import is_error_page
 from curate.stages._html import HTML, TEXT, decode, kind_of, too_deep
 
 
-@stage(version=1, packages=("resiliparse",), hazard=True, dry=True)
+def _packages(extractor: str, **_) -> tuple[str, ...]:
+    return ("resiliparse", "trafilatura") if extractor == "trafilatura" else ("resiliparse",)
+
+
+@stage(version=1, packages=_packages, hazard=True, dry=True)
 def extract(
     docs: pa.Table,
     *,
