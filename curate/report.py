@@ -35,6 +35,8 @@ def plan_lines(found: dict) -> Iterator[str]:
         rows.append((step["step"], step["jobs"], step["run"], " | ".join(why) or "reused"))
     yield from table(rows, frozenset({1, 2}))
     yield ""
+    for label, notes in found["notes"].items():
+        yield from (f"{label}: {note}" for note in notes)
     later = "" if found["shards_planned"] else "; shards are planned once the mixture is made"
     yield f"{found['run']:,} jobs to run, {found['reused']:,} reused{later}"
 
