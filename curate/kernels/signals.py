@@ -21,7 +21,7 @@ SHORT_LINE = 30  # characters: FineWeb's longest short line
 
 
 class Signal(NamedTuple):
-    """One column: ``count`` over ``over``, or ``count`` alone: names of the kernels' counters, to be added."""
+    """One column: ``count`` over ``over``, or ``count`` alone: names of counters, to be added up."""
 
     source: str
     name: str

@@ -3,8 +3,9 @@
     python tests/bench/parity.py [--limit BYTES] [--data FOLDER] [--json]
 
 Each rule of datatrove's Gopher, C4 and FineWeb filters is run alone, at its default threshold, and decided
-from the signals twice: with this project's words, and with datatrove's own (spaCy's). With the same words
-nothing may differ. Needs the ``bench`` extra, spaCy, and the documents in ``../shared/data``.
+from the signals three times: with this project's words alone, with its words and marks, and with datatrove's
+own words (spaCy's) given, where nothing may differ. Needs the ``bench`` extra, spaCy, and the documents in
+``../shared/data``.
 """
 
 import argparse
@@ -18,6 +19,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from curate.kernels.characters import character_classes
+from curate.kernels.marks import word_and_mark_spans
 from curate.kernels.signals import signals, stop_word_hashes
 from curate.kernels.words import word_spans
 
@@ -208,9 +211,13 @@ def compare(texts: list[str]) -> list[dict]:
     from datatrove.data import Document
 
     data, offsets = pack(texts)
+    cuts = {
+        "words": word_spans(data, offsets),
+        "words_and_marks": word_and_mark_spans(data, offsets, character_classes()),
+        "given": datatrove_spans(texts, offsets),
+    }
     stop_hashes = stop_word_hashes()
-    own = signals(data, offsets, *word_spans(data, offsets), stop_hashes)
-    given = signals(data, offsets, *datatrove_spans(texts, offsets), stop_hashes)
+    values = {name: signals(data, offsets, *spans, stop_hashes) for name, spans in cuts.items()}
 
     rules = [*gopher_quality(), *gopher_repetition(), *c4(), *fineweb()]
     filters = [rule.make_filter() for rule in rules]
@@ -218,21 +225,19 @@ def compare(texts: list[str]) -> list[dict]:
     for i, text in enumerate(texts):
         for r, block in enumerate(filters):
             rejected[r, i] = block.filter(Document(text=text, id=str(i))) is not True
-    return [
-        {
-            "rule": rule.name,
-            "rejected": int(expected.sum()),
-            "own_words": float(np.mean(rule.rejects(own) == expected)),
-            "given_words": float(np.mean(rule.rejects(given) == expected)),
-            "differ": np.flatnonzero(rule.rejects(given) != expected).tolist(),
-        }
-        for rule, expected in zip(rules, rejected, strict=True)
-    ]
+
+    rows = []
+    for rule, expected in zip(rules, rejected, strict=True):
+        equal = {name: rule.rejects(value) == expected for name, value in values.items()}
+        row = {"rule": rule.name, "rejected": int(expected.sum())}
+        row |= {name: float(np.mean(of_rule)) for name, of_rule in equal.items()}
+        rows.append(row | {"differ": np.flatnonzero(~equal["given"]).tolist()})
+    return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--limit", type=int, default=1_500_000, help="most bytes of text of one file")
+    parser.add_argument("--limit", type=int, default=200_000, help="most bytes of text of one file")
     parser.add_argument("--data", type=Path, default=DATA, help="folder of real documents")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     options = parser.parse_args()
@@ -243,17 +248,19 @@ def main() -> None:
     rows = compare(texts)
     size = sum(len(text.encode()) for text in texts)
     print(f"{len(texts)} documents, {size / 1e6:.1f} MB; share of equal decisions")
-    print(f"{'rule':42}{'rejected':>9}{'own words':>11}{'given words':>13}")
+    print(f"{'rule':40}{'rejected':>9}{'words':>8}{'words and marks':>17}{'words given':>13}")
     for row in rows:
-        print(f"{row['rule']:42}{row['rejected']:9}{row['own_words']:11.4f}{row['given_words']:13.4f}")
+        shares = f"{row['words']:8.4f}{row['words_and_marks']:17.4f}{row['given']:13.4f}"
+        print(f"{row['rule']:40}{row['rejected']:9}{shares}")
         if row["differ"]:
             print(f"    differs with words given: documents {row['differ']}")
     if options.json:
         result = {
             "documents": len(texts),
             "bytes": size,
-            "agreement": {row["rule"]: row["own_words"] for row in rows},
-            "agreement_given_words": {row["rule"]: row["given_words"] for row in rows},
+            "agreement": {row["rule"]: row["words_and_marks"] for row in rows},
+            "agreement_words_alone": {row["rule"]: row["words"] for row in rows},
+            "agreement_words_given": {row["rule"]: row["given"] for row in rows},
         }
         print(json.dumps(result))
 
