@@ -1,14 +1,18 @@
 """Character classes: one table over all of Unicode, of bits that say what ``str`` methods say.
 
-Built from the running Python's Unicode data (``unicodedata.unidata_version``), so that a letter is what
-``str.isalpha`` calls one. MARK and TERMINAL are the lists that datatrove's filters go by: TERMINAL, what ends
-a sentence in any script; MARK, CCNet's punctuation (with its full-width 1), the controls, all of TERMINAL.
+The table is that of one Unicode version, ``character_table.VERSION``, under every Python. MARK and TERMINAL
+are the lists that datatrove's filters go by: TERMINAL, what ends a sentence in any script; MARK, CCNet's
+punctuation (with its full-width 1), the controls, and all of TERMINAL.
 """
 
+import base64
 import functools
-import unicodedata
+import json
+import zlib
 
 import numpy as np
+
+from curate.kernels.character_table import PACKED
 
 LETTER = 1  # str.isalpha
 NUMERIC = 2  # str.isnumeric, isdigit or isdecimal; LETTER or NUMERIC is str.isalnum
@@ -33,7 +37,6 @@ _TERMINALS = """
     1144b-1144c 115c2-115c3 115c9-115d7 11641-11642 1173c-1173e 11944 11946 11a42-11a43 11a9b-11a9c
     11c41-11c42 11ef7-11ef8 11f43-11f44 16a6e-16a6f 16af5 16b37-16b38 16b44 16e98 1bc9f 1da88
 """
-_LAST_PUNCTUATION = 0x1FFFF  # Unicode has none in the planes above
 
 
 def _points(ranges: str) -> list[int]:
@@ -45,16 +48,9 @@ def _points(ranges: str) -> list[int]:
 @functools.cache
 def character_classes() -> np.ndarray:
     """Classes of every code point, sums of this module's constants: uint16[0x110000], to read only."""
-    every = np.arange(0x110000, dtype=np.uint32).view("U1")
-    numeric = np.strings.isnumeric(every) | np.strings.isdigit(every)
-    classes = LETTER * np.strings.isalpha(every).astype(np.uint16)
-    classes |= NUMERIC * numeric.astype(np.uint16)
-    classes |= DECIMAL * np.strings.isdecimal(every).astype(np.uint16)
-    classes |= UPPER * np.strings.isupper(every).astype(np.uint16)
-    classes |= SPACE * np.strings.isspace(every).astype(np.uint16)
+    lengths, kinds = np.array(json.loads(zlib.decompress(base64.b85decode(PACKED)))).T
+    classes = np.repeat(kinds.astype(np.uint16), lengths)
     classes[[ord(c) for c in _BREAKS]] |= BREAK
-    category = map(unicodedata.category, map(chr, range(_LAST_PUNCTUATION)))
-    classes[[code for code, name in enumerate(category) if name[0] == "P"]] |= PUNCTUATION
     terminals = _points(_TERMINALS)
     classes[terminals] |= TERMINAL
     classes[terminals + _points(_CONTROLS) + [ord(c) for c in _MARKS]] |= MARK
