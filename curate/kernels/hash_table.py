@@ -6,13 +6,14 @@ from curate.kernels import kernel
 from curate.kernels.hashing import mix64
 
 _BASE = np.uint64(0x9E3779B97F4A7C15)
+_INVERSE = np.uint64(pow(0x9E3779B97F4A7C15, -1, 2**64))
 _ONE = np.uint64(1)
 
 
 @kernel
 def append_byte(h, power, byte):
     """``append`` of one byte."""
-    return h * _BASE + np.uint64(byte) + _ONE, power * _BASE
+    return h + (np.uint64(byte) + _ONE) * power, power * _BASE
 
 
 @kernel
@@ -20,11 +21,19 @@ def append(h, power, data, start, end):
     """Hash, and power, of the bytes so far and ``data[start:end]`` after them.
 
     The hash is a polynomial in the bytes, mod 2^64, and the power is the base to their number, so that the
-    hash of a text is ``hash(left) * power(right) + hash(right)``. They begin as 0 and 1. Keys mix the hash.
+    hash of a text is ``hash(left) + power(left) * hash(right)``. They begin as 0 and 1. Keys mix the hash.
     """
     for i in range(start, end):
         h, power = append_byte(h, power, data[i])
     return h, power
+
+
+@kernel
+def inverse(n, start):
+    """``start`` times what undoes the power of ``n`` bytes, mod 2^64."""
+    for _ in range(n):
+        start *= _INVERSE
+    return start
 
 
 @kernel
@@ -64,3 +73,20 @@ def find(keys, counts, size, key):
             return np.int64(slot)
         slot = (slot + _ONE) & mask
     return -1
+
+
+@kernel
+def seen(keys, size, key):
+    """Whether ``key`` is in the first ``size`` slots of a table without counts, where it is from now on.
+
+    Free slots hold 0, and so the key 0 counts as 1.
+    """
+    mask = np.uint64(size - 1)
+    key = max(key, _ONE)
+    slot = key & mask
+    while keys[slot] != key:
+        if keys[slot] == 0:
+            keys[slot] = key
+            return False
+        slot = (slot + _ONE) & mask
+    return True

@@ -10,7 +10,7 @@ import numpy as np
 from curate.kernels import kernel
 from curate.kernels.characters import LETTER, MARK, NUMERIC, SPACE, TERMINAL
 from curate.kernels.counts import ends_with_ellipsis, ends_with_spaced_ellipsis
-from curate.kernels.hash_table import add, append, append_byte, byte_hash, find, table_size
+from curate.kernels.hash_table import add, append, append_byte, byte_hash, find, inverse, seen, table_size
 from curate.kernels.hashing import mix64
 from curate.kernels.words import decode
 
@@ -225,21 +225,18 @@ def _chain(hashes, ends, m, last_n, grams, repeated, slots, candidates, keys, co
 
 
 @kernel
-def _repeated(hashes, powers, ends, m, grams, keys, counts, row):
+def _repeated(prefixes, inverses, ends, m, keys, row):
     """datatrove's duplicate n-grams, n = 5 to 10, equal where their letters are, wherever words begin: from
-    left to right, one that was seen before counts and is stepped over; another is remembered."""
-    for i in range(m):
-        grams[i] = hashes[i]
+    left to right, one that was seen before counts and is stepped over; another is remembered.
+
+    ``prefixes[i]`` is the hash of all before word ``i``, and ``inverses[i]`` undoes the power of that.
+    """
     size = table_size(m)
-    for n in range(_FIRST, min(m, _LAST) + 1):
-        for i in range(m - n + 1):
-            grams[i] = grams[i] * powers[i + n - 1] + hashes[i + n - 1]
-        if n <= _LAST_TOP:
-            continue
-        counts[:size] = 0
+    for n in range(_LAST_TOP + 1, min(m, _LAST) + 1):
+        keys[:size] = 0
         i = 0
         while i <= m - n:
-            if counts[add(keys, counts, size, mix64(grams[i]))] > 1:
+            if seen(keys, size, mix64((prefixes[i + n] - prefixes[i]) * inverses[i])):
                 row.repeated[n - _LAST_TOP - 1] += ends[i + n] - ends[i]
                 i += n
             else:
@@ -254,7 +251,8 @@ def count_n_grams(data, starts, ends, doc_words, stop_hashes, classes, rows):
         longest = max(longest, doc_words[doc + 1] - doc_words[doc])
     size = table_size(longest)
     keys, counts = np.empty(size, np.uint64), np.empty(size, np.int32)
-    hashes, powers = np.empty(longest, np.uint64), np.empty(longest, np.uint64)
+    prefixes, inverses = np.zeros(longest + 1, np.uint64), np.ones(longest + 1, np.uint64)
+    hashes = np.empty(longest, np.uint64)
     grams, slots = np.empty(longest, np.uint64), np.empty(longest, np.int64)
     before = np.zeros(longest + 1, np.int64)
     dclm_hashes, dclm_before = np.empty(longest, np.uint64), np.zeros(longest + 1, np.int64)
@@ -270,12 +268,12 @@ def count_n_grams(data, starts, ends, doc_words, stop_hashes, classes, rows):
     for doc in range(len(rows)):
         row = rows[doc]
         m = k = 0
+        h, power = np.uint64(0), np.uint64(1)
         for word in range(doc_words[doc], doc_words[doc + 1]):
             i, end = starts[word], ends[word]
             characters = 0
             every, some = np.uint16(MARK), np.uint16(0)
             begins = np.uint16(0)
-            h, power = np.uint64(0), np.uint64(1)
             while i < end:
                 byte = data[i]
                 if byte < 0x80:
@@ -292,21 +290,23 @@ def count_n_grams(data, starts, ends, doc_words, stop_hashes, classes, rows):
                 if characters == 0:
                     begins = kind
                 characters += 1
-            hashes[m], powers[m] = h, power
+            prefixes[m + 1] = h
+            inverses[m + 1] = inverse(end - starts[word], inverses[m])
+            hashes[m] = (h - prefixes[m]) * inverses[m]
             before[m + 1] = before[m] + characters
-            m += 1
             row.letter_spans += some & LETTER != 0
             if not every & MARK:
                 row.words += 1
                 row.word_characters += characters
             if begins & (LETTER | NUMERIC):
-                dclm_hashes[k] = h
+                dclm_hashes[k] = hashes[m]
                 dclm_before[k + 1] = dclm_before[k] + characters
                 k += 1
-            slot = find(stop_keys, stop_counts, stop_size, mix64(h))
+            slot = find(stop_keys, stop_counts, stop_size, mix64(hashes[m]))
             if slot >= 0 and seen_in[slot] != doc:
                 seen_in[slot] = doc
                 row.stop_words += 1
+            m += 1
         row.spans = m
         row.dclm_words = k
         row.dclm_characters = dclm_before[k]
@@ -325,7 +325,7 @@ def count_n_grams(data, starts, ends, doc_words, stop_hashes, classes, rows):
             unused,
             unused,
         )
-        _repeated(hashes, powers, before, m, grams, keys, counts, row)
+        _repeated(prefixes, inverses, before, m, keys, row)
         _chain(
             dclm_hashes, dclm_before, k, _LAST, grams, repeated, slots, candidates, keys, counts,
             unused, row.dclm_top, row.dclm_covered,
