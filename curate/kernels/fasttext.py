@@ -192,16 +192,18 @@ def _is_kept(kept, place):
 
 
 @kernel
-def _add_rows(total, rows, chosen, n):
-    """Add the first ``n`` chosen rows, four in one go: fewer round trips of ``total`` through memory."""
+def _add_ngrams(total, rows, prune, n_words, places, n):
+    """Add the rows of the first ``n`` of these buckets, four in one go: fewer round trips through memory."""
+    for i in range(n):
+        places[i] = prune[places[i]] if len(prune) else n_words + places[i]
     fours = n // 4 * 4
     for i in range(0, fours, 4):
-        a, b, c, d = chosen[i], chosen[i + 1], chosen[i + 2], chosen[i + 3]
+        a, b, c, d = places[i], places[i + 1], places[i + 2], places[i + 3]
         for k in range(len(total)):
             total[k] += (np.float64(rows[a, k]) + rows[b, k]) + (np.float64(rows[c, k]) + rows[d, k])
     for i in range(fours, n):
         for k in range(len(total)):
-            total[k] += rows[chosen[i], k]
+            total[k] += rows[places[i], k]
 
 
 @kernel
@@ -218,7 +220,7 @@ def sum_words(data, tokens, features):
     for i in range(words):
         room = max(room, tokens.ends[i] - tokens.starts[i])
     word = np.empty(room + 3, np.uint8)
-    chosen = np.empty(CHUNK + max(maxn, 1), np.int64)
+    places = np.empty(CHUNK + max(maxn, 1), np.int64)
     for i in range(words):
         key, start, end = tokens.keys[i], tokens.starts[i], tokens.ends[i]
         found = _find(keys, slots, key)
@@ -227,8 +229,8 @@ def sum_words(data, tokens, features):
             continue
         total[:] = 0
         if found >= 0:
-            chosen[0] = found
-            _add_rows(total, rows, chosen, 1)
+            for k in range(dim):
+                total[k] = rows[found, k]
             counts[i] = 1
         length = 0
         if bucket > 0 and maxn > 0 and key != EOS_KEY:
@@ -248,15 +250,12 @@ def sum_words(data, tokens, features):
                     h = _fnv32(h, word[position])
                     position += 1
                 if characters >= minn and (characters > 1 or 0 < first < length - 1):
-                    place = np.int64(np.uint64(h) % np.uint64(bucket))
-                    chosen[n] = place
-                    n += _is_kept(kept, place)
+                    places[n] = np.uint64(h) % np.uint64(bucket)
+                    n += _is_kept(kept, places[n])
                 if position == length:
                     break
             if n >= CHUNK or first == length - 1:
-                for k in range(n):
-                    chosen[k] = prune[chosen[k]] if len(prune) else n_words + chosen[k]
-                _add_rows(total, rows, chosen, n)
+                _add_ngrams(total, rows, prune, n_words, places, n)
                 counts[i] += n
                 n = 0
         for k in range(dim):
@@ -270,35 +269,39 @@ def embed(tokens, sums, counts, features):
 
     Returns (float64[docs, dim], int64[docs] number of rows; 0, and a mean of zeros, for a text without any).
     """
-    rows, prune, kept, bucket = features.rows, features.prune, features.kept, np.uint64(features.bucket)
+    _, _, n_words, rows, prune, kept, bucket, _, _, word_ngrams = features
     docs, dim = len(tokens.offsets) - 1, rows.shape[1]
     means, n_rows = np.zeros((docs, dim)), np.zeros(docs, np.int64)
-    longest = max(features.word_ngrams, 1) - 1 if bucket > 0 else 0
+    total = np.empty(dim)
+    longest = max(word_ngrams, 1) - 1 if bucket > 0 else 0
     chains = np.zeros(longest + 1, np.uint64)  # hashes of the n-grams that end at the last word
+    places = np.empty(CHUNK + longest, np.int64)
     for doc in range(docs):
-        count = n_chains = 0
+        total[:] = 0
+        count = n = n_chains = 0
         for i in range(tokens.offsets[doc], tokens.offsets[doc + 1]):
             entry = tokens.entries[i]
             if counts[entry] < 0:
                 continue
             for k in range(dim):
-                means[doc, k] += sums[entry, k]
+                total[k] += sums[entry, k]
             count += counts[entry]
             word = np.uint64(np.int64(np.int32(tokens.hashes[entry])))  # sign-extended, as fastText does
-            for n in range(n_chains - 1, -1, -1):
-                chains[n + 1] = chains[n] * NGRAM_PRIME + word
-                place = np.int64(chains[n + 1] % bucket)
-                if _is_kept(kept, place):
-                    row = np.int64(prune[place]) if len(prune) else features.n_words + place
-                    for k in range(dim):
-                        means[doc, k] += rows[row, k]
-                    count += 1
+            j = n_chains
+            while j > 0:
+                chains[j] = chains[j - 1] * NGRAM_PRIME + word
+                places[n] = chains[j] % np.uint64(bucket)
+                n += _is_kept(kept, places[n])
+                j -= 1
             chains[0] = word
             n_chains = min(n_chains + 1, longest)
-        n_rows[doc] = count
-        if count > 0:
-            for k in range(dim):
-                means[doc, k] /= count
+            if n >= CHUNK:
+                _add_ngrams(total, rows, prune, n_words, places, n)
+                count, n = count + n, 0
+        _add_ngrams(total, rows, prune, n_words, places, n)
+        n_rows[doc] = count + n
+        for k in range(dim):
+            means[doc, k] = total[k] / max(n_rows[doc], 1)
     return means, n_rows
 
 
