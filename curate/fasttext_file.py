@@ -1,7 +1,7 @@
 """Read a fastText model file, ``.bin`` or quantized ``.ftz``, without the fastText library.
 
-The format is that of ``FastText::saveModel`` in facebookresearch/fastText (versions 11 and 12), little-endian:
-header, arguments, dictionary, input matrix, output matrix. Dense matrices stay on disk, mapped.
+The format is that of ``FastText::saveModel`` in facebookresearch/fastText, versions 11 and 12, little-endian:
+header, arguments, dictionary, input matrix, output matrix. A dense matrix stays on disk, mapped.
 """
 
 from dataclasses import dataclass
@@ -12,9 +12,12 @@ import numpy as np
 from curate.errors import CurateError
 from curate.kernels.fasttext import hash_words, read_entries
 
-MAGIC, NEWEST_VERSION = 793712314, 12
-SUPERVISED, LOSSES = 3, {1: "hs", 2: "ns", 3: "softmax", 4: "ova"}
+MAGIC, OLDEST_VERSION, NEWEST_VERSION = 793712314, 11, 12
+KINDS = {1: "cbow", 2: "skipgram", 3: "supervised"}
+LOSSES = {1: "hs", 2: "ns", 3: "softmax", 4: "ova"}
 CENTROIDS = 256
+# Far beyond any real model: a damaged file shall not ask for the moon.
+MOST_BUCKETS, LONGEST_NGRAM, MOST_OF_A_LABEL = 1 << 27, 64, 10**15
 
 
 @dataclass(frozen=True)
@@ -48,9 +51,9 @@ class Model:
 
 
 class QuantizedMatrix:
-    """A matrix under product quantization: each row a code for every few columns, and perhaps one for its norm.
+    """A matrix under product quantization: a slice of it is those rows, as float32.
 
-    A slice gives those rows as float32.
+    A row is a code for every few columns, and perhaps one for its norm.
     """
 
     def __init__(self, codes, centroids, width, norms=None):
@@ -73,12 +76,13 @@ class QuantizedMatrix:
 def load_model(path):
     """Read a supervised model's header and dictionary; map its matrices.
 
-    Raises CurateError for a file that is missing, not of fastText, damaged, or of another kind (word vectors).
+    Raises CurateError for a file that is missing, damaged, not of fastText, or a model of another kind.
     """
     path = Path(path)
     try:
         with path.open("rb") as file:
-            data = np.asarray(np.memmap(file, np.uint8, mode="r")) if path.stat().st_size else np.empty(0, np.uint8)
+            empty = file.seek(0, 2) == 0
+            data = np.empty(0, np.uint8) if empty else np.asarray(np.memmap(file, np.uint8, mode="r"))
     except OSError as error:
         raise CurateError(f"cannot read the fastText model: {error.strerror}", str(path)) from error
     return _Reader(path, data).model()
@@ -88,58 +92,54 @@ class _Reader:
     def __init__(self, path, data):
         self.path, self.data, self.position = path, data, 0
 
-    def fail(self, what):
-        fix = "fetch or train the model again: the file is cut off or damaged"
-        raise CurateError(f"damaged fastText model: {what}", str(self.path), fix)
-
     def check(self, holds, what):
         if not holds:
-            self.fail(f"{what} (at byte {self.position})")
+            what = f"damaged fastText model: {what} (at byte {self.position})"
+            raise CurateError(what, str(self.path), "fetch or train the model again")
 
     def array(self, dtype, count):
-        """The next ``count`` numbers, still in the file."""
+        """The next ``count`` numbers, which stay in the file."""
         size = np.dtype(dtype).itemsize * count
         self.check(0 <= size <= len(self.data) - self.position, f"{size} more bytes should follow")
-        result = np.frombuffer(self.data, dtype, count, self.position) if count else np.empty(0, dtype)
-        self.position += size
-        return result
+        start, self.position = self.position, self.position + size
+        return np.frombuffer(self.data, dtype, count, start) if count else np.empty(0, dtype)
 
     def number(self, dtype="<i4"):
         return int(self.array(dtype, 1)[0])
 
     def model(self):
         if len(self.data) < 8 or self.number() != MAGIC:
-            raise CurateError("not a fastText model", str(self.path), "give a .bin or .ftz file saved by fastText")
+            fix = "give a .bin or .ftz file that fastText has saved"
+            raise CurateError("not a fastText model", str(self.path), fix)
         version = self.number()
-        if not 11 <= version <= NEWEST_VERSION:
-            raise CurateError(f"fastText model of unknown version {version}", str(self.path))
+        if not OLDEST_VERSION <= version <= NEWEST_VERSION:
+            raise CurateError(f"a fastText model of unknown version {version}", str(self.path))
         arguments = self.array("<i4", 12).tolist()
         dim, _, _, _, _, word_ngrams, loss, kind, bucket, minn, maxn, _ = arguments
         self.array("<f8", 1)  # sampling threshold
-        if kind != SUPERVISED:
-            raise CurateError(
-                f"a fastText model of word vectors ({ {1: 'cbow', 2: 'skipgram'}.get(kind, kind) }), not a classifier",
-                str(self.path),
-                "give a model trained with `fasttext supervised`",
-            )
-        self.check(dim > 0 and bucket >= 0 and loss in LOSSES, "arguments out of range")
-        if version == 11:
+        self.check(kind in KINDS and loss in LOSSES and dim > 0, "arguments out of range")
+        if KINDS[kind] != "supervised":
+            what = f"a fastText model of word vectors ({KINDS[kind]}), not a classifier"
+            raise CurateError(what, str(self.path), "give a model trained with `fasttext supervised`")
+        if version == OLDEST_VERSION:
             maxn = 0  # supervised models had no character n-grams then
+        self.check(0 <= bucket <= MOST_BUCKETS, f"{bucket} buckets")
+        self.check(max(word_ngrams, minn, maxn) <= LONGEST_NGRAM, "n-grams out of range")
         if word_ngrams <= 1 and maxn <= 0:
             bucket = 0
 
         labels, label_counts, keys, prune = self.dictionary(bucket)
+        quantized = self.number("u1") != 0
+        self.check(quantized or prune is None, "a pruned model should be quantized")
+        inputs = self.quantized_matrix() if quantized else self.dense_matrix()
+        outputs = self.quantized_matrix() if self.number("u1") and quantized else self.dense_matrix()
+        self.check(inputs.shape[1] == outputs.shape[1] == dim, f"matrices should be {dim} wide")
+        self.check(outputs.shape[0] == len(labels), f"the output should have {len(labels)} rows")
+        self.check(self.position == len(self.data), "the file should end")
         if prune is None:
             prune = np.empty(0, np.int32)
         elif not (prune >= 0).any():
-            bucket = 0
-        quantized = self.number("u1") != 0
-        self.check(quantized or len(prune) == 0, "a pruned model must be quantized")
-        inputs = self.quantized_matrix() if quantized else self.dense_matrix()
-        outputs = self.quantized_matrix() if self.number("u1") and quantized else self.dense_matrix()
-        self.check(outputs.shape[0] == len(labels), f"an output matrix of {outputs.shape[0]} rows")
-        self.check(inputs.shape[1] == outputs.shape[1] == dim, f"matrices that are not {dim} wide")
-        self.check(self.position == len(self.data), "the file should end")
+            bucket, prune = 0, np.empty(0, np.int32)
         model = Model(
             path=self.path,
             dim=dim,
@@ -155,26 +155,28 @@ class _Reader:
             input=inputs,
             output=outputs[:],
         )
-        self.check(inputs.shape[0] >= model.n_rows, f"an input matrix of {inputs.shape[0]} rows is too small")
+        self.check(inputs.shape[0] >= model.n_rows, f"the input should have {model.n_rows} rows")
         return model
 
     def dictionary(self, bucket):
+        """(labels, their counts, keys of words and labels, row of each bucket or None if none is pruned)."""
         size, n_words, n_labels = self.array("<i4", 3).tolist()
         _, n_pruned = self.array("<i8", 2).tolist()
-        self.check(n_words >= 0 and n_labels > 0 and size == n_words + n_labels, f"a dictionary of {size} entries")
-        self.check(size <= len(self.data) // 10, f"a dictionary of {size} entries")
+        plausible = n_words >= 0 and n_labels > 0 and n_words + n_labels == size <= len(self.data)
+        self.check(plausible, f"a dictionary of {size} entries")
         starts, ends, kinds, position = read_entries(self.data, self.position, size)
-        self.check(position >= 0, f"a dictionary of {size} entries should follow")
-        self.check((kinds[:n_words] == 0).all() and (kinds[n_words:] == 1).all(), "words should precede labels")
+        self.check(position >= 0, f"{size} dictionary entries should follow")
         self.position = position
-        words = zip(starts[n_words:], ends[n_words:], strict=True)
-        labels = [bytes(self.data[start:end]).decode(errors="replace") for start, end in words]
-        counts = [int.from_bytes(bytes(self.data[end + 1 : end + 9]), "little") for end in ends[n_words:]]
-        self.check(max(counts) < 10**15, "label counts out of range")
+        self.check((kinds == (np.arange(size) >= n_words)).all(), "words should come before labels")
+        labels, counts = [], []
+        for start, end in zip(starts[n_words:], ends[n_words:], strict=True):
+            labels.append(bytes(self.data[start:end]).decode(errors="replace"))
+            counts.append(int.from_bytes(bytes(self.data[end + 1 : end + 9]), "little"))
+        self.check(max(counts) < MOST_OF_A_LABEL, "label counts out of range")
         prune = None
         if n_pruned >= 0:
             buckets, rows = self.array("<i4", 2 * n_pruned).reshape(-1, 2).T
-            in_range = (0 <= buckets) & (buckets < bucket) & (0 <= rows) & (rows < n_pruned)
+            in_range = (buckets >= 0) & (buckets < bucket) & (rows >= 0) & (rows < n_pruned)
             self.check(in_range.all(), "pruned n-grams out of range")
             prune = np.full(bucket, -1, np.int32)
             prune[buckets] = n_words + rows

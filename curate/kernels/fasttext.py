@@ -20,7 +20,7 @@ MEMO_SLOTS, CHUNK = 1 << 15, 256
 
 
 class Tokens(NamedTuple):
-    """Texts cut into words, for any number of models. A word that comes again is most often the same entry."""
+    """Texts cut into words, for any number of models. A word that returns is most often the same entry."""
 
     entries: np.ndarray  # int32[tokens], which word each token is
     offsets: np.ndarray  # int64[docs + 1], tokens of each text; the last one is its </s>
@@ -91,7 +91,7 @@ def read_entries(data, position, entries):
 def hash_words(data, starts, ends):
     """The key of each word ``data[starts[i]:ends[i]]``: uint64[words], 64-bit FNV-1a made odd.
 
-    Keys stand for words: a text has to hold some 2**63 / words different words before one is taken for another.
+    Keys stand for words: of a million in the dictionary, one in 10**13 other words is taken for one.
     """
     keys = np.empty(len(starts), np.uint64)
     for i in range(len(starts)):
@@ -104,7 +104,7 @@ def hash_words(data, starts, ends):
 
 @kernel
 def index_keys(keys):
-    """An open-addressing table of positions in ``keys``: int32[power of two], at most half full, -1 if free."""
+    """An open-addressing table of places in ``keys``: int32[power of two], half full at most, -1 if free."""
     size = 2
     while size < 2 * len(keys):
         size *= 2
@@ -235,7 +235,7 @@ def sum_words(data, tokens, features):
         length = 0
         if bucket > 0 and maxn > 0 and key != EOS_KEY:
             length = end - start + 2
-            word[0], word[length - 1], word[length] = 60, 62, 0  # "<", ">", and a 0 that is part of no character
+            word[0], word[length - 1], word[length] = 60, 62, 0  # "<", ">", and what continues no character
             for k in range(start, end):
                 word[k - start + 1] = data[k]
         n = 0
@@ -375,7 +375,8 @@ def hierarchical_softmax(means, output, children):
     fastText adds 1e-5 to the probability of each step down the tree.
     """
     labels = output.shape[1]
-    result, logits, reach = np.empty((len(means), labels), np.float32), np.empty(labels), np.empty(len(children))
+    result = np.empty((len(means), labels), np.float32)
+    logits, reach = np.empty(labels), np.empty(len(children))
     for doc in range(len(means)):
         _multiply(means[doc], output, logits)
         reach[-1] = 1

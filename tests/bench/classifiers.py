@@ -87,31 +87,34 @@ def main():
 
     with tempfile.TemporaryDirectory() as folder:
         training, path = Path(folder, "train.txt"), Path(folder, "model.bin")
-        names = ("hq", "cc")
-        rows = [f"__label__{name} {line}" for name, half in zip(names, halves, strict=True) for line in half]
+        rows = [
+            f"__label__{name} {line}"
+            for name, half in zip(("cc", "hq"), halves, strict=True)
+            for line in half
+        ]
         training.write_text("\n".join(rows), encoding="utf-8")
         library = fasttext.train_supervised(
-            str(training), dim=100, wordNgrams=2, bucket=2_000_000, epoch=2, thread=1, verbose=0
+            str(training), dim=100, wordNgrams=2, bucket=2_000_000, lr=0.5, epoch=5, thread=1, verbose=0
         )
         library.save_model(str(path))
         collapsed = collapse(load_model(path), "hq")
-        ratio, best = compare(lambda: collapsed.score(data, offsets), lambda: library.predict(lines, k=2), options.repeats)
-        labels, probabilities = library.predict(lines, k=2)
-        expected = [p[list(found).index("__label__hq")] for found, p in zip(labels, probabilities, strict=True)]
+        ours, theirs = lambda: collapsed.score(data, offsets), lambda: library.predict(lines, k=2)
+        ratio, best = compare(ours, theirs, options.repeats)
+        expected = [p[names.index("__label__hq")] for names, p in zip(*theirs(), strict=True)]
         result |= {
             "quality_x_fasttext": ratio,
             "quality_mb_s": len(data) / best / 1e6,
-            "quality_max_abs_diff": float(np.abs(collapsed.score(data, offsets) - expected).max()),
+            "quality_max_abs_diff": float(np.abs(ours() - expected).max()),
             "quality_memory_ratio": path.stat().st_size / collapsed.nbytes,
         }
     del library
 
     path = DATA / "models" / "lid.176.ftz"
     library, classifier = fasttext.load_model(str(path)), Classifier(load_model(path))
-    ratio, best = compare(lambda: classifier.predict(data, offsets), lambda: library.predict(lines), options.repeats)
-    labels, probabilities = library.predict(lines)
-    found, probability = classifier.predict(data, offsets)
-    same = [classifier.labels[ours] == theirs[0] for ours, theirs in zip(found, labels, strict=True)]
+    ours, theirs = lambda: classifier.predict(data, offsets), lambda: library.predict(lines)
+    ratio, best = compare(ours, theirs, options.repeats)
+    (found, probability), (labels, probabilities) = ours(), theirs()
+    same = [[classifier.labels[index]] == label for index, label in zip(found, labels, strict=True)]
     result |= {
         "language_x_fasttext": ratio,
         "language_mb_s": len(data) / best / 1e6,
