@@ -105,7 +105,7 @@ class Classifier:
         self.model, self.labels = model, model.labels
         self._features = _features(model, model.input[: model.n_rows])
         self._output = model.output.T.astype(np.float64, order="C")
-        self._tree = kernels.build_tree(model.label_counts) if model.loss == "hs" else None
+        self._tree = _huffman_tree(model.label_counts.tolist()) if model.loss == "hs" else None
 
     @staticmethod
     def supports(model):
@@ -148,6 +148,29 @@ def find_label(model, label):
             return index
     fix = f"its labels are {', '.join(model.labels[:10])}{' ...' if len(model.labels) > 10 else ''}"
     raise CurateError(f"the fastText model has no label `{label}`", str(model.path), fix)
+
+
+def _huffman_tree(counts):
+    """The children of each node, as ``kernels.hierarchical_softmax`` takes them; ``counts`` are falling.
+
+    Merges the two lightest nodes again and again, an inner node before a label of the same weight: as
+    ``HierarchicalSoftmaxLoss::buildTree`` does in fastText's ``src/loss.cc``.
+    """
+    labels = len(counts)
+    children, weights = [(-1, -1)] * labels, list(counts)
+    leaf, inner = labels - 1, labels
+    for _ in range(labels - 1):
+        pair = []
+        for _ in range(2):
+            if leaf >= 0 and (inner == len(weights) or weights[leaf] < weights[inner]):
+                pair.append(leaf)
+                leaf -= 1
+            else:
+                pair.append(inner)
+                inner += 1
+        children.append(tuple(pair))
+        weights.append(weights[pair[0]] + weights[pair[1]])
+    return np.array(children, np.int32)
 
 
 def _check_finite(model, numbers):

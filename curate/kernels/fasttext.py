@@ -346,32 +346,11 @@ def softmax(means, output):
 
 
 @kernel
-def build_tree(counts):
-    """The Huffman tree of fastText's hierarchical softmax: children of each node, int32[2 labels - 1, 2].
-
-    Leaves come first, in the order of ``counts`` (falling), and have children -1. The root is last.
-    """
-    labels = len(counts)
-    children = np.full((2 * labels - 1, 2), -1, np.int32)
-    weights = np.full(2 * labels - 1, 10**15, np.int64)
-    weights[:labels] = counts
-    leaf, inner = labels - 1, labels
-    for node in range(labels, 2 * labels - 1):
-        weights[node] = 0
-        for side in range(2):
-            if leaf >= 0 and (inner == node or weights[leaf] < weights[inner]):
-                child, leaf = leaf, leaf - 1
-            else:
-                child, inner = inner, inner + 1
-            children[node, side] = child
-            weights[node] += weights[child]
-    return children
-
-
-@kernel
 def hierarchical_softmax(means, output, children):
-    """Probability of each label, from the transposed output matrix and ``build_tree``: float32[docs, labels].
+    """Probability of each label, from the transposed output matrix and a Huffman tree: float32[docs, labels].
 
+    ``children``, int32[2 labels - 1, 2], are those of each node: first the labels, which have none, then the
+    inner nodes, whose weights are the columns of ``output``, each after its children and the root last.
     fastText adds 1e-5 to the probability of each step down the tree.
     """
     labels = output.shape[1]
