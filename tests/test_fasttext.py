@@ -383,12 +383,30 @@ def real_texts():
             yield from (json.loads(line)["text"] for line in lines)
 
 
-@pytest.mark.skipif(not DATA.exists(), reason="the real documents are not at hand")
-def test_languages_of_real_documents_are_those_of_the_library():
+@pytest.fixture(scope="module")
+def real_lines():
+    if not DATA.exists():
+        pytest.skip("the real documents are not at hand")
+    return [text.replace("\n", " ") for text in real_texts()]
+
+
+def test_quality_of_real_documents_is_that_of_the_library(real_lines, tmp_path):
+    training, path = tmp_path / "train.txt", tmp_path / "model.bin"
+    rows = [f"__label__{'ab'[line.isascii()]} {line}" for line in real_lines]
+    training.write_text("\n".join(rows), encoding="utf-8")
+    options = {"dim": 16, "wordNgrams": 2, "bucket": 50_000, "epoch": 5, "lr": 1.0, "thread": 1, "verbose": 0}
+    library = fasttext.train_supervised(str(training), **options)
+    library.save_model(str(path))
+    scores = collapse(load_model(path), "a").score(*pack(real_lines))
+    expected = [found["__label__a"] for found in library_probabilities(library, real_lines)]
+    np.testing.assert_allclose(scores, expected, rtol=0, atol=2e-5)
+    assert scores.std() > 0.1
+
+
+def test_languages_of_real_documents_are_those_of_the_library(real_lines):
     path = DATA / "models" / "lid.176.ftz"
-    lines = [text.replace("\n", " ") for text in real_texts()]
-    labels, expected = fasttext.load_model(str(path)).predict(lines)
+    labels, expected = fasttext.load_model(str(path)).predict(real_lines)
     classifier = Classifier(load_model(path))
-    indices, probability = classifier.predict(*pack(lines))
+    indices, probability = classifier.predict(*pack(real_lines))
     assert [[classifier.labels[i]] for i in indices] == labels
     np.testing.assert_allclose(probability, np.concatenate(expected), rtol=0, atol=1e-3)
