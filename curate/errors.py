@@ -1,0 +1,61 @@
+"""Errors that say what is wrong, where, and how to mend it."""
+
+
+class CurateError(Exception):
+    """A mistake in what was given to us: a manifest, an input, a setting.
+
+    what   one sentence, no full stop.
+    where  a file and line, a path in the manifest, an offset in an archive.
+    fix    what the person can do about it.
+    """
+
+    exit_code = 2
+
+    def __init__(self, what: str, where: str = "", fix: str = ""):
+        super().__init__(what, where, fix)  # all three, so that an error survives pickling
+        self.what, self.where, self.fix = what, where, fix
+
+    def __str__(self) -> str:
+        lines = [f"error: {self.what}"]
+        if self.where:
+            lines.append(f"  --> {self.where}")
+        if self.fix:
+            lines.append(f"fix: {self.fix}")
+        return "\n".join(lines)
+
+    def as_dict(self) -> dict:
+        return {"what": self.what, "where": self.where, "fix": self.fix}
+
+
+class ManifestError(CurateError):
+    """All the mistakes of one manifest, in the order of its lines."""
+
+    def __init__(self, problems: list[CurateError]):
+        super().__init__(f"{len(problems)} mistakes in the manifest")
+        self.problems = problems
+
+    def __reduce__(self):
+        return type(self), (self.problems,)
+
+    def __str__(self) -> str:
+        return "\n\n".join(str(problem) for problem in self.problems)
+
+    def as_dict(self) -> dict:
+        return {"problems": [problem.as_dict() for problem in self.problems]}
+
+
+class Stopped(CurateError):
+    """The run did not end, and running it again goes on from where it stopped."""
+
+    exit_code = 3
+
+
+def did_you_mean(word: str, known) -> str:
+    """A hint that names the nearest known word, or lists them all when none is near."""
+    from difflib import get_close_matches
+
+    known = sorted(known)
+    near = get_close_matches(word, known, n=1, cutoff=0.6)
+    if near:
+        return f"did you mean `{near[0]}`?"
+    return "known: " + ", ".join(f"`{name}`" for name in known)
