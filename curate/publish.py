@@ -11,17 +11,20 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha1
 from pathlib import Path
 from time import sleep
 from typing import NamedTuple
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_session, get_token
 from huggingface_hub.errors import (
     HfHubHTTPError,
     LocalTokenNotFoundError,
     RepositoryNotFoundError,
 )
+from huggingface_hub.hf_api import RepoFile
+from huggingface_hub.utils import hf_raise_for_status
 
 from curate.errors import CurateError, Stopped
 from curate.release.files import File, Unverified, read_release
@@ -38,7 +41,8 @@ MANAGED = (*SHARDS, "index/")  # folders in which files that the new version lac
 FILES_A_COMMIT, COMMITS = 100, 100
 TRIES, LONGEST_WAIT = 6, 60.0  # attempts without progress; seconds
 
-FAILURES = (HfHubHTTPError, httpx.TransportError, ConnectionError, RuntimeError)  # what the client raises
+# What the client raises: for an answer, for none, for none to Xet, around either, for what it does not accept
+FAILURES = (HfHubHTTPError, httpx.TransportError, ConnectionError, RuntimeError, ValueError)
 
 
 class Event(NamedTuple):
@@ -95,55 +99,45 @@ def publish(
     call then goes on from there. Nothing is tagged in any of these cases.
     """
     if pr and branch not in (None, "main"):
-        raise CurateError(
-            "a pull request goes to main", f"branch {branch}", "leave out the branch, or the pull request"
-        )
+        raise CurateError("a pull request goes to main", f"branch {branch}", "leave out the one or the other")
     release = Path(release)
     lock, files = read_release(release)
     report(Event("verified", f"{len(files)} files are what the lock says"))
+    tag, title, revision = f"v{lock['version']}", f"{lock['name']} {lock['version']}", branch or "main"
+
     with _Remote(endpoint, token, report).listening() as remote:
-        me = remote.me()
-        if not dry_run and me.get("auth", {}).get("accessToken", {}).get("role") == "read":
-            raise CurateError(
-                "the token may only read", remote.api.endpoint, "use a token with the right to write"
-            )
-        remote.repo = repo or f"{me['name']}/{lock['name']}"
-        tag, title = f"v{lock['version']}", f"{lock['name']} {lock['version']}"
-
+        me = remote.open(repo or lock["name"], read_only=dry_run)
+        remote.check_card((release / "README.md").read_text("utf-8"))
+        result = partial(Published, remote.repo, remote.url)
         if not remote.exists(private):
-            if dry_run:
-                return Published(
-                    remote.repo, remote.url, branch or "main", tag, None, _plan({}, files, release, title)
-                )
             if pr:
-                raise CurateError(
-                    f"no repository {remote.repo}", remote.url, "publish without a pull request first"
-                )
+                fix = "publish without a pull request first"
+                raise CurateError(f"there is no repository {remote.repo}", remote.url, fix)
+            if dry_run:
+                return result(revision, tag, None, _plan({}, files, release, title))
             remote.create(private)
-
         if (commit := remote.refs("tags").get(tag)) is not None:
             _same_version(remote, commit, files, release)
             report(Event("unchanged", f"{tag} is on the Hub as it is here"))
-            return Published(remote.repo, remote.url, branch or "main", tag, commit, [])
+            return result(revision, tag, commit, [])
 
         branches = remote.refs("branches")
-        revision = branch or "main"
         start = revision if revision in branches else "main"
-        head = branches[start]
-        commits = _plan(remote.files(head), files, release, title)
+        planned = _plan(remote.files(branches[start]), files, release, title)
+        pr = pr and bool(planned)  # when it is merged nothing is left but the tag
         if dry_run:
-            return Published(remote.repo, remote.url, revision, None if pr else tag, head, commits)
+            return result(revision, None if pr else tag, branches[start], planned)
         if revision not in branches:
             remote.write(remote.api.create_branch, branch=revision, revision=start, exist_ok=True)
-        if pr and commits:
-            revision = remote.pull_request(title, me["name"])
-        head, sent = remote.send(revision, files, release, title)
+        if pr:
+            revision = remote.pull_request(title, me)
+        commit, sent = remote.send(revision, files, release, title)
         report(Event("checked", f"{len(files)} files on the Hub are what the lock says"))
-        if pr and commits:
-            remote.open(revision)
-            return Published(remote.repo, remote.url, revision, None, head, sent)
-        remote.tag(tag, head)
-        return Published(remote.repo, remote.url, revision, tag, head, sent)
+        if pr:
+            remote.propose(revision)
+            return result(revision, None, commit, sent)
+        remote.tag(tag, commit)
+        return result(revision, tag, commit, sent)
 
 
 def _same(file: File, remote, release: Path) -> bool:
@@ -221,12 +215,13 @@ class _Remote:
 
     def ask(self, function: Callable, **arguments):
         """Call the client on this repository, again while the Hub is busy or out of reach."""
-        for attempt in range(1, TRIES + 1):
+        attempt = 0
+        while True:
             try:
                 return function(self.repo, repo_type="dataset", **arguments)
             except FAILURES as error:
+                attempt += 1
                 self.wait(error, attempt)
-        raise AssertionError("unreachable: the last wait raises")
 
     def write(self, function: Callable, **arguments):
         """The same for what changes the repository: from here on a failure leaves something to resume."""
@@ -238,27 +233,23 @@ class _Remote:
         while isinstance(error, RuntimeError) and error.__cause__ is not None:
             error = error.__cause__  # the client wraps what happened to a file
         status = _status(error)
-        if not isinstance(error, FAILURES[:-1]) and status is None:
+        if isinstance(error, RuntimeError):
             raise error
-        if status is not None and status not in (408, 412, 429) and status < 500:
+        if isinstance(error, ValueError) or (status and status not in (408, 412, 429) and status < 500):
             raise self._refused(status, error) from None
-        what = (
-            f"the Hub answers {status}" if status else f"no answer from the Hub ({self._clean(str(error))})"
-        )
+        what = f"the Hub answers {status}" if status else f"no answer from the Hub ({error})"
         if attempt == TRIES:
-            if not self._wrote:
-                raise CurateError(
-                    what, self.api.endpoint, "check the network and the address, then try again"
-                ) from None
-            raise Stopped(
-                what, self.url, "run the same command again: it goes on from where it stopped"
-            ) from None
-        after = error.response.headers.get("Retry-After", "") if isinstance(error, HfHubHTTPError) else ""
-        seconds = float(after) if after.isdigit() else min(LONGEST_WAIT, 2.0 ** (attempt - 1))
+            self._give_up(self._clean(what))
+        seconds = _asked(error, status) or min(LONGEST_WAIT, 2.0 ** (attempt - 1))
         self._retry(f"{what}: again in {seconds:.0f} s, attempt {attempt + 1} of {TRIES}")
         sleep(seconds)
 
-    def _refused(self, status: int, error: Exception) -> CurateError:
+    def _give_up(self, what: str) -> None:
+        if self._wrote:
+            raise Stopped(what, self.url, "run the same command again: it goes on from where it stopped")
+        raise CurateError(what, self.api.endpoint, "check the network and the address, then try again")
+
+    def _refused(self, status: int | None, error: Exception) -> CurateError:
         where = self.url if self.repo else self.api.endpoint
         if status == 401:
             fix = "log in with `hf auth login`, or set HF_TOKEN to a token that may write"
@@ -268,16 +259,30 @@ class _Remote:
             return CurateError("the token has no right to do this", where, fix)
         said = getattr(error, "server_message", None) or str(error)
         return CurateError(
-            f"the Hub refuses ({status}): {self._clean(said)}", where, "mend what it names, then try again"
+            f"the Hub refuses: {self._clean(said)}", where, "mend what it names, then try again"
         )
 
     # Reading
 
-    def me(self) -> dict:
+    def open(self, name: str, read_only: bool) -> str:
+        """Log in and choose the repository; the user's name."""
         try:
-            return self.ask(lambda repo, repo_type: self.api.whoami())
+            me = self.ask(lambda repo, repo_type: self.api.whoami())
         except LocalTokenNotFoundError:
-            raise self._refused(401, RuntimeError()) from None
+            raise self._refused(401, ValueError()) from None
+        if not read_only and me.get("auth", {}).get("accessToken", {}).get("role") == "read":
+            raise CurateError("the token may only read", self.api.endpoint, "use a token that may write")
+        self.repo = name if "/" in name else f"{me['name']}/{name}"
+        return me["name"]
+
+    def check_card(self, text: str) -> None:
+        """Ask the Hub what it thinks of the card, before anything is sent."""
+
+        def validate(repo, repo_type):
+            url, question = f"{self.api.endpoint}/api/validate-yaml", {"content": text, "repoType": repo_type}
+            hf_raise_for_status(get_session().post(url, json=question))
+
+        self.ask(validate)
 
     def exists(self, private: bool) -> bool:
         def look(repo, repo_type):
@@ -298,12 +303,12 @@ class _Remote:
 
     def files(self, revision: str) -> dict:
         """Path -> the Hub's description of every file."""
-        tree = self.ask(
-            lambda repo, **kind: list(
-                self.api.list_repo_tree(repo, recursive=True, revision=revision, **kind)
-            )
-        )
-        return {item.path: item for item in tree if hasattr(item, "blob_id")}
+
+        def walk(repo, repo_type):
+            tree = self.api.list_repo_tree(repo, recursive=True, revision=revision, repo_type=repo_type)
+            return {item.path: item for item in tree if isinstance(item, RepoFile)}
+
+        return self.ask(walk)
 
     # Writing
 
@@ -325,7 +330,7 @@ class _Remote:
         self.report(Event("created", f"{self.url}/discussions/{pull.num}"))
         return f"refs/pr/{pull.num}"
 
-    def open(self, revision: str) -> None:
+    def propose(self, revision: str) -> None:
         """Turn a draft into an open pull request."""
         num = int(revision.rsplit("/", 1)[1])
         if self.ask(self.api.get_discussion_details, discussion_num=num).status == "draft":
@@ -340,12 +345,8 @@ class _Remote:
             if not commits:
                 return head, sent
             if head == made:
-                wrong = [
-                    path for commit in commits for path in [*commit.delete, *(f.path for f in commit.files)]
-                ]
-                raise Unverified(
-                    f"the Hub holds other content than was sent: {', '.join(wrong[:5])}", self.url
-                )
+                first = (commits[0].delete or [commits[0].files[0].path])[0]
+                raise Unverified(f"the Hub holds other content than was sent, as in {first}", self.url)
             try:
                 for commit in commits:
                     head = made = self._commit(commit, revision, head, release)
@@ -385,3 +386,12 @@ def _status(error: Exception) -> int | None:
         return error.response.status_code
     found = re.search(r"\((\d{3}) ", str(error)) if isinstance(error, ConnectionError) else None
     return int(found[1]) if found else None
+
+
+def _asked(error: Exception, status: int | None) -> float | None:
+    """The seconds that the Hub asks to wait, if it does."""
+    headers = error.response.headers if isinstance(error, HfHubHTTPError) else {}
+    asked = headers.get("Retry-After") or ""
+    if status == 429 and not asked:  # RateLimit: "api";r=0;t=55
+        asked = headers.get("RateLimit", "").rpartition("t=")[2]
+    return float(asked) if asked.isdigit() else None

@@ -27,6 +27,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -34,6 +35,9 @@ from hub_api import Api
 from hub_repo import Answer, Refused
 from huggingface_hub import close_session, constants
 from huggingface_hub.utils import _http as hub_http
+
+# So that Xet, which reads this when it is first used, gives up at once.
+XET_TRIES = {"HF_XET_CLIENT_RETRY_MAX_ATTEMPTS": "2", "HF_XET_CLIENT_RETRY_BASE_DELAY": "1ms"}
 
 
 class Request(NamedTuple):
@@ -73,9 +77,8 @@ class Hub(Api):
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
         self._before = constants.HF_HUB_DISABLE_XET, hub_http.time
         constants.HF_HUB_DISABLE_XET = not self.xet
-        hub_http.time = type(
-            "time", (), {"sleep": self.waits.append}
-        )  # the client's waits are noted, not waited
+        hub_http.time = SimpleNamespace(sleep=self.waits.append)  # the client's waits are noted, not waited
+        os.environ |= XET_TRIES
         return self
 
     def __exit__(self, *_) -> None:
@@ -128,16 +131,20 @@ class Hub(Api):
     def env(self, token: str | None = None) -> dict[str, str]:
         """The environment in which a process sees this Hub alone."""
         keep = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
-        return keep | {
-            "HF_ENDPOINT": self.endpoint,
-            "HF_HOME": str(self.root / "hf_home"),
-            "HF_TOKEN": self.token if token is None else token,
-            "HF_HUB_DISABLE_XET": str(int(not self.xet)),
-            "HF_HUB_DISABLE_TELEMETRY": "1",
-            "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-            "NO_PROXY": "127.0.0.1",
-            "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
-        }
+        return (
+            keep
+            | {
+                "HF_ENDPOINT": self.endpoint,
+                "HF_HOME": str(self.root / "hf_home"),
+                "HF_TOKEN": self.token if token is None else token,
+                "HF_HUB_DISABLE_XET": str(int(not self.xet)),
+                "HF_HUB_DISABLE_TELEMETRY": "1",
+                "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+                "NO_PROXY": "127.0.0.1",
+                "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
+            }
+            | XET_TRIES
+        )
 
     def run(
         self, program: str | list[str], *args: str, token: str | None = None
@@ -196,9 +203,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
         kind = "application/octet-stream" if isinstance(answer.body, bytes) else "application/json"
         self.send_response(answer.status)
-        for name, value in (
-            {"Content-Type": kind, "Content-Length": str(len(body))} | answer.headers
-        ).items():
+        headers = {"Content-Type": kind, "Content-Length": str(len(body))} | answer.headers
+        for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":

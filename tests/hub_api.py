@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 from hub_repo import Answer, Entry, Refused, Repo, entry_of
 
 DATE = "2026-01-01T00:00:00.000Z"
+LICENSES = ["apache-2.0", "cc-by-4.0", "mit", "odc-by", "other"]
 LFS_SUFFIXES = (".parquet", ".zst", ".gz", ".arrow", ".bin", ".npy")
 ROUTES: list[tuple[str, re.Pattern, Callable]] = []
 
@@ -195,7 +196,11 @@ class Api:
 
     @route("POST", "/api/validate-yaml")
     def _validate(self, call: Call) -> Answer:
-        if re.match(r"---\n.*?\n---", call.json["content"], re.DOTALL):
+        if front := re.match(r"---\n(.*?)\n---", call.json["content"], re.DOTALL):
+            license = re.search(r"^license: (\S+)$", front[1], re.MULTILINE)
+            if license and license[1] not in LICENSES:
+                error = {"message": f'"license" must be one of {LICENSES}'}
+                return Answer({"errors": [error], "warnings": []}, 400)
             return Answer({"errors": [], "warnings": []})
         return Answer(
             {"errors": [], "warnings": [{"message": "empty or missing yaml metadata in repo card"}]}

@@ -1,6 +1,9 @@
 """A release goes to the Hub whole and once, and is tagged only when it is all there, whatever breaks."""
 
 import json
+import signal
+import subprocess
+import sys
 from hashlib import sha256
 
 import numpy as np
@@ -130,7 +133,8 @@ def test_an_unchanged_release_makes_no_commit(hub, release):
     assert (done.commits, done.tag) == ([], "v1.0.0")
     assert (hub.state(), hub.history(REPO)) == (state, history)
     assert (hub.received, hub.stored) == (received, stored)
-    assert all(request.method == "GET" for request in hub.requests[start:])
+    asked = [request for request in hub.requests[start:] if request.path != "/api/validate-yaml"]
+    assert all(request.method == "GET" for request in asked)
 
 
 def test_the_next_version_sends_what_changed_and_deletes_what_went(hub, release, tmp_path):
@@ -254,6 +258,33 @@ def test_without_a_network_nothing_is_begun(release, tmp_path):
     assert "network" in refused.value.fix
 
 
+def test_without_a_token_the_fix_says_how_to_get_one(lfs_hub, release):
+    code = """
+import sys
+from curate.publish import publish
+try:
+    publish(sys.argv[1], repo="tester/web")
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+    said = lfs_hub.run(code, str(release), token="")
+    assert said.stdout.startswith("CurateError error: the Hub does not accept the token"), said.stderr
+    assert "hf auth login" in said.stdout
+
+
+def test_what_the_hub_does_not_accept_is_said_before_anything_is_sent(lfs_hub, release):
+    with pytest.raises(CurateError, match="Repo id must use"):
+        send(lfs_hub, release, repo="tester/not a name")
+    with pytest.raises(CurateError, match="there is no repository"):
+        send(lfs_hub, release, pr=True)
+    with pytest.raises(CurateError, match="pull request goes to main"):
+        send(lfs_hub, release, pr=True, branch="next")
+    card = CARD.replace("mit", "my-own")
+    with pytest.raises(CurateError, match='"license" must be one of'):
+        send(lfs_hub, write_release(release, **{"README.md": card.encode()}))
+    assert lfs_hub.state() == {}
+
+
 @pytest.mark.parametrize(
     ("spoil", "error", "said"),
     [
@@ -357,7 +388,9 @@ def test_interrupted_at_any_request_and_run_again(undisturbed, tmp_path, release
             hub.fail(at=n + 1, times=float("inf"))
             with pytest.raises(CurateError) as stopped:
                 send(hub, release)
-            assert isinstance(stopped.value, Stopped) == (n > 2), requests[n - 1]  # whoami and a first look
+            assert isinstance(stopped.value, Stopped) == (n > 3), requests[
+                n - 1
+            ]  # once it has created the repository
             complete_if_tagged(hub, release)
             hub.heal()
             send(hub, release)
@@ -382,3 +415,51 @@ def test_a_short_break_at_any_request_is_overcome(undisturbed, tmp_path, release
             # A PUT whose answer is lost is repeated by the client, before anyone can ask what arrived.
             repeated = after and requests[n - 1].method == "PUT"
             assert len(hub.received) - len(set(hub.received)) == repeated
+
+
+def test_interrupted_with_xet_nothing_is_stored_twice(undisturbed, tmp_path, release, monkeypatch):
+    monkeypatch.setattr(publishing, "FILES_A_COMMIT", 2)
+    with Hub(tmp_path / "whole", xet=True) as hub:
+        send(hub, release)
+        requests, stored = len(hub.requests), hub.stored
+        assert hub.state() == undisturbed[1]
+    for n in range(1, requests + 1):
+        with Hub(tmp_path / str(n), xet=True) as hub:
+            hub.fail(at=n, times=float("inf"))
+            with pytest.raises(CurateError):
+                send(hub, release)
+            complete_if_tagged(hub, release)
+            hub.heal()
+            send(hub, release)
+            assert (hub.state(), hub.stored) == (undisturbed[1], stored), f"broken at request {n}"
+
+
+PUBLISH = "import sys; from curate.publish import publish; publish(sys.argv[1], repo='tester/web')"
+
+
+def test_killed_at_a_commit_and_run_again(lfs_hub, undisturbed, release):
+    number = next(i for i, request in enumerate(undisturbed[0], 1) if "/commit/" in request.path)
+    command = [sys.executable, "-c", PUBLISH, str(release)]
+    child = subprocess.Popen(command, env=lfs_hub.env(), stderr=subprocess.PIPE)
+    lfs_hub.fail(at=number, how=child.kill, after=True)
+    child.communicate()
+    assert child.returncode == -signal.SIGKILL
+    assert TAG not in lfs_hub.state()[REPO]["refs"]
+    again = lfs_hub.run(PUBLISH, str(release))
+    assert again.returncode == 0, again.stderr
+    assert lfs_hub.state() == undisturbed[1]
+    assert len(lfs_hub.received) == len(set(lfs_hub.received))
+
+
+LOAD = """
+import datasets
+for split, revision in [("train", "v1.0.0"), ("validation", "v1.0.0"), ("train", "main")]:
+    print(datasets.load_dataset("tester/web", "phase1", split=split, revision=revision).num_rows)
+"""
+
+
+def test_datasets_loads_a_published_version(hub, release, tmp_path):
+    send(hub, release, private=True)
+    send(hub, write_release(tmp_path / "next", "2.0.0", **{"data/phase1/train-1.parquet": None}))
+    loaded = hub.run(LOAD)
+    assert loaded.stdout.split() == ["40", "20", "20"], loaded.stderr
