@@ -33,8 +33,13 @@ from urllib.parse import unquote
 
 from hub_api import Api
 from hub_repo import Answer, Refused
-from huggingface_hub import close_session, constants
+from huggingface_hub import constants, set_client_factory
 from huggingface_hub.utils import _http as hub_http
+
+try:  # the HTTP library of huggingface_hub 2, and of 1
+    import httpx2 as httpx
+except ImportError:
+    import httpx
 
 # So that Xet, which reads this when it is first used, gives up at once.
 XET_TRIES = {"HF_XET_CLIENT_RETRY_MAX_ATTEMPTS": "2", "HF_XET_CLIENT_RETRY_BASE_DELAY": "1ms"}
@@ -78,12 +83,13 @@ class Hub(Api):
         self._before = constants.HF_HUB_DISABLE_XET, hub_http.time
         constants.HF_HUB_DISABLE_XET = not self.xet
         hub_http.time = SimpleNamespace(sleep=self.waits.append)  # the client's waits are noted, not waited
+        set_client_factory(_client)
         os.environ |= XET_TRIES
         return self
 
     def __exit__(self, *_) -> None:
         constants.HF_HUB_DISABLE_XET, hub_http.time = self._before
-        close_session()
+        set_client_factory(hub_http.default_client_factory)
         self._server.shutdown()
         self._server.server_close()
 
@@ -176,6 +182,12 @@ class Hub(Api):
                     answer = answer._replace(headers=answer.headers | {"Retry-After": str(fault.retry_after)})
             self.requests.append(Request(method, unquote(target), answer.status if answer else 0, len(body)))
             return answer
+
+
+def _client() -> httpx.Client:
+    """The library's own client, but that it reads no certificates, which takes longer than a whole test."""
+    hooks = {"request": [hub_http.hf_request_event_hook]}
+    return httpx.Client(event_hooks=hooks, follow_redirects=True, timeout=None, verify=False)
 
 
 class _Handler(BaseHTTPRequestHandler):
