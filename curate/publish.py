@@ -20,6 +20,7 @@ from typing import NamedTuple
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_session, get_token
 from huggingface_hub.errors import (
     HfHubHTTPError,
+    HTTPError,
     LocalTokenNotFoundError,
     RepositoryNotFoundError,
 )
@@ -29,11 +30,6 @@ from huggingface_hub.utils import hf_raise_for_status
 from curate.errors import CurateError, Stopped
 from curate.release.files import File, Unverified, read_release
 
-try:  # the HTTP library of huggingface_hub 2, and of 1
-    import httpx2 as httpx
-except ImportError:
-    import httpx
-
 SHARDS = ("data/", "evidence/")
 MANAGED = (*SHARDS, "index/")  # folders in which files that the new version lacks are deleted
 
@@ -41,8 +37,9 @@ MANAGED = (*SHARDS, "index/")  # folders in which files that the new version lac
 FILES_A_COMMIT, COMMITS = 100, 100
 TRIES, LONGEST_WAIT = 6, 60.0  # attempts without progress; seconds
 
-# What the client raises: for an answer, for none, for none to Xet, around either, for what it does not accept
-FAILURES = (HfHubHTTPError, httpx.TransportError, ConnectionError, RuntimeError, ValueError)
+# What the client raises: for an answer or for none (the error of its HTTP library, httpx or httpx2), for none
+# to Xet, around either of them, and for what it does not accept itself.
+FAILURES = (HTTPError, ConnectionError, RuntimeError, ValueError)
 
 
 class Event(NamedTuple):

@@ -34,12 +34,8 @@ from urllib.parse import unquote
 from hub_api import Api
 from hub_repo import Answer, Refused
 from huggingface_hub import constants, set_client_factory
+from huggingface_hub.errors import HTTPError
 from huggingface_hub.utils import _http as hub_http
-
-try:  # the HTTP library of huggingface_hub 2, and of 1
-    import httpx2 as httpx
-except ImportError:
-    import httpx
 
 # So that Xet, which reads this when it is first used, gives up at once.
 XET_TRIES = {"HF_XET_CLIENT_RETRY_MAX_ATTEMPTS": "2", "HF_XET_CLIENT_RETRY_BASE_DELAY": "1ms"}
@@ -184,9 +180,10 @@ class Hub(Api):
             return answer
 
 
-def _client() -> httpx.Client:
+def _client():
     """The library's own client, but that it reads no certificates, which takes longer than a whole test."""
     hooks = {"request": [hub_http.hf_request_event_hook]}
+    httpx = sys.modules[HTTPError.__module__.partition(".")[0]]  # or httpx2
     return httpx.Client(event_hooks=hooks, follow_redirects=True, timeout=None, verify=False)
 
 
