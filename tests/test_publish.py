@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from hashlib import sha256
 
 import numpy as np
@@ -360,17 +361,29 @@ def test_the_token_is_nowhere(lfs_hub, release):
     assert all(token.encode() not in path.read_bytes() for path in release.rglob("*") if path.is_file())
 
 
-# Breaks at every request. The reference is a publish that nothing disturbs.
+# Breaks at every request. The reference is a publish in three commits that nothing disturbs.
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    """The requests, by LFS, of a publish in three commits, and the state it ends in."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    with pytest.MonkeyPatch.context() as patch, Hub(folder) as hub:
-        patch.setattr(publishing, "FILES_A_COMMIT", 2)
-        send(hub, write_release(folder / "release"))
-        return hub.requests, hub.state()
+@pytest.fixture
+def three_commits(monkeypatch):
+    monkeypatch.setattr(publishing, "FILES_A_COMMIT", 2)
+
+
+@contextmanager
+def fresh_hub(folder, settings, xet=False):
+    """A Hub on which such a publish can begin: a pull request needs a repository."""
+    with Hub(folder, xet=xet) as hub:
+        if settings.get("pr"):
+            client(hub).create_repo(REPO, **DATASET)
+            hub.requests.clear()
+        yield hub
+
+
+def undisturbed(folder, release, xet=False, **settings):
+    """The requests of a publish, what it leaves on the Hub and in its Xet store."""
+    with fresh_hub(folder / "undisturbed", settings, xet) as hub:
+        send(hub, release, **settings)
+        return list(hub.requests), hub.state(), hub.stored
 
 
 def complete_if_tagged(hub, release):
@@ -378,52 +391,32 @@ def complete_if_tagged(hub, release):
     assert TAG not in refs or files(hub, TAG) == digests(release)
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_interrupted_at_any_request_and_run_again(undisturbed, tmp_path, release, monkeypatch, after):
-    monkeypatch.setattr(publishing, "FILES_A_COMMIT", 2)
-    requests, state = undisturbed
-    for n in range(1, len(requests) + 1):
-        with Hub(tmp_path / str(n)) as hub:
+@pytest.mark.parametrize(
+    ("settings", "after"),
+    [({}, False), ({}, True), ({"branch": "next", "private": True}, True), ({"pr": True}, True)],
+    ids=["before", "after", "branch-after", "pull-request-after"],
+)
+def test_interrupted_at_any_request_and_run_again(tmp_path, release, three_commits, settings, after):
+    requests, state, _ = undisturbed(tmp_path, release, **settings)
+    reads = [request.method == "GET" or "validate-yaml" in request.path for request in requests]
+    for n, request in enumerate(requests, 1):
+        with fresh_hub(tmp_path / str(n), settings) as hub:
             hub.fail(at=n, after=after)
             hub.fail(at=n + 1, times=float("inf"))
             with pytest.raises(CurateError) as stopped:
-                send(hub, release)
-            assert isinstance(stopped.value, Stopped) == (n > 3), requests[
-                n - 1
-            ]  # once it has created the repository
+                send(hub, release, **settings)
+            # Once the Hub was asked to change something there may be something to go on from.
+            assert all(reads[:n]) or isinstance(stopped.value, Stopped), f"{n}: {request}"
             complete_if_tagged(hub, release)
             hub.heal()
-            send(hub, release)
-            assert hub.state() == state, f"broken at request {n}: {requests[n - 1]}"
-            assert len(hub.received) == len(set(hub.received)), f"broken at request {n}: {requests[n - 1]}"
+            send(hub, release, **settings)
+            assert hub.state() == state, f"{n}: {request}"
+            assert len(hub.received) == len(set(hub.received)), f"{n}: {request}"
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("how", ["reset", 429, 500, 503, 412])
-def test_a_short_break_at_any_request_is_overcome(undisturbed, tmp_path, release, monkeypatch, how, after):
-    monkeypatch.setattr(publishing, "FILES_A_COMMIT", 2)
-    requests, state = undisturbed
-    for n in range(1, len(requests) + 1):
-        if how == 412 and "/lfs/" in requests[n - 1].path:
-            continue  # only the Hub itself knows of parents
-        with Hub(tmp_path / str(n)) as hub:
-            hub.fail(at=n, how=how, after=after)
-            _, kinds = send(hub, release)
-            assert "retry" in kinds
-            assert hub.state() == state, f"broken at request {n}: {requests[n - 1]}"
-            assert len(hub.history(REPO)) == 1 + 3  # the Hub's own first one
-            # A PUT whose answer is lost is repeated by the client, before anyone can ask what arrived.
-            repeated = after and requests[n - 1].method == "PUT"
-            assert len(hub.received) - len(set(hub.received)) == repeated
-
-
-def test_interrupted_with_xet_nothing_is_stored_twice(undisturbed, tmp_path, release, monkeypatch):
-    monkeypatch.setattr(publishing, "FILES_A_COMMIT", 2)
-    with Hub(tmp_path / "whole", xet=True) as hub:
-        send(hub, release)
-        requests, stored = len(hub.requests), hub.stored
-        assert hub.state() == undisturbed[1]
-    for n in range(1, requests + 1):
+def test_interrupted_with_xet_nothing_is_stored_twice(tmp_path, release, three_commits):
+    requests, state, stored = undisturbed(tmp_path, release, xet=True)
+    for n, request in enumerate(requests, 1):
         with Hub(tmp_path / str(n), xet=True) as hub:
             hub.fail(at=n, times=float("inf"))
             with pytest.raises(CurateError):
@@ -431,14 +424,33 @@ def test_interrupted_with_xet_nothing_is_stored_twice(undisturbed, tmp_path, rel
             complete_if_tagged(hub, release)
             hub.heal()
             send(hub, release)
-            assert (hub.state(), hub.stored) == (undisturbed[1], stored), f"broken at request {n}"
+            assert (hub.state(), hub.stored) == (state, stored), f"{n}: {request}"
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("how", ["reset", 429, 500, 503, 412])
+def test_a_short_break_at_any_request_is_overcome(tmp_path, release, three_commits, how, after):
+    requests, state, _ = undisturbed(tmp_path, release)
+    for n, request in enumerate(requests, 1):
+        if how == 412 and "/lfs/" in request.path:
+            continue  # only the Hub itself knows of parents
+        with Hub(tmp_path / str(n)) as hub:
+            hub.fail(at=n, how=how, after=after)
+            _, kinds = send(hub, release)
+            assert "retry" in kinds
+            assert hub.state() == state, f"{n}: {request}"
+            assert len(hub.history(REPO)) == 1 + 3  # the Hub's own first one
+            # A PUT whose answer is lost is repeated by the client, before anyone can ask what arrived.
+            repeated = after and request.method == "PUT"
+            assert len(hub.received) - len(set(hub.received)) == repeated
 
 
 PUBLISH = "import sys; from curate.publish import publish; publish(sys.argv[1], repo='tester/web')"
 
 
-def test_killed_at_a_commit_and_run_again(lfs_hub, undisturbed, release):
-    number = next(i for i, request in enumerate(undisturbed[0], 1) if "/commit/" in request.path)
+def test_killed_at_a_commit_and_run_again(lfs_hub, tmp_path, release):
+    requests, state, _ = undisturbed(tmp_path, release)
+    number = next(i for i, request in enumerate(requests, 1) if "/commit/" in request.path)
     command = [sys.executable, "-c", PUBLISH, str(release)]
     child = subprocess.Popen(command, env=lfs_hub.env(), stderr=subprocess.PIPE)
     lfs_hub.fail(at=number, how=child.kill, after=True)
@@ -447,7 +459,7 @@ def test_killed_at_a_commit_and_run_again(lfs_hub, undisturbed, release):
     assert TAG not in lfs_hub.state()[REPO]["refs"]
     again = lfs_hub.run(PUBLISH, str(release))
     assert again.returncode == 0, again.stderr
-    assert lfs_hub.state() == undisturbed[1]
+    assert lfs_hub.state() == state
     assert len(lfs_hub.received) == len(set(lfs_hub.received))
 
 
