@@ -22,6 +22,7 @@ from huggingface_hub.errors import (
     HfHubHTTPError,
     HTTPError,
     LocalTokenNotFoundError,
+    OfflineModeIsEnabled,
     RepositoryNotFoundError,
 )
 from huggingface_hub.hf_api import RepoFile
@@ -229,10 +230,12 @@ class _Remote:
         """Wait after a failure that may pass; raise what it means when it cannot, or did not for long."""
         while isinstance(error, RuntimeError) and error.__cause__ is not None:
             error = error.__cause__  # the client wraps what happened to a file
-        status = _status(error)
-        if isinstance(error, RuntimeError):
+        if isinstance(error, RuntimeError) or not isinstance(error, FAILURES):
             raise error
-        if isinstance(error, ValueError) or (status and status not in (408, 412, 429) and status < 500):
+        status = _status(error)
+        if isinstance(error, ValueError | OfflineModeIsEnabled) or (
+            status and status not in (408, 412, 429) and status < 500
+        ):
             raise self._refused(status, error) from None
         what = f"the Hub answers {status}" if status else f"no answer from the Hub ({error})"
         if attempt == TRIES:

@@ -259,6 +259,13 @@ def test_without_a_network_nothing_is_begun(release, tmp_path):
     assert "network" in refused.value.fix
 
 
+def test_offline_mode_is_said_at_once(lfs_hub, release, monkeypatch, waits):
+    monkeypatch.setattr("huggingface_hub.constants.is_offline_mode", lambda: True)
+    with pytest.raises(CurateError, match="HF_HUB_OFFLINE"):
+        send(lfs_hub, release)
+    assert waits == []
+
+
 def test_without_a_token_the_fix_says_how_to_get_one(lfs_hub, release):
     code = """
 import sys
@@ -330,14 +337,15 @@ def test_a_published_file_that_differs_is_found(lfs_hub, release):
 
 def test_others_may_commit_meanwhile(lfs_hub, release):
     send(lfs_hub, release, repo="tester/before")
-    commit = next(i for i, r in enumerate(lfs_hub.requests, 1) if "/commit/" in r.path)
+    number = next(i for i, request in enumerate(lfs_hub.requests, 1) if "/preupload/" in request.path)
 
     def interfere():
         repo = lfs_hub.repos[REPO]
         repo.commit(MAIN, repo.commits[repo.refs[MAIN]] | {"x.txt": lfs_hub._keep(b"x")}, "Somebody else's")
 
-    lfs_hub.fail(at=commit, how=interfere)
+    lfs_hub.fail(at=number, how=interfere)  # after the look, before the commit, which then has a stale parent
     send(lfs_hub, release)
+    assert [r.status for r in lfs_hub.requests if f"{REPO}/commit/" in r.path] == [412, 200, 200]
     assert files(lfs_hub, TAG) == digests(release) | {"x.txt": sha256(b"x").hexdigest()}
     assert "Somebody else's" in lfs_hub.history(REPO)
 
