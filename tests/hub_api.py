@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-import struct
 import time
 from collections.abc import Callable
 from hashlib import sha1, sha256
@@ -14,6 +13,7 @@ from typing import NamedTuple
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from hub_repo import Answer, Entry, Refused, Repo, entry_of
+from hub_store import Store
 
 DATE = "2026-01-01T00:00:00.000Z"
 LICENSES = ["apache-2.0", "cc-by-4.0", "mit", "odc-by", "other"]
@@ -51,7 +51,7 @@ def route(methods: str, pattern: str):
     return bind
 
 
-class Api:
+class Api(Store):
     """Answers requests from the state it holds.
 
     Users are `tester`, also a member of `org` (`token`, `read_token`), and `stranger` (`stranger_token`).
@@ -64,7 +64,7 @@ class Api:
     endpoint: str  # http://127.0.0.1:PORT
 
     def __init__(self, root: Path, page: int, verify: bool):
-        self.blobs, self.cas = root / "blobs", root / "cas"  # files named by their sha256; the Xet store
+        super().__init__(root)
         self.page, self.verify = page, verify  # entries of a tree in one answer; are uploads to be confirmed
         self.repos: dict[str, Repo] = {}
         self.received: list[str] = []
@@ -139,7 +139,7 @@ class Api:
             attributes = "".join(
                 f"*{end} filter=lfs diff=lfs merge=lfs -text\n" for end in LFS_SUFFIXES
             ).encode()
-            repo.commit("refs/heads/main", {".gitattributes": self._keep(attributes)}, "initial commit")
+            repo.commit("refs/heads/main", {".gitattributes": self.keep(attributes)}, "initial commit")
         return Answer({"url": url})
 
     @route("GET", "/api/datasets/{id}")
@@ -189,11 +189,6 @@ class Api:
 
     # Writing
 
-    def _keep(self, content: bytes) -> Entry:
-        digest = sha256(content).hexdigest()
-        (self.blobs / digest).write_bytes(content)
-        return entry_of(digest, len(content), content)
-
     @route("POST", "/api/validate-yaml")
     def _validate(self, call: Call) -> Answer:
         if front := re.match(r"---\n(.*?)\n---", call.json["content"], re.DOTALL):
@@ -235,7 +230,7 @@ class Api:
     def _put(self, call: Call) -> Answer:
         if sha256(call.body).hexdigest() != call.arg["oid"]:
             raise Refused(400, "The content does not have the announced sha256")
-        self._keep(call.body)
+        self.keep(call.body)
         self.received.append(call.arg["oid"])
         return Answer()
 
@@ -261,10 +256,10 @@ class Api:
             kind, value = line["key"], line["value"]
             path = value["path"]
             if kind == "file":
-                files[path] = self._keep(base64.b64decode(value["content"]))
+                files[path] = self.keep(base64.b64decode(value["content"]))
                 sent.append(files[path].sha256)
             elif kind == "lfsFile":
-                files[path] = entry_of(value["oid"], self._size(value["oid"]))
+                files[path] = entry_of(value["oid"], self.size(value["oid"]))
             else:
                 gone = [name for name in files if name == path or name.startswith(path.rstrip("/") + "/")]
                 if not gone:
@@ -280,13 +275,6 @@ class Api:
             "commitUrl": f"{self.endpoint}/datasets/{repo.id}/commit/{oid}",
         }
         return Answer(answer | ({"pullRequestUrl": pull["url"]} if pull else {}))
-
-    def _size(self, digest: str) -> int:
-        if (self.blobs / digest).exists():
-            return (self.blobs / digest).stat().st_size
-        if digest not in (known := self._xet_files()):
-            raise Refused(400, "LFS pointer pointed to a file that does not exist")
-        return known[digest][1]
 
     # Pull requests
 
@@ -334,7 +322,7 @@ class Api:
                 "size": 0,
             } | last
         lfs = {"lfs": {"oid": entry.sha256, "size": entry.size, "pointerSize": 134}} if entry.lfs else {}
-        if entry.lfs and entry.sha256 in (known := self._xet_files()):
+        if entry.lfs and entry.sha256 in (known := self.xet_files()):
             lfs["xetHash"] = known[entry.sha256][0]
         return {"type": "file", "path": path, "oid": entry.oid, "size": entry.size} | lfs | last
 
@@ -386,7 +374,7 @@ class Api:
         headers = {"X-Repo-Commit": oid, "ETag": f'"{entry.oid}"', "Accept-Ranges": "bytes"}
         if entry.lfs:
             headers |= {"X-Linked-Etag": f'"{entry.sha256}"', "X-Linked-Size": str(entry.size)}
-            if entry.sha256 in (known := self._xet_files()):
+            if entry.sha256 in (known := self.xet_files()):
                 url = f"{self.endpoint}/api/datasets/{repo.id}/xet-read-token/{oid}"
                 headers |= {"X-Xet-Hash": known[entry.sha256][0], "Link": f'<{url}>; rel="xet-auth"'}
         content = self.content(entry.sha256)
@@ -400,26 +388,7 @@ class Api:
             return Answer(content[start : end + 1], 206, headers)
         return Answer(content, 200, headers)
 
-    # Stored content
-
-    def content(self, digest: str) -> bytes:
-        """The bytes with this sha256, wherever they are stored."""
-        if (self.blobs / digest).exists():
-            return (self.blobs / digest).read_bytes()
-        import hf_xet
-
-        xet_hash, size = self._xet_files()[digest]
-        target = self.blobs / digest
-        with hf_xet.XetSession().new_file_download_group(
-            endpoint=f"local://{self.cas}", token="-", token_expiry_unix_secs=2**40
-        ) as group:
-            group.start_download_file(hf_xet.XetFileInfo(xet_hash, size), str(target))
-        return target.read_bytes()
-
-    @property
-    def stored(self) -> int:
-        """Bytes of the chunks in the Xet store."""
-        return sum(file.stat().st_size for file in (self.cas / "xet/xorbs/xorbs").glob("*") if file.is_file())
+    # Xet
 
     @route("GET", "/api/datasets/{id}/xet-{right}-token/{rev}")
     def _xet_token(self, call: Call) -> Answer:
@@ -427,28 +396,3 @@ class Api:
         store, end = f"local://{self.cas}", int(time.time()) + 3600
         headers = {"X-Xet-Cas-Url": store, "X-Xet-Access-Token": "xet", "X-Xet-Token-Expiration": str(end)}
         return Answer({"casUrl": store, "accessToken": "xet", "exp": end}, headers=headers)
-
-    def _xet_files(self) -> dict[str, tuple[str, int]]:
-        """sha256 -> (Xet hash, bytes) of every file in the Xet store, read from its shards.
-
-        A shard is a header of 48 bytes, then for each file blocks of 48 bytes: one with its hash, flags and
-        number of segments, the segments (bytes at offset 36), as many verification blocks (flag 31), one with
-        the sha256 (flag 30). Hashes are four little-endian words. A hash of 0xff bytes ends the list.
-        """
-        known = {}
-        for shard in (self.cas / "xet/xorbs/shards").glob("*.mdb"):
-            data, at = shard.read_bytes(), 48
-            while (name := data[at : at + 32]) != b"\xff" * 32:
-                flags, segments = struct.unpack_from("<II", data, at + 32)
-                size = sum(
-                    struct.unpack_from("<I", data, at + 48 * i + 36)[0] for i in range(1, segments + 1)
-                )
-                at += 48 * (1 + segments + (segments if flags >> 31 & 1 else 0))
-                if flags >> 30 & 1:
-                    known[_words(data[at : at + 32])] = _words(name), size
-                    at += 48
-        return known
-
-
-def _words(raw: bytes) -> str:
-    return b"".join(raw[i : i + 8][::-1] for i in range(0, 32, 8)).hex()

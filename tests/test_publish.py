@@ -298,6 +298,8 @@ def test_what_the_hub_does_not_accept_is_said_before_anything_is_sent(lfs_hub, r
     [
         (lambda r: write_release(r, license=None), CurateError, "no licence"),
         (lambda r: (r / "lock.json").unlink(), CurateError, "no lock.json"),
+        (lambda r: (r / "lock.json").write_text("{"), CurateError, "lock cannot be read"),
+        (lambda r: (r / "lock.json").write_text('{"files": []}'), CurateError, "lock cannot be read"),
         (lambda r: (r / "README.md").write_text("# Web"), Unverified, "README.md has 5 bytes"),
         (lambda r: write_release(r, **{"README.md": b"# Web"}), CurateError, "lacks license, configs"),
         (lambda r: write_release(r, **{"README.md": b"---\n[\n---\n"}), CurateError, "not YAML"),
@@ -341,7 +343,7 @@ def test_others_may_commit_meanwhile(lfs_hub, release):
 
     def interfere():
         repo = lfs_hub.repos[REPO]
-        repo.commit(MAIN, repo.commits[repo.refs[MAIN]] | {"x.txt": lfs_hub._keep(b"x")}, "Somebody else's")
+        repo.commit(MAIN, repo.commits[repo.refs[MAIN]] | {"x.txt": lfs_hub.keep(b"x")}, "Somebody else's")
 
     lfs_hub.fail(at=number, how=interfere)  # after the look, before the commit, which then has a stale parent
     send(lfs_hub, release)

@@ -35,15 +35,18 @@ def read_release(release: Path) -> tuple[dict, list[File]]:
     """
     where = release / "lock.json"
     if not where.is_file():
-        raise CurateError(
-            "this is not a release: it has no lock.json", str(release), "name a folder that `curate run` made"
-        )
-    lock = json.loads(where.read_bytes())
-    if not lock.get("license"):
-        raise CurateError(
-            "the release has no licence", str(where), "set `license:` in the manifest and run it again"
-        )
-    files = [File(file["path"], file["bytes"], file["sha256"]) for file in lock["files"]]
+        fix = "name a folder that `curate run` made"
+        raise CurateError("this is not a release: it has no lock.json", str(release), fix)
+    try:
+        lock = json.loads(where.read_bytes())
+        files = [File(file["path"], file["bytes"], file["sha256"]) for file in lock["files"]]
+        named = lock["name"] and lock["version"]
+    except (ValueError, KeyError, TypeError) as error:
+        fix = "run the manifest again to write the lock"
+        raise CurateError(f"the lock cannot be read ({error!r})", str(where), fix) from None
+    if not (named and lock.get("license")):
+        fix = "set `name:`, `version:` and `license:` in the manifest and run it again"
+        raise CurateError("the release has no licence, or no name and version", str(where), fix)
     wrong = [problem for file in files if (problem := _problem(release, file))]
     if wrong:
         raise Unverified(
