@@ -150,8 +150,10 @@ def _same(file: File, remote, release: Path) -> bool:
 def _plan(there: dict, files: list[File], release: Path, title: str) -> list[Commit]:
     """The commits that turn the files `there` (path -> the Hub's description) into the release."""
     changed = [file for file in files if not _same(file, there.get(file.path), release)]
-    shards = [file for file in changed if file.path.startswith(SHARDS)]
     last = [file for file in changed if not file.path.startswith(SHARDS)]
+    early = SHARDS if len(last) <= FILES_A_COMMIT else MANAGED  # an index of many files goes with the shards
+    shards = [file for file in changed if file.path.startswith(early)]
+    last = [file for file in last if not file.path.startswith(early)]
     stale = sorted(set(there) - {file.path for file in files})
     stale = [path for path in stale if path.startswith(MANAGED)]
     size = max(FILES_A_COMMIT, -(-len(shards) // COMMITS))
