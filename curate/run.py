@@ -181,6 +181,7 @@ class _Dask:
             {
                 "distributed.scheduler.allowed-failures": 0,  # a job that loses its worker comes back to us
                 "distributed.worker.preload": ["curate.worker"],
+                "distributed.worker.profile.enabled": False,  # it would free a parser's trees in a foreign thread
                 "distributed.comm.timeouts.connect": "60s",
                 "distributed.admin.low-level-log-length": 0,
             }

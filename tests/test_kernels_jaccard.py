@@ -79,7 +79,7 @@ def test_leaders_equal_the_rule(texts, n, threshold):
 
 
 def test_leaders_on_documents_longer_than_their_bitmaps():
-    """Edits of long texts: similarities on both sides of the threshold, sets of more than 1,024 shingles."""
+    """Edits of long texts on both sides of the threshold: sets of more than 1,024 shingles."""
     rng = np.random.default_rng(5)
     texts = []
     for _ in range(6):

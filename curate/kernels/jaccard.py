@@ -12,7 +12,7 @@ from curate.kernels.hashing import mix64
 from curate.kernels.words import device
 
 _MILLION = 1_000_000
-_BITMAP = 16  # 64-bit words of a document's bitmap
+_WORDS = 16  # 64-bit words of a bitmap looked at together; a bitmap has a power of two times as many
 _TAKEN = 0.5  # share of a hash table in use before it doubles
 
 
@@ -56,10 +56,11 @@ def _similarity(hashes, offsets, bitmaps, i, j, need):
     sizes = a_end - a + b_end - b
     least = _least_shared(need, a_end - a, b_end - b)
     differ = 0
-    for word in range(bitmaps.shape[1]):
-        differ += _popcount(bitmaps[i, word] ^ bitmaps[j, word])
-    if (sizes - differ) // 2 < least:
-        return -1
+    for first in range(0, bitmaps.shape[1], _WORDS):
+        for word in range(first, first + _WORDS):
+            differ += _popcount(bitmaps[i, word] ^ bitmaps[j, word])
+        if (sizes - differ) // 2 < least:
+            return -1
     shared = _shared(hashes, a, a_end, b, b_end, least)
     if shared < least:
         return -1
@@ -97,15 +98,19 @@ def estimated_jaccard(signatures, left, right):
 
 @kernel
 def _sketch(hashes, offsets):
-    """(fingerprints uint64[docs], bitmaps uint64[docs, 16]): a hash of each set, and the parity of the number
-    of its members that fall on each of 1,024 bits."""
+    """(fingerprints uint64[docs], bitmaps uint64[docs, words]): a hash of each set, and the parity of the
+    number of its members that fall on each of some bits: 1,024, or as many as an average set has members."""
     docs = len(offsets) - 1
+    words, shift = _WORDS, 54
+    while words * 64 * docs < offsets[-1] - offsets[0]:
+        words *= 2
+        shift -= 1
     fingerprints = np.empty(docs, np.uint64)
-    bitmaps = np.zeros((docs, _BITMAP), np.uint64)
+    bitmaps = np.zeros((docs, words), np.uint64)
     for doc in range(docs):
         fingerprint = np.uint64(0)
         for i in range(offsets[doc], offsets[doc + 1]):
-            bit = np.int64(hashes[i] >> np.uint64(54))
+            bit = np.int64(hashes[i] >> np.uint64(shift))
             bitmaps[doc, bit >> 6] ^= np.uint64(1) << np.uint64(bit & 63)
             fingerprint = mix64(fingerprint ^ hashes[i])
         fingerprints[doc] = fingerprint

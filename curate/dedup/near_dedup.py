@@ -1,0 +1,229 @@
+"""Near-duplicates: MinHash-LSH proposes pairs, their true similarity decides, every removal names what it resembles.
+
+The meaning is sequential. Take documents in keep order. One with the same text as an earlier document shares its
+fate. Another goes if a kept document shares a band with it and is at least `threshold` similar (of several, the most
+similar; of those, the earliest). Else it stays. Nothing goes through a chain of resemblances.
+
+In parallel: signatures and band keys (by partition) -> edges (by bin of keys) -> components (union-find over a flat
+array) -> the documents of one component meet in one bin, with their texts -> the sequential rule there.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from curate.dedup import _keep_order as keep_order
+from curate.documents import hashes128, utf8
+from curate.errors import CurateError
+from curate.kernels.bands import band_keys, group_edges, optimal_bands
+from curate.kernels.jaccard import jaccard, leaders, leaders_by_signature
+from curate.kernels.minhash import permutations as draw_permutations
+from curate.kernels.minhash import signatures
+from curate.kernels.shingles import shingle_sets
+from curate.kernels.unionfind import components, singletons, union_edges
+from curate.stage import Step, group
+
+Share = Annotated[float, Field(gt=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+
+CHUNK = 1 << 20
+"""Documents whose components are written at a time."""
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """How documents become signatures and bands. Two indexes can be compared if their schemes are equal."""
+
+    ngram: int
+    characters: bool
+    bands: int
+    rows: int
+    permutations: int
+    seed: int
+
+    @classmethod
+    def of(cls, *, ngram, unit, bands, rows, permutations, seed, threshold, **_) -> "Scheme":
+        """The scheme of the stage's parameters. Raises CurateError where bands do not fit the permutations."""
+        if (bands is None) != (rows is None):
+            raise CurateError("`bands` and `rows` go together", fix="give both, or neither")
+        if bands is None:
+            bands, rows = optimal_bands(threshold, permutations) if permutations else (32, 8)
+        permutations = permutations or bands * rows
+        if bands * rows > permutations:
+            what = f"{bands} bands of {rows} rows need {bands * rows} permutations, not {permutations}"
+            raise CurateError(what, fix="raise `permutations`, or leave it out")
+        return cls(ngram, unit == "characters", bands, rows, permutations, seed)
+
+    def signatures(self, text: pa.ChunkedArray) -> np.ndarray:
+        """uint32[documents, permutations]."""
+        drawn = draw_permutations(self.permutations, self.seed)
+        return signatures(*utf8(text), drawn, self.ngram, self.characters)
+
+    def keys(self, found: np.ndarray) -> np.ndarray:
+        """uint64[documents, bands] of signatures."""
+        return band_keys(found, self.bands, self.rows)
+
+    def sets(self, text: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+        """Shingle sets: hashes uint64[s], offsets int64[documents + 1]."""
+        return shingle_sets(*utf8(text), self.ngram, self.characters)
+
+
+def reads(keep: list[str], verify: str, rule: str, **params) -> tuple[str, ...]:
+    """The columns the stage reads. Raises CurateError for parameters that contradict each other."""
+    Scheme.of(**params)
+    if (verify == "none") != (rule == "components"):
+        raise CurateError("`verify: none` and `rule: components` go together", fix="set both, or neither")
+    return ("text", *keep_order.columns(keep))
+
+
+@group(version=1, reads_from=reads)
+def near_dedup(
+    *,
+    threshold: Share = 0.8,
+    ngram: Count = 5,
+    unit: Literal["words", "characters"] = "words",
+    bands: Count | None = None,
+    rows: Count | None = None,
+    permutations: Count | None = None,
+    seed: int = 1,
+    keep: list[str] = [],  # noqa: B006
+    verify: Literal["exact", "signature", "none"] = "exact",
+    rule: Literal["leaders", "components"] = "leaders",
+    alarm: Share = 0.9,
+    bins: int = 0,
+) -> list[Step]:
+    """Keep the first, in keep order, of documents that nearly say the same.
+
+    threshold     Jaccard similarity of shingle sets from which two documents are near-duplicates, 0 to 1.
+    ngram, unit   a shingle is a run of this many words (lower-cased) or characters; shorter documents have one.
+    bands, rows   two documents are compared if they agree in all rows of a band. Default: 32 bands of 8 rows, which
+                  propose 99.7% of pairs at 0.8; with `permutations` alone, what datasketch takes for the threshold.
+    permutations  length of a signature; default: bands times rows.
+    seed          of the permutations, as datasketch draws them.
+    keep          columns that settle which copy stays after the priority of its source: the lowest, or with a `-` the
+                  highest; then the lowest id.
+    verify        exact: by the true similarity of the shingle sets. signature: by its estimate. none: not at all.
+    rule          leaders: as above. components: all documents that are joined, be it through others, but the first go;
+                  what SlimPajama and most tools do, and what wipes out sources. Needs `verify: none`.
+    alarm         a source that loses more than this share stops the run; 1 lets it.
+    bins          parts the work is cut in, 0: by the size of the inputs. No bearing on the result.
+
+    Adds: duplicate_of (string, id of the kept document), similarity (float32, true Jaccard with it or its estimate),
+    cluster (string, id of the first document of all that are joined), cluster_size (int64, documents)
+
+    Reasons: near_duplicate
+
+    Source: Broder 1997; Lee et al. 2022, "Deduplicating training data makes language models better".
+    """
+    scheme = Scheme.of(
+        ngram=ngram, unit=unit, bands=bands, rows=rows, permutations=permutations, seed=seed, threshold=threshold
+    )
+    order = keep_order.columns(keep)
+
+    def sign(docs: pa.Table) -> pa.Table:
+        keys = scheme.keys(scheme.signatures(docs["text"])).ravel()
+        doc = np.repeat(docs["doc"].to_numpy(), scheme.bands)
+        return pa.table({"doc": doc, "key": keys, "bin": _bins(keys, bins)})
+
+    def join(rows: pa.Table) -> pa.Table:
+        first, other = group_edges(rows["key"].to_numpy(), rows["doc"].to_numpy())
+        return pa.table({"doc": first, "other": other, "bin": np.zeros(len(first), np.uint32)})
+
+    def gather(docs: pa.Table, members: pa.Table) -> pa.Table:
+        docs = docs.take(pa.array(np.searchsorted(docs["doc"].to_numpy(), members["doc"].to_numpy())))
+        component = members["component"].to_numpy()
+        high, low = hashes128(docs["text"])
+        seen = np.zeros(len(high), bool)
+        seen[np.unique(np.stack([high, low]), axis=1, return_index=True)[1]] = True
+        text = docs["text"].combine_chunks()
+        sent = {"doc": docs["doc"], "component": component, "priority": docs["priority"], "id": docs["id"]}
+        sent |= {name: docs[name] for name in order} | {"high": high, "low": low}
+        sent["text"] = pa.compute.if_else(pa.array(seen), text, None)  # one of equal texts carries it
+        return pa.table(sent | {"bin": _bins(component * np.uint64(0x9E3779B97F4A7C15), bins)})
+
+    def decide(rows: pa.Table) -> pa.Table:
+        rows = rows.sort_by(keep_order.sort_keys(keep))
+        text, member = _distinct(rows)
+        hashes, offsets = scheme.sets(text)
+        found = scheme.signatures(text)
+        component = rows["component"].to_numpy()
+        _, first, cluster, size = np.unique(component, return_index=True, return_inverse=True, return_counts=True)
+        head = first[cluster]  # the first document, in keep order, of each document's component
+        begin = np.full(len(offsets) - 1, len(member), np.int64)
+        np.minimum.at(begin, member, np.arange(len(member)))  # the first document of each distinct text
+        if rule == "components":
+            kept = head
+            similarity = jaccard(hashes, offsets, member, member[head])
+        else:
+            if verify == "exact":
+                leader, similar = leaders(scheme.keys(found), hashes, offsets, threshold)
+            else:
+                leader, similar = leaders_by_signature(scheme.keys(found), found, threshold)
+            kept = np.where(leader < 0, begin, begin[leader])[member]
+            similarity = np.where(leader < 0, 1.0, similar)[member]
+        out = kept != np.arange(len(member))
+        ids = rows["id"]
+        return pa.table(
+            {
+                "doc": rows["doc"],
+                "reject": pa.array(np.where(out, "near_duplicate", None), pa.string()),
+                "duplicate_of": pa.compute.if_else(pa.array(out), ids.take(pa.array(kept)), None),
+                "similarity": pa.array(similarity.astype(np.float32), mask=~out),
+                "cluster": ids.take(pa.array(head)),
+                "cluster_size": size[cluster],
+            }
+        )
+
+    return [
+        Step(sign, "docs", bins),
+        Step(join, "bins", 1),
+        Step(joined, "all"),
+        Step(gather, "docs", bins),
+        Step(decide, "bins"),
+    ]
+
+
+def joined(edges: Iterator[pa.Table], sizes: np.ndarray) -> Iterator[pa.Table]:
+    """The component of each document that an edge touches: the number of its first member. 4 bytes a document."""
+    base = np.concatenate([[0], np.cumsum(sizes)])
+    parent = singletons(int(base[-1]))
+    for table in edges:
+        union_edges(parent, *(_number(table[name].to_numpy(), base, parent.dtype) for name in ("doc", "other")))
+    components(parent)
+    shared = np.zeros(len(parent), bool)
+    for start in range(0, len(parent), CHUNK):
+        chunk = parent[start : start + CHUNK]
+        shared[chunk[chunk != np.arange(start, start + len(chunk), dtype=parent.dtype)]] = True
+    for start in range(0, max(len(parent), 1), CHUNK):
+        chunk = parent[start : start + CHUNK]
+        number = start + np.flatnonzero(shared[chunk])
+        partition = np.searchsorted(base, number, side="right") - 1
+        doc = (partition.astype(np.uint64) << np.uint64(32)) | (number - base[partition]).astype(np.uint64)
+        yield pa.table({"doc": doc, "component": parent[number].astype(np.uint64)})
+
+
+def _number(doc: np.ndarray, base: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Documents counted through all partitions, from partition << 32 | row."""
+    return (base[doc >> np.uint64(32)] + (doc & np.uint64(0xFFFFFFFF)).astype(np.int64)).astype(dtype)
+
+
+def _bins(keys: np.ndarray, bins: int) -> np.ndarray:
+    """The bin of each key (uint64, well mixed above its lower half)."""
+    return ((keys >> np.uint64(32)) % np.uint64(bins)).astype(np.uint32)
+
+
+def _distinct(rows: pa.Table) -> tuple[pa.Array, np.ndarray]:
+    """The distinct texts of rows in order of first appearance, and which of them each row has (int64[rows])."""
+    keys = np.stack([rows["high"].to_numpy(), rows["low"].to_numpy()])
+    _, first, member = np.unique(keys, axis=1, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    member = rank[member.ravel()]
+    carries = np.flatnonzero(rows["text"].is_valid().to_numpy())
+    carrier = np.empty(len(first), np.int64)
+    carrier[member[carries]] = carries
+    return rows["text"].combine_chunks().take(pa.array(carrier)), member

@@ -1,0 +1,197 @@
+"""For the tests of stages, ours and those of other packages: small document tables, and the laws.
+
+    from curate.testing import check, docs
+
+    def test_my_stage():
+        check("my_stage", docs("some text", "another"), {"threshold": 0.5})
+
+A map stage is row-local under every split and order, keeps to what its docstring declares, never drops a row and
+takes any text. A group stage gives every document the same verdict in whatever order and partitions they come.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.documents import COLUMNS, TRANSIENT, document_id
+from curate.stage import Stage, Step, arrow_type, find_stage, set_column
+
+ODD_TEXTS = (
+    None,
+    "",
+    " \t\n ",
+    "\0",
+    "a\0b\x01\x1b[0m",
+    "\ufeff\ufffd\ufffe\ud7ff\ue000\U0010ffff",
+    "e\u0301\u0301\u0345 \u1100\u1161\u11a8",
+    "\u200d\u200b\u202e\u2028 \u0661 ﷺ",
+    "\r\n\r\n\r\v\f\x85",
+    "👩‍👩‍👧‍👦🇩🇪",
+    "中文没有空格。" * 50,
+    "- \n" * 500,
+    "http://[::1 <p>&#xD800;</p>",
+    "x" * 5_000_000,
+)
+"""Texts that a stage must take: empty, controls, broken and rare characters, one line of 5 MB."""
+
+
+def docs(*texts: str | None, **columns: Iterable) -> pa.Table:
+    """A document table of these texts, with all columns of `curate.documents` and distinct ids.
+
+    columns  values by name, one a text; those of `TRANSIENT` get their type, any others are inferred
+    """
+    count = len(texts)
+    columns = {
+        "id": [document_id("test", "test", row) for row in range(count)],
+        "source": ["test"] * count,
+        "path": ["test"] * count,
+        "position": range(count),
+        "text": texts,
+    } | columns
+    known = COLUMNS | TRANSIENT
+    names = [*COLUMNS, *(name for name in columns if name not in COLUMNS)]
+    return pa.table(
+        {
+            name: pa.array(columns.get(name, [None] * count), known[name].type if name in known else None)
+            for name in names
+        }
+    )
+
+
+def check(name: str, table: pa.Table, params: dict | None = None) -> None:
+    """Hold a stage to all the laws of its kind that can be seen in this process. Raises AssertionError."""
+    stage, params = find_stage(name), find_stage(name).configure(params or {})
+    laws = (declared, row_local, total) if stage.kind == "map" else (order_free,)
+    for law in laws:
+        law(stage, table, params)
+
+
+def declared(stage: Stage, table: pa.Table, params: dict) -> None:
+    """It reads, adds, changes and gives as reasons what it says, and keeps every row."""
+    assert stage.declared.summary, f"{stage.name} has no docstring"
+    result = stage(table, **params)
+    added = {name: arrow_type(alias) for name, alias in stage.adds(params).items()}
+    for name in table.column_names:
+        if name not in stage.declared.changes and name not in added:
+            assert result[name].equals(table[name]), f"{stage.name} changes {name} and does not say so"
+    new = [name for name in result.column_names if name not in table.column_names and name != "reject"]
+    assert set(new) <= set(added), f"{stage.name} adds {new} and declares {list(added)}"
+    for name, kind in added.items():
+        assert result.schema.field(name).type == kind, f"{stage.name} adds {name} as another type than {kind}"
+    given = set(pc.unique(_reasons(result)).drop_null().to_pylist())
+    assert given <= set(stage.reasons(params)), (
+        f"{stage.name} gives reasons that it does not declare: {given}"
+    )
+    reads = [name for name in stage.reads(params) if name in table.column_names]
+    narrow = stage(table.select(reads), **params)
+    _assert_same(
+        result.select(narrow.column_names), narrow, f"{stage.name} reads more columns than it declares"
+    )
+
+
+def row_local(stage: Stage, table: pa.Table, params: dict) -> None:
+    """Row i of the result depends on row i alone: any split, order or chunking gives the same."""
+    whole = stage(table, **params)
+    count = table.num_rows
+    alone = pa.concat_tables([stage(table.slice(row, 1), **params) for row in range(count)])
+    _assert_same(whole, alone, f"{stage.name} depends on other rows")
+    order = np.random.default_rng(0).permutation(count)
+    shuffled = stage(table.take(pa.array(order)), **params)
+    _assert_same(whole.take(pa.array(order)), shuffled, f"{stage.name} depends on the order of rows")
+    chunked = pa.concat_tables([table.slice(0, count // 3), table.slice(count // 3)])
+    _assert_same(whole, stage(chunked, **params), f"{stage.name} depends on chunks")
+
+
+def total(stage: Stage, table: pa.Table, params: dict) -> None:
+    """It takes a table without rows, and any text."""
+    empty = stage(table.slice(0, 0), **params)
+    assert empty.num_rows == 0
+    full = stage(table, **params)
+    assert [(field.name, field.type) for field in empty.schema] == [(f.name, f.type) for f in full.schema]
+    odd = table.take(pa.array(np.arange(len(ODD_TEXTS)) % table.num_rows))
+    odd = set_column(odd, "text", pa.array(ODD_TEXTS, pa.string()))
+    assert stage(odd, **params).num_rows == len(ODD_TEXTS)
+
+
+def order_free(stage: Stage, table: pa.Table, params: dict) -> None:
+    """Verdicts on documents do not depend on their order, on partitions, or on the number of bins."""
+    expected = _by_id(run_group(stage, [table], params))
+    for seed, cuts in enumerate(((), (0.5,), (0.2, 0.2, 0.9))):
+        rows = np.random.default_rng(seed).permutation(table.num_rows)
+        parts = np.split(rows, [int(cut * len(rows)) for cut in cuts])
+        partitions = [table.take(pa.array(part)) for part in parts]
+        for bins in (1, 5) if "bins" in params else (None,):
+            varied = params if bins is None else params | {"bins": bins}
+            found = _by_id(run_group(stage, partitions, varied))
+            _assert_same(expected, found, f"{stage.name} depends on the order of documents")
+
+
+def run_group(
+    stage: Stage, partitions: list[pa.Table], params: dict, priorities: list[int] | None = None
+) -> list[pa.Table]:
+    """Carry out the steps of a group stage in memory.
+
+    partitions  document tables of one schema
+    priorities  of each partition's source; all 0 by default
+
+    Returns the partitions with the columns that the stage adds, and `reject`.
+    """
+    if params.get("bins") == 0:  # by size, which is the engine's to know
+        params = params | {"bins": 3}
+    inputs = [_numbered(part, place, priorities) for place, part in enumerate(partitions)]
+    rows = None
+    for step in stage(**params):
+        rows = pa.concat_tables(_run_step(step, inputs, rows))
+    results = []
+    for docs_ in inputs:
+        verdicts = _sent_to(rows, docs_)
+        index = pc.index_in(docs_["doc"], verdicts["doc"].combine_chunks())
+        docs_ = docs_.drop_columns(["doc", "priority"])
+        for name in ("reject", *stage.adds(params)):
+            docs_ = set_column(docs_, name, verdicts[name].take(index))
+        results.append(docs_)
+    return results
+
+
+def _run_step(step: Step, inputs: list[pa.Table], rows: pa.Table | None) -> list[pa.Table]:
+    if step.over == "docs":
+        if rows is None:
+            return [step.run(docs_) for docs_ in inputs]
+        return [step.run(docs_, _sent_to(rows, docs_)) for docs_ in inputs]
+    if step.over == "all":
+        return list(step.run(iter([rows]), np.array([docs_.num_rows for docs_ in inputs], np.int64)))
+    bins = range((pc.max(rows["bin"]).as_py() or 0) + 1)
+    return [step.run(rows.filter(pc.equal(rows["bin"], bin)).sort_by("doc")) for bin in bins]
+
+
+def _numbered(docs_: pa.Table, place: int, priorities: list[int] | None) -> pa.Table:
+    doc = np.arange(docs_.num_rows, dtype=np.uint64) | np.uint64(place) << np.uint64(32)
+    priority = np.full(docs_.num_rows, priorities[place] if priorities else 0, np.int32)
+    return docs_.append_column("doc", pa.array(doc)).append_column("priority", pa.array(priority))
+
+
+def _sent_to(rows: pa.Table, docs_: pa.Table) -> pa.Table:
+    return rows.filter(pc.is_in(rows["doc"], docs_["doc"].combine_chunks())).sort_by("doc")
+
+
+def _by_id(partitions: list[pa.Table]) -> pa.Table:
+    return pa.concat_tables(partitions).sort_by("id")
+
+
+def _reasons(result: pa.Table) -> pa.ChunkedArray:
+    if "reject" not in result.column_names:
+        return pa.chunked_array([pa.nulls(result.num_rows, pa.string())])
+    return result["reject"].cast(pa.string())
+
+
+def _assert_same(left: pa.Table, right: pa.Table, message: str) -> None:
+    """Equal to the bit, so that NaN is NaN and 0.0 is not -0.0."""
+    assert left.schema.equals(right.schema), f"{message}: {left.schema} and {right.schema}"
+    for name in left.column_names:
+        a, b = left[name].combine_chunks(), right[name].combine_chunks()
+        if pa.types.is_floating(a.type):
+            bits = pa.int32() if a.type == pa.float32() else pa.int64()
+            a, b = a.view(bits), b.view(bits)
+        assert a.equals(b), f"{message}: column {name}"

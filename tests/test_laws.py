@@ -1,0 +1,192 @@
+"""Every stage there is obeys the laws, without its author's doing."""
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from curate.documents import hashes128
+from curate.stage import Step, find_stage, group, reject, set_column, stage, stage_homes
+from curate.testing import check, declared, docs, order_free, row_local, run_group, total
+
+PROSE = (
+    "The committee met on Tuesday to consider the report, and it agreed that the work should go on.\n"
+    "It was said that a second meeting would be needed before the end of the year.\n"
+)
+TEXTS = (
+    PROSE * 8,
+    PROSE.upper() * 3,
+    "Der Ausschuss trat am Dienstag zusammen, um über den Bericht zu beraten. " * 12,
+    "委员会于星期二开会审议报告。" * 30,
+    "def add(a, b):\n    return a + b\n\n" * 20,
+    "Write to jane.doe@example.org or call 8.8.8.8 now!\n" * 6,
+    "• one\n• two\n• three...\n" * 10,
+    "lorem ipsum dolor { sit } amet javascript",
+    "e\u0301 \r\n\u2028 \x07",
+    "",
+    None,
+    PROSE * 8,
+    "lorem ipsum  Dolor { sit } amet, javascript",
+)
+PAGE = "<html><title>{0}</title><body><h1>{0}</h1><p>" + PROSE * 3 + "</p></body></html>"
+PAYLOADS = (
+    *(
+        (PAGE.format("Minutes").encode(), status, kind)
+        for status in (200, 404)
+        for kind in ("text/html", None)
+    ),
+    (PAGE.format("Größe").encode("latin-1"), 200, "text/html"),
+    (b"<title>Page not found</title><p>Sorry.", 200, "text/html"),
+    (b"%PDF-1.4 ...", 200, "text/html"),
+    (b"\x89PNG\r\n\x1a\n", 200, "image/png"),
+    (b"alert(1)", 200, "text/javascript"),
+    (b"\x00\x01\x02\x03", 200, "text/html"),
+    (b"", 200, "text/html"),
+    (None, None, None),
+)
+
+PARAMS = {
+    "filter": [{"short": "length(text) < 20", "no_name": "url is null and position = 3"}],
+    "length": [{"min_chars": 10, "max_chars": 2000}],
+    "normalize": [{}, {"strip_lines": True, "max_newlines": 1}],
+    "extract": [{}, {"main_content": False, "links": True, "skip_elements": ["h1"]}],
+    "exact_dedup": [{}, {"by": "normalized_text", "keep": ["-position"]}],
+}
+"""Parameters to try a stage with, where its defaults are not enough."""
+
+
+def table_for(name: str) -> pa.Table:
+    if name != "extract":
+        return docs(*TEXTS)
+    payloads, statuses, types = zip(*PAYLOADS, strict=True)
+    texts = [None] * (len(PAYLOADS) - 1) + ["from a WET file"]
+    charsets = [None] * len(PAYLOADS)
+    return docs(*texts, payload=payloads, http_status=statuses, content_type=types, charset=charsets)
+
+
+def cases(kind: str) -> list:
+    found = []
+    for name in sorted(stage_homes()):
+        if find_stage(name).kind == kind:
+            found += [pytest.param(name, params, id=name) for params in PARAMS.get(name, [{}])]
+    return found
+
+
+def configured(name: str, params: dict):
+    return find_stage(name), table_for(name), find_stage(name).configure(params)
+
+
+def run(name: str, params: dict) -> pa.Table:
+    stage, table, params = configured(name, params)
+    return stage(table, **params) if stage.kind == "map" else run_group(stage, [table], params)[0]
+
+
+@pytest.fixture(scope="module")
+def elsewhere():
+    """A new interpreter, with hashes of strings salted otherwise."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield pool
+
+
+@pytest.mark.parametrize("law", [declared, row_local, total])
+@pytest.mark.parametrize(("name", "params"), cases("map"))
+def test_map_stage(law, name, params):
+    law(*configured(name, params))
+
+
+@pytest.mark.parametrize(("name", "params"), cases("group"))
+def test_group_stage(name, params):
+    order_free(*configured(name, params))
+
+
+@pytest.mark.parametrize(("name", "params"), [*cases("map"), *cases("group")])
+def test_same_in_a_fresh_process(name, params, elsewhere):
+    assert elsewhere.submit(run, name, params).result().equals(run(name, params))
+
+
+# The laws must be able to fail: one stage that breaks each.
+
+
+def broken(function):
+    return stage(version=1)(function)
+
+
+def shouts(docs: pa.Table) -> pa.Table:
+    """Change what is not declared.
+
+    Reads: text
+    """
+    return set_column(docs, "text", pc.utf8_upper(docs["text"]))
+
+
+def counts_rows(docs: pa.Table) -> pa.Table:
+    """Look at other rows.
+
+    Reads: text
+    Adds: n_rows (int64, rows)
+    """
+    return docs.append_column("n_rows", pa.array([docs.num_rows] * docs.num_rows, pa.int64()))
+
+
+def peeks(docs: pa.Table) -> pa.Table:
+    """Read what is not declared.
+
+    Reads: text
+    Adds: n (int32, characters)
+    """
+    other = docs["source"] if "source" in docs.column_names else docs["text"]
+    return docs.append_column("n", pc.utf8_length(other))
+
+
+def secret(docs: pa.Table) -> pa.Table:
+    """Give a reason that is not declared.
+
+    Reads: text
+    """
+    return reject(docs, because=pc.is_null(docs["text"]))
+
+
+@pytest.mark.parametrize(
+    ("function", "law"),
+    [(shouts, declared), (peeks, declared), (secret, declared), (counts_rows, row_local)],
+)
+def test_a_law_broken_is_found(function, law):
+    with pytest.raises(AssertionError):
+        law(broken(function), docs(*TEXTS), {})
+
+
+@group(version=1)
+def first_seen(*, bins: int = 2) -> list[Step]:
+    """Keep whichever copy comes first, which no order decides.
+
+    Reads: text
+    Reasons: copy
+    """
+
+    def keys(docs: pa.Table) -> pa.Table:
+        key, _ = hashes128(docs["text"])
+        rows = docs.select(["doc"]).append_column("key", pa.array(key))
+        return rows.append_column("bin", pa.array((key % np.uint64(bins)).astype(np.uint32)))
+
+    def decide(rows: pa.Table) -> pa.Table:
+        _, first = np.unique(rows["key"].to_numpy(), return_index=True)
+        copies = np.setdiff1d(np.arange(rows.num_rows), first)
+        return (
+            rows.select(["doc"])
+            .take(pa.array(copies))
+            .append_column("reject", pa.repeat("copy", len(copies)))
+        )
+
+    return [Step(keys, "docs", bins), Step(decide, "bins")]
+
+
+def test_a_group_stage_that_depends_on_order_is_found():
+    with pytest.raises(AssertionError, match="order"):
+        order_free(first_seen, docs(*TEXTS), {"bins": 2})
+
+
+def test_check_runs_all_laws_of_a_stage_by_its_name():
+    check("length", docs(*TEXTS), {"min_words": 3})
