@@ -157,7 +157,7 @@ def collect(store: Store, args: dict, draft: Path, counts: dict) -> None:
             block[REJECT.name].cast(pa.string()), pc.binary_join_element_wise(label, verdict, ".")
         )
         kept = reject.is_null()
-        count["in"] += block.num_rows - pc.sum(was_out).as_py()
+        count["in"] += block.num_rows - (pc.sum(was_out).as_py() or 0)
         count["kept"] += pc.sum(kept).as_py() or 0
         count["bytes"] += pc.sum(block["n_bytes"].filter(kept)).as_py() or 0
         writer.write(_conform(set_column(found, REJECT.name, reject), types))
