@@ -38,7 +38,7 @@ def isolated(stage: Configured, docs: pa.Table) -> pa.Table:
     results: list[pa.Table | None] = []
     child = _Child(stage)
     for row in range(docs.num_rows):
-        results.append(child.run(docs.slice(row, 1)))
+        results.append(child.run(docs.take([row])))  # pickling a slice would send all of its table
         if results[-1] is None:
             child = _Child(stage)
     child.end()
