@@ -106,12 +106,22 @@ def run(
     remember(plan, work)
     with cluster(workers, scheduler) as submit:
         yield from execute(list(plan.jobs.values()), store, submit)
-        count = store.marker(plan.mix)["shards"]
-        jobs, shards = planning.shards(plan, count)
-        yield from execute(jobs, store, submit)
-    lock = make_lock(plan, store, shards)
-    path, changed = build(plan, lock, store, shards, work / "releases")
-    yield Released(path, lock, changed)
+        jobs, shards = planning.shards(plan, store.marker(plan.mix)["shards"])
+        jobs = [*plan.jobs.values(), *jobs]  # all, since a damaged part may lie further up
+        for _ in range(ATTEMPTS):
+            yield from execute(jobs, store, submit)
+            lock = make_lock(plan, store, shards)
+            try:
+                path, changed = build(plan, lock, store, shards, work / "releases")
+            except Damaged as error:
+                store.discard(error.fp)
+                yield Lost([job for job in jobs if job.fp == error.fp], "its part was damaged; it is made anew")
+                continue
+            yield Released(path, lock, changed)
+            return
+    raise Stopped(
+        "a part of the release cannot be read back", str(work), "check the disk, and run again to go on"
+    )
 
 
 def execute(jobs: list[Job], store: Store, submit) -> Iterator[Started | Ended | Lost]:
