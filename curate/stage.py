@@ -125,12 +125,15 @@ class Stage:
 
     def identity(self, params: dict) -> dict:
         """All that bears on the stage's result beside its input."""
-        return {
+        identity = {
             "stage": self.name,
             "version": self.version,
             "params": params,
             "packages": {name: package_version(name) for name in self.packages},
         }
+        if self.params.model_config["extra"] == "allow":  # free names, such as rules, which apply in order
+            identity["order"] = list(params)
+        return identity
 
 
 def stage(version: int, **options) -> Callable[[Callable], Stage]:
