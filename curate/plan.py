@@ -175,6 +175,8 @@ class Planner:
             args["read"] = lane.partition.identity
             where = {piece.file.path: piece.file.url for piece in lane.partition.pieces}
             fp = self.add("map", f"{lane.name}: {what}", args, where=where)
+            for column in TRANSIENT:
+                lane.types.pop(column, None)
         self.settle(lane, fp, made)
 
     def settle(self, lane: Lane, fp: str, columns: Iterable[str]) -> None:
@@ -259,8 +261,6 @@ def make(manifest: Manifest, inputs: dict[str, list[Partition]]) -> Plan:
         _through(planner, mine, manifest.pipelines[name], f"{name}: ")
         for lane in mine:
             planner.flush(lane)
-            for column in TRANSIENT:
-                lane.types.pop(column, None)
         lanes += mine
     _through(planner, lanes, manifest.stages, "")
     for lane in lanes:
