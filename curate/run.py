@@ -7,11 +7,12 @@ process a worker is started on this machine; `workers=0` runs everything in this
 import json
 import os
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 from curate import plan as planning
 from curate.errors import CurateError, Stopped
@@ -103,11 +104,12 @@ def run(
         manifest = load(manifest)
     work = Path(work).absolute()
     plan, store = prepare(manifest, work), Store(work / "store")
-    remember(plan, work)
+    remember(plan, plan.jobs.values(), work)
     with cluster(workers, scheduler) as submit:
         yield from execute(list(plan.jobs.values()), store, submit)
         jobs, shards = planning.shards(plan, store.marker(plan.mix)["shards"])
         jobs = [*plan.jobs.values(), *jobs]  # all, since a damaged part may lie further up
+        remember(plan, jobs, work)
         for _ in range(ATTEMPTS):
             yield from execute(jobs, store, submit)
             lock = make_lock(plan, store, shards)
@@ -115,7 +117,9 @@ def run(
                 path, changed = build(plan, lock, store, shards, work / "releases")
             except Damaged as error:
                 store.discard(error.fp)
-                yield Lost([job for job in jobs if job.fp == error.fp], "its part was damaged; it is made anew")
+                yield Lost(
+                    [job for job in jobs if job.fp == error.fp], "its part was damaged; it is made anew"
+                )
                 continue
             yield Released(path, lock, changed)
             return
@@ -247,11 +251,13 @@ def _run(store: str, job: bytes, mode: str, upstream: list) -> dict:
     return run_job(store, pickle.loads(job), mode)
 
 
-def remember(plan: Plan, work: Path) -> None:
+def remember(plan: Plan, jobs: Iterable[Job], work: Path) -> None:
     """Note the jobs of a plan, so that the next one can say what changed. Nothing depends on it."""
     path = memory_of(plan, work)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({job.label: {"fp": job.fp, "args": job.args} for job in plan.jobs.values()}))
+    draft = path.with_suffix(f".{uuid4().hex}.tmp")
+    draft.write_text(json.dumps({job.label: {"fp": job.fp, "args": job.args} for job in jobs}))
+    os.replace(draft, path)
 
 
 def memory_of(plan: Plan, work: Path) -> Path:
