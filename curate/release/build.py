@@ -15,7 +15,8 @@ from curate.store import Damaged, Store
 def build(plan: Plan, lock: dict, store: Store, shards: list[str], releases: Path) -> tuple[Path, bool]:
     """Write `releases/NAME/VERSION`. Returns it, and whether it holds other data than before.
 
-    Raises Damaged for a shard that is not what was made. What goes beside the data (card, manifest) is added to `lock["files"]`.
+    Raises Damaged for a shard that is not what was made. What goes beside the data (card, manifest) is added to
+    `lock["files"]`.
     """
     target = releases / lock["name"] / lock["version"]
     draft = target.with_name(f".{lock['version']}.{uuid4().hex}")
