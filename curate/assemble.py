@@ -111,7 +111,15 @@ def evidence(store: Store, args: dict, draft: Path, counts: dict) -> None:
     """Every rejected document: where it comes from, the stage and the reason, and what the stage says of it."""
     types = {name: arrow_type(alias) for name, alias in args["types"].items()}
     writer, rows = Writer(draft, level=3, content_defined=True), 0
-    for reading in args["readings"] or [{}]:
+    for table in _regrouped(_rejected(store, args["readings"], types)):
+        rows += table.num_rows
+        writer.write(table)
+    writer.close()
+    counts |= {"rows": rows} | digest(draft)
+
+
+def _rejected(store: Store, readings: list[dict], types: dict[str, pa.DataType]) -> Iterator[pa.Table]:
+    for reading in readings:
         for block in store.blocks(reading):
             out = block.filter(block[REJECT.name].is_valid())
             why = pc.split_pattern(out[REJECT.name].cast(pa.string()), ".", reverse=True, max_splits=1)
@@ -119,11 +127,18 @@ def evidence(store: Store, args: dict, draft: Path, counts: dict) -> None:
                 name: out[name].cast(kind) if name in out.column_names else pa.nulls(out.num_rows, kind)
                 for name, kind in types.items()
             }
-            columns |= {"stage": pc.list_element(why, 0), "reason": pc.list_element(why, 1)}
-            rows += out.num_rows
-            writer.write(pa.table(columns))
-    writer.close()
-    counts |= {"rows": rows} | digest(draft)
+            yield pa.table(columns | {"stage": pc.list_element(why, 0), "reason": pc.list_element(why, 1)})
+
+
+def _regrouped(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """The same rows in tables of GROUP_ROWS, however they came; one table at least, for its schema."""
+    waiting = next(tables)
+    for table in tables:
+        waiting = pa.concat_tables([waiting, table])
+        while waiting.num_rows > GROUP_ROWS:
+            yield waiting.slice(0, GROUP_ROWS)
+            waiting = waiting.slice(GROUP_ROWS)
+    yield waiting
 
 
 def digest(path: Path) -> dict:

@@ -12,21 +12,25 @@ from curate.stage import find_stage, stage_homes
 HERE = Path(__file__).parent
 
 
-def _forget_stages() -> None:
+def know_odd_stages(patch: pytest.MonkeyPatch) -> None:
+    """Make the stages of `plugin/` known, here and in every process started from here."""
+    paths = [str(HERE / "plugin"), str(HERE.parent), os.environ.get("PYTHONPATH", "")]
+    patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
+    patch.syspath_prepend(HERE / "plugin")
+    forget_stages()
+
+
+def forget_stages() -> None:
     stage_homes.cache_clear()
     find_stage.cache_clear()
+    sys.modules.pop("odd_stages", None)
 
 
 @pytest.fixture
 def odd_stages(monkeypatch):
-    """Make the stages of `plugin/` known, here and in every process started from here."""
-    paths = [str(HERE / "plugin"), str(HERE.parent), os.environ.get("PYTHONPATH", "")]
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
-    monkeypatch.syspath_prepend(HERE / "plugin")
-    _forget_stages()
+    know_odd_stages(monkeypatch)
     yield
-    _forget_stages()
-    sys.modules.pop("odd_stages", None)
+    forget_stages()
 
 
 @pytest.fixture
