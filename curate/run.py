@@ -204,7 +204,7 @@ class _Dask:
             self.cluster = LocalCluster(
                 n_workers=self.workers,
                 threads_per_worker=1,
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",  # any free port, for this machine alone
                 silence_logs=50,
                 local_directory=None,
             )
