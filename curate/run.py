@@ -186,6 +186,7 @@ class _Dask:
     def __init__(self, workers: int | None, scheduler: str | None):
         self.workers, self.scheduler = workers or os.cpu_count() or 1, scheduler
         self.client = self.cluster = None
+        self.rounds = 0
 
     def start(self) -> None:
         import dask
@@ -220,13 +221,14 @@ class _Dask:
 
         if self.client is None:
             self.start()
+        self.rounds += 1  # in the keys, else a job that failed before would be answered with its old failure
         futures, by_key = {}, {}
         for job in jobs:
             mode = "isolated" if job.fp in isolate else "watched"
             upstream = [futures[fp] for fp in job.upstream if fp in futures]
             # Pickled, since Dask would take a string that equals a key for that key's result.
             future = self.client.submit(
-                _run, str(store.root), pickle.dumps(job), mode, upstream, key=f"job-{job.fp}", pure=False
+                _run, str(store.root), pickle.dumps(job), mode, upstream, key=f"job-{job.fp}-{self.rounds}"
             )
             futures[job.fp], by_key[future.key] = future, job
         for future in as_completed(list(futures.values()), loop=self.client.loop):
