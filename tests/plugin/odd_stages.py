@@ -21,7 +21,6 @@ def _exit() -> None:
 
 
 def _segv() -> None:
-    signal.signal(signal.SIGSEGV, signal.SIG_DFL)
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
