@@ -211,7 +211,7 @@ class _Dask:
             )
         try:
             self.client = Client(self.cluster or self.scheduler, timeout=30, set_as_default=False)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: it is no address
             raise CurateError(
                 f"no Dask scheduler answers: {error}", self.scheduler, "check --scheduler"
             ) from error
