@@ -51,8 +51,12 @@ def band_keys(signatures, bands, rows):
     for doc in range(len(signatures)):
         for band in range(bands):
             key = _STEP * np.uint64(band + 1)
-            for row in range(band * rows, (band + 1) * rows):
-                key = mix64(key ^ np.uint64(signatures[doc, row])) + _STEP
+            end = (band + 1) * rows
+            for row in range(band * rows, end, 2):  # two rows to a 64-bit word
+                word = np.uint64(signatures[doc, row])
+                if row + 1 < end:
+                    word |= np.uint64(signatures[doc, row + 1]) << np.uint64(32)
+                key = mix64(key ^ word) + _STEP
             keys[doc, band] = key
     return keys
 

@@ -2,8 +2,8 @@
 
     read(file, *, origin, ...) -> Iterator[pa.Table]
 
-yields tables of at most `origin.block_bytes` of text or payload (one document where it alone is larger), in the
-order of the file, with the columns of `curate.documents` and a `reject` column (string; null where the row is sound).
+yields tables of at most `origin.block_bytes` of text or payload (one document where it alone is larger), in
+the order of the file, with the columns of `curate.documents` and `reject` (string; null where sound).
 """
 
 from collections import Counter

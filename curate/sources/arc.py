@@ -29,7 +29,7 @@ def read(file: File, *, origin: Origin) -> Iterator[pa.Table]:
 
 
 def records(stream) -> Iterator[Record]:
-    """All records of an archive, and its damaged places, in order. `stream` is a local file, open for reading."""
+    """All records of an archive and its damaged places, in order. stream: a local file, open for reading."""
     if not stream.seek(0, 2):
         yield Record("unknown", 0, damage=Damaged("truncated", "the file is empty"))
         return
@@ -50,7 +50,7 @@ def records(stream) -> Iterator[Record]:
 
 
 def _member(data: mmap.mmap, position: int) -> tuple[bytes, int, Damaged | None]:
-    """The gzip member at `position`: what could be read of it, where to look for the next, and what is wrong."""
+    """The gzip member at `position`: what could be read, where to look for the next, and what is wrong."""
     member, at, out, size = zlib.decompressobj(31), position, [], 0
     try:
         while not member.eof:

@@ -1,7 +1,7 @@
-"""An HTTP response as an archive holds it: header, then body as it was on the wire, or as the archiver left it.
+"""An HTTP response as an archive holds it: header, then body, as on the wire or as the archiver left it.
 
-Archivers often take a transfer or content encoding off and leave the header that names it. So a body that does
-not begin as its encoding would is taken as it is.
+Archivers often take a transfer or content encoding off and leave the header that names it. So a body that
+does not begin as its encoding would is taken as it is.
 """
 
 import io
@@ -27,7 +27,7 @@ class Damaged(Exception):
 
 @dataclass(slots=True)
 class Response:
-    """kind: media type. codings: in the order in which they were applied. The rest as in the document table."""
+    """kind: media type. codings: in the order they were applied in. The rest as in the document table."""
 
     body: bytes
     status: int
@@ -39,7 +39,8 @@ class Response:
 
 _STATUS = re.compile(rb"HTTP/\d(?:\.\d+)?[ \t]+(\d{3})(?!\d)")
 _FIELDS = re.compile(
-    rb"(?im)^(content-type|content-encoding|transfer-encoding|x-robots-tag|tdm-reservation)[ \t]*:[ \t]*([^\r\n]*)"
+    rb"(?im)^(content-type|content-encoding|transfer-encoding|x-robots-tag|tdm-reservation)"
+    rb"[ \t]*:[ \t]*([^\r\n]*)"
 )
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?([^\s\"';,]+)", re.IGNORECASE)
 _END = re.compile(rb"\r?\n\r?\n")
@@ -102,8 +103,6 @@ def _dechunk(body: bytes, limit: int) -> bytes:
         if length == 0:
             return b"".join(pieces)
         if start + length > len(body):
-            if not pieces and not _plausible(body, start):
-                return body
             raise Damaged("truncated", f"the chunk at byte {at} of the body ends early")
         pieces.append(body[start : start + length])
         at = start + length
@@ -111,11 +110,6 @@ def _dechunk(body: bytes, limit: int) -> bytes:
     if not pieces:
         return body
     raise Damaged("truncated", "the last chunk is missing")
-
-
-def _plausible(body: bytes, start: int) -> bool:
-    """Whether a first line read as a chunk size, and too large, was one: text that begins with a number is not."""
-    return body[:start].endswith(b"\r\n")
 
 
 def _gunzip(body: bytes, limit: int) -> bytes:

@@ -8,7 +8,7 @@ Reasons:
   no_text             the text is null or missing
   text_not_string     the text is a number, a list, an object
   too_large           the line is longer than 256 MiB
-  truncated           the compressed file ends early, or its compression is damaged: nothing was read from here on
+  truncated           the compressed file ends early or is damaged: nothing was read from here on
 """
 
 import json
@@ -72,6 +72,8 @@ def read(
             rows.add((*where, text, url, date, language, *outcome), len(text or ""))
     if bad > max_bad_rows * count:
         fix = "mend the file, map its columns with `columns:` or `layout:`, or raise `max_bad_rows`"
+        if first_bad.endswith("'['"):
+            fix = "the file is one JSON array: write one object a line, as `jq -c '.[]'` does"
         raise CurateError(f"{bad} of {count} lines of {file.path} cannot be used", first_bad, fix)
     if rows:
         yield rows.take()
@@ -86,7 +88,7 @@ def _plain(raw, file: File):
 
 
 def _lines(stream) -> Iterator[bytes | BadRow]:
-    """The lines of a file without their ends; BadRow for one that is too long, and where decompression failed."""
+    """The lines of a file, without their ends; BadRow for one too long, and where decompression failed."""
     rest, first, long = b"", True, False
     while True:
         try:

@@ -1,8 +1,8 @@
-"""Layouts: where known datasets keep text, URL, date and the rest, and how a manifest's `columns:` says so for others.
+"""Layouts: where known datasets keep text, URL, date and the rest; `columns:` says it for others.
 
-A place is a column, or `column.field` inside a struct, an object, or a string that holds JSON. Of several places
-joined by `|` the first that is not null counts. Columns of the SlimPajama, RedPajama, DCLM, The Stack, FineWeb, Dolma
-and C4 releases, as their cards have them.
+A place is a column, or `column.field` inside a struct, an object, or a string that holds JSON. Of several
+places joined by `|` the first that is not null counts. Columns are those of the SlimPajama, RedPajama, DCLM,
+The Stack, FineWeb, Dolma and C4 releases, as their cards have them.
 """
 
 import json

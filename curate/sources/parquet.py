@@ -60,7 +60,7 @@ def read(
     rows          row groups to read, (first, last exclusive).
     max_bad_rows  the share of rows that may be unusable.
 
-    Raises CurateError for a file that is damaged, lacks a column or has one of the wrong type, or has more bad rows.
+    Raises CurateError for a file that is damaged, lacks a column, or has one of the wrong type.
     """
     place = mapping(layout, columns)
     with _opened(file) as parquet:

@@ -1,8 +1,9 @@
 """WARC archives, plain or compressed (gzip, lz4, zstd), read by FastWARC.
 
-Documents are the records of type response, resource and conversion, and revisit, which is always rejected; others are
-counted in `origin.skipped`. A damaged place gives one row without text and payload, with its offset as position
-and `error` in meta; reading goes on at the next record that can be found.
+Documents are records of type response, resource, conversion and revisit (always rejected); others
+are counted in `origin.skipped`. The text of a WET archive is in `text`; what others hold is in `payload`. A
+damaged place gives one row without either, with its offset as position and `error` in meta; reading goes on at
+the next record that can be found.
 
 Reasons:
   revisit             the record says only that the content was the same as before
@@ -18,15 +19,16 @@ Reasons:
 """
 
 import mmap
+import os
 import re
-import zlib
 from collections.abc import Iterator
+from typing import BinaryIO
 
 import pyarrow as pa
 from fastwarc.stream_io import GzipReader, Lz4Reader, ZstdReader
 from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
 
-from curate.sources import File, Origin, archive, inputs
+from curate.sources import File, Origin, archive, compression_of, inputs
 from curate.sources.archive import DOCUMENTS, Record
 from curate.sources.http import MAX_PAYLOAD, Damaged
 
@@ -40,28 +42,34 @@ _META = {
     "WARC-Refers-To-Date": "refers_to_date",
 }
 _START = re.compile(rb"(?<=\n)WARC/[01]\.\d")
-_FRAMES = {b"\x1f\x8b\x08": GzipReader, b"\x28\xb5\x2f\xfd": ZstdReader, b"\x04\x22\x4d\x18": Lz4Reader}
+_FRAMES = {
+    "gzip": (b"\x1f\x8b\x08", GzipReader),
+    "zstd": (b"\x28\xb5\x2f\xfd", ZstdReader),
+    "lz4": (b"\x04\x22\x4d\x18", Lz4Reader),
+}
 _BLANK = re.compile(rb"[\r\n]*")
-_HEADER = re.compile(rb"\r?\n\r?\n")
 _LENGTH = re.compile(rb"(?im)^content-length[ \t]*:\s*(\d+)")
 
 
 def read(file: File, *, origin: Origin) -> Iterator[pa.Table]:
-    """Document tables with the columns of ARCHIVE_SCHEMA. Damage gives rows (see the top), never an exception."""
+    """Document tables with the columns of ARCHIVE_SCHEMA. Damage gives rows, never an exception."""
     with inputs.opened(file) as stream:
-        yield from archive.tables(records(stream), file, origin)
+        yield from archive.tables(records(stream, compression_of(file.path)), file, origin)
 
 
-def records(stream) -> Iterator[Record]:
-    """All records of an archive, and its damaged places, in order. `stream` is a local file, open for reading."""
+def records(stream: BinaryIO, compression: str | None = None) -> Iterator[Record]:
+    """All records of an archive and its damaged places, in order.
+
+    stream       a local file, open for reading.
+    compression  what its name says, for a file whose first bytes are damaged.
+    """
     if not stream.seek(0, 2):
         yield Record("unknown", 0, damage=Damaged("truncated", "the file is empty"))
         return
     with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        reader = next((_FRAMES[magic] for magic in _FRAMES if data[:4].startswith(magic)), None)
-        if data[1:4] == b"\x2a\x4d\x18":  # a frame with the dictionary of those that follow
-            reader = ZstdReader
-        pattern = next((re.compile(re.escape(m)) for m, r in _FRAMES.items() if r is reader), _START)
+        compression = _compression(data[:4], compression)
+        magic, reader = _FRAMES.get(compression, (None, None))
+        pattern = re.compile(re.escape(magic)) if magic else _START
         start, told = 0, False  # told: this stretch of damage has its row already
         while start is not None:
             record, at, damage, ended = None, start, None, False
@@ -75,15 +83,16 @@ def records(stream) -> Iterator[Record]:
                         break
                 else:
                     ended = record is not None
-                    at = _unfinished(data, record.position) if reader is GzipReader and ended else start
-                    if at is not None and (at != start or not ended):
+                    if ended:
+                        at = _unfinished(stream, record.position, compression) if reader else None
+                    if at is not None:
                         damage = Damaged("truncated", "the archive ends inside a record")
             except OSError as error:
                 reason = "malformed_record" if "header" in str(error).lower() else "decompress_failed"
                 damage = Damaged(reason, str(error))
                 if record:
-                    at, record.damage = _end(stream, data, record.position, reader)
-                    if at == len(data) or pattern.match(data, at):
+                    at, record.damage = _end(stream, data, record.position, compression)
+                    if at == len(data) or (at > record.position and pattern.match(data, at)):
                         damage = None  # only blank lines too many; if not, the next round tells
             if record:
                 told = record.damage is not None
@@ -98,6 +107,15 @@ def records(stream) -> Iterator[Record]:
             )
             found = pattern.search(data, after)
             start = found.start() if found else None
+
+
+def _compression(head: bytes, named: str | None) -> str | None:
+    for compression, (magic, _) in _FRAMES.items():
+        if head.startswith(magic):
+            return compression
+    if head[1:] == b"\x2a\x4d\x18":  # a frame with the dictionary of those that follow
+        return "zstd"
+    return None if head.startswith(b"WARC") else named
 
 
 def _record(found: WarcRecord, size: int | None) -> Record:
@@ -136,50 +154,63 @@ def _record(found: WarcRecord, size: int | None) -> Record:
     return record
 
 
-def _end(stream, data: mmap.mmap, position: int, reader) -> tuple[int, Damaged | None]:
-    """Where the record at `position` ends, as FastWARC has read it and failed on what follows; and what is wrong
-    with that record itself, if it is the one that does not end where it says."""
-    if reader and not any(data[position : position + 4].startswith(magic) for magic in _FRAMES):
+def _end(
+    stream: BinaryIO, data: mmap.mmap, position: int, compression: str | None
+) -> tuple[int, Damaged | None]:
+    """Where the record at `position` ends, when FastWARC has read it and failed on what follows; and what is
+    wrong with that record itself, if it is the one that does not end where it says."""
+    magic, reader = _FRAMES.get(compression, (b"", None))
+    if data[position : position + len(magic)] != magic:
         return position, None  # the archive is one frame: there is no coming back to a record
     stream.seek(position)
     source = reader(stream) if reader else stream
     try:
         head = b""
-        while (blank := _HEADER.search(head)) is None and (piece := source.read(1 << 14)):
-            head += piece
-        stated = _LENGTH.search(head, 0, blank.end()) if blank else None
-        if stated is None:
-            return position, Damaged("malformed_record", "no Content-Length")
-        length = int(stated[1])
-        left = length - (len(head) - blank.end())
-        while left > 0:
-            left -= len(source.read(min(left, 1 << 20)))
-        tail = (head[left:] if left < 0 else b"") + source.read(4)
-        if tail[:4].strip(b"\r\n"):
+        while not head.endswith((b"\r\n\r\n", b"\n\n")) and (byte := source.read(1)):
+            head += byte  # no byte more than was read before, for the next may be one that cannot be read
+        stated = _LENGTH.search(head)
+        left = length = int(stated[1]) if stated else 0
+        while left > 0 and (piece := source.read(min(left, 1 << 20))):
+            left -= len(piece)
+        if source.read(4).strip(b"\r\n"):
             return position, Damaged("malformed_record", "it does not end where its Content-Length says")
         if reader is None:
-            return _BLANK.match(data, position + blank.end() + length).end(), None
+            return _BLANK.match(data, position + len(head) + length).end(), None
         source.read(1)
     except OSError as error:
-        if source.frame_start_position() == position:
+        if source.frame_start_position() == position and "descriptor" not in str(error):
             return position, Damaged("decompress_failed", str(error))
-    return source.frame_start_position(), None
+    following = re.compile(re.escape(magic)).search(data, position + 1)
+    end = following.start() if following else len(data)
+    try:
+        pa.CompressedInputStream(pa.py_buffer(data[position:end]), compression).read()
+    except OSError:  # something else lies between this frame and the next
+        return position, None
+    return end, None
 
 
-def _unfinished(data: mmap.mmap, position: int) -> int | None:
-    """Offset of the gzip member that the archive ends in, if it does; FastWARC passes over one without a word."""
-    while data[position : position + 1] == b"\x1f":
-        member, at = zlib.decompressobj(31), position
-        while not member.eof:
-            piece = data[at : at + (1 << 20)]
-            if not piece:
-                return position
-            at += len(piece)
-            try:
-                while piece and not member.eof:
-                    member.decompress(piece, 1 << 22)
-                    piece = member.unconsumed_tail
-            except zlib.error:
-                return None
-        position = at - len(member.unused_data)
-    return None
+def _unfinished(stream: BinaryIO, position: int, compression: str) -> int | None:
+    """Offset of the frame that the archive ends inside, if it does: FastWARC may say nothing of it.
+
+    position  of the last record.
+    """
+    magic, reader = _FRAMES[compression]
+    stream.seek(position)
+    if stream.read(len(magic)) != magic:
+        return None
+    with os.fdopen(os.dup(stream.fileno()), "rb") as copy:  # Arrow closes what it reads
+        copy.seek(position)
+        source = pa.CompressedInputStream(pa.PythonFile(copy), compression)
+        try:
+            while source.read(1 << 20):
+                pass
+            return None
+        except OSError:
+            stream.seek(position)
+    frames = reader(stream)
+    try:
+        while frames.read(1 << 20):
+            pass
+    except OSError:
+        pass
+    return frames.frame_start_position()

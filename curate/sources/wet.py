@@ -1,4 +1,4 @@
-"""WET archives: the text CommonCrawl took out of its pages. Text is in `text`; see `curate.sources.warc` for the rest."""
+"""WET archives: WARC archives of the text CommonCrawl took out of its pages. See `curate.sources.warc`."""
 
 from curate.sources.warc import read
 

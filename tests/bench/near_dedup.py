@@ -1,0 +1,259 @@
+"""How fast near-duplicates are found, against the tools people use.
+
+    python tests/bench/near_dedup.py [--json] [--planted N] [--megabytes M] [--repeats R]
+
+Every tool gets the same texts in the same run, on one core, and does the whole work from text to signatures:
+word 5-grams, 112 permutations. Figures are medians. The planted corpus is synthetic: 20 million signatures, a
+fifth of them in clusters, ten of which hold 100,000 documents each; what is timed is the way from signatures
+to components, by way of bins on disk, not the making of the signatures.
+"""
+
+import argparse
+import gzip
+import json
+import os
+import re
+import resource
+import statistics
+import sys
+import sysconfig
+import tempfile
+import time
+from pathlib import Path
+
+os.environ["RAYON_NUM_THREADS"] = "1"  # rensa's threads: every tool has one core here
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from curate.kernels import kernel
+from curate.kernels.bands import band_keys, group_edges, partition
+from curate.kernels.hashing import mix64
+from curate.kernels.minhash import permutations, signatures
+from curate.kernels.unionfind import components, singletons, union_edges
+
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+N_GRAM, BUCKETS, ROWS = 5, 14, 8
+PLANTED_BANDS, PLANTED_ROWS = 32, 8
+
+
+def load_texts(megabytes: float) -> list[str]:
+    """Real rows where they are at hand, else the sources of the standard library."""
+    texts = []
+    for path in sorted((SHARED / "rows").rglob("*.json*")):
+        opened = gzip.open if path.suffix == ".gz" else open
+        with opened(path, "rt", encoding="utf-8") as lines:
+            for line in lines if ".jsonl" in path.name or path.suffix == ".gz" else ():
+                row = json.loads(line)
+                texts.append(row.get("text") or row.get("content") or "")
+    if not any(texts):
+        sources = sorted(Path(sysconfig.get_path("stdlib")).rglob("*.py"))
+        texts = [path.read_text(encoding="utf-8", errors="replace") for path in sources]
+    taken, size = [], 0
+    for text in filter(None, texts):
+        taken.append(text)
+        size += len(text.encode())
+        if size >= megabytes * 1e6:
+            break
+    return taken
+
+
+def seconds(work, repeats: int) -> float:
+    """Median time of ``work()`` after one call that compiles and warms up."""
+    work()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+# --- signatures ---
+
+
+def word_ngrams(text: str) -> list[str]:
+    words = re.findall(r"[^\W_]+", text.lower())
+    return [" ".join(words[i : i + N_GRAM]) for i in range(max(1, len(words) - N_GRAM + 1))]
+
+
+def with_curate(texts: list[str]):
+    encoded = [text.encode() for text in texts]
+    data = np.frombuffer(b"".join(encoded), np.uint8)
+    offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
+    drawn = permutations(BUCKETS * ROWS)
+    return lambda: signatures(data, offsets, drawn, N_GRAM)
+
+
+def with_datasketch(texts: list[str]):
+    from datasketch import MinHash
+
+    empty = MinHash(BUCKETS * ROWS, scheme="affine32")
+
+    def work():
+        for text in texts:
+            empty.copy().update_batch([gram.encode() for gram in word_ngrams(text)])
+
+    return work
+
+
+def with_rensa(texts: list[str]):
+    from rensa import RMinHash
+
+    return lambda: RMinHash.digest_matrix_from_token_sets(map(word_ngrams, texts), BUCKETS * ROWS, 1)
+
+
+def with_datatrove(texts: list[str]):
+    from datatrove.data import Document
+    from datatrove.pipeline.dedup import MinhashDedupSignature
+    from datatrove.pipeline.dedup.minhash import MinhashConfig
+    from loguru import logger
+
+    logger.remove()
+    documents = [Document(text=text, id=str(i)) for i, text in enumerate(texts)]
+    config = MinhashConfig(n_grams=N_GRAM, num_buckets=BUCKETS, hashes_per_bucket=ROWS)
+
+    def work():
+        with tempfile.TemporaryDirectory() as folder:
+            MinhashDedupSignature(folder, config).run(documents)
+
+    return work
+
+
+def measure_signatures(megabytes: float, repeats: int) -> dict[str, float]:
+    texts = load_texts(megabytes)
+    size = sum(len(text.encode()) for text in texts) / 1e6
+    tools = {
+        "curate": with_curate,
+        "datasketch": with_datasketch,
+        "rensa": with_rensa,
+        "datatrove": with_datatrove,
+    }
+    speed = {name: size / seconds(tool(texts), repeats) for name, tool in tools.items()}
+    print(f"signatures of {len(texts):,} texts, {size:.1f} MB, one core")
+    for name, value in speed.items():
+        print(f"  {name:<12}{value:>10.2f} MB/s{speed['curate'] / value:>10.1f} x")
+    ratios = {
+        f"signatures_x_{name}": speed["curate"] / value for name, value in speed.items() if name != "curate"
+    }
+    return {"signatures_mb_s": speed["curate"], **ratios}
+
+
+# --- planted clusters ---
+
+
+def plant(docs: int) -> np.ndarray:
+    """Cluster of each document, int32[docs], in random order: ten of docs / 200 members, then 15% of the
+    corpus in clusters of 2 to 20; -1 for a document of its own."""
+    rng = np.random.default_rng(0)
+    sizes = np.full(10, docs // 200)
+    small = rng.integers(2, 21, docs * 15 // 100 // 11)
+    labels = np.repeat(np.arange(len(sizes) + len(small), dtype=np.int32), np.concatenate([sizes, small]))
+    labels = np.concatenate([labels, np.full(docs - len(labels), -1, np.int32)])
+    rng.shuffle(labels)
+    return labels
+
+
+@kernel
+def planted_signatures(labels, begin, num_perm):
+    """Signatures of documents ``begin`` onwards; members of a cluster keep 95% of its places each."""
+    out = np.empty((len(labels), num_perm), np.uint32)
+    for i in range(len(labels)):
+        for p in range(num_perm):
+            own = mix64(np.uint64((begin + i) * num_perm + p))
+            common = mix64(~np.uint64(np.int64(labels[i]) * num_perm + p))
+            noisy = labels[i] < 0 or own % np.uint64(20) == np.uint64(0)
+            out[i, p] = np.uint32((own if noisy else common) >> np.uint64(32))
+    return out
+
+
+class Bins:
+    """Band keys on disk: two files a partition of documents, sorted by bin, so that reading a bin takes one
+    read of each."""
+
+    dtypes = (np.dtype(np.uint64), np.dtype(np.uint32))  # keys, documents
+
+    def __init__(self, folder: str, bits: int):
+        self.folder, self.bits, self.bounds = Path(folder), bits, []
+
+    def write(self, keys: np.ndarray, docs: np.ndarray) -> None:
+        *columns, bounds = partition(keys, docs, 64 - self.bits, self.bits)
+        for column in columns:
+            column.tofile(self.folder / f"{len(self.bounds)}.{column.dtype}")
+        self.bounds.append(bounds)
+
+    def read(self, number: int) -> list[np.ndarray]:
+        columns = []
+        for dtype in self.dtypes:
+            pieces = []
+            for i, bounds in enumerate(self.bounds):
+                first, last = bounds[number], bounds[number + 1]
+                path = self.folder / f"{i}.{dtype}"
+                pieces.append(np.fromfile(path, dtype, last - first, offset=first * dtype.itemsize))
+            columns.append(np.concatenate(pieces))
+        return columns
+
+
+def components_by_bins(partitions, docs: int, spent: dict[str, float]) -> np.ndarray:
+    """Component of each document, uint32[docs], from ``partitions`` of (first document, signatures)."""
+    bits = (docs * PLANTED_BANDS // 2_000_000).bit_length()  # one to two million keys a bin
+    with tempfile.TemporaryDirectory() as folder:
+        bins = Bins(folder, bits)
+        for begin, rows in partitions:
+            start = time.perf_counter()
+            keys = band_keys(rows, PLANTED_BANDS, PLANTED_ROWS)
+            members = np.arange(begin, begin + len(rows), dtype=np.uint32)
+            bins.write(keys.ravel(), np.repeat(members, PLANTED_BANDS))
+            spent["signatures to bins"] += time.perf_counter() - start
+        start = time.perf_counter()
+        parent = singletons(docs)
+        for number in range(1 << bits):
+            union_edges(parent, *group_edges(*bins.read(number)))
+        components(parent)
+        spent["bins to components"] += time.perf_counter() - start
+    return parent
+
+
+def measure_planted(docs: int, chunk: int = 250_000) -> dict[str, float]:
+    def run(labels):
+        spent = {"signatures to bins": 0.0, "bins to components": 0.0}
+        partitions = (
+            (i, planted_signatures(labels[i : i + chunk], i, PLANTED_BANDS * PLANTED_ROWS))
+            for i in range(0, len(labels), chunk)
+        )
+        return components_by_bins(partitions, len(labels), spent), spent
+
+    run(plant(1000))  # compiles
+    labels = plant(docs)
+    parent, spent = run(labels)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    parent, labels = parent[labels >= 0], labels[labels >= 0]
+    found, matched = len(np.unique(parent)), len(np.unique(parent.astype(np.int64) << 32 | labels))
+    print(
+        f"{docs:,} planted signatures, {labels.max() + 1:,} clusters, {PLANTED_BANDS} bands of {PLANTED_ROWS}"
+    )
+    print(f"  components {found:,}, pairs of component and cluster {matched:,}, peak {peak:.2f} GB")
+    for name, value in spent.items():
+        print(f"  {name:<20}{value:>8.1f} s{docs / value:>14,.0f} documents/s")
+    return {"planted_docs_per_s": docs / sum(spent.values()), "planted_peak_gb": peak}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    parser.add_argument(
+        "--planted", type=int, default=20_000_000, metavar="N", help="planted signatures; 0: none"
+    )
+    parser.add_argument("--megabytes", type=float, default=3, help="text for the comparison of signatures")
+    parser.add_argument("--repeats", type=int, default=3, help="timed calls of each tool")
+    options = parser.parse_args()
+    # The planted run comes first: its peak of memory is the process's, and other tools are not loaded yet.
+    figures = measure_planted(options.planted) if options.planted else {}
+    figures |= measure_signatures(options.megabytes, options.repeats)
+    if options.json:
+        print(json.dumps({name: round(value, 3) for name, value in figures.items()}))
+
+
+if __name__ == "__main__":
+    main()
