@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from curate.compare import side_by_side
 from curate.release.card import reasons, size
 
 __all__ = ["explain_lines", "plan_lines", "release_lines", "size", "status_lines"]
@@ -75,5 +76,10 @@ def explain_lines(found: list[dict]) -> Iterator[str]:
                 yield f"    text: {step['text']['characters']:,} characters: {start[:100]}"
             for name, value in step["columns"].items():
                 yield f"    {name}: {value}"
+        if kept := document.get("kept"):
+            similarity = "" if kept["similarity"] is None else f", similarity {kept['similarity']:.3f}"
+            yield f"  resembles {kept['id']}{similarity}; this document on the left, the kept one on the right:"
+            if kept["text"] is not None:
+                yield from (f"    {line}" for line in side_by_side(kept["against"], kept["text"]))
         if document["released"]:
             yield f"  released: {document['released']['shard']}, row {document['released']['row']}"

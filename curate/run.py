@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from curate import plan as planning
+from curate.alarm import check_alarms
 from curate.errors import CurateError, Stopped
 from curate.jobs import run_job
-from curate.lock import make_lock
+from curate.lock import lay_out, make_lock
 from curate.manifest import Manifest, load
 from curate.plan import Job, Plan
 from curate.release.build import build
+from curate.release.earlier import earlier
 from curate.sources import inputs
 from curate.sources.partitions import partitions
 from curate.store import Damaged, Store
@@ -81,7 +83,7 @@ def prepare(manifest: Manifest, work: str | Path = WORK) -> Plan:
                 "max_bad_rows": source.max_bad_rows,
             }
             found[name] = partitions(name, source.format, options, files)
-    return planning.make(manifest, found)
+    return planning.make(manifest, found, earlier(manifest))
 
 
 def run(
@@ -106,11 +108,13 @@ def run(
     remember(plan, work)
     with cluster(workers, scheduler) as submit:
         yield from execute(list(plan.jobs.values()), store, submit)
+        check_alarms(plan, store)
         count = store.marker(plan.mix)["shards"]
-        jobs, shards = planning.shards(plan, count)
+        jobs, shards, index = planning.shards(plan, count)
         yield from execute(jobs, store, submit)
-    lock = make_lock(plan, store, shards)
-    path, changed = build(plan, lock, store, shards, work / "releases")
+    parts = lay_out(plan, shards, index)
+    lock = make_lock(plan, store, parts)
+    path, changed = build(plan, lock, store, parts, work / "releases")
     yield Released(path, lock, changed)
 
 
@@ -197,9 +201,7 @@ class _Dask:
         try:
             self.client = Client(self.cluster or self.scheduler, timeout=30, set_as_default=False)
         except OSError as error:
-            raise CurateError(
-                f"no Dask scheduler answers: {error}", self.scheduler, "check --scheduler"
-            ) from error
+            raise CurateError(f"no Dask scheduler answers: {error}", self.scheduler, "check --scheduler") from error
 
     def submit(self, jobs: list[Job], store: Store, isolate: set[str]):
         from distributed import KilledWorker, as_completed

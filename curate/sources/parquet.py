@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from curate.documents import SCHEMA, document_id
 from curate.errors import CurateError, did_you_mean
 from curate.sources import File, Origin, inputs
-from curate.sources.layouts import Mapping, mapping
+from curate.sources.layouts import Mapping, find, mapping
 
 TABLE = SCHEMA.append(pa.field("reject", pa.string()))
 BATCH_ROWS = 1 << 14
@@ -121,8 +121,9 @@ def _table(batch: pa.RecordBatch, place: Mapping, file: File, origin: Origin, po
     )
     dicts = rest.to_pylist() if rest.num_columns else [{}] * count
     if not direct:
-        values = [place.text(row) for row in dicts]
-        texts, reject = pa.array(values, pa.string()), pa.nulls(count, pa.string())
+        values = [find(row, name) for row in dicts]
+        texts = pa.array([value if isinstance(value, str) else None for value in values], pa.string())
+        reject = pa.nulls(count, pa.string())
     url, date, language, licence, meta = zip(*map(place.others, dicts), strict=True)
     positions = range(position, position + count)
     values = {

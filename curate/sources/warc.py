@@ -1,9 +1,9 @@
 """WARC archives, plain or compressed (gzip, lz4, zstd), read by FastWARC.
 
-Documents are records of type response, resource, conversion and revisit (always rejected); others
-are counted in `origin.skipped`. The text of a WET archive is in `text`; what others hold is in `payload`. A
-damaged place gives one row without either, with its offset as position and `error` in meta; reading goes on at
-the next record that can be found.
+Documents are records of type response, resource, conversion and revisit (always rejected); others are counted
+in `origin.skipped`. The text of a WET archive is in `text`, what others hold in `payload`. A damaged place gives
+one row without either, with its offset as position and `error` in meta; reading goes on at the next record that
+can be found.
 
 Reasons:
   revisit             the record says only that the content was the same as before
