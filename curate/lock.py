@@ -84,6 +84,7 @@ def make_lock(plan: Plan, store: Store, parts: dict[str, str]) -> dict:
                 "scope": scope or "all",
                 "label": call.label,
                 **call.identity,
+                "notes": call.stage.notes(call.params),
                 "sources": counted_in(counted, scope, call.label),
             }
             for scope, call in calls

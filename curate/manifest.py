@@ -56,13 +56,20 @@ class CommonCrawlInput(Strict):
     commoncrawl: CommonCrawl
 
 
+class PathsInput(Strict):
+    """A list of files, one a line, plain or compressed."""
+
+    paths: str = Field(description="where the list is")
+    base: str | None = Field(None, description="what its lines are relative to")
+
+
 StageList = list[str | dict[str, Any]]
 
 
 class Source(Strict):
     """Where documents come from, and what is done to them alone."""
 
-    inputs: list[str | CommonCrawlInput] = Field(
+    inputs: list[str | CommonCrawlInput | PathsInput] = Field(
         min_length=1, description="files, globs, folders, lists of paths, https://, s3://, hf://, commoncrawl"
     )
     format: Literal["warc", "wet", "jsonl", "parquet"] | None = Field(
@@ -393,7 +400,7 @@ class _File:
 
 def _is_tag(part: Any) -> bool:
     """Whether pydantic put this into a location to say which branch of a union it tried."""
-    return isinstance(part, str) and bool(re.search(r"[\[\]()]|^(str|CommonCrawlInput)$", part))
+    return isinstance(part, str) and bool(re.search(r"[\[\]()]|^(str|CommonCrawlInput|PathsInput)$", part))
 
 
 def _fields_at(model: Any, loc: Place) -> list[str]:

@@ -100,6 +100,7 @@ class Stage:
     adds_from: Callable[..., dict[str, str]] | None = None
     reasons_from: Callable[..., tuple[str, ...]] | None = None
     resources_from: Callable[..., tuple[str, ...]] | None = None
+    notes_from: Callable[..., list[str]] | None = None
     index: "Index | None" = None
 
     def __call__(self, *args, **params):
@@ -138,6 +139,9 @@ class Stage:
     def resources(self, params: dict) -> tuple[str, ...]:
         return self.resources_from(**params) if self.resources_from else ()
 
+    def notes(self, params: dict) -> list[str]:
+        return self.notes_from(**params) if self.notes_from else []
+
     def identity(self, params: dict) -> dict:
         """All that bears on the stage's result beside its input."""
         packages = self.packages(**params) if callable(self.packages) else self.packages
@@ -159,6 +163,7 @@ def stage(version: int, **options) -> Callable[[Callable], Stage]:
     hazard    may crash or hang on hostile input: a failed job is run again with each document isolated.
     reads_from, adds_from, reasons_from, resources_from
               functions of the parameters, where the docstring cannot say it.
+    notes_from  a function of the parameters: sentences for the plan and the card on what the setting means.
     """
     return lambda function: Stage(function.__name__, "map", version, function, **options)
 

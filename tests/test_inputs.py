@@ -324,7 +324,7 @@ def test_files_of_a_crawl_are_chosen_by_hash(web, tmp_path):
     assert len(chosen()) == len(names)
     assert {file.path for file in chosen(files=1)} <= {file.path for file in three}
     target = web.folder / three[0].path
-    target.parent.mkdir(parents=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(archive(7))
     [table] = warc.read(three[0], origin=Origin("t"))
     assert table["path"].to_pylist() == [three[0].path]

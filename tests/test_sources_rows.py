@@ -226,6 +226,17 @@ def test_parquet_rows_without_text(tmp_path):
         table(tmp_path, columns)
 
 
+def test_parquet_odd_files(tmp_path):
+    assert table(tmp_path, pa.table({"text": pa.array([], pa.string())})) == []
+    broken = pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xff"]).buffers())
+    when = pa.array([1_600_000_000_123_456_789], pa.timestamp("ns"))
+    [found] = table(tmp_path, {"text": ["a"], "url": broken, "date": when, "raw": [b"\xff"]})
+    assert (found["text"], found["url"], found["date"]) == ("a", None, "2020-09-13T12:26:40.123456")
+    assert json.loads(found["meta"]) == {"raw": "\ufffd"}
+    with pytest.raises(CurateError, match="cannot read a Parquet file"):
+        table(tmp_path, {"text": ["a"], "n": pa.StructArray.from_arrays([broken], ["x"])})
+
+
 def test_parquet_mistakes_say_what_to_do(tmp_path):
     with pytest.raises(CurateError) as caught:
         table(tmp_path, {"txt": ["a"]})
@@ -290,7 +301,8 @@ ROWS = [
             "date": "2020-01-01T00:00:00.000Z",
             "meta": {
                 "id": "ab12", "path": "a/b.py", "commit": "cd34", "extension": "py", "size": 9,
-                "max_stars_repo": "o/r", "avg_line_length": 5.0, "max_line_length": 5, "alphanum_fraction": 0.6,
+                "max_stars_repo": "o/r", "avg_line_length": 5.0, "max_line_length": 5,
+                "alphanum_fraction": 0.6,
             },
         },
     ),
