@@ -43,6 +43,8 @@ def apply(block: pa.Table, stages: list[Configured], counts: dict, guard: Callab
         live, rows = _split(block, rows, out, settled, places)
     live = live.drop_columns(REJECT.name)
     for stage in stages:
+        old = [name for name in stage.stage.adds(stage.params) if name in live.column_names]
+        live = live.drop_columns(old)  # of an earlier stage that adds the same
         result = guard(stage, live) if guard and stage.stage.hazard else stage(live)
         if result.num_rows != live.num_rows:
             raise AssertionError(f"stage {stage.label} returned {result.num_rows} rows of {live.num_rows}")

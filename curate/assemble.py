@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from curate.documents import REJECT
 from curate.mix.mixture import cut, hash_line
-from curate.stage import arrow_type
+from curate.stage import arrow_type, find_stage
 from curate.store import BinnedWriter, Store, Writer, for_block, live_blocks, sent_to
 
 GROUP_BYTES = 32 << 20
@@ -42,7 +42,7 @@ def order(store: Store, args: dict, draft: Path, counts: dict) -> None:
 
 def mix(store: Store, args: dict, draft: Path, counts: dict) -> None:
     """Sort all documents on the line and cut the shards. Back to their partitions: `doc`, `order`, `shard`."""
-    tables = list(store.stream(args["order"]))
+    tables = list(store.stream(store.behind(args["before"])))
     place = np.concatenate([np.full(table.num_rows, place, np.uint64) for place, table in tables])
     rows = pa.concat_tables([table for _, table in tables]).combine_chunks()
     doc = (place << np.uint64(32)) | rows["doc"].to_numpy()
@@ -86,7 +86,7 @@ def scatter(store: Store, args: dict, draft: Path, counts: dict) -> None:
 
 def shard(store: Store, args: dict, draft: Path, counts: dict) -> None:
     """One shard of the release, in the order of the line."""
-    rows = pa.concat_tables([table for _, table in store.bin(args["before"], args["number"])])
+    rows = pa.concat_tables([table for _, table in store.bin(store.behind(args["before"]), args["number"])])
     rows = rows.sort_by([("order", "ascending"), ("id", "ascending")]).drop_columns("order")
     writer = Writer(draft, level=3, content_defined=True)
     for start, stop in row_groups(pc.binary_length(rows["text"]).to_numpy()):
@@ -107,27 +107,61 @@ def row_groups(size: np.ndarray) -> Iterator[tuple[int, int]]:
         start = stop
 
 
-def evidence(store: Store, args: dict, draft: Path, counts: dict) -> None:
+def index(store: Store, args: dict, draft: Path, counts: dict) -> None:
+    """What a later run needs to compare its documents with those of a shard, row by row as in the shard."""
+    build = find_stage(args["call"]["stage"]).index.build
+    writer, rows = Writer(draft, level=3), 0
+    for _, table in store.stream([args["shard"]]):
+        writer.write(build(table, **args["call"]["params"]))
+        rows += table.num_rows
+    writer.close()
+    counts |= {"rows": rows} | digest(draft)
+
+
+def rejected(store: Store, args: dict, draft: Path, counts: dict) -> None:
     """Every rejected document: where it comes from, the stage and the reason, and what the stage says of it."""
-    types = {name: arrow_type(alias) for name, alias in args["types"].items()}
+
+    def choose(block: pa.Table) -> pa.Table:
+        out = block.filter(block[REJECT.name].is_valid())
+        why = pc.split_pattern(out[REJECT.name].cast(pa.string()), ".", reverse=True, max_splits=1)
+        stage, reason = pc.list_element(why, 0), pc.list_element(why, 1)
+        return out.append_column("stage", stage).append_column("reason", reason)
+
+    _evidence(store, args, draft, counts, choose, {"stage": "string", "reason": "string"})
+
+
+def near_duplicates(store: Store, args: dict, draft: Path, counts: dict) -> None:
+    """Every document that near-duplicates join with others, the kept ones too: its cluster, and what it resembles."""
+
+    def choose(block: pa.Table) -> pa.Table:
+        if "cluster" not in block.column_names:
+            return block.slice(0, 0).append_column("kept", pa.array([], pa.bool_()))
+        found = block.filter(block["cluster"].is_valid())
+        return found.append_column("kept", found[REJECT.name].is_null())
+
+    _evidence(store, args, draft, counts, choose, {"kept": "bool"})
+
+
+def _evidence(store: Store, args: dict, draft: Path, counts: dict, choose, more: dict[str, str]) -> None:
+    """Write what `choose` takes of each block of all partitions, with the columns of `args["types"]` and more."""
+    types = {name: arrow_type(alias) for name, alias in (args["types"] | more).items()}
     writer, rows = Writer(draft, level=3, content_defined=True), 0
-    for table in _regrouped(_rejected(store, args["readings"], types)):
+    for table in _regrouped(_chosen(store, args["readings"], choose, types)):
         rows += table.num_rows
         writer.write(table)
     writer.close()
     counts |= {"rows": rows} | digest(draft)
 
 
-def _rejected(store: Store, readings: list[dict], types: dict[str, pa.DataType]) -> Iterator[pa.Table]:
+def _chosen(store: Store, readings: list[dict], choose, types: dict[str, pa.DataType]) -> Iterator[pa.Table]:
     for reading in readings:
         for block in store.blocks(reading):
-            out = block.filter(block[REJECT.name].is_valid())
-            why = pc.split_pattern(out[REJECT.name].cast(pa.string()), ".", reverse=True, max_splits=1)
+            chosen = choose(block)
             columns = {
-                name: out[name].cast(kind) if name in out.column_names else pa.nulls(out.num_rows, kind)
+                name: chosen[name].cast(kind) if name in chosen.column_names else pa.nulls(chosen.num_rows, kind)
                 for name, kind in types.items()
             }
-            yield pa.table(columns | {"stage": pc.list_element(why, 0), "reason": pc.list_element(why, 1)})
+            yield pa.table(columns)
 
 
 def _regrouped(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:

@@ -73,10 +73,10 @@ def utf8(column: pa.ChunkedArray | pa.Array) -> tuple[np.ndarray, np.ndarray]:
     _, offsets, data = array.buffers()
     count = len(array)
     if offsets is None or count == 0:
-        return np.empty(0, np.uint8), np.zeros(count + 1, np.int64)
+        return np.frombuffer(b"", np.uint8), np.zeros(count + 1, np.int64)
     offsets = np.frombuffer(offsets, np.int64 if wide else np.int32)
     offsets = offsets[array.offset : array.offset + count + 1].astype(np.int64)
-    data = np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
+    data = np.frombuffer(data, np.uint8) if data is not None else np.frombuffer(b"", np.uint8)
     return data[offsets[0] : offsets[-1]], offsets - offsets[0]
 
 

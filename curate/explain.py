@@ -16,7 +16,8 @@ def explain(manifest: str | Path | Manifest, document: str, work: str | Path) ->
     """What became of the documents with this id (or its first digits, 6 or more) or this URL.
 
     Returns one dictionary a document: its provenance, `steps` (each with the stage labels, the columns added or
-    changed, and the reason where it ended there), and `released` ({"shard", "row"}) or None.
+    changed, and the reason where it ended there), `released` ({"shard", "row"}) or None, and for a duplicate `kept`
+    (id of the document that stayed, similarity, and both texts: `text` of that one, `against` of this).
     """
     manifest = manifest if isinstance(manifest, Manifest) else load(manifest)
     plan, store = prepare(manifest, work), Store(Path(work) / "store")
@@ -53,8 +54,23 @@ def _walk(plan: Plan, store: Store, lane: Lane, row: int) -> dict:
         steps.append(step)
         if reason:
             break
-    released = None if reason else _released(plan, store, provenance)
-    return provenance | {"steps": steps, "reason": reason, "released": released}
+    found = provenance | {"steps": steps, "reason": reason}
+    found["released"] = None if reason else _released(plan, store, provenance)
+    kept = steps[-1]["columns"].get("duplicate_of") if steps else None
+    if reason and kept:
+        found["kept"] = {"id": kept, "similarity": steps[-1]["columns"].get("similarity")}
+        found["kept"] |= {"text": _text(plan, store, kept), "against": _text(plan, store, provenance["id"])}
+    return found
+
+
+def _text(plan: Plan, store: Store, document: str) -> str | None:
+    """The latest text of a document, of this run or of an earlier release."""
+    for lane in [*plan.lanes, *plan.references]:
+        holder = lane.columns["text"]
+        row = pc.index(store.open(lane.parts[0]).read(columns=["id"])["id"], document).as_py()
+        if row >= 0:
+            return store.row(holder, row)["text"]
+    return None
 
 
 def _labels(args: dict) -> list[str]:
@@ -68,7 +84,7 @@ def _released(plan: Plan, store: Store, document: dict) -> dict | None:
     mixed = store.marker(plan.mix)
     if mixed is None:
         return None
-    _, fps = shards(plan, mixed["shards"])
+    _, fps, _ = shards(plan, mixed["shards"])
     for number, fp in enumerate(fps):
         if store.marker(fp) is None:
             continue

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from curate import assemble
 from curate.apply import Configured, apply
@@ -46,6 +47,9 @@ def run_job(store: str | Path, job: Job, mode: str = "plain") -> dict:
             if job.task == "map":
                 guard = {"plain": None, "watched": watched, "isolated": isolated}[mode]
                 map_stages(store, job.args, draft, counts, job.where, guard)
+            elif job.task == "adopt":
+                draft.symlink_to(job.where["url"])
+                counts["rows"] = pq.read_metadata(draft).num_rows
             else:
                 TASKS[job.task](store, job.args, draft, counts)
         marker = store.marker(job.fp)
@@ -107,22 +111,24 @@ def _conform(table: pa.Table, types: dict[str, pa.DataType]) -> pa.Table:
 def step(store: Store, args: dict, draft: Path, counts: dict) -> None:
     """One step of a group stage: over a partition, a bin, or all there is. See `curate.stage.Step`."""
     steps = find_stage(args["call"]["stage"]).function(**args["call"]["params"])
-    now, before = steps[args["step"]], steps[args["step"] - 1]
-    local = args["step"] > 0 and before.over == "docs"
+    now = steps[args["step"]]
+    local = args["step"] > 0 and steps[args["step"] - 1].over == "docs"
+    before = store.behind(args["before"]) if "before" in args else []
     writer = BinnedWriter(draft)
     if now.over == "docs":
-        sent = sent_to(store, args["before"], args["place"], local) if "before" in args else None
+        sent = sent_to(store, before, args["place"], local) if before else None
         for docs in live_blocks(store, args["reading"]):
-            docs = docs.append_column(
-                "priority", pa.array(np.full(docs.num_rows, args["priority"], np.int32))
-            )
+            docs = docs.append_column("priority", pa.array(np.full(docs.num_rows, args["priority"], np.int32)))
+            for name, alias in args["types"].items():
+                if name not in docs.column_names:
+                    docs = docs.append_column(name, pa.nulls(docs.num_rows, arrow_type(alias)))
             result = now.run(docs) if sent is None else now.run(docs, for_block(sent, docs))
             writer.write(_bin(result, now.bins))
     elif now.over == "bins":
-        writer.write(_bin(now.run(sent_to(store, args["before"], args["bin"], local)), now.bins))
+        writer.write(_bin(now.run(sent_to(store, before, args["bin"], local)), now.bins))
     else:
-        sizes = np.array([store.marker(fp)["rows"] for fp in args["heads"]], np.int64)
-        tables = (globally(table, place, local) for place, table in store.stream(args["before"]))
+        sizes = np.array([store.marker(fp)["rows"] for fp in store.behind(args["heads"])], np.int64)
+        tables = (globally(table, place, local) for place, table in store.stream(before))
         for result in now.run(tables, sizes):
             writer.write(_bin(result, now.bins))
     writer.close()
@@ -140,7 +146,7 @@ def _bin(result: pa.Table, bins: int) -> pa.Table:
 def collect(store: Store, args: dict, draft: Path, counts: dict) -> None:
     """Lay the verdicts of a group stage beside the documents of one partition."""
     label, types = args["call"]["label"], {name: arrow_type(alias) for name, alias in args["adds"].items()}
-    verdicts = sent_to(store, args["before"], args["place"], local=False)
+    verdicts = sent_to(store, store.behind(args["before"]), args["place"], local=False)
     rows = row_of(verdicts["doc"]).astype(np.int64)
     count = {"in": 0, "kept": 0, "bytes": 0, "reasons": {}}
     reasons, start, writer = Counter(), 0, Writer(draft)
@@ -153,13 +159,13 @@ def collect(store: Store, args: dict, draft: Path, counts: dict) -> None:
         verdict = found[REJECT.name].cast(pa.string())
         was_out = block[REJECT.name].is_valid()
         reasons.update(pc.drop_null(verdict).to_pylist())
-        reject = pc.coalesce(
-            block[REJECT.name].cast(pa.string()), pc.binary_join_element_wise(label, verdict, ".")
-        )
+        reject = pc.coalesce(block[REJECT.name].cast(pa.string()), pc.binary_join_element_wise(label, verdict, "."))
         kept = reject.is_null()
         count["in"] += block.num_rows - (pc.sum(was_out).as_py() or 0)
         count["kept"] += pc.sum(kept).as_py() or 0
         count["bytes"] += pc.sum(block["n_bytes"].filter(kept)).as_py() or 0
+        for name in types.keys() & set(block.column_names):  # what an earlier stage found stands
+            found = set_column(found, name, pc.coalesce(found[name].cast(types[name]), block[name]))
         writer.write(_conform(set_column(found, REJECT.name, reject), types))
         start = stop
     writer.close()
@@ -168,12 +174,21 @@ def collect(store: Store, args: dict, draft: Path, counts: dict) -> None:
     counts["stages"] = {label: count}
 
 
+def gate(store: Store, args: dict, draft: Path, counts: dict) -> None:
+    """Many parts as one: its marker lists them."""
+    draft.touch()
+    counts["parts"] = args["parts"]
+
+
 TASKS = {
+    "gate": gate,
     "step": step,
     "collect": collect,
     "order": assemble.order,
     "mix": assemble.mix,
     "scatter": assemble.scatter,
     "shard": assemble.shard,
-    "evidence": assemble.evidence,
+    "index": assemble.index,
+    "rejected": assemble.rejected,
+    "near_duplicates": assemble.near_duplicates,
 }

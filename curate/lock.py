@@ -20,8 +20,16 @@ from curate.store import Store
 FORMAT = 1
 
 
-def make_lock(plan: Plan, store: Store, shards: list[str]) -> dict:
-    """The lock of a run, from its plan and what its jobs counted. shards: their fingerprints in order."""
+def lay_out(plan: Plan, shards: list[str], index: list[str]) -> dict[str, str]:
+    """{path in the release: fingerprint of the part that lies there}. shards, index: in order."""
+    name = "train-{:05d}-of-{:05d}.parquet"
+    parts = {f"data/{name.format(number, len(shards))}": fp for number, fp in enumerate(shards)}
+    parts |= {f"index/{name.format(number, len(index))}": fp for number, fp in enumerate(index)}
+    return parts | plan.evidence
+
+
+def make_lock(plan: Plan, store: Store, parts: dict[str, str]) -> dict:
+    """The lock of a run, from its plan, what its jobs counted, and the parts that lie in the release."""
     manifest = plan.manifest
     sources: dict[str, dict] = {}
     for name, source in manifest.document.sources.items():
@@ -57,12 +65,11 @@ def make_lock(plan: Plan, store: Store, shards: list[str]) -> dict:
         add(kept.setdefault(lane.source, {}), {"documents": last["kept"], "bytes": kept_bytes})
     calls = [(name, call) for name, calls in manifest.pipelines.items() for call in calls]
     calls += [("", call) for call in manifest.stages]
-    files = []
-    for number, fp in enumerate(shards):
+    files, indexed = [], manifest.indexed
+    for path, fp in parts.items():
         marker = store.marker(fp)
-        path = f"data/train-{number:05d}-of-{len(shards):05d}.parquet"
-        files.append(_file(path, marker) | {"text_bytes": marker["text_bytes"]})
-    files.append(_file("evidence/rejected.parquet", store.marker(plan.evidence)))
+        named = ("rows", "text_bytes", "bytes", "sha256")
+        files.append({"path": path} | {name: marker[name] for name in named if name in marker})
     return {
         "lock": FORMAT,
         "name": manifest.name,
@@ -70,19 +77,21 @@ def make_lock(plan: Plan, store: Store, shards: list[str]) -> dict:
         "license": manifest.document.license,
         "digest": release_digest(files),
         "documents": sum(count["documents"] for count in kept.values()),
-        "rejected": store.marker(plan.evidence)["rows"],
+        "rejected": store.marker(plan.evidence["evidence/rejected.parquet"])["rows"],
         "sources": sources,
         "stages": [
             {
                 "scope": scope or "all",
                 "label": call.label,
                 **call.identity,
+                "notes": call.stage.notes(call.params),
                 "sources": counted_in(counted, scope, call.label),
             }
             for scope, call in calls
         ],
         "kept": kept,
         "files": files,
+        "index": indexed.stage.index.scheme(**indexed.params) if indexed else None,
         "versions": dict(sorted(versions.items())),
     }
 
@@ -99,10 +108,6 @@ def add(total: dict, more: dict) -> None:
             add(total.setdefault(key, {}), value)
         else:
             total[key] = total.get(key, 0) + value
-
-
-def _file(path: str, marker: dict) -> dict:
-    return {"path": path, "rows": marker["rows"], "bytes": marker["bytes"], "sha256": marker["sha256"]}
 
 
 def release_digest(files: list[dict]) -> str:

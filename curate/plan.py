@@ -8,7 +8,6 @@ their result, and knows which part holds each column.
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import cached_property
 from hashlib import blake2b
 
 import pyarrow as pa
@@ -16,6 +15,7 @@ import pyarrow as pa
 from curate.documents import COLUMNS, REJECT, TRANSIENT
 from curate.errors import CurateError, ManifestError, did_you_mean
 from curate.manifest import Call, Manifest
+from curate.sources import File
 from curate.sources.partitions import Partition
 from curate.stage import arrow_type
 
@@ -27,6 +27,9 @@ PUBLISHED = ("id", "text", "source", "path", "url", "date", "language", "license
 
 EVIDENCE = ("id", "source", "path", "position", "url", "duplicate_of", "similarity", "cluster", "meta")
 """What a rejected document is recorded with, as far as it has it, beside its stage and reason."""
+
+CLUSTERS = ("id", "source", "path", "url", "cluster", "cluster_size", "duplicate_of", "similarity")
+"""What a document that near-duplicates join with others is recorded with, kept or not."""
 
 BIN_BYTES = 256 << 20
 """Input for which a group stage has one bin more, unless its `bins` says how many."""
@@ -52,6 +55,18 @@ class Job:
     upstream: tuple[str, ...] = field(repr=False)
 
 
+@dataclass(frozen=True)
+class Shard:
+    """A shard of an earlier release. data, index: its files, the index aligned row by row; columns: {name: type}."""
+
+    release: str
+    number: int
+    of: int
+    data: File
+    index: File | None
+    columns: dict[str, str]
+
+
 @dataclass
 class Lane:
     """A partition on its way through the plan. parts: fingerprints, oldest first; columns: the part that holds each."""
@@ -59,7 +74,7 @@ class Lane:
     source: str
     number: int
     of: int
-    partition: Partition
+    partition: Partition | None
     priority: int
     parts: list[str] = field(default_factory=list)
     columns: dict[str, str] = field(default_factory=dict)
@@ -73,9 +88,9 @@ class Lane:
     def reading(self, names: Iterable[str]) -> dict[str, list[str]]:
         """{part: columns} to read these columns and who is out, with the part whose blocks lead first."""
         wanted: dict[str, list[str]] = {}
-        for name in [REJECT.name, *names]:
-            columns = wanted.setdefault(self.columns[name], [])
-            columns += [name] if name not in columns else []
+        for name in dict.fromkeys([REJECT.name, *names]):
+            if name in self.columns:  # an earlier release has not all that its successor has
+                wanted.setdefault(self.columns[name], []).append(name)
         return wanted
 
 
@@ -86,17 +101,11 @@ class Plan:
     manifest: Manifest
     lanes: list[Lane]
     jobs: dict[str, Job]
-    order: list[str]
-    """Fingerprints of the narrow parts (one a lane) the mixture is made of."""
     mix: str
-    evidence: str
-
-    @cached_property
-    def labels(self) -> list[tuple[str, str]]:
-        """(source or "", stage label) in the order in which documents meet them."""
-        manifest = self.manifest
-        before = [(name, call.label) for name, calls in manifest.pipelines.items() for call in calls]
-        return before + [("", call.label) for call in manifest.stages]
+    evidence: dict[str, str]
+    """{path in the release: fingerprint}"""
+    references: list[Lane]
+    """Shards of earlier releases."""
 
 
 def fingerprint(task: str, args: dict, upstream: Iterable[str]) -> str:
@@ -111,14 +120,17 @@ class Planner:
     def __init__(self):
         self.jobs: dict[str, Job] = {}
         self.problems: list[CurateError] = []
+        self.references: list[Lane] = []
 
-    def add(
-        self, task: str, label: str, args: dict, upstream: Iterable[str] = (), where: dict | None = None
-    ) -> str:
-        upstream = tuple(dict.fromkeys(upstream))
+    def add(self, task: str, label: str, args: dict, upstream: Iterable[str] = (), where: dict | None = None) -> str:
+        upstream = tuple(dict.fromkeys(filter(None, upstream)))
         fp = fingerprint(task, args, upstream)
         self.jobs.setdefault(fp, Job(fp, task, label, args, where or {}, upstream))
         return fp
+
+    def gate(self, label: str, fps: list[str]) -> str:
+        """One job that all of these go through, so that many that read many are not joined each to each."""
+        return self.add("gate", f"{label}, all", {"parts": fps}, fps)
 
     # Map stages
 
@@ -135,14 +147,20 @@ class Planner:
     def has_columns(self, lane: Lane, call: Call) -> bool:
         """Whether the lane has what the stage reads. What is missing becomes a problem."""
         missing = [name for name in call.stage.reads(call.params) if name not in lane.types]
+        if not lane.parts:  # what is no archive has no payload, and stages that read one know
+            missing = [name for name in missing if name not in TRANSIENT]
         for name in missing:
             what = f"no column `{name}` for stage `{call.label}` in source `{lane.source}`"
-            self.problems.append(CurateError(what, call.place, did_you_mean(name, lane.types)))
+            fix = did_you_mean(name, lane.types)
+            if name in TRANSIENT:
+                fix = f"put `{call.label}` before filters and stages that compare documents: a payload is read once"
+            self.problems.append(CurateError(what, call.place, fix))
         return not missing
 
     def attempt(self, lane: Lane, call: Call) -> None:
         """Try a stage on no documents."""
-        columns = {name: pa.array([], arrow_type(lane.types[name])) for name in call.stage.reads(call.params)}
+        reads = [name for name in call.stage.reads(call.params) if name in lane.types]
+        columns = {name: pa.array([], arrow_type(lane.types[name])) for name in reads}
         try:
             call.stage.function(pa.table(columns), **call.params)
         except CurateError as error:
@@ -153,6 +171,7 @@ class Planner:
         if lane.parts and not lane.waiting:
             return
         calls, lane.waiting = lane.waiting, []
+        # What a stage makes anew is read as well: rows that are out keep what they have.
         made: dict[str, None] = {} if lane.parts else dict.fromkeys(COLUMNS)
         wanted: dict[str, None] = {}
         for call in calls:
@@ -168,7 +187,7 @@ class Planner:
         }
         what = ", ".join(call.label for call in calls) or "read"
         if lane.parts:
-            reading = lane.reading([*wanted, "n_bytes"])
+            reading = lane.reading([*wanted, "n_bytes", *(name for name in made if name in lane.columns)])
             args["reading"] = reading
             fp = self.add("map", f"{lane.name}: {what}", args, reading)
         else:
@@ -181,22 +200,34 @@ class Planner:
 
     def settle(self, lane: Lane, fp: str, columns: Iterable[str]) -> None:
         """Note that a part holds these columns of the lane, and who is out by now."""
+        if not lane.parts:
+            lane.types = {name: kind for name, kind in lane.types.items() if name not in TRANSIENT}
         lane.parts.append(fp)
         lane.columns |= dict.fromkeys([*columns, REJECT.name], fp)
+
+    def adopt(self, shard: Shard, priority: int) -> Lane:
+        """The lane of a shard of an earlier release: its files are parts as they stand."""
+        lane = Lane(shard.release, shard.number, shard.of, None, priority)
+        for file in (shard.data, shard.index):
+            if file is not None:
+                label = f"{lane.name}: {file.path}"
+                fp = self.add("adopt", label, {"digest": file.digest}, where={"url": file.url})
+                lane.parts.append(fp)
+                names = shard.columns if file is shard.data else {"band_keys": "binary"}
+                lane.types = names | lane.types
+                lane.columns = dict.fromkeys(names, fp) | lane.columns
+        return lane
 
     # Group stages
 
     def group(self, lanes: list[Lane], call: Call, scope: str) -> None:
-        """Plan the steps of a group stage over these lanes, and the part each lane gets of its verdicts."""
+        """Plan the steps of a group stage over these lanes, and the part each lane gets of its verdicts.
+
+        Documents of earlier releases take part where the stage is over all sources, and get no verdict.
+        """
         for lane in lanes:
             self.flush(lane)
-            for name in call.stage.reads(call.params):
-                if name not in lane.types:
-                    hint = did_you_mean(name, lane.types)
-                    where = f"{call.place} (source {lane.source})"
-                    self.problems.append(
-                        CurateError(f"no column `{name}` for stage `{call.label}`", where, hint)
-                    )
+            self.has_columns(lane, call)
         if self.problems:
             return
         params = dict(call.params)
@@ -205,49 +236,69 @@ class Planner:
             params["bins"] = min(1 << (size // BIN_BYTES).bit_length(), 1024)
         identity = {"label": call.label, **call.stage.identity(params)}
         names = ("id", *call.stage.reads(params))
-        before: list[str] = []
-        bins = 0
+        types = {name: kind for lane in lanes for name, kind in lane.types.items()}
+        before, bins = "", 0
+        taking_part = lanes if scope else [*lanes, *self.references]
         for number, step in enumerate(call.stage.function(**params)):
             base = {"call": identity, "step": number}
             label = f"{scope}{call.label} {number + 1}"
             if step.over == "docs":
                 fps = []
-                for place, lane in enumerate(lanes):
-                    reading = lane.reading(names)
+                for place, lane in enumerate(taking_part):
+                    indexed = number == 0 and call.stage.index and call.stage.index.column in lane.columns
+                    reading = lane.reading(["id", call.stage.index.column] if indexed else names)
                     args = base | {"reading": reading, "priority": lane.priority}
+                    args |= {"types": {} if indexed else {name: types[name] for name in names}}
                     args |= {"place": place, "before": before} if before else {}
-                    fps.append(self.add("step", f"{label}, {lane.name}", args, [*reading, *before]))
+                    fps.append(self.add("step", f"{label}, {lane.name}", args, [*reading, before]))
             elif step.over == "bins":
                 fps = [
-                    self.add(
-                        "step",
-                        f"{label}, bin {bin + 1}/{bins}",
-                        base | {"bin": bin, "before": before},
-                        before,
-                    )
+                    self.add("step", f"{label}, bin {bin + 1}/{bins}", base | {"bin": bin, "before": before}, [before])
                     for bin in range(bins)
                 ]
             else:
-                heads = [lane.columns[REJECT.name] for lane in lanes]
-                args = base | {"before": before, "heads": heads}
-                fps = [self.add("step", label, args, [*before, *heads])]
-            before, bins = fps, step.bins
+                heads = self.gate(f"{label} counts", [lane.parts[-1] for lane in taking_part])
+                fps = [self.add("step", label, base | {"before": before, "heads": heads}, [before, heads])]
+            before, bins = self.gate(label, fps), step.bins
         adds = call.stage.adds(params)
         for place, lane in enumerate(lanes):
-            reading = lane.reading(["n_bytes"])
+            reading = lane.reading(["n_bytes", *(name for name in adds if name in lane.columns)])
             args = {"call": identity, "place": place, "before": before, "adds": adds, "reading": reading}
             args["lane"] = lane.source
-            fp = self.add("collect", f"{lane.name}: {call.label}", args, [*reading, *before])
+            fp = self.add("collect", f"{lane.name}: {call.label}", args, [*reading, before])
             lane.types |= adds
             self.settle(lane, fp, adds)
 
+    def finish(self, manifest: Manifest, lanes: list[Lane]) -> Plan:
+        """Add what comes after all stages: the order of the documents, the mixture, the evidence."""
+        order, seed = [], manifest.document.seed
+        for lane in lanes:
+            reading = lane.reading(["id", "n_bytes"])
+            order.append(self.add("order", f"{lane.name}: order", {"reading": reading, "seed": seed}, reading))
+        before = self.gate("order", order)
+        mix = self.add("mix", "mix", {"before": before, "shard_bytes": manifest.document.shards.size}, [before])
+        evidence = {"evidence/rejected.parquet": self.evidence(lanes, "rejected", EVIDENCE)}
+        if any("cluster" in lane.columns for lane in lanes):
+            evidence["evidence/near_duplicates.parquet"] = self.evidence(lanes, "near_duplicates", CLUSTERS)
+        return Plan(manifest, lanes, self.jobs, mix, evidence, self.references)
 
-def make(manifest: Manifest, inputs: dict[str, list[Partition]]) -> Plan:
+    def evidence(self, lanes: list[Lane], kind: str, names: tuple[str, ...]) -> str:
+        readings = [lane.reading(name for name in names if name in lane.columns) for lane in lanes]
+        types = {name: lane.types[name] for lane in lanes for name in names if name in lane.columns}
+        upstream = [fp for reading in readings for fp in reading]
+        return self.add(kind, f"evidence: {kind}", {"readings": readings, "types": types}, upstream)
+
+
+def make(manifest: Manifest, inputs: dict[str, list[Partition]], against: Iterable[Shard] = ()) -> Plan:
     """Plan a manifest over its partitions. Raises ManifestError where a stage reads what is not there.
 
-    inputs  {source: its partitions}, in the manifest's order
+    inputs   {source: its partitions}, in the manifest's order
+    against  shards of earlier releases, whose documents come first in every keep order
     """
     planner, lanes = Planner(), []
+    first = min((source.priority for source in manifest.document.sources.values()), default=0) - 1
+    for shard in against:
+        planner.references.append(planner.adopt(shard, first))
     for name, source in manifest.document.sources.items():
         partitions = inputs[name]
         mine = [
@@ -268,19 +319,7 @@ def make(manifest: Manifest, inputs: dict[str, list[Partition]]) -> Plan:
     if planner.problems:
         unique = {str(problem): problem for problem in planner.problems}
         raise ManifestError(list(unique.values()))
-    order = [
-        planner.add(
-            "order", f"{lane.name}: order", {"reading": reading, "seed": manifest.document.seed}, reading
-        )
-        for lane in lanes
-        for reading in [lane.reading(["id", "n_bytes"])]
-    ]
-    mix = planner.add("mix", "mix", {"order": order, "shard_bytes": manifest.document.shards.size}, order)
-    readings = [lane.reading([name for name in EVIDENCE if name in lane.columns]) for lane in lanes]
-    types = {name: lane.types[name] for lane in lanes for name in EVIDENCE if name in lane.types}
-    upstream = [fp for reading in readings for fp in reading]
-    evidence = planner.add("evidence", "evidence", {"readings": readings, "types": types}, upstream)
-    return Plan(manifest, lanes, planner.jobs, order, mix, evidence)
+    return planner.finish(manifest, lanes)
 
 
 def _through(planner: Planner, lanes: list[Lane], calls: list[Call], scope: str) -> None:
@@ -292,28 +331,27 @@ def _through(planner: Planner, lanes: list[Lane], calls: list[Call], scope: str)
             planner.group(lanes, call, scope)
 
 
-def shards(plan: Plan, count: int) -> tuple[list[Job], list[str]]:
-    """The jobs that write `count` shards, and the fingerprints of the shards in order.
+def shards(plan: Plan, count: int) -> tuple[list[Job], list[str], list[str]]:
+    """The jobs that write `count` shards, and the fingerprints of the shards and of their index, in order.
 
     They are planned once the mixture is made, since it is what knows how many there are.
     """
-    planner = Planner()
-    extra = plan.manifest.document.shards.columns
-    wanted = [
-        name for name in dict.fromkeys([*PUBLISHED, *extra]) if any(name in lane.types for lane in plan.lanes)
-    ]
-    types = {name: next(lane.types[name] for lane in plan.lanes if name in lane.types) for name in wanted}
+    planner, lanes, document = Planner(), plan.lanes, plan.manifest.document
+    known = {name: kind for lane in lanes for name, kind in lane.types.items()}
+    types = {name: known[name] for name in dict.fromkeys([*PUBLISHED, *document.shards.columns]) if name in known}
     scattered = []
-    for place, lane in enumerate(plan.lanes):
-        reading = lane.reading([name for name in wanted if name in lane.columns])
-        args = {"reading": reading, "types": types, "place": place, "mix": plan.mix}
-        license = plan.manifest.document.sources[lane.source].license or plan.manifest.document.license
-        args["license"] = license
+    for place, lane in enumerate(lanes):
+        reading = lane.reading([name for name in types if name in lane.columns])
+        license = document.sources[lane.source].license or document.license
+        args = {"reading": reading, "types": types, "place": place, "mix": plan.mix, "license": license}
         scattered.append(planner.add("scatter", f"{lane.name}: scatter", args, [*reading, plan.mix]))
-    made = [
-        planner.add(
-            "shard", f"shard {number + 1}/{count}", {"number": number, "before": scattered}, scattered
-        )
-        for number in range(count)
-    ]
-    return list(planner.jobs.values()), made
+    before = planner.gate("scatter", scattered)
+    made, indexed = [], []
+    call = plan.manifest.indexed
+    for number in range(count):
+        label = f"shard {number + 1}/{count}"
+        made.append(planner.add("shard", label, {"number": number, "before": before}, [before]))
+        if call:
+            args = {"call": call.identity, "shard": made[-1]}
+            indexed.append(planner.add("index", f"{label}: index", args, [made[-1]]))
+    return list(planner.jobs.values()), made, indexed

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from curate.compare import side_by_side
 from curate.release.card import reasons, size
 
 __all__ = ["explain_lines", "plan_lines", "release_lines", "size", "status_lines"]
@@ -34,8 +35,24 @@ def plan_lines(found: dict) -> Iterator[str]:
         rows.append((step["step"], step["jobs"], step["run"], " | ".join(why) or "reused"))
     yield from table(rows, frozenset({1, 2}))
     yield ""
+    for label, notes in found["notes"].items():
+        yield from (f"{label}: {note}" for note in notes)
+    if found["run"]:
+        need = found["estimate"]
+        yield (
+            f"about {need['documents']:,} documents, {size(need['text_bytes'])} of text; "
+            f"{size(need['worker_bytes'])} of memory a worker, {size(need['largest_job_bytes'])} for the largest job, "
+            f"{size(need['disk_bytes'])} of disk, {duration(need['seconds'])} with {need['workers']} workers"
+        )
     later = "" if found["shards_planned"] else "; shards are planned once the mixture is made"
     yield f"{found['run']:,} jobs to run, {found['reused']:,} reused{later}"
+
+
+def duration(seconds: int) -> str:
+    """`2 h 5 min`, `40 s`."""
+    if seconds < 120:
+        return f"{seconds} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60} min" if seconds >= 3600 else f"{seconds // 60} min"
 
 
 def status_lines(found: dict) -> Iterator[str]:
@@ -75,5 +92,10 @@ def explain_lines(found: list[dict]) -> Iterator[str]:
                 yield f"    text: {step['text']['characters']:,} characters: {start[:100]}"
             for name, value in step["columns"].items():
                 yield f"    {name}: {value}"
+        if kept := document.get("kept"):
+            similarity = "" if kept["similarity"] is None else f", similarity {kept['similarity']:.3f}"
+            yield f"  resembles {kept['id']}{similarity}; this document on the left, the kept one on the right:"
+            if kept["text"] is not None:
+                yield from (f"    {line}" for line in side_by_side(kept["against"], kept["text"]))
         if document["released"]:
             yield f"  released: {document['released']['shard']}, row {document['released']['row']}"

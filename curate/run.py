@@ -15,12 +15,14 @@ from pathlib import Path
 from uuid import uuid4
 
 from curate import plan as planning
+from curate.alarm import check_alarms
 from curate.errors import CurateError, Stopped
 from curate.jobs import run_job
-from curate.lock import make_lock
+from curate.lock import lay_out, make_lock
 from curate.manifest import Manifest, load
 from curate.plan import Job, Plan
 from curate.release.build import build
+from curate.release.earlier import earlier
 from curate.sources import inputs
 from curate.sources.partitions import partitions
 from curate.store import Damaged, Store
@@ -82,7 +84,7 @@ def prepare(manifest: Manifest, work: str | Path = WORK) -> Plan:
                 "max_bad_rows": source.max_bad_rows,
             }
             found[name] = partitions(name, source.format, options, files)
-    return planning.make(manifest, found)
+    return planning.make(manifest, found, earlier(manifest))
 
 
 def run(
@@ -107,25 +109,23 @@ def run(
     remember(plan, plan.jobs.values(), work)
     with cluster(workers, scheduler) as submit:
         yield from execute(list(plan.jobs.values()), store, submit)
-        jobs, shards = planning.shards(plan, store.marker(plan.mix)["shards"])
-        jobs = [*plan.jobs.values(), *jobs]  # all, since a damaged part may lie further up
+        check_alarms(plan, store)
+        made, shards, index = planning.shards(plan, store.marker(plan.mix)["shards"])
+        jobs = [*plan.jobs.values(), *made]  # all, since a damaged part may lie further up
         remember(plan, jobs, work)
+        parts = lay_out(plan, shards, index)
         for _ in range(ATTEMPTS):
             yield from execute(jobs, store, submit)
-            lock = make_lock(plan, store, shards)
+            lock = make_lock(plan, store, parts)
             try:
-                path, changed = build(plan, lock, store, shards, work / "releases")
+                path, changed = build(plan, lock, store, parts, work / "releases")
             except Damaged as error:
                 store.discard(error.fp)
-                yield Lost(
-                    [job for job in jobs if job.fp == error.fp], "its part was damaged; it is made anew"
-                )
+                yield Lost([job for job in jobs if job.fp == error.fp], "its part was damaged; it is made anew")
                 continue
             yield Released(path, lock, changed)
             return
-    raise Stopped(
-        "a part of the release cannot be read back", str(work), "check the disk, and run again to go on"
-    )
+    raise Stopped("a part of the release cannot be read back", str(work), "check the disk, and run again to go on")
 
 
 def execute(jobs: list[Job], store: Store, submit) -> Iterator[Started | Ended | Lost]:

@@ -60,6 +60,20 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Index:
+    """What a release keeps of its documents, so that a later one can be compared with them.
+
+    build   build(rows of a shard, **parameters): a table with one row a document
+    scheme  scheme(**parameters): what must be equal for two indexes to be comparable, as JSON values
+    column  of the table: what the stage's first step takes of an earlier document in place of all it reads
+    """
+
+    build: Callable
+    scheme: Callable
+    column: str
+
+
+@dataclass(frozen=True)
 class Declared:
     """What a docstring says of a stage: {column: type} read, added, changed; reasons; the sentence above them."""
 
@@ -78,7 +92,7 @@ class Stage:
     kind: Literal["map", "group"]
     version: int
     function: Callable
-    packages: tuple[str, ...] = ()
+    packages: tuple[str, ...] | Callable[..., tuple[str, ...]] = ()
     alone: bool = False
     hazard: bool = False
     dry: bool = False
@@ -86,6 +100,8 @@ class Stage:
     adds_from: Callable[..., dict[str, str]] | None = None
     reasons_from: Callable[..., tuple[str, ...]] | None = None
     resources_from: Callable[..., tuple[str, ...]] | None = None
+    notes_from: Callable[..., list[str]] | None = None
+    index: "Index | None" = None
 
     def __call__(self, /, *args, **params):
         return self.function(*args, **params)
@@ -123,13 +139,17 @@ class Stage:
     def resources(self, params: dict) -> tuple[str, ...]:
         return self.resources_from(**params) if self.resources_from else ()
 
+    def notes(self, params: dict) -> list[str]:
+        return self.notes_from(**params) if self.notes_from else []
+
     def identity(self, params: dict) -> dict:
         """All that bears on the stage's result beside its input."""
+        packages = self.packages(**params) if callable(self.packages) else self.packages
         identity = {
             "stage": self.name,
             "version": self.version,
             "params": params,
-            "packages": {name: package_version(name) for name in self.packages},
+            "packages": {name: package_version(name) for name in packages},
         }
         if self.params.model_config["extra"] == "allow":  # free names, such as rules, which apply in order
             identity["order"] = list(params)
@@ -140,18 +160,22 @@ def stage(version: int, **options) -> Callable[[Callable], Stage]:
     """Make a map stage of a function `(docs: pa.Table, *, ...) -> pa.Table`.
 
     version   raise it when the same input no longer gives the same result.
-    packages  distributions whose version bears on the result.
+    packages  distributions whose version bears on the result, or a function of the parameters that names them.
     alone     always starts a job of its own, so that changing it does not rerun what stands before.
     dry       cheap and able to tell more mistakes when planned, by a try on an empty table.
     hazard    may crash or hang on hostile input: a failed job is run again with each document isolated.
     reads_from, adds_from, reasons_from, resources_from
               functions of the parameters, where the docstring cannot say it.
+    notes_from  a function of the parameters: sentences for the plan and the card on what the setting means.
     """
     return lambda function: Stage(function.__name__, "map", version, function, **options)
 
 
 def group(version: int, **options) -> Callable[[Callable], Stage]:
-    """Make a group stage of a function `(*, ...) -> list[Step]`. Options as for `stage`."""
+    """Make a group stage of a function `(*, ...) -> list[Step]`. Options as for `stage`, and:
+
+    index  what a release keeps for later ones, see `Index`
+    """
     return lambda function: Stage(function.__name__, "group", version, function, alone=True, **options)
 
 

@@ -182,6 +182,10 @@ class Store:
             yield pa.table(columns, schema=pa.schema(fields))
             start = stop
 
+    def behind(self, gate: str) -> list[str]:
+        """The parts that a gate stands for."""
+        return json.loads(self.marker_path(gate).read_bytes())["parts"]
+
     def row(self, fp: str, row: int) -> dict:
         """One row of a column part."""
         with _reading(self, fp):
@@ -252,7 +256,9 @@ def live_blocks(store: Store, reading: dict) -> Iterator[pa.Table]:
         rows = np.arange(start, start + block.num_rows, dtype=np.uint64)
         start += block.num_rows
         block = block.append_column("doc", pa.array(rows))
-        yield block.filter(block[REJECT.name].is_null()).drop_columns(REJECT.name)
+        if REJECT.name in block.column_names:  # an earlier release has only what is in
+            block = block.filter(block[REJECT.name].is_null()).drop_columns(REJECT.name)
+        yield block
 
 
 def globally(table: pa.Table, place: int, local: bool) -> pa.Table:
@@ -264,7 +270,7 @@ def globally(table: pa.Table, place: int, local: bool) -> pa.Table:
 
 
 def sent_to(store: Store, before: list[str], number: int, local: bool) -> pa.Table:
-    """The rows that a step sent to a bin or a partition, sorted by `doc`."""
+    """The rows that the parts of a step sent to a bin or a partition, sorted by `doc`."""
     rows = pa.concat_tables([globally(table, place, local) for place, table in store.bin(before, number)])
     doc = rows["doc"].to_numpy()
     if (doc[1:] < doc[:-1]).any():

@@ -63,8 +63,7 @@ def docs(*texts: str | None, **columns: Iterable) -> pa.Table:
 def check(name: str, table: pa.Table, params: dict | None = None) -> None:
     """Hold a stage to all the laws of its kind that can be seen in this process. Raises AssertionError."""
     stage, params = find_stage(name), find_stage(name).configure(params or {})
-    laws = (declared, row_local, total) if stage.kind == "map" else (order_free,)
-    for law in laws:
+    for law in LAWS[stage.kind]:
         law(stage, table, params)
 
 
@@ -128,6 +127,19 @@ def order_free(stage: Stage, table: pa.Table, params: dict) -> None:
             _assert_same(expected, found, f"{stage.name} depends on the order of documents")
 
 
+def verdicts(stage: Stage, table: pa.Table, params: dict) -> None:
+    """It adds the columns and gives the reasons that it says, and takes a table without rows."""
+    assert stage.declared.summary, f"{stage.name} has no docstring"
+    (result,) = run_group(stage, [table], params)
+    _assert_as_declared(stage, result, params)
+    (empty,) = run_group(stage, [table.slice(0, 0)], params)
+    assert empty.num_rows == 0
+
+
+LAWS = {"map": (declared, row_local, total), "group": (verdicts, order_free)}
+"""The laws of each kind of stage: functions of a stage, a document table and all its parameters."""
+
+
 def run_group(
     stage: Stage, partitions: list[pa.Table], params: dict, priorities: list[int] | None = None
 ) -> list[pa.Table]:
@@ -178,6 +190,16 @@ def _sent_to(rows: pa.Table, docs_: pa.Table) -> pa.Table:
 
 def _by_id(partitions: list[pa.Table]) -> pa.Table:
     return pa.concat_tables(partitions).sort_by("id")
+
+
+def _assert_as_declared(stage: Stage, result: pa.Table, params: dict) -> None:
+    for name, alias in stage.adds(params).items():
+        found, said = result.schema.field(name).type, arrow_type(alias)
+        assert found == said, f"{stage.name} adds {name} as {found} and declares {said}"
+    given = set(pc.unique(_reasons(result)).drop_null().to_pylist())
+    assert given <= set(stage.reasons(params)), (
+        f"{stage.name} gives reasons that it does not declare: {given}"
+    )
 
 
 def _reasons(result: pa.Table) -> pa.ChunkedArray:

@@ -10,7 +10,7 @@ import pytest
 
 from curate.documents import hashes128
 from curate.stage import Step, find_stage, group, reject, set_column, stage, stage_homes
-from curate.testing import check, declared, docs, order_free, row_local, run_group, total
+from curate.testing import LAWS, check, declared, docs, order_free, row_local, run_group, verdicts
 
 PROSE = (
     "The committee met on Tuesday to consider the report, and it agreed that the work should go on.\n"
@@ -91,15 +91,16 @@ def elsewhere():
         yield pool
 
 
-@pytest.mark.parametrize("law", [declared, row_local, total])
+@pytest.mark.parametrize("law", LAWS["map"])
 @pytest.mark.parametrize(("name", "params"), cases("map"))
 def test_map_stage(law, name, params):
     law(*configured(name, params))
 
 
+@pytest.mark.parametrize("law", LAWS["group"])
 @pytest.mark.parametrize(("name", "params"), cases("group"))
-def test_group_stage(name, params):
-    order_free(*configured(name, params))
+def test_group_stage(law, name, params):
+    law(*configured(name, params))
 
 
 @pytest.mark.parametrize(("name", "params"), [*cases("map"), *cases("group")])
@@ -186,6 +187,18 @@ def first_seen(*, bins: int = 2) -> list[Step]:
 def test_a_group_stage_that_depends_on_order_is_found():
     with pytest.raises(AssertionError, match="order"):
         order_free(first_seen, docs(*TEXTS), {"bins": 2})
+
+
+def test_a_group_stage_that_does_not_declare_its_reason_is_found():
+    def silent(*, bins: int = 2) -> list[Step]:
+        """Reject copies.
+
+        Reads: text
+        """
+        return first_seen(bins=bins)
+
+    with pytest.raises(AssertionError, match="reasons"):
+        verdicts(group(version=1)(silent), docs(*TEXTS), {"bins": 2})
 
 
 def test_check_runs_all_laws_of_a_stage_by_its_name():

@@ -79,6 +79,7 @@ GERMAN = "Der Ausschuß tagte über Größe und Maße – „gut“ für € 5. 
         (CHINESE, "utf-16", None, None),
         (CHINESE, "utf-16-le", "utf-16le", None),
         (GERMAN, "utf-8", "no-such-charset", None),
+        (GERMAN, "cp1252", "utf-16", "utf-16"),
     ],
 )
 def test_encodings(text, encoding, header, meta):
@@ -87,6 +88,11 @@ def test_encodings(text, encoding, header, meta):
     found, reason = run(page(text, head=head).encode(encoding, "ignore"), charset=header)
     assert reason is None
     assert text.strip() in found
+
+
+def test_a_selector_that_is_none_is_a_mistake_of_the_manifest():
+    with pytest.raises(CurateError, match="skip_elements"):
+        extract(docs(), skip_elements=["p >>> ["])
 
 
 def test_few_broken_bytes_do_not_change_the_encoding_of_a_page():

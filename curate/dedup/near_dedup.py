@@ -9,7 +9,7 @@ array) -> the documents of one component meet in one bin, with their texts -> th
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated, Literal
 
 import numpy as np
@@ -19,13 +19,13 @@ from pydantic import Field
 from curate.dedup import _keep_order as keep_order
 from curate.documents import hashes128, utf8
 from curate.errors import CurateError
-from curate.kernels.bands import band_keys, group_edges, optimal_bands
+from curate.kernels.bands import band_keys, group_edges, optimal_bands, proposal_probability
 from curate.kernels.jaccard import jaccard, leaders, leaders_by_signature
 from curate.kernels.minhash import permutations as draw_permutations
 from curate.kernels.minhash import signatures
 from curate.kernels.shingles import shingle_sets
 from curate.kernels.unionfind import components, singletons, union_edges
-from curate.stage import Step, group
+from curate.stage import Index, Step, group
 
 Share = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -80,7 +80,44 @@ def reads(keep: list[str], verify: str, rule: str, **params) -> tuple[str, ...]:
     return ("text", *keep_order.columns(keep))
 
 
-@group(version=1, reads_from=reads)
+def scheme(**params) -> dict:
+    """What two releases must have in common to be compared by their indexes."""
+    return asdict(Scheme.of(**params))
+
+
+def index(shard: pa.Table, **params) -> pa.Table:
+    """What a later release compares its documents by.
+
+    shard  its rows. Returns their id, signature (binary, little-endian uint32[permutations]) and band_keys (binary,
+    uint64[bands]), row by row.
+    """
+    scheme = Scheme.of(**params)
+    found = scheme.signatures(shard["text"])
+    packed = {"signature": found.astype("<u4"), "band_keys": scheme.keys(found).astype("<u8")}
+    return pa.table({"id": shard["id"]} | {name: _packed(array) for name, array in packed.items()})
+
+
+def _packed(array: np.ndarray) -> pa.Array:
+    kind = pa.binary(array.strides[0])
+    return pa.Array.from_buffers(kind, len(array), [None, pa.py_buffer(np.ascontiguousarray(array))]).cast(pa.binary())
+
+
+def notes(threshold: float, verify: str, **params) -> list[str]:
+    """The S-curve of the setting: the chance that a pair of a true similarity is compared at all."""
+    made = Scheme.of(threshold=threshold, **params)
+    curve = ", ".join(
+        f"{similarity:.2f}: {float(proposal_probability(similarity, made.bands, made.rows)):.1%}"
+        for similarity in sorted({0.5, 0.6, 0.7, 0.8, 0.9, threshold})
+    )
+    decided = {"exact": "true similarity", "signature": "estimated similarity", "none": "nothing more"}[verify]
+    unit = "characters" if made.characters else "words"
+    return [
+        f"{made.bands} bands of {made.rows} rows over {made.ngram} {unit}; decided by {decided}, threshold {threshold}",
+        f"chance that a pair is compared, by its similarity: {curve}",
+    ]
+
+
+@group(version=1, reads_from=reads, notes_from=notes, index=Index(index, scheme, "band_keys"))
 def near_dedup(
     *,
     threshold: Share = 0.8,
@@ -119,14 +156,17 @@ def near_dedup(
 
     Source: Broder 1997; Lee et al. 2022, "Deduplicating training data makes language models better".
     """
-    scheme = Scheme.of(
+    hashing = Scheme.of(
         ngram=ngram, unit=unit, bands=bands, rows=rows, permutations=permutations, seed=seed, threshold=threshold
     )
     order = keep_order.columns(keep)
 
     def sign(docs: pa.Table) -> pa.Table:
-        keys = scheme.keys(scheme.signatures(docs["text"])).ravel()
-        doc = np.repeat(docs["doc"].to_numpy(), scheme.bands)
+        if "band_keys" in docs.column_names:  # of an earlier release
+            keys = utf8(docs["band_keys"])[0].view("<u8").astype(np.uint64)
+        else:
+            keys = hashing.keys(hashing.signatures(docs["text"])).ravel()
+        doc = np.repeat(docs["doc"].to_numpy(), hashing.bands)
         return pa.table({"doc": doc, "key": keys, "bin": _bins(keys, bins)})
 
     def join(rows: pa.Table) -> pa.Table:
@@ -139,7 +179,7 @@ def near_dedup(
         high, low = hashes128(docs["text"])
         seen = np.zeros(len(high), bool)
         seen[np.unique(np.stack([high, low]), axis=1, return_index=True)[1]] = True
-        text = docs["text"].combine_chunks()
+        text = docs["text"].fill_null("").combine_chunks()
         sent = {"doc": docs["doc"], "component": component, "priority": docs["priority"], "id": docs["id"]}
         sent |= {name: docs[name] for name in order} | {"high": high, "low": low}
         sent["text"] = pa.compute.if_else(pa.array(seen), text, None)  # one of equal texts carries it
@@ -148,8 +188,8 @@ def near_dedup(
     def decide(rows: pa.Table) -> pa.Table:
         rows = rows.sort_by(keep_order.sort_keys(keep))
         text, member = _distinct(rows)
-        hashes, offsets = scheme.sets(text)
-        found = scheme.signatures(text)
+        hashes, offsets = hashing.sets(text)
+        found = hashing.signatures(text)
         component = rows["component"].to_numpy()
         _, first, cluster, size = np.unique(component, return_index=True, return_inverse=True, return_counts=True)
         head = first[cluster]  # the first document, in keep order, of each document's component
@@ -160,9 +200,9 @@ def near_dedup(
             similarity = jaccard(hashes, offsets, member, member[head])
         else:
             if verify == "exact":
-                leader, similar = leaders(scheme.keys(found), hashes, offsets, threshold)
+                leader, similar = leaders(hashing.keys(found), hashes, offsets, threshold)
             else:
-                leader, similar = leaders_by_signature(scheme.keys(found), found, threshold)
+                leader, similar = leaders_by_signature(hashing.keys(found), found, threshold)
             kept = np.where(leader < 0, begin, begin[leader])[member]
             similarity = np.where(leader < 0, 1.0, similar)[member]
         out = kept != np.arange(len(member))

@@ -7,13 +7,11 @@ exceeds the true one, and only equal sets reach 1. Sets are the sorted, unique s
 
 import numpy as np
 
-from curate.kernels import kernel
+from curate.kernels import device, kernel
 from curate.kernels.hashing import mix64
-from curate.kernels.words import device
 
 _MILLION = 1_000_000
 _WORDS = 16  # 64-bit words of a bitmap looked at together; a bitmap has a power of two times as many
-_TAKEN = 0.5  # share of a hash table in use before it doubles
 
 
 @device
@@ -136,6 +134,18 @@ def _find(table_keys, table_heads, key):
 
 
 @kernel
+def _doubled(table_keys, table_heads):
+    """The same table with twice the room."""
+    new_keys = np.empty(2 * len(table_keys), np.uint64)
+    new_heads = np.full(2 * len(table_keys), -1, np.int64)
+    for slot in range(len(table_keys)):
+        if table_heads[slot] >= 0:
+            new = _find(new_keys, new_heads, table_keys[slot])
+            new_keys[new], new_heads[new] = table_keys[slot], table_heads[slot]
+    return new_keys, new_heads
+
+
+@kernel
 def _leaders(keys, fingerprints, hashes, offsets, bitmaps, signatures, exact, threshold):
     docs, width = len(keys), keys.shape[1] + 1
     duplicate_of = np.full(docs, -1, np.int64)
@@ -171,14 +181,8 @@ def _leaders(keys, fingerprints, hashes, offsets, bitmaps, signatures, exact, th
             continue
         if (n_kept + 1) * width > len(links):
             links = np.concatenate((links, np.empty_like(links)))
-        while n_keys + width > _TAKEN * len(table_keys):
-            old_keys, old_heads = table_keys, table_heads
-            table_keys = np.empty(2 * len(old_keys), np.uint64)
-            table_heads = np.full(2 * len(old_keys), -1, np.int64)
-            for slot in range(len(old_keys)):
-                if old_heads[slot] >= 0:
-                    new = _find(table_keys, table_heads, old_keys[slot])
-                    table_keys[new], table_heads[new] = old_keys[slot], old_heads[slot]
+        while 2 * (n_keys + width) > len(table_keys):
+            table_keys, table_heads = _doubled(table_keys, table_heads)
         for column in range(width):
             key = keys[i, column - 1] if column else fingerprints[i]
             slot = _find(table_keys, table_heads, key)
@@ -210,9 +214,7 @@ def leaders(
     return _leaders(keys, fingerprints, hashes, offsets, bitmaps, unused, True, round(threshold * _MILLION))
 
 
-def leaders_by_signature(
-    keys: np.ndarray, signatures: np.ndarray, threshold: float
-) -> tuple[np.ndarray, np.ndarray]:
+def leaders_by_signature(keys: np.ndarray, signatures: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
     """The same with similarities estimated from ``signatures`` (uint32[docs, num_perm])."""
     fingerprints = _signature_fingerprints(signatures)
     unused = np.empty(0, np.uint64), np.empty(0, np.int64), np.empty((0, 0), np.uint64)

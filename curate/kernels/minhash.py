@@ -9,10 +9,9 @@ the shingle's 64-bit hash.
 
 import numpy as np
 
-from curate.kernels import kernel
+from curate.kernels import device, kernel
 from curate.kernels.hashing import mix32
 from curate.kernels.shingles import open_document, read_shingles
-from curate.kernels.words import device
 
 _BLOCK = 512
 _GROUP = 8

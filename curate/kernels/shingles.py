@@ -11,9 +11,9 @@ The hash of an n-gram is a polynomial of its tokens' hashes modulo 2^64, rolled 
 
 import numpy as np
 
-from curate.kernels import kernel
+from curate.kernels import device, kernel
 from curate.kernels.hashing import mix64
-from curate.kernels.words import character, device, next_word
+from curate.kernels.words import character, next_word
 
 _BASE = np.uint64(0xD6E8FEB86659FD93)
 _BYTES = np.uint64(0xA0761D6478BD642F)
@@ -92,9 +92,7 @@ def shingle_hashes(data, offsets, n, characters=False, fold=True):
     for doc in range(docs):
         open_document(offsets[doc], state, ring)
         # The room left is at least one hash a byte still to come and one a document: one call reads all.
-        count += read_shingles(
-            data, offsets[doc], offsets[doc + 1], characters, fold, state, ring, hashes[count:]
-        )
+        count += read_shingles(data, offsets[doc], offsets[doc + 1], characters, fold, state, ring, hashes[count:])
         doc_offsets[doc + 1] = count
     return hashes[:count].copy(), doc_offsets
 

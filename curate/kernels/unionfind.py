@@ -6,8 +6,7 @@ own parent. A parent is never greater than its child.
 
 import numpy as np
 
-from curate.kernels import kernel
-from curate.kernels.words import device
+from curate.kernels import device, kernel
 
 
 def singletons(docs: int) -> np.ndarray:

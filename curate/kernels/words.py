@@ -14,9 +14,8 @@ import json
 import zlib
 
 import numpy as np
-from numba import njit
 
-from curate.kernels import kernel
+from curate.kernels import device, kernel
 from curate.kernels.hashing import mix64
 from curate.kernels.unicode_table import PACKED
 
@@ -24,10 +23,6 @@ OTHER, LETTER, IDEOGRAPH, MARK = range(4)
 _BLOCK = 256
 _SEED = np.uint64(0x2545F4914F6CDD1D)
 _STEP = np.uint64(0x9E3779B97F4A7C15)
-
-device = njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
-"""For functions called once a character: they allocate nothing, so they are compiled without counting
-references to the arrays they are given, which would cost more than their work."""
 
 
 def _tables() -> tuple[np.ndarray, np.ndarray]:

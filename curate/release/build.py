@@ -12,7 +12,7 @@ from curate.release.card import render
 from curate.store import Damaged, Store
 
 
-def build(plan: Plan, lock: dict, store: Store, shards: list[str], releases: Path) -> tuple[Path, bool]:
+def build(plan: Plan, lock: dict, store: Store, parts: dict[str, str], releases: Path) -> tuple[Path, bool]:
     """Write `releases/NAME/VERSION`. Returns it, and whether it holds other data than before.
 
     Raises Damaged for a shard that is not what was made. What goes beside the data (card, manifest) is added to
@@ -22,8 +22,8 @@ def build(plan: Plan, lock: dict, store: Store, shards: list[str], releases: Pat
     draft = target.with_name(f".{lock['version']}.{uuid4().hex}")
     old = locks.read_lock(target)["digest"] if (target / "lock.json").is_file() else None
     try:
-        for fp, file in zip([*shards, plan.evidence], lock["files"], strict=True):
-            path = draft / file["path"]
+        for name, fp in parts.items():
+            path = draft / name
             path.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(store.part(fp), path)
             if digest(path) != {"bytes": file["bytes"], "sha256": file["sha256"]}:

@@ -48,7 +48,7 @@ _UNKNOWN = {
 }
 
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
-_NOT_ASCII_SAFE = ("utf-16-le", "utf-16-be", "iso2022_jp")
+_UTF_16 = ("utf-16-le", "utf-16-be")
 
 
 def kind_of(payload: bytes, content_type: str | None) -> str:
@@ -90,7 +90,9 @@ def decode(payload: bytes, charset: str | None) -> str | None:
     header = map_encoding_to_html5(charset, fallback_utf8=False) if charset else None
     if b"\x1b$" in payload and detect_encoding(payload) == "iso2022_jp":
         header = "iso2022_jp"
-    if header not in _NOT_ASCII_SAFE or not (_BINARY.search(payload, 0, 1024) or b"\x1b" in payload):
+    elif header in _UTF_16 and b"\0" not in payload[:1024]:
+        header = None
+    if header not in (*_UTF_16, "iso2022_jp"):
         try:
             return payload.decode()
         except UnicodeDecodeError:
@@ -99,16 +101,11 @@ def decode(payload: bytes, charset: str | None) -> str | None:
 
 
 def _decode_legacy(payload: bytes, header: str | None) -> str | None:
-    head = payload[:1024]
-    if header not in _NOT_ASCII_SAFE and len(_BINARY.findall(head)) * 50 > len(head):
+    if header not in _UTF_16 and len(_BINARY.findall(payload, 0, 1024)) * 50 > min(len(payload), 1024):
         return None
+    meta, content = detect_encoding(payload, from_html_meta=True), detect_encoding(payload)
     best, fewest = "", len(payload) + 1
-    for encoding in (
-        header,
-        "utf-8",
-        detect_encoding(payload, from_html_meta=True),
-        detect_encoding(payload),
-    ):
+    for encoding in (header, "utf-8", None if meta in _UTF_16 else meta, content):
         if encoding is None:
             continue
         text = payload.decode(encoding, "replace")
@@ -122,7 +119,9 @@ def _decode_legacy(payload: bytes, header: str | None) -> str | None:
 
 def too_deep(tree: HTMLTree, html: str) -> bool:
     """Whether elements nest more than MAX_DEPTH deep, in a page with as many tags of those that matter."""
-    if html.count("<") <= MAX_DEPTH or len(_NESTS.findall(html)) <= MAX_DEPTH:
+    if len(html) <= MAX_DEPTH * len("<div>") or html.count("<") <= MAX_DEPTH:
+        return False
+    if len(_NESTS.findall(html)) <= MAX_DEPTH:
         return False
     node, depth = tree.document, 0
     while True:

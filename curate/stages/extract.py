@@ -1,13 +1,12 @@
 """Text out of web pages."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from resiliparse.extract.html2text import extract_plain_text
-from resiliparse.parse.html import HTMLParserException, HTMLTree
+from resiliparse.parse.html import CSSParserException, HTMLParserException, HTMLTree
 
 from curate.errors import CurateError
 from curate.stage import reject, set_column, stage
@@ -15,7 +14,11 @@ from curate.stages._error_pages import is_error_page
 from curate.stages._html import HTML, TEXT, decode, kind_of, too_deep
 
 
-@stage(version=1, packages=("resiliparse",), hazard=True)
+def _packages(extractor: str, **_) -> tuple[str, ...]:
+    return ("resiliparse", "trafilatura") if extractor == "trafilatura" else ("resiliparse",)
+
+
+@stage(version=1, packages=_packages, hazard=True, dry=True)
 def extract(
     docs: pa.Table,
     *,
@@ -55,8 +58,7 @@ def extract(
     if extractor == "trafilatura":
         text_of = _trafilatura(main_content, links, comments)
     else:
-        text_of = partial(
-            _resiliparse,
+        text_of = _resiliparse(
             main_content=main_content,
             links=links,
             comments=comments,
@@ -114,8 +116,14 @@ def _extract(
     return text, None
 
 
-def _resiliparse(tree: HTMLTree, page: str, **options) -> str:
-    return extract_plain_text(tree, **options)
+def _resiliparse(**options) -> Callable[[HTMLTree, str], str]:
+    try:
+        extract_plain_text("<p>", **options)
+    except CSSParserException as error:
+        raise CurateError(
+            f"`skip_elements` are CSS selectors: {error}", fix="mend or remove the selector"
+        ) from error
+    return lambda tree, page: extract_plain_text(tree, **options)
 
 
 def _trafilatura(main_content: bool, links: bool, comments: bool) -> Callable[[HTMLTree, str], str]:

@@ -1,6 +1,6 @@
 """`curate run` over an archive against the bare loop of FastWARC and Resiliparse over the same archive.
 
-    python tests/bench/extract.py [--copies 16] [--runs 3] [--json]
+    python tests/bench/extract.py [--copies 32] [--runs 3] [--json]
 
 Both use one process to extract, and take turns. The bare loop is timed without its imports, the command from
 its start to its end: plan, read, extract, store, shuffle, shards, card and lock. On a busy machine read
@@ -114,9 +114,7 @@ def segments(texts: dict[str, str]) -> tuple[float, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument(
-        "--copies", type=int, default=16, help="how often the archive of 467 pages is repeated"
-    )
+    parser.add_argument("--copies", type=int, default=32, help="how often the archive of 12 MB is repeated")
     parser.add_argument("--runs", type=int, default=3, help="of each; the median counts")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     args = parser.parse_args()

@@ -59,15 +59,13 @@ def load_texts(megabytes: float) -> list[str]:
     return taken
 
 
-def seconds(work, repeats: int) -> float:
-    """Median time of ``work()`` after one call that compiles and warms up."""
-    work()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
+def seconds(work, least: float = 0.5) -> float:
+    """Time of one ``work()``, called as often as it takes to measure for ``least`` seconds."""
+    calls, start = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - start) < least:
         work()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+        calls += 1
+    return elapsed / calls
 
 
 # --- signatures ---
@@ -130,7 +128,11 @@ def measure_signatures(megabytes: float, repeats: int) -> dict[str, float]:
         "rensa": with_rensa,
         "datatrove": with_datatrove,
     }
-    speed = {name: size / seconds(tool(texts), repeats) for name, tool in tools.items()}
+    works = {name: tool(texts) for name, tool in tools.items()}
+    works["curate"]()  # compiles
+    # The tools take turns, so that other load on the machine falls on all of them.
+    rounds = [{name: size / seconds(work) for name, work in works.items()} for _ in range(repeats)]
+    speed = {name: statistics.median(figures[name] for figures in rounds) for name in works}
     print(f"signatures of {len(texts):,} texts, {size:.1f} MB, one core")
     for name, value in speed.items():
         print(f"  {name:<12}{value:>10.2f} MB/s{speed['curate'] / value:>10.1f} x")
@@ -246,7 +248,7 @@ def main() -> None:
         "--planted", type=int, default=20_000_000, metavar="N", help="planted signatures; 0: none"
     )
     parser.add_argument("--megabytes", type=float, default=3, help="text for the comparison of signatures")
-    parser.add_argument("--repeats", type=int, default=3, help="timed calls of each tool")
+    parser.add_argument("--repeats", type=int, default=3, help="rounds in which each tool is timed")
     options = parser.parse_args()
     # The planted run comes first: its peak of memory is the process's, and other tools are not loaded yet.
     figures = measure_planted(options.planted) if options.planted else {}
