@@ -265,7 +265,11 @@ class _File:
                     self.wrong((*place, key), f"`{key}` stands here twice", "keep one of them")
                 result[key] = self._value(child, (*place, key))
             return result
-        return yaml.SafeLoader("").construct_object(node)
+        try:
+            return yaml.SafeLoader("").construct_object(node)
+        except (yaml.YAMLError, ValueError):  # such as the 31st of February, or a tag of another program
+            self.wrong(place, f"`{node.value}` is not a value of YAML", "put it in quotes to take it as text")
+            return None
 
     def validate(self, model: type[BaseModel], value: Any) -> BaseModel | None:
         if value is None and self.problems:
