@@ -28,7 +28,9 @@ def reference(rows: list[dict], key, keep: list[str]) -> dict[str, str]:
         return (*keys, row["id"])
 
     kept: dict = {}
-    pairs = [(row["id"], kept.setdefault(key(row), row["id"])) for row in sorted(rows, key=order) if key(row) is not None]
+    pairs = [
+        (row["id"], kept.setdefault(key(row), row["id"])) for row in sorted(rows, key=order) if key(row) is not None
+    ]
     return {id: first for id, first in pairs if id != first}
 
 
@@ -36,7 +38,13 @@ def decisions(partitions: list[list[dict]], bins: int, by: str, keep: list[str])
     """What the stage's two steps say, over these partitions."""
     keys, decide = exact_dedup.function(by=by, keep=keep, bins=bins)
     schema = pa.schema(
-        [("id", pa.string()), ("text", pa.string()), ("url", pa.string()), ("score", pa.float64()), ("priority", pa.int32())]
+        [
+            ("id", pa.string()),
+            ("text", pa.string()),
+            ("url", pa.string()),
+            ("score", pa.float64()),
+            ("priority", pa.int32()),
+        ]
     )
     sent, ids = [], {}
     for number, rows in enumerate(partitions):
@@ -74,7 +82,8 @@ documents = st.lists(
     st.fixed_dictionaries(
         {
             "text": st.none() | st.sampled_from(["", "a", "A", "a!", " a ", "a b", "A  b.", "é", "数"]),
-            "url": st.none() | st.sampled_from(["http://a/x", "HTTP://A/x", "http://a/X", "http://a/x#y", "http://a/x?"]),
+            "url": st.none()
+            | st.sampled_from(["http://a/x", "HTTP://A/x", "http://a/X", "http://a/x#y", "http://a/x?"]),
             "score": st.none() | st.sampled_from([0.0, 0.5, 1.0]),
             "priority": st.integers(0, 2),
         }

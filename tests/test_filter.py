@@ -101,7 +101,10 @@ def test_a_rule_that_fails_on_a_document_is_no_crash():
 
 def test_the_reason_in_a_release_is_the_rule(tmp_path):
     rules = {"long": "n_words > 500", "copy": "text like 'The very same%'"}
-    made = release(one_source(tmp_path, rows(1, 12), [{"length": {"min_chars": 30, "min_words": 0}}, {"filter": rules}]), tmp_path / "work")
+    made = release(
+        one_source(tmp_path, rows(1, 12), [{"length": {"min_chars": 30, "min_words": 0}}, {"filter": rules}]),
+        tmp_path / "work",
+    )
     found = {(row["stage"], row["reason"]) for row in rejected_rows(made.path)}
     assert found == {("filter", "copy"), ("length", "too_short")}
 

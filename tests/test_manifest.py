@@ -110,9 +110,21 @@ def test_mistakes_of_sources_once_the_rest_holds():
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("set: {length.2.min_words: 7}", "set: {lenght.min_words: 7}", "9 sources.a.set.lenght.min_words | `lenght.min_words` sets no stage of this pipeline | did you mean `length`?"),
-        ("set: {length.2.min_words: 7}", "set: {length.2.min_word: 7}", "9 sources.a.set.length.2.min_word | unknown parameter `min_word` for stage `length` | did you mean `min_words`?"),
-        ("set: {length.2.min_words: 7}", "set: {length.2.min_words: many}", "9 sources.a.set.length.2.min_words | Input should be a valid integer"),
+        (
+            "set: {length.2.min_words: 7}",
+            "set: {lenght.min_words: 7}",
+            "9 sources.a.set.lenght.min_words | `lenght.min_words` sets no stage of this pipeline | did you mean `length`?",
+        ),
+        (
+            "set: {length.2.min_words: 7}",
+            "set: {length.2.min_word: 7}",
+            "9 sources.a.set.length.2.min_word | unknown parameter `min_word` for stage `length` | did you mean `min_words`?",
+        ),
+        (
+            "set: {length.2.min_words: 7}",
+            "set: {length.2.min_words: many}",
+            "9 sources.a.set.length.2.min_words | Input should be a valid integer",
+        ),
         ("license: mit", "license: 2020-02-31", "4 license | `2020-02-31` is not a value of YAML"),
         ("license: mit", "license: !secret mit", "4 license | `mit` is not a value of YAML"),
         ("license: mit", "license: [mit", "5 "),
@@ -122,7 +134,7 @@ def test_mistakes_of_sources_once_the_rest_holds():
         ("stages:", "stagse:", "10 stagse | unknown key `stagse` | did you mean `stages`?"),
         ("  a:", "  a b:", "6 sources.a b | String should match pattern"),
         ("name: web", "name: ../web", "2 name | String should match pattern"),
-        ("version: 1.0.0", "version: v1", '3 version | String should match pattern'),
+        ("version: 1.0.0", "version: v1", "3 version | String should match pattern"),
     ],
 )
 def test_one_mistake(old, new, expected):
@@ -155,7 +167,9 @@ def test_errors_read_as_designed(tmp_path):
 
 def test_a_mistake_in_a_pipeline_file_names_that_file(tmp_path):
     (tmp_path / "mine.yaml").write_text("stages:\n  - normalize\n  - lenght\n")
-    text = HOLDS.replace("pipeline: [normalize, length, length]", "pipeline: mine.yaml").replace("length.2.", "normalize.")
+    text = HOLDS.replace("pipeline: [normalize, length, length]", "pipeline: mine.yaml").replace(
+        "length.2.", "normalize."
+    )
     with pytest.raises(ManifestError) as caught:
         loads(text, folder=tmp_path)
     assert any(f"{tmp_path / 'mine.yaml'}:3  stages[1]" in problem.where for problem in caught.value.problems)
@@ -208,7 +222,9 @@ def test_schema_accepts_what_comes_with_curate():
     validator.validate(yaml.safe_load(HOLDS))
 
 
-@pytest.mark.parametrize("change", [{"nmae": "x"}, {"stages": [{"lenght": 3}]}, {"stages": [{"length": {"min_word": 3}}]}, {"sources": {}}])
+@pytest.mark.parametrize(
+    "change", [{"nmae": "x"}, {"stages": [{"lenght": 3}]}, {"stages": [{"length": {"min_word": 3}}]}, {"sources": {}}]
+)
 def test_schema_refuses_what_curate_refuses(change):
     document = yaml.safe_load(HOLDS) | change
     with pytest.raises(jsonschema.ValidationError):

@@ -20,7 +20,9 @@ def columns_of(**rules: str) -> tuple[str, ...]:
     for name, rule in rules.items():
         try:
             if not NAME.fullmatch(name):
-                raise CurateError("the name of a rule is letters, digits and `_`", fix="it is the reason in the release")
+                raise CurateError(
+                    "the name of a rule is letters, digits and `_`", fix="it is the reason in the release"
+                )
             found |= dict.fromkeys(_columns(rule))
         except CurateError as error:
             problems.append(CurateError(error.what, name, error.fix))
@@ -81,9 +83,7 @@ def filter(docs: pa.Table, /, **rules: str) -> pa.Table:
 @cache
 def _volatile() -> frozenset[str]:
     with duckdb.connect() as connection:
-        rows = connection.execute(
-            "select function_name from duckdb_functions() where stability <> 'CONSISTENT'"
-        )
+        rows = connection.execute("select function_name from duckdb_functions() where stability <> 'CONSISTENT'")
         return frozenset({"current_localtime", "current_localtimestamp"}.union(*rows.fetchall()))
 
 
