@@ -124,13 +124,17 @@ def read_lock(release: str | Path) -> dict:
     """The lock of a release folder. Raises CurateError if there is none."""
     path = Path(release) / "lock.json"
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        lock = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CurateError(
             "no lock.json: this is no release", str(release), "name a folder that `curate run` wrote"
         ) from None
     except ValueError as error:
         raise CurateError(f"lock.json is not JSON: {error}", str(path), "run the manifest again") from error
+    if not isinstance(lock, dict) or lock.get("lock") != FORMAT:
+        fix = "use the version of curate that wrote it, or run the manifest again"
+        raise CurateError("lock.json is no lock of this version of curate", str(path), fix)
+    return lock
 
 
 def verify(release: str | Path) -> list[CurateError]:

@@ -316,6 +316,11 @@ def make(manifest: Manifest, inputs: dict[str, list[Partition]], against: Iterab
     _through(planner, lanes, manifest.stages, "")
     for lane in lanes:
         planner.flush(lane)
+    known = {name for lane in lanes for name in lane.types}
+    for name in manifest.document.shards.columns:
+        if name not in known:
+            where = f"{manifest.path or 'manifest'}  shards.columns"
+            planner.problems.append(CurateError(f"no column `{name}` to publish", where, did_you_mean(name, known)))
     if planner.problems:
         unique = {str(problem): problem for problem in planner.problems}
         raise ManifestError(list(unique.values()))

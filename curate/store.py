@@ -128,7 +128,7 @@ class Store:
             marker = json.loads(self.marker_path(fp).read_bytes())
             if self.part(fp).stat().st_size == marker["bytes_on_disk"]:
                 return marker
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             pass
         return None
 
@@ -238,7 +238,7 @@ def _rows(file: pq.ParquetFile, start: int, stop: int, columns: list[str] | None
             groups.append(group)
         before += count
     table = file.read_row_groups(groups, columns=columns)
-    return table.slice(start - first, stop - start)
+    return table.slice(0 if first is None else start - first, stop - start)
 
 
 @contextmanager
