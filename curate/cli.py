@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from curate.errors import CurateError
+from curate.errors import CurateError, Stopped
 
 app = typer.Typer(
     name="curate",
@@ -44,7 +44,10 @@ def command(function: Callable) -> Callable:
     @app.command(name=function.__name__.rstrip("_"))
     @wraps(function)
     def verb(*args, **kwargs):
-        result, lines, code = function(*args, **kwargs)
+        try:
+            result, lines, code = function(*args, **kwargs)
+        except KeyboardInterrupt:  # before Typer makes another exit code of it
+            raise Stopped("interrupted", fix="run the same command again to go on") from None
         if kwargs.get("as_json"):
             print(json.dumps(result, ensure_ascii=False))
         else:
@@ -209,9 +212,6 @@ def main() -> None:
         traceback.print_exc()
         code = 70
         _say("this is a bug of curate: please report it with the lines above")
-    except KeyboardInterrupt:
-        code = 3
-        _say("stopped; run the same command again to go on")
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
