@@ -139,24 +139,39 @@ class Planner:
         """Let a map stage wait for its neighbours, or start a job where it must have its own."""
         if call.stage.alone:
             self.flush(lane)
-        self.resources |= call.stage.resources(call.params)
-        if self.has_columns(lane, call):
+        if self.has_resources(call) and self.has_columns(lane, call):
             if call.stage.dry:
                 self.attempt(lane, call)
             lane.waiting.append(call)
         lane.types |= call.stage.adds(call.params)
 
+    def has_resources(self, call: Call) -> bool:
+        """Whether the files that the stage needs are at hand, downloaded if they must be."""
+        try:
+            self.resources |= call.stage.resources(call.params)
+        except CurateError as error:
+            at = f"; looked for at {error.where}" if error.where else ""
+            self.problems.append(CurateError(error.what + at, call.place, error.fix))
+            return False
+        return True
+
     def has_columns(self, lane: Lane, call: Call) -> bool:
         """Whether the lane has what the stage reads. What is missing becomes a problem."""
         missing = [name for name in call.stage.reads(call.params) if name not in lane.types]
+        if not lane.parts:  # what is no archive has no payload, and stages that read one know
+            missing = [name for name in missing if name not in TRANSIENT]
         for name in missing:
             what = f"no column `{name}` for stage `{call.label}` in source `{lane.source}`"
-            self.problems.append(CurateError(what, call.place, did_you_mean(name, lane.types)))
+            fix = did_you_mean(name, lane.types)
+            if name in TRANSIENT:
+                fix = f"put `{call.label}` before filters and stages that compare documents: a payload is read once"
+            self.problems.append(CurateError(what, call.place, fix))
         return not missing
 
     def attempt(self, lane: Lane, call: Call) -> None:
         """Try a stage on no documents."""
-        columns = {name: pa.array([], arrow_type(lane.types[name])) for name in call.stage.reads(call.params)}
+        reads = [name for name in call.stage.reads(call.params) if name in lane.types]
+        columns = {name: pa.array([], arrow_type(lane.types[name])) for name in reads}
         try:
             call.stage.function(pa.table(columns), **call.params)
         except CurateError as error:
@@ -190,6 +205,8 @@ class Planner:
             args["read"] = lane.partition.identity
             where = {piece.file.path: piece.file.url for piece in lane.partition.pieces}
             fp = self.add("map", f"{lane.name}: {what}", args, where=where)
+            for column in TRANSIENT:
+                lane.types.pop(column, None)
         self.settle(lane, fp, made)
 
     def settle(self, lane: Lane, fp: str, columns: Iterable[str]) -> None:
@@ -222,13 +239,12 @@ class Planner:
         for lane in lanes:
             self.flush(lane)
             self.has_columns(lane, call)
-        if self.problems:
+        if not self.has_resources(call) or self.problems:
             return
         params = dict(call.params)
         if params.get("bins") == 0:
             size = sum(max(piece.file.size, 0) for lane in lanes for piece in lane.partition.pieces)
             params["bins"] = min(1 << (size // BIN_BYTES).bit_length(), 1024)
-        self.resources |= call.stage.resources(params)
         identity = {"label": call.label, **call.stage.identity(params)}
         names = ("id", *call.stage.reads(params))
         types = {name: kind for lane in lanes for name, kind in lane.types.items()}

@@ -102,6 +102,7 @@ class Stage:
     adds_from: Callable[..., dict[str, str]] | None = None
     reasons_from: Callable[..., tuple[str, ...]] | None = None
     resources_from: Callable[..., dict[str, Any]] | None = None
+    notes_from: Callable[..., list[str]] | None = None
     index: "Index | None" = None
 
     def __call__(self, *args, **params):
@@ -146,15 +147,21 @@ class Stage:
     def _files(self, params: dict) -> dict[str, Any]:
         return self.resources_from(**params) if self.resources_from else {}
 
+    def notes(self, params: dict) -> list[str]:
+        return self.notes_from(**params) if self.notes_from else []
+
     def identity(self, params: dict) -> dict:
         """All that bears on the stage's result beside its input. A resource stands there by its digest."""
         packages = self.packages(**params) if callable(self.packages) else self.packages
-        return {
+        identity = {
             "stage": self.name,
             "version": self.version,
             "params": params | each(_digest, self._files(params)),
             "packages": {name: package_version(name) for name in packages},
         }
+        if self.params.model_config["extra"] == "allow":  # free names, such as rules, which apply in order
+            identity["order"] = list(params)
+        return identity
 
 
 def stage(version: int, **options) -> Callable[[Callable], Stage]:
@@ -170,6 +177,7 @@ def stage(version: int, **options) -> Callable[[Callable], Stage]:
     resources_from
               a function of the parameters: {parameter: the file it names, as `resources.locate` finds it}; of a
               parameter that is a list or a mapping of names, a list or a mapping of files.
+    notes_from  a function of the parameters: sentences for the plan and the card on what the setting means.
     """
     return lambda function: Stage(function.__name__, "map", version, function, **options)
 
