@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from small_tokenizers import small_tokenizer
 
 from curate.documents import hashes128
 from curate.stage import Step, find_stage, group, reject, set_column, stage, stage_homes
@@ -50,6 +51,7 @@ PARAMS = {
     "normalize": [{}, {"strip_lines": True, "max_newlines": 1}],
     "extract": [{}, {"main_content": False, "links": True, "skip_elements": ["h1"]}],
     "exact_dedup": [{}, {"by": "normalized_text", "keep": ["-position"]}],
+    "tokens": [{"tokenizer": small_tokenizer()}],
 }
 """Parameters to try a stage with, where its defaults are not enough."""
 
