@@ -12,7 +12,15 @@ LINES = (
     "def add(a, b):\n    return a + b  # they'll add\n",
     "委员会于星期二开会审议报告。",
 )
-LLAMA_3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+LLAMA_3 = "|".join(
+    (
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)",
+        r"[^\r\n\p{L}\p{N}]?\p{L}+",
+        r"\p{N}{1,3}",
+        r" ?[^\s\p{L}\p{N}]+[\r\n]*",
+        r"\s*[\r\n]+|\s+(?!\S)|\s+",
+    )
+)
 KINDS = ("gpt2", "llama3", "llama2", "wordpiece", "unigram")
 
 
