@@ -43,7 +43,7 @@ class Job:
     task      the function of `curate.jobs` that makes it
     label     for people; also what is compared between two plans to say why a job runs
     args      what bears on the result, as JSON values
-    where     what does not: addresses of the inputs
+    where     what does not: addresses of the inputs, paths of the resources by their digests
     upstream  fingerprints of the parts it reads
     """
 
@@ -121,11 +121,12 @@ class Planner:
         self.jobs: dict[str, Job] = {}
         self.problems: list[CurateError] = []
         self.references: list[Lane] = []
+        self.resources: dict[str, str] = {}
 
     def add(self, task: str, label: str, args: dict, upstream: Iterable[str] = (), where: dict | None = None) -> str:
         upstream = tuple(dict.fromkeys(filter(None, upstream)))
         fp = fingerprint(task, args, upstream)
-        self.jobs.setdefault(fp, Job(fp, task, label, args, where or {}, upstream))
+        self.jobs.setdefault(fp, Job(fp, task, label, args, self.resources | (where or {}), upstream))
         return fp
 
     def gate(self, label: str, fps: list[str]) -> str:
@@ -138,11 +139,21 @@ class Planner:
         """Let a map stage wait for its neighbours, or start a job where it must have its own."""
         if call.stage.alone:
             self.flush(lane)
-        if self.has_columns(lane, call):
+        if self.has_resources(call) and self.has_columns(lane, call):
             if call.stage.dry:
                 self.attempt(lane, call)
             lane.waiting.append(call)
         lane.types |= call.stage.adds(call.params)
+
+    def has_resources(self, call: Call) -> bool:
+        """Whether the files that the stage needs are at hand, downloaded if they must be."""
+        try:
+            self.resources |= call.stage.resources(call.params)
+        except CurateError as error:
+            at = f"; looked for at {error.where}" if error.where else ""
+            self.problems.append(CurateError(error.what + at, call.place, error.fix))
+            return False
+        return True
 
     def has_columns(self, lane: Lane, call: Call) -> bool:
         """Whether the lane has what the stage reads. What is missing becomes a problem."""
@@ -228,7 +239,7 @@ class Planner:
         for lane in lanes:
             self.flush(lane)
             self.has_columns(lane, call)
-        if self.problems:
+        if not self.has_resources(call) or self.problems:
             return
         params = dict(call.params)
         if params.get("bins") == 0:

@@ -1,12 +1,16 @@
 """Every stage there is obeys the laws, without its author's doing."""
 
 import multiprocessing
+import tempfile
 from concurrent.futures import ProcessPoolExecutor
+from itertools import cycle, islice
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from small_tokenizers import small_tokenizer
 
 from curate.documents import hashes128
 from curate.stage import Step, find_stage, group, reject, set_column, stage, stage_homes
@@ -43,6 +47,9 @@ PAYLOADS = (
     (b"", 200, "text/html"),
     (None, None, None),
 )
+URLS = ("http://www.example.org/the-committee", "https://a.example.com/Report/2", "", None, "not an address", "//[::1")
+LIST = str(Path(tempfile.mkdtemp(prefix="curate-tests-")) / "list")
+Path(LIST).write_text("example.com\ncommittee\nreport\n")
 
 PARAMS = {
     "filter": [{"short": "length(text) < 20", "no_name": "url is null and position = 3"}],
@@ -50,13 +57,15 @@ PARAMS = {
     "normalize": [{}, {"strip_lines": True, "max_newlines": 1}],
     "extract": [{}, {"main_content": False, "links": True, "skip_elements": ["h1"]}],
     "exact_dedup": [{}, {"by": "normalized_text", "keep": ["-position"]}],
+    "tokens": [{"tokenizer": small_tokenizer()}],
+    "url_filter": [{"domains": [LIST], "urls": [LIST], "strict_words": [LIST], "soft_words": [LIST]}],
 }
 """Parameters to try a stage with, where its defaults are not enough."""
 
 
 def table_for(name: str) -> pa.Table:
     if name != "extract":
-        return docs(*TEXTS)
+        return docs(*TEXTS, url=list(islice(cycle(URLS), len(TEXTS))))
     payloads, statuses, types = zip(*PAYLOADS, strict=True)
     texts = [None] * (len(PAYLOADS) - 1) + ["from a WET file"]
     charsets = [None] * len(PAYLOADS)
