@@ -17,6 +17,7 @@ from curate.apply import Configured, apply
 from curate.documents import ARCHIVE_SCHEMA, REJECT
 from curate.isolate import isolated, watched
 from curate.plan import Job
+from curate.resources import each
 from curate.sources import Origin, partitions
 from curate.stage import arrow_type, find_stage, set_column
 from curate.store import (
@@ -42,18 +43,28 @@ def run_job(store: str | Path, job: Job, mode: str = "plain") -> dict:
     store = Store(store)
     marker = store.marker(job.fp)
     if marker is None:
+        args = _placed(job.args, job.where)
         with store.commit(job.fp) as (draft, counts):
             counts |= {"task": job.task, "label": job.label}
             if job.task == "map":
                 guard = {"plain": None, "watched": watched, "isolated": isolated}[mode]
-                map_stages(store, job.args, draft, counts, job.where, guard)
+                map_stages(store, args, draft, counts, job.where, guard)
             elif job.task == "adopt":
                 draft.symlink_to(job.where["url"])
                 counts["rows"] = pq.read_metadata(draft).num_rows
             else:
-                TASKS[job.task](store, job.args, draft, counts)
+                TASKS[job.task](store, args, draft, counts)
         marker = store.marker(job.fp)
     return marker
+
+
+def _placed(args: dict, where: dict) -> dict:
+    """The args with paths of resources in place of their digests."""
+
+    def place(value):
+        return where.get(value, value) if isinstance(value, str) and value.startswith("sha256:") else value
+
+    return args | {key: each(place, args[key]) for key in ("stages", "call") if key in args}
 
 
 def map_stages(store: Store, args: dict, draft: Path, counts: dict, where: dict, guard=None) -> None:

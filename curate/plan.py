@@ -43,7 +43,7 @@ class Job:
     task      the function of `curate.jobs` that makes it
     label     for people; also what is compared between two plans to say why a job runs
     args      what bears on the result, as JSON values
-    where     what does not: addresses of the inputs
+    where     what does not: addresses of the inputs, paths of the resources by their digests
     upstream  fingerprints of the parts it reads
     """
 
@@ -121,11 +121,12 @@ class Planner:
         self.jobs: dict[str, Job] = {}
         self.problems: list[CurateError] = []
         self.references: list[Lane] = []
+        self.resources: dict[str, str] = {}
 
     def add(self, task: str, label: str, args: dict, upstream: Iterable[str] = (), where: dict | None = None) -> str:
         upstream = tuple(dict.fromkeys(filter(None, upstream)))
         fp = fingerprint(task, args, upstream)
-        self.jobs.setdefault(fp, Job(fp, task, label, args, where or {}, upstream))
+        self.jobs.setdefault(fp, Job(fp, task, label, args, self.resources | (where or {}), upstream))
         return fp
 
     def gate(self, label: str, fps: list[str]) -> str:
@@ -138,6 +139,7 @@ class Planner:
         """Let a map stage wait for its neighbours, or start a job where it must have its own."""
         if call.stage.alone:
             self.flush(lane)
+        self.resources |= call.stage.resources(call.params)
         if self.has_columns(lane, call):
             if call.stage.dry:
                 self.attempt(lane, call)
@@ -234,6 +236,7 @@ class Planner:
         if params.get("bins") == 0:
             size = sum(max(piece.file.size, 0) for lane in lanes for piece in lane.partition.pieces)
             params["bins"] = min(1 << (size // BIN_BYTES).bit_length(), 1024)
+        self.resources |= call.stage.resources(params)
         identity = {"label": call.label, **call.stage.identity(params)}
         names = ("id", *call.stage.reads(params))
         types = {name: kind for lane in lanes for name, kind in lane.types.items()}
