@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from models import model
 
 from curate.documents import hashes128
 from curate.stage import Step, find_stage, group, reject, set_column, stage, stage_homes
@@ -53,6 +54,8 @@ PARAMS = {
     "length": [{"min_chars": 10, "max_chars": 2000}],
     "normalize": [{}, {"strip_lines": True, "max_newlines": 1}],
     "extract": [{}, {"main_content": False, "links": True, "skip_elements": ["h1"]}],
+    "language": [{"model": str(model(("hq", "cc", "fr"), loss="hs")), "keep": ["hq"], "probabilities": ["fr"]}],
+    "quality": [{"model": str(model()), "min_score": 0.5}, {"model": {"a": str(model()), "b": str(model(loss="ova"))}}],
     "exact_dedup": [{}, {"by": "normalized_text", "keep": ["-position"]}],
 }
 """Parameters to try a stage with, where its defaults are not enough."""
