@@ -203,7 +203,7 @@ def loads(text: str, *, path: Path | None = None, folder: Path | None = None) ->
     """Read a manifest from its text. folder: what relative inputs are relative to, else that of the path."""
     if folder is None:
         folder = path.parent if path and path.parent != library("manifests") else Path.cwd()
-    file = _File(str(path or "manifest"))
+    file = _File(str(path or "manifest"), folder)
     value = file.parse(text)
     pipelines: dict[str, list[Call]] = {}
     stages: list[Call] = []
@@ -228,8 +228,8 @@ def _mapping(value: Any) -> dict:
 class _File:
     """A YAML file while it is read: where everything stands, and what is wrong so far."""
 
-    def __init__(self, name: str):
-        self.name = name
+    def __init__(self, name: str, folder: Path):
+        self.name, self.folder = name, folder  # folder: what relative paths of resources start at
         self.lines: dict[Place, int] = {}
         self.problems: list[tuple[int, CurateError]] = []
         self.wrong_places: set[Place] = set()
@@ -330,7 +330,7 @@ class _File:
             except CurateError as error:
                 self.wrong(at, error.what, error.fix)
                 return []
-            file, at = _File(str(path)), ("stages",)
+            file, at = _File(str(path), folder), ("stages",)
             given = _mapping(file.parse(path.read_text(encoding="utf-8"))).get("stages") or []
         calls = file.calls(given, at, _mapping(within.get("set")), (self, (*place, "set")), taken)
         if file is not self:
@@ -393,7 +393,7 @@ class _File:
                 return None
             params = {first: params}
         try:
-            configured = stage.configure({**(params or {}), **overrides})
+            configured = stage.configure({**(params or {}), **overrides}, self.folder)
             stage.reads(configured)  # a stage may look closer at its parameters than types can say
         except pydantic.ValidationError as error:
             self.blame(error, (*at, name), stage.params, of=name, elsewhere=set_at)

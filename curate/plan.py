@@ -175,7 +175,8 @@ class Planner:
         try:
             call.stage.function(pa.table(columns), **call.params)
         except CurateError as error:
-            self.problems.append(CurateError(error.what, call.place, error.fix))
+            what = f"{error.what}: {error.where}" if error.where else error.what
+            self.problems.append(CurateError(what, call.place, error.fix))
 
     def flush(self, lane: Lane) -> None:
         """Make one job of the map stages that wait; of none, where nothing has read the partition yet."""

@@ -125,9 +125,12 @@ class Stage:
         config = pydantic.ConfigDict(extra=extra, strict=False, protected_namespaces=())
         return pydantic.create_model(self.name, __config__=config, **fields)
 
-    def configure(self, given: dict[str, Any]) -> dict[str, Any]:
-        """All parameters, defaults filled in, as plain JSON values. Raises pydantic.ValidationError."""
-        return self.params(**given).model_dump(mode="json")
+    def configure(self, given: dict[str, Any], folder: Path | None = None) -> dict[str, Any]:
+        """All parameters, defaults filled in, as plain JSON values. Raises pydantic.ValidationError.
+
+        folder  what relative paths of resources start at
+        """
+        return self.params.model_validate(given, context=folder).model_dump(mode="json")
 
     def reads(self, params: dict) -> tuple[str, ...]:
         return self.reads_from(**params) if self.reads_from else self.declared.reads
@@ -140,9 +143,9 @@ class Stage:
 
     def resources(self, params: dict) -> dict[str, str]:
         """{digest: path} of the files that parameters name. Raises CurateError where one is not at hand."""
-        found: dict[str, str] = {}
-        each(lambda path: found.update({_digest(path): str(path)}), self._files(params))
-        return found
+        found: list[Path] = []
+        each(lambda leaf: found.append(leaf) if isinstance(leaf, Path) else None, self._files(params))
+        return {_digest(path): str(path) for path in found}
 
     def _files(self, params: dict) -> dict[str, Any]:
         return self.resources_from(**params) if self.resources_from else {}
@@ -175,8 +178,8 @@ def stage(version: int, **options) -> Callable[[Callable], Stage]:
     reads_from, adds_from, reasons_from
               functions of the parameters, where the docstring cannot say it.
     resources_from
-              a function of the parameters: {parameter: the file it names, as `resources.locate` finds it}; of a
-              parameter that is a list or a mapping of names, a list or a mapping of files.
+              a function of the parameters: {parameter: the Path of the file it names, as `resources.locate` finds
+              it}; a parameter that is a list or a mapping stays so, with paths for names of files.
     notes_from  a function of the parameters: sentences for the plan and the card on what the setting means.
     """
     return lambda function: Stage(function.__name__, "map", version, function, **options)
@@ -212,8 +215,8 @@ def set_column(docs: pa.Table, name: str, values) -> pa.Table:
     return docs.append_column(name, values) if index < 0 else docs.set_column(index, name, values)
 
 
-def _digest(path: Path) -> str:
-    return f"sha256:{sha256(path)}"
+def _digest(leaf: Any) -> Any:
+    return f"sha256:{sha256(leaf)}" if isinstance(leaf, Path) else leaf
 
 
 def _array(values) -> pa.Array:

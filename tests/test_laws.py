@@ -1,5 +1,6 @@
 """Every stage there is obeys the laws, without its author's doing."""
 
+import json
 import multiprocessing
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from small_tokenizers import small_tokenizer
+from models import FOLDER, model
 
 from curate.documents import hashes128
 from curate.stage import Step, find_stage, group, reject, set_column, stage, stage_homes
@@ -51,11 +53,20 @@ URLS = ("http://www.example.org/the-committee", "https://a.example.com/Report/2"
 LIST = str(Path(tempfile.mkdtemp(prefix="curate-tests-")) / "list")
 Path(LIST).write_text("example.com\ncommittee\nreport\n")
 
+QUESTIONS = Path(FOLDER.name) / "questions.jsonl"
+QUESTIONS.write_text(json.dumps({"question": PROSE.split("\n")[1]}) + "\n")
+
 PARAMS = {
     "filter": [{"short": "length(text) < 20", "no_name": "url is null and position = 3"}],
     "length": [{"min_chars": 10, "max_chars": 2000}],
     "normalize": [{}, {"strip_lines": True, "max_newlines": 1}],
     "extract": [{}, {"main_content": False, "links": True, "skip_elements": ["h1"]}],
+    "decontaminate": [
+        {"sets": {"prose": {"path": str(QUESTIONS), "columns": ["question"]}}},
+        {"sets": {"prose": {"path": str(QUESTIONS), "columns": ["question"]}}, "n": 4, "share": 0.2, "mode": "mark"},
+    ],
+    "language": [{"model": str(model(("hq", "cc", "fr"), loss="hs")), "keep": ["hq"], "probabilities": ["fr"]}],
+    "quality": [{"model": str(model()), "min_score": 0.5}, {"model": {"a": str(model()), "b": str(model(loss="ova"))}}],
     "exact_dedup": [{}, {"by": "normalized_text", "keep": ["-position"]}],
     "tokens": [{"tokenizer": small_tokenizer()}],
     "url_filter": [{"domains": [LIST], "urls": [LIST], "strict_words": [LIST], "soft_words": [LIST]}],
