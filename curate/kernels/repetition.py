@@ -63,7 +63,7 @@ def _before(data, start, end, classes):
 
 
 @kernel
-def _strip(data, start, end, classes):
+def strip(data, start, end, classes):
     """First byte, and end, of ``data[start:end]`` without the white space around it."""
     while start < end:
         code, size = decode(data, start, end)
@@ -85,9 +85,7 @@ def _bullet(data, first, last):
 
 
 @kernel
-def _count_segments(
-    data, start, end, gap, short_line, classes, keys, counts, stripped_keys, stripped_counts, row
-):
+def _count_segments(data, start, end, gap, short_line, classes, keys, counts, stripped_keys, stripped_counts, row):
     """One document's segments, which runs of ``gap`` newlines or more separate, as ``re.split`` would."""
     n = 1
     for i in range(start, end):
@@ -103,7 +101,7 @@ def _count_segments(
             if following - stop >= gap:
                 break
             stop = following = max(following, stop + 1)
-        first, last = _strip(data, start, stop, classes)
+        first, last = strip(data, start, stop, classes)
         characters = _characters(data, start, stop)
         row.segments += 1
         key = byte_hash(data, start, stop)
@@ -119,9 +117,7 @@ def _count_segments(
             row.terminal += _before(data, start, stop, classes)[1] & TERMINAL != 0
             row.short += characters <= short_line
             row.bullets += _bullet(data, first, last)
-            row.ellipses += ends_with_ellipsis(data, first, last) or ends_with_spaced_ellipsis(
-                data, first, last
-            )
+            row.ellipses += ends_with_ellipsis(data, first, last) or ends_with_spaced_ellipsis(data, first, last)
             if first > start or last < stop:
                 key = byte_hash(data, first, last)
             copies = stripped_counts[add(stripped_keys, stripped_counts, size, key)]
@@ -152,7 +148,7 @@ def count_segments(data, offsets, short_line, classes, lines, paragraphs):
         _count_segments(
             data, start, end, 1, short_line, classes, keys, counts, stripped_keys, stripped_counts, lines[doc]
         )
-        start, end = _strip(data, start, end, classes)
+        start, end = strip(data, start, end, classes)
         if start < end:
             _count_segments(
                 data,
@@ -244,8 +240,9 @@ def _repeated(prefixes, inverses, ends, m, keys, row):
 
 
 @kernel
-def count_n_grams(data, starts, ends, doc_words, stop_hashes, classes, rows):
-    """Fill ``rows`` (``N_GRAMS``, one a document) from words given as byte positions."""
+def count_n_grams(data, starts, ends, doc_words, stop_hashes, classes, n_grams, dclm, rows):
+    """Fill ``rows`` (``N_GRAMS``, one a document) from words given as byte positions: of n-grams, datatrove's
+    only if ``n_grams``, and DCLM's only if ``dclm``."""
     longest = 0
     for doc in range(len(rows)):
         longest = max(longest, doc_words[doc + 1] - doc_words[doc])
@@ -310,23 +307,14 @@ def count_n_grams(data, starts, ends, doc_words, stop_hashes, classes, rows):
         row.spans = m
         row.dclm_words = k
         row.dclm_characters = dclm_before[k]
-        _chain(
-            hashes,
-            before,
-            m,
-            _LAST_TOP,
-            grams,
-            repeated,
-            slots,
-            candidates,
-            keys,
-            counts,
-            row.top,
-            unused,
-            unused,
-        )
-        _repeated(prefixes, inverses, before, m, keys, row)
-        _chain(
-            dclm_hashes, dclm_before, k, _LAST, grams, repeated, slots, candidates, keys, counts,
-            unused, row.dclm_top, row.dclm_covered,
-        )  # fmt: skip
+        if n_grams:
+            _chain(
+                hashes, before, m, _LAST_TOP, grams, repeated, slots, candidates, keys, counts,
+                row.top, unused, unused,
+            )  # fmt: skip
+            _repeated(prefixes, inverses, before, m, keys, row)
+        if dclm:
+            _chain(
+                dclm_hashes, dclm_before, k, _LAST, grams, repeated, slots, candidates, keys, counts,
+                unused, row.dclm_top, row.dclm_covered,
+            )  # fmt: skip
