@@ -1,6 +1,7 @@
 """C4's rules: what of a page is prose."""
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curate.documents import utf8
 from curate.kernels.c4 import CURLY_BRACKET, FEW_SENTENCES, KEPT, LOREM_IPSUM, clean
@@ -8,7 +9,7 @@ from curate.kernels.characters import character_classes
 from curate.kernels.lines import CURLY, JAVASCRIPT, LOREM, POLICY
 from curate.kernels.marks import word_and_mark_spans
 from curate.stage import reject, set_column, stage
-from curate.stages._text import replace
+from curate.stages._text import texts
 
 
 @stage(version=1)
@@ -44,14 +45,16 @@ def c4(
     Changes: text
     Reasons: lorem_ipsum, curly_bracket, too_few_sentences
     """
-    data, offsets = utf8(docs["text"])
+    text = docs["text"].combine_chunks()
+    data, offsets = utf8(text)
     classes = character_classes()
     spans = word_and_mark_spans(data, offsets, classes)
     flags = LOREM * lorem_ipsum | JAVASCRIPT * javascript | CURLY * curly_bracket | POLICY * policy
     cleaned, cleaned_offsets, verdicts, removed = clean(
         data, offsets, *spans, classes, terminal_punctuation, min_words, max_word_length, flags, min_sentences
     )
-    docs = set_column(docs, "text", replace(docs["text"], verdicts == KEPT, cleaned, cleaned_offsets))
+    left = texts(cleaned, cleaned_offsets, text)
+    docs = set_column(docs, "text", pc.if_else(pa.array(verdicts == KEPT), left, text))
     return reject(
         set_column(docs, "c4_removed_lines", pa.array(removed)),
         lorem_ipsum=verdicts == LOREM_IPSUM,
