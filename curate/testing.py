@@ -80,14 +80,10 @@ def declared(stage: Stage, table: pa.Table, params: dict) -> None:
     for name, kind in added.items():
         assert result.schema.field(name).type == kind, f"{stage.name} adds {name} as another type than {kind}"
     given = set(pc.unique(_reasons(result)).drop_null().to_pylist())
-    assert given <= set(stage.reasons(params)), (
-        f"{stage.name} gives reasons that it does not declare: {given}"
-    )
+    assert given <= set(stage.reasons(params)), f"{stage.name} gives reasons that it does not declare: {given}"
     reads = [name for name in stage.reads(params) if name in table.column_names]
     narrow = stage(table.select(reads), **params)
-    _assert_same(
-        result.select(narrow.column_names), narrow, f"{stage.name} reads more columns than it declares"
-    )
+    _assert_same(result.select(narrow.column_names), narrow, f"{stage.name} reads more columns than it declares")
 
 
 def row_local(stage: Stage, table: pa.Table, params: dict) -> None:
@@ -148,20 +144,23 @@ def run_group(
     partitions  document tables of one schema
     priorities  of each partition's source; all 0 by default
 
-    Returns the partitions with the columns that the stage adds, and `reject`.
+    Returns the partitions with the columns that the stage adds or changes, and `reject`.
     """
     if params.get("bins") == 0:  # by size, which is the engine's to know
         params = params | {"bins": 3}
     inputs = [_numbered(part, place, priorities) for place, part in enumerate(partitions)]
-    rows = None
-    for step in stage(**params):
+    rows, steps = None, stage(**params)
+    apply = steps.pop().run if steps[-1].over == "apply" else None
+    for step in steps:
         rows = pa.concat_tables(_run_step(step, inputs, rows))
     results = []
     for docs_ in inputs:
         verdicts = _sent_to(rows, docs_)
+        if apply:
+            verdicts = apply(docs_.drop_columns("priority"), verdicts)
         index = pc.index_in(docs_["doc"], verdicts["doc"].combine_chunks())
         docs_ = docs_.drop_columns(["doc", "priority"])
-        for name in ("reject", *stage.adds(params)):
+        for name in ("reject", *stage.adds(params), *stage.declared.changes):
             docs_ = set_column(docs_, name, verdicts[name].take(index))
         results.append(docs_)
     return results
@@ -197,9 +196,7 @@ def _assert_as_declared(stage: Stage, result: pa.Table, params: dict) -> None:
         found, said = result.schema.field(name).type, arrow_type(alias)
         assert found == said, f"{stage.name} adds {name} as {found} and declares {said}"
     given = set(pc.unique(_reasons(result)).drop_null().to_pylist())
-    assert given <= set(stage.reasons(params)), (
-        f"{stage.name} gives reasons that it does not declare: {given}"
-    )
+    assert given <= set(stage.reasons(params)), f"{stage.name} gives reasons that it does not declare: {given}"
 
 
 def _reasons(result: pa.Table) -> pa.ChunkedArray:
