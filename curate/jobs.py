@@ -166,7 +166,7 @@ def collect(store: Store, args: dict, draft: Path, counts: dict) -> None:
         if "n_bytes" in types:
             found = set_column(found, "n_bytes", pc.binary_length(found["text"]).cast(pa.int64()))
         size = (found if "n_bytes" in types else block)["n_bytes"]
-        count["in"] += block.num_rows - pc.sum(was_out).as_py()
+        count["in"] += block.num_rows - (pc.sum(was_out).as_py() or 0)
         count["kept"] += pc.sum(kept).as_py() or 0
         count["bytes"] += pc.sum(size.filter(kept)).as_py() or 0
         writer.write(_conform(set_column(found, REJECT.name, reject), types))

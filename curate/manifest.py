@@ -31,9 +31,7 @@ def parse_size(value: Any) -> int:
     return int(float(match[1]) * UNITS[match[2].upper()])
 
 
-Size = Annotated[
-    int, pydantic.BeforeValidator(parse_size), pydantic.WithJsonSchema({"type": ["string", "integer"]})
-]
+Size = Annotated[int, pydantic.BeforeValidator(parse_size), pydantic.WithJsonSchema({"type": ["string", "integer"]})]
 Version = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+([-+][0-9A-Za-z.-]+)?$")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=96)]
 
@@ -56,13 +54,20 @@ class CommonCrawlInput(Strict):
     commoncrawl: CommonCrawl
 
 
+class PathsInput(Strict):
+    """A list of files, one a line, plain or compressed."""
+
+    paths: str = Field(description="where the list is")
+    base: str | None = Field(None, description="what its lines are relative to")
+
+
 StageList = list[str | dict[str, Any]]
 
 
 class Source(Strict):
     """Where documents come from, and what is done to them alone."""
 
-    inputs: list[str | CommonCrawlInput] = Field(
+    inputs: list[str | CommonCrawlInput | PathsInput] = Field(
         min_length=1, description="files, globs, folders, lists of paths, https://, s3://, hf://, commoncrawl"
     )
     format: Literal["warc", "wet", "jsonl", "parquet"] | None = Field(
@@ -72,9 +77,7 @@ class Source(Strict):
     columns: dict[str, Any] | None = Field(
         None, description="our column: theirs, for rows that are no known layout; meta: a list"
     )
-    max_bad_rows: float = Field(
-        0.01, ge=0, le=1, description="share of rows of a file that may be unreadable"
-    )
+    max_bad_rows: float = Field(0.01, ge=0, le=1, description="share of rows of a file that may be unreadable")
     pipeline: str | StageList = Field([], description="stages for this source: a pipeline's name, or a list")
     set: dict[str, Any] = Field({}, description="`stage.parameter: value` in place of the pipeline's own")
     priority: int = Field(0, description="which copy of a duplicate is kept: that of the lowest number")
@@ -105,7 +108,10 @@ class Document(Strict):
     description: str = Field("", description="a paragraph for the card")
     seed: int = Field(0, description="of the shuffle and of every sample")
     sources: dict[Name, Source] = Field(min_length=1)
-    stages: StageList = Field([], description="stages over the documents of all sources together")
+    stages: str | StageList = Field(
+        [], description="stages over the documents of all sources together: a pipeline's name, or a list"
+    )
+    set: dict[str, Any] = Field({}, description="`stage.parameter: value` for those stages, in place of their own")
     against: list[str] = Field([], description="earlier releases: what resembles their documents goes")
     mixture: Literal["everything"] = Field("everything", description="which documents are released")
     shards: Shards = Field(default_factory=Shards)
@@ -201,9 +207,9 @@ def loads(text: str, *, path: Path | None = None, folder: Path | None = None) ->
     stages: list[Call] = []
     if isinstance(value, dict):
         for name, source in _mapping(value.get("sources")).items():
-            pipelines[name] = file.pipeline(_mapping(source), ("sources", name), folder)
+            pipelines[name] = file.pipeline(_mapping(source), "pipeline", ("sources", name), folder)
         taken = [call.label for calls in pipelines.values() for call in calls]
-        stages = file.calls(value.get("stages") or [], ("stages",), taken=taken)
+        stages = file.pipeline(value, "stages", (), folder, taken)
     if document:
         for name, source in document.sources.items():
             file.check_source(source, ("sources", name))
@@ -266,9 +272,7 @@ class _File:
             self.blame(error, (), model)
             return None
 
-    def blame(
-        self, error: pydantic.ValidationError, under: Place, model: type[BaseModel], of: str = ""
-    ) -> None:
+    def blame(self, error: pydantic.ValidationError, under: Place, model: type[BaseModel], of: str = "") -> None:
         """One problem for each of pydantic's, in words of the manifest."""
         seen = set()
         for detail in error.errors(include_url=False):
@@ -291,9 +295,9 @@ class _File:
                     fix = 'write it as "1.0.0", in quotes'
                 self.wrong(place, f"{detail['msg']}, not {given}", fix)
 
-    def pipeline(self, source: dict, place: Place, folder: Path) -> list[Call]:
-        """The stages of one source: its own list, or that of the pipeline it names, with `set:` laid over."""
-        given, file, at = source.get("pipeline") or [], self, (*place, "pipeline")
+    def pipeline(self, within: dict, key: str, place: Place, folder: Path, taken: list[str] = ()) -> list[Call]:
+        """The stages under a key: a list, or that of the pipeline it names, with `set:` beside it laid over."""
+        given, file, at = within.get(key) or [], self, (*place, key)
         if isinstance(given, str):
             try:
                 path = find("pipelines", given, folder)
@@ -302,7 +306,7 @@ class _File:
                 return []
             file, at = _File(str(path)), ("stages",)
             given = _mapping(file.parse(path.read_text(encoding="utf-8"))).get("stages") or []
-        calls = file.calls(given, at, _mapping(source.get("set")), (self, (*place, "set")))
+        calls = file.calls(given, at, _mapping(within.get("set")), (self, (*place, "set")), taken)
         if file is not self:
             self.problems += file.problems
         return calls
@@ -340,9 +344,7 @@ class _File:
             label, _, parameter = key.rpartition(".")
             if label not in labels:
                 file, where = changes_at
-                file.wrong(
-                    (*where, key), f"`{key}` sets no stage of this pipeline", did_you_mean(label, labels)
-                )
+                file.wrong((*where, key), f"`{key}` sets no stage of this pipeline", did_you_mean(label, labels))
             overrides.setdefault(label, {})[parameter] = value
         calls = []
         for label, (name, params, at) in zip(labels, entries, strict=True):
@@ -379,18 +381,14 @@ class _File:
         from curate.sources.layouts import LAYOUTS
 
         if source.layout and source.layout not in LAYOUTS:
-            self.wrong(
-                (*place, "layout"), f"unknown layout `{source.layout}`", did_you_mean(source.layout, LAYOUTS)
-            )
+            self.wrong((*place, "layout"), f"unknown layout `{source.layout}`", did_you_mean(source.layout, LAYOUTS))
         if source.layout and source.columns:
-            self.wrong(
-                (*place, "columns"), "a source has a layout or columns, not both", "remove one of them"
-            )
+            self.wrong((*place, "columns"), "a source has a layout or columns, not both", "remove one of them")
 
 
 def _is_tag(part: Any) -> bool:
     """Whether pydantic put this into a location to say which branch of a union it tried."""
-    return isinstance(part, str) and bool(re.search(r"[\[\]()]|^(str|CommonCrawlInput)$", part))
+    return isinstance(part, str) and bool(re.search(r"[\[\]()]|^(str|CommonCrawlInput|PathsInput)$", part))
 
 
 def _fields_at(model: Any, loc: Place) -> list[str]:
@@ -439,8 +437,8 @@ def json_schema() -> dict:
         )
     schema["$defs"]["Stage"] = {"anyOf": entries}
     stages = {"type": "array", "items": {"$ref": "#/$defs/Stage"}}
-    schema["properties"]["stages"] |= stages
-    pipeline = schema["$defs"]["Source"]["properties"]["pipeline"]
-    pipeline["anyOf"] = [{"type": "string"}, stages]
+    named = {"anyOf": [{"type": "string"}, stages]}
+    schema["properties"]["stages"] |= named
+    schema["$defs"]["Source"]["properties"]["pipeline"] |= named
     schema |= {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "curate manifest"}
     return json.loads(json.dumps(schema))

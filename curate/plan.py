@@ -147,14 +147,20 @@ class Planner:
     def has_columns(self, lane: Lane, call: Call) -> bool:
         """Whether the lane has what the stage reads. What is missing becomes a problem."""
         missing = [name for name in call.stage.reads(call.params) if name not in lane.types]
+        if not lane.parts:  # what is no archive has no payload, and stages that read one know
+            missing = [name for name in missing if name not in TRANSIENT]
         for name in missing:
             what = f"no column `{name}` for stage `{call.label}` in source `{lane.source}`"
-            self.problems.append(CurateError(what, call.place, did_you_mean(name, lane.types)))
+            fix = did_you_mean(name, lane.types)
+            if name in TRANSIENT:
+                fix = f"put `{call.label}` before filters and stages that compare documents: a payload is read once"
+            self.problems.append(CurateError(what, call.place, fix))
         return not missing
 
     def attempt(self, lane: Lane, call: Call) -> None:
         """Try a stage on no documents."""
-        columns = {name: pa.array([], arrow_type(lane.types[name])) for name in call.stage.reads(call.params)}
+        reads = [name for name in call.stage.reads(call.params) if name in lane.types]
+        columns = {name: pa.array([], arrow_type(lane.types[name])) for name in reads}
         try:
             call.stage.function(pa.table(columns), **call.params)
         except CurateError as error:
@@ -188,6 +194,8 @@ class Planner:
             args["read"] = lane.partition.identity
             where = {piece.file.path: piece.file.url for piece in lane.partition.pieces}
             fp = self.add("map", f"{lane.name}: {what}", args, where=where)
+            for column in TRANSIENT:
+                lane.types.pop(column, None)
         self.settle(lane, fp, made)
 
     def settle(self, lane: Lane, fp: str, columns: Iterable[str]) -> None:

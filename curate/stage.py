@@ -94,7 +94,7 @@ class Stage:
     kind: Literal["map", "group"]
     version: int
     function: Callable
-    packages: tuple[str, ...] = ()
+    packages: tuple[str, ...] | Callable[..., tuple[str, ...]] = ()
     alone: bool = False
     hazard: bool = False
     dry: bool = False
@@ -102,6 +102,7 @@ class Stage:
     adds_from: Callable[..., dict[str, str]] | None = None
     reasons_from: Callable[..., tuple[str, ...]] | None = None
     resources_from: Callable[..., tuple[str, ...]] | None = None
+    notes_from: Callable[..., list[str]] | None = None
     index: "Index | None" = None
 
     def __call__(self, *args, **params):
@@ -140,26 +141,34 @@ class Stage:
     def resources(self, params: dict) -> tuple[str, ...]:
         return self.resources_from(**params) if self.resources_from else ()
 
+    def notes(self, params: dict) -> list[str]:
+        return self.notes_from(**params) if self.notes_from else []
+
     def identity(self, params: dict) -> dict:
         """All that bears on the stage's result beside its input."""
-        return {
+        packages = self.packages(**params) if callable(self.packages) else self.packages
+        identity = {
             "stage": self.name,
             "version": self.version,
             "params": params,
-            "packages": {name: package_version(name) for name in self.packages},
+            "packages": {name: package_version(name) for name in packages},
         }
+        if self.params.model_config["extra"] == "allow":  # free names, such as rules, which apply in order
+            identity["order"] = list(params)
+        return identity
 
 
 def stage(version: int, **options) -> Callable[[Callable], Stage]:
     """Make a map stage of a function `(docs: pa.Table, *, ...) -> pa.Table`.
 
     version   raise it when the same input no longer gives the same result.
-    packages  distributions whose version bears on the result.
+    packages  distributions whose version bears on the result, or a function of the parameters that names them.
     alone     always starts a job of its own, so that changing it does not rerun what stands before.
     dry       cheap and able to tell more mistakes when planned, by a try on an empty table.
     hazard    may crash or hang on hostile input: a failed job is run again with each document isolated.
     reads_from, adds_from, reasons_from, resources_from
               functions of the parameters, where the docstring cannot say it.
+    notes_from  a function of the parameters: sentences for the plan and the card on what the setting means.
     """
     return lambda function: Stage(function.__name__, "map", version, function, **options)
 

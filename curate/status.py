@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
+from curate.estimate import estimate
 from curate.manifest import Manifest, load
 from curate.plan import Job, Plan, shards
 from curate.run import memory_of, prepare
@@ -15,10 +16,11 @@ UPSTREAM = {"reading", "readings", "before", "order", "heads", "mix"}
 
 
 def explain_plan(manifest: str | Path | Manifest, work: str | Path) -> dict:
-    """What a run would do: {"sources", "steps", "run", "reused"}.
+    """What a run would do: {"sources", "steps", "notes", "estimate", "run", "reused"}.
 
     steps  one for each kind of job: {"step", "jobs", "run", "why": {reason: jobs}}. A reason names what differs from
            the last plan of this manifest: the field and both values, an input, or what stands before.
+    notes  {stage: sentences on what its setting means}
     """
     made, store = _prepared(manifest, work)
     path = memory_of(made, Path(work))
@@ -45,6 +47,13 @@ def explain_plan(manifest: str | Path | Manifest, work: str | Path) -> dict:
         "version": made.manifest.version,
         "sources": {name: source | {"files": len(source["files"])} for name, source in sources.items()},
         "steps": list(steps.values()),
+        "notes": {
+            call.label: notes
+            for calls in (*made.manifest.pipelines.values(), made.manifest.stages)
+            for call in calls
+            if (notes := call.stage.notes(call.params))
+        },
+        "estimate": estimate(made, store),
         "run": running,
         "reused": sum(step["jobs"] for step in steps.values()) - running,
         "shards_planned": store.marker(made.mix) is not None,

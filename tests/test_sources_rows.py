@@ -31,9 +31,7 @@ COMPRESS = {
 }
 
 
-def lines(
-    tmp_path: Path, data: bytes, name: str = "a.jsonl", origin: Origin | None = None, **options
-) -> list[dict]:
+def lines(tmp_path: Path, data: bytes, name: str = "a.jsonl", origin: Origin | None = None, **options) -> list[dict]:
     (tmp_path / name).write_bytes(data)
     file = File(name, str(tmp_path / name))
     tables = list(jsonl.read(file, origin=origin or Origin("test"), **options))
@@ -60,9 +58,7 @@ def folder(tmp_path_factory):
 
 @pytest.mark.parametrize("ending", COMPRESS)
 def test_lines_are_documents_whatever_compresses_them(tmp_path, ending):
-    data = b"".join(
-        json.dumps({"text": f"é {n}", "url": f"u{n}", "n": n}).encode() + b"\n" for n in range(50)
-    )
+    data = b"".join(json.dumps({"text": f"é {n}", "url": f"u{n}", "n": n}).encode() + b"\n" for n in range(50))
     found = lines(tmp_path, COMPRESS[ending](data), f"a.jsonl{ending}")
     assert [row["text"] for row in found] == [f"é {n}" for n in range(50)]
     assert [row["position"] for row in found] == list(range(50))
@@ -226,6 +222,17 @@ def test_parquet_rows_without_text(tmp_path):
         table(tmp_path, columns)
 
 
+def test_parquet_odd_files(tmp_path):
+    assert table(tmp_path, pa.table({"text": pa.array([], pa.string())})) == []
+    broken = pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xff"]).buffers())
+    when = pa.array([1_600_000_000_123_456_789], pa.timestamp("ns"))
+    [found] = table(tmp_path, {"text": ["a"], "url": broken, "date": when, "raw": [b"\xff"]})
+    assert (found["text"], found["url"], found["date"]) == ("a", None, "2020-09-13T12:26:40.123456")
+    assert json.loads(found["meta"]) == {"raw": "\ufffd"}
+    with pytest.raises(CurateError, match="cannot read a Parquet file"):
+        table(tmp_path, {"text": ["a"], "n": pa.StructArray.from_arrays([broken], ["x"])})
+
+
 def test_parquet_mistakes_say_what_to_do(tmp_path):
     with pytest.raises(CurateError) as caught:
         table(tmp_path, {"txt": ["a"]})
@@ -290,7 +297,8 @@ ROWS = [
             "date": "2020-01-01T00:00:00.000Z",
             "meta": {
                 "id": "ab12", "path": "a/b.py", "commit": "cd34", "extension": "py", "size": 9,
-                "max_stars_repo": "o/r", "avg_line_length": 5.0, "max_line_length": 5, "alphanum_fraction": 0.6,
+                "max_stars_repo": "o/r", "avg_line_length": 5.0, "max_line_length": 5,
+                "alphanum_fraction": 0.6,
             },
         },
     ),
@@ -346,9 +354,7 @@ def test_columns_map_anything_else(tmp_path):
 
 def test_a_nested_text_is_found(tmp_path):
     rows = [{"doc": {"body": "a"}}, {"doc": None}]
-    found = lines(
-        tmp_path, "\n".join(map(json.dumps, rows)).encode(), columns={"text": "doc.body"}, max_bad_rows=1
-    )
+    found = lines(tmp_path, "\n".join(map(json.dumps, rows)).encode(), columns={"text": "doc.body"}, max_bad_rows=1)
     assert [(row["text"], row["reject"]) for row in found] == [("a", None), (None, "no_text")]
     found = table(tmp_path, pa.Table.from_pylist(rows), columns={"text": "doc.body"}, max_bad_rows=1)
     assert [(row["text"], row["reject"]) for row in found] == [("a", None), (None, "no_text")]
@@ -363,14 +369,8 @@ def test_mistakes_in_a_mapping():
 
 @given(
     st.recursive(
-        st.none()
-        | st.booleans()
-        | st.integers()
-        | st.floats()
-        | st.text(st.characters(exclude_categories=["Cs"])),
-        lambda inner: (
-            st.lists(inner) | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner)
-        ),
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(exclude_categories=["Cs"])),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner),
         max_leaves=20,
     )
 )

@@ -127,12 +127,14 @@ def test_records_that_are_no_documents_are_counted_and_revisits_named(tmp_path):
     kinds = ["warcinfo", "request", "metadata", "continuation", "monkeys"]
     origin = Origin("t")
     data = b"".join(record(kind, b"x", n) for n, kind in enumerate(kinds))
-    data += record("revisit", response(b""), 8) + record(
-        "resource", b"%PDF", 9, Content_Type="application/pdf"
-    )
+    data += record("revisit", b"", 8) + record("resource", b"%PDF", 9, Content_Type="application/pdf")
     revisit, resource = rows(tmp_path, data, origin=origin)
     assert origin.skipped == {"warcinfo": 1, "request": 1, "metadata": 1, "continuation": 1, "unknown": 1}
-    assert (revisit["reject"], revisit["payload"], revisit["http_status"]) == ("revisit", None, 200)
+    assert (revisit["reject"], revisit["payload"], revisit["url"]) == (
+        "revisit",
+        None,
+        "http://site.example/8",
+    )
     assert (resource["payload"], resource["content_type"], resource["http_status"]) == (
         b"%PDF",
         "application/pdf",
@@ -257,8 +259,11 @@ def test_a_block_that_is_not_what_its_digest_says(tmp_path, form):
 def test_what_is_larger_than_a_document_may_be(tmp_path, monkeypatch):
     monkeypatch.setattr(warc, "MAX_PAYLOAD", 1000)
     big, small = record("response", response(b"x" * 2000), 1), record("response", response(b"y"), 2)
-    found = rows(tmp_path, gzip.compress(big) + gzip.compress(small), "a.warc.gz")
-    assert [(row["payload"], row["reject"]) for row in found] == [(None, "too_large"), (b"y", None)]
+    for between in (b"", b"garbage"):
+        found = rows(tmp_path, gzip.compress(big) + between + gzip.compress(small), "a.warc.gz")
+        assert found[0]["reject"] == "too_large"
+        assert [row["payload"] for row in found if row["reject"] is None] == [b"y"]
+        assert len(found) == 2 + len(between) // 7
 
 
 def test_an_archive_that_cannot_be_opened_is_an_error(tmp_path):
@@ -271,9 +276,7 @@ def test_an_archive_that_cannot_be_opened_is_an_error(tmp_path):
 
 def chunked(body: bytes, size: int = 7) -> bytes:
     pieces = [body[i : i + size] for i in range(0, len(body), size)]
-    return (
-        b"".join(b"%x;x=1\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\nTrailer: x\r\n\r\n"
-    )
+    return b"".join(b"%x;x=1\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\nTrailer: x\r\n\r\n"
 
 
 def brotli(data: bytes) -> bytes:
@@ -371,9 +374,7 @@ def arc_record(url: str, block: bytes) -> bytes:
 
 @pytest.mark.parametrize("ending", ["", ".gz"])
 def test_arc_archives(tmp_path, ending):
-    head = arc_record(
-        "filedesc://a.arc", b"1 0 Maker\nURL IP-address Archive-date Content-type Archive-length\n"
-    )
+    head = arc_record("filedesc://a.arc", b"1 0 Maker\nURL IP-address Archive-date Content-type Archive-length\n")
     records = [head] + [arc_record(f"http://a.example/a page {n}", response(page(n))) for n in range(3)]
     records = [COMPRESS[ending](r) for r in records]
     origin = Origin("t")
@@ -385,9 +386,7 @@ def test_arc_archives(tmp_path, ending):
     assert [row["position"] for row in found] == [len(b"".join(records[:n])) for n in (1, 2, 3)]
     for cut in range(1, len(b"".join(records)), 7):
         kept = [
-            row["payload"]
-            for row in rows(tmp_path, b"".join(records)[:cut], f"a.arc{ending}")
-            if not row["reject"]
+            row["payload"] for row in rows(tmp_path, b"".join(records)[:cut], f"a.arc{ending}") if not row["reject"]
         ]
         whole = [page(n) for n in range(3) if len(b"".join(records[: n + 2])) <= cut]
         assert kept[: len(whole)] == whole

@@ -19,7 +19,7 @@ from pydantic import Field
 from curate.dedup import _keep_order as keep_order
 from curate.documents import hashes128, utf8
 from curate.errors import CurateError
-from curate.kernels.bands import band_keys, group_edges, optimal_bands
+from curate.kernels.bands import band_keys, group_edges, optimal_bands, proposal_probability
 from curate.kernels.jaccard import jaccard, leaders, leaders_by_signature
 from curate.kernels.minhash import permutations as draw_permutations
 from curate.kernels.minhash import signatures
@@ -102,7 +102,22 @@ def _packed(array: np.ndarray) -> pa.Array:
     return pa.Array.from_buffers(kind, len(array), [None, pa.py_buffer(np.ascontiguousarray(array))]).cast(pa.binary())
 
 
-@group(version=1, reads_from=reads, index=Index(index, scheme, "band_keys"))
+def notes(threshold: float, verify: str, **params) -> list[str]:
+    """The S-curve of the setting: the chance that a pair of a true similarity is compared at all."""
+    made = Scheme.of(threshold=threshold, **params)
+    curve = ", ".join(
+        f"{similarity:.2f}: {float(proposal_probability(similarity, made.bands, made.rows)):.1%}"
+        for similarity in sorted({0.5, 0.6, 0.7, 0.8, 0.9, threshold})
+    )
+    decided = {"exact": "true similarity", "signature": "estimated similarity", "none": "nothing more"}[verify]
+    unit = "characters" if made.characters else "words"
+    return [
+        f"{made.bands} bands of {made.rows} rows over {made.ngram} {unit}; decided by {decided}, threshold {threshold}",
+        f"chance that a pair is compared, by its similarity: {curve}",
+    ]
+
+
+@group(version=1, reads_from=reads, notes_from=notes, index=Index(index, scheme, "band_keys"))
 def near_dedup(
     *,
     threshold: Share = 0.8,

@@ -96,13 +96,14 @@ def _content(record: Record) -> tuple[_Content, Damaged | None]:
     try:
         if record.damage:
             raise record.damage
-        if record.digest and record.kind != "revisit":  # a revisit may give the digest of what it refers to
+        if record.kind == "revisit":
+            raise Damaged("revisit", "")
+        if record.digest:
             _check(record.digest, record.block)
         if record.http and record.kind != "conversion":
             response = http.parse(record.block)
             content = _Content(None, None, response.status, response.kind, response.charset, response.robots)
-            if record.kind != "revisit":
-                content = content._replace(payload=http.decode(response.body, response.codings))
+            content = content._replace(payload=http.decode(response.body, response.codings))
         else:
             kind, charset = http.media_type(record.content_type)
             content = _Content(kind=kind, charset=charset)
@@ -110,8 +111,6 @@ def _content(record: Record) -> tuple[_Content, Damaged | None]:
                 content = content._replace(text=record.block.decode())
             else:
                 content = content._replace(payload=record.block)
-        if record.kind == "revisit":
-            raise Damaged("revisit", "")
     except UnicodeDecodeError as error:
         return content, Damaged("not_utf8", str(error))
     except Damaged as damage:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cache
 from typing import Any
 
 from curate.errors import CurateError, did_you_mean
@@ -86,7 +87,7 @@ class BadRow(Exception):
 
 @dataclass(frozen=True)
 class Mapping:
-    """Where each column of the document table is in a row. rest: all other columns go into meta."""
+    """Where each column of the document table is in a row. rest: all that is not ours goes into meta."""
 
     places: dict[str, str]
     meta: dict[str, str]
@@ -105,20 +106,15 @@ class Mapping:
         if isinstance(value, str):
             return value
         if value is None:
-            raise BadRow(
-                "no_text", f"`{self.places['text']}` is null or missing among {', '.join(list(row)[:20])}"
-            )
+            raise BadRow("no_text", f"`{self.places['text']}` is null or missing among {', '.join(list(row)[:20])}")
         raise BadRow("text_not_string", f"`{self.places['text']}` is {type(value).__name__}")
 
     def others(self, row: dict) -> tuple[str | None, str | None, str | None, str | None, str | None]:
         """url, date, language, license and meta of a row."""
-        found = [
-            as_string(find(row, self.places[name])) if name in self.places else None for name in _PLAIN[1:]
-        ]
+        found = [as_string(find(row, self.places[name])) if name in self.places else None for name in _PLAIN[1:]]
         meta = {key: find(row, place) for key, place in self.meta.items()}
         if self.rest:
-            used = {place.partition("|")[0] for place in self.places.values()}
-            meta |= {key: value for key, value in row.items() if key not in used}
+            meta |= {key: value for key, value in row.items() if key not in self.places}
         meta = {key: value for key, value in meta.items() if value is not None}
         return (*found, as_json(meta) if meta else None)
 
@@ -142,6 +138,7 @@ def mapping(layout: str | None = None, columns: dict | None = None) -> Mapping:
     )
 
 
+@cache
 def _places(place: str) -> list[tuple[str, str]]:
     return [option.partition(".")[::2] for option in place.split("|")]
 

@@ -26,10 +26,8 @@ def _opened(file: File) -> Iterator[pq.ParquetFile]:
     try:
         with inputs.random_access(file) as stream:
             yield pq.ParquetFile(stream)
-    except (pa.ArrowException, OSError) as error:
-        raise CurateError(
-            f"cannot read a Parquet file: {error}", file.url, "fetch or write it again"
-        ) from error
+    except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: what Python cannot hold
+        raise CurateError(f"cannot read a Parquet file: {error}", file.url, "fetch or write it again") from error
 
 
 def ranges(file: File, target_bytes: int) -> list[tuple[int, int]]:
@@ -71,7 +69,7 @@ def read(
         batches = parquet.iter_batches(
             min(BATCH_ROWS, _rows_of(parquet, origin.block_bytes)), range(first, last), columns=names
         )
-        for batch in batches:
+        for batch in filter(len, batches):
             table = _table(batch, place, file, origin, position)
             position, count = position + batch.num_rows, count + batch.num_rows
             bad += batch.num_rows - table["reject"].null_count
@@ -115,10 +113,7 @@ def _table(batch: pa.RecordBatch, place: Mapping, file: File, origin: Origin, po
     direct = name in batch.schema.names
     texts, reject = _utf8(batch[name]) if direct else (None, None)
     rest = batch.drop_columns([name]) if direct else batch
-    rest = pa.RecordBatch.from_arrays(
-        [_utf8(array)[0] if _is_text(array.type) else array for array in rest.columns],
-        names=rest.schema.names,
-    )
+    rest = pa.RecordBatch.from_arrays(list(map(_plain, rest.columns)), names=rest.schema.names)
     dicts = rest.to_pylist() if rest.num_columns else [{}] * count
     if not direct:
         values = [find(row, name) for row in dicts]
@@ -141,11 +136,17 @@ def _table(batch: pa.RecordBatch, place: Mapping, file: File, origin: Origin, po
             pc.is_null(texts), pc.coalesce(reject, pa.scalar("no_text")), pa.scalar(None, pa.string())
         ),
     }
-    arrays = [
-        pa.array(values[f.name], f.type) if f.name not in ("text", "reject") else values[f.name]
-        for f in TABLE
-    ]
+    arrays = [pa.array(values[f.name], f.type) if f.name not in ("text", "reject") else values[f.name] for f in TABLE]
     return pa.Table.from_arrays(arrays, schema=TABLE)
+
+
+def _plain(array: pa.Array) -> pa.Array:
+    """The column as Python can hold it: valid text, times in microseconds."""
+    if _is_text(array.type):
+        return _utf8(array)[0]
+    if pa.types.is_timestamp(array.type) and array.type.unit == "ns":
+        return array.cast(pa.timestamp("us", array.type.tz), safe=False)
+    return array
 
 
 def _utf8(array: pa.Array) -> tuple[pa.Array, pa.Array]:

@@ -1,9 +1,9 @@
 """WARC archives, plain or compressed (gzip, lz4, zstd), read by FastWARC.
 
-Documents are records of type response, resource, conversion and revisit (always rejected); others are counted
-in `origin.skipped`. The text of a WET archive is in `text`, what others hold in `payload`. A damaged place gives
-one row without either, with its offset as position and `error` in meta; reading goes on at the next record that
-can be found.
+Documents are records of type response, resource, conversion and revisit (always rejected); other records are
+counted in `origin.skipped`. The text of a WET archive is in `text`, what others hold in `payload`. A damaged
+place gives one row without either, with its offset as position and `error` in meta; reading goes on at the
+next record that can be found.
 
 Reasons:
   revisit             the record says only that the content was the same as before
@@ -67,7 +67,7 @@ def records(stream: BinaryIO, compression: str | None = None) -> Iterator[Record
         yield Record("unknown", 0, damage=Damaged("truncated", "the file is empty"))
         return
     with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        compression = _compression(data[:4], compression)
+        compression = _compression(data, compression)
         magic, reader = _FRAMES.get(compression, (None, None))
         pattern = re.compile(re.escape(magic)) if magic else _START
         start, told = 0, False  # told: this stretch of damage has its row already
@@ -91,31 +91,32 @@ def records(stream: BinaryIO, compression: str | None = None) -> Iterator[Record
                 reason = "malformed_record" if "header" in str(error).lower() else "decompress_failed"
                 damage = Damaged(reason, str(error))
                 if record:
-                    at, record.damage = _end(stream, data, record.position, compression)
-                    if at == len(data) or (at > record.position and pattern.match(data, at)):
+                    at, problem = _end(stream, data, record.position, compression)
+                    if problem:
+                        record.damage, damage = problem, None
+                    elif at == len(data) or (at > record.position and pattern.match(data, at)):
                         damage = None  # only blank lines too many; if not, the next round tells
+            broken = record and record.damage and record.damage.reason != "too_large"
             if record:
-                told = record.damage is not None
+                told = bool(broken)
                 yield record
             if damage and not told:
                 told = True
                 yield Record("unknown", at, damage=damage)
             if ended:
                 return
-            after = (
-                start + 1 if record is None else record.position + 1 if record.damage else max(at, start + 1)
-            )
-            found = pattern.search(data, after)
+            found = pattern.search(data, record.position + 1 if broken else max(at, start + 1))
             start = found.start() if found else None
 
 
-def _compression(head: bytes, named: str | None) -> str | None:
+def _compression(data: mmap.mmap, named: str | None) -> str | None:
+    """By the first bytes; where they are no frame, by the name, if there is such a frame anywhere."""
     for compression, (magic, _) in _FRAMES.items():
-        if head.startswith(magic):
+        if data[: len(magic)] == magic:
             return compression
-    if head[1:] == b"\x2a\x4d\x18":  # a frame with the dictionary of those that follow
+    if data[1:4] == b"\x2a\x4d\x18":  # a frame with the dictionary of those that follow
         return "zstd"
-    return None if head.startswith(b"WARC") else named
+    return named if named in _FRAMES and data.find(_FRAMES[named][0]) >= 0 else None
 
 
 def _record(found: WarcRecord, size: int | None) -> Record:
@@ -154,9 +155,7 @@ def _record(found: WarcRecord, size: int | None) -> Record:
     return record
 
 
-def _end(
-    stream: BinaryIO, data: mmap.mmap, position: int, compression: str | None
-) -> tuple[int, Damaged | None]:
+def _end(stream: BinaryIO, data: mmap.mmap, position: int, compression: str | None) -> tuple[int, Damaged | None]:
     """Where the record at `position` ends, when FastWARC has read it and failed on what follows; and what is
     wrong with that record itself, if it is the one that does not end where it says."""
     magic, reader = _FRAMES.get(compression, (b"", None))

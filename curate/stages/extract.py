@@ -14,7 +14,11 @@ from curate.stages._error_pages import is_error_page
 from curate.stages._html import HTML, TEXT, decode, kind_of, too_deep
 
 
-@stage(version=1, packages=("resiliparse",), hazard=True, dry=True)
+def _packages(extractor: str, **_) -> tuple[str, ...]:
+    return ("resiliparse", "trafilatura") if extractor == "trafilatura" else ("resiliparse",)
+
+
+@stage(version=1, packages=_packages, hazard=True, dry=True)
 def extract(
     docs: pa.Table,
     *,
@@ -116,9 +120,7 @@ def _resiliparse(**options) -> Callable[[HTMLTree, str], str]:
     try:
         extract_plain_text("<p>", **options)
     except CSSParserException as error:
-        raise CurateError(
-            f"`skip_elements` are CSS selectors: {error}", fix="mend or remove the selector"
-        ) from error
+        raise CurateError(f"`skip_elements` are CSS selectors: {error}", fix="mend or remove the selector") from error
     return lambda tree, page: extract_plain_text(tree, **options)
 
 

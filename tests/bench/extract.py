@@ -1,6 +1,6 @@
 """`curate run` over an archive against the bare loop of FastWARC and Resiliparse over the same archive.
 
-    python tests/bench/extract.py [--copies 16] [--runs 3] [--json]
+    python tests/bench/extract.py [--copies 32] [--runs 3] [--json]
 
 Both use one process to extract, and take turns. The bare loop is timed without its imports, the command from
 its start to its end: plan, read, extract, store, shuffle, shards, card and lock. On a busy machine read
@@ -69,9 +69,7 @@ def command(archive: Path) -> Run:
         call = [sys.executable, "-m", "curate", "run", manifest, "--work", work, "--workers", "1", "--json"]
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
         start, cpu = time.perf_counter(), cpu_of_children()
-        child = subprocess.Popen(
-            call, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
+        child = subprocess.Popen(call, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         peak = 0
         while child.poll() is None:
             peak = max(peak, peak_of_workers(child.pid))
@@ -96,9 +94,7 @@ def peak_of_workers(pid: int) -> int:
     try:
         for process in psutil.Process(pid).children(recursive=True):
             status = Path(f"/proc/{process.pid}/status").read_text()
-            peak = max(
-                peak, *(int(line.split()[1]) << 10 for line in status.splitlines() if line[:6] == "VmHWM:"), 0
-            )
+            peak = max(peak, *(int(line.split()[1]) << 10 for line in status.splitlines() if line[:6] == "VmHWM:"), 0)
     except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
         pass
     return peak
@@ -114,9 +110,7 @@ def segments(texts: dict[str, str]) -> tuple[float, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument(
-        "--copies", type=int, default=16, help="how often the archive of 467 pages is repeated"
-    )
+    parser.add_argument("--copies", type=int, default=32, help="how often the archive of 12 MB is repeated")
     parser.add_argument("--runs", type=int, default=3, help="of each; the median counts")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     args = parser.parse_args()

@@ -1,0 +1,106 @@
+"""Signals of characters, and of words as ``str.split`` makes them, which DCLM goes by."""
+
+import numpy as np
+
+from curate.kernels import kernel
+from curate.kernels.characters import ALL, LETTER, NUMERIC, PUNCTUATION, SPACE, UPPER
+from curate.kernels.hash_table import add, append, append_byte, find, table_size
+from curate.kernels.hashing import mix64
+from curate.kernels.words import decode
+
+_FIELDS = """
+    characters letters numerics alphanumerics upper punctuation spaces newlines inline
+    hashes ellipses spaced_ellipses plain_words plain_word_characters plain_letterless_words plain_stop_words
+"""
+COUNTS = np.dtype([(name, np.int64) for name in _FIELDS.split()])
+"""One record a document. ``inline`` are all characters but newlines; ``ellipses`` are ``...`` and ``…``, and
+``spaced_ellipses`` ``. . .``, neither overlapping its like; plain words are those of ``str.split``."""
+
+_NEWLINE, _HASH, _DOT, _ELLIPSIS = 0x0A, 0x23, 0x2E, 0x2026
+
+
+@kernel
+def dots(data, i, end, step):
+    """Whether three dots, ``step`` bytes apart with only spaces between, begin at ``i``."""
+    k = 0
+    while k <= 2 * step and i + k < end and data[i + k] == (0x20 if k % step else _DOT):
+        k += 1
+    return k > 2 * step
+
+
+@kernel
+def ends_with_ellipsis(data, first, last):
+    """Whether ``data[first:last]`` ends with ``...`` or ``…``."""
+    start = last - 3
+    return start >= first and (dots(data, start, last, 1) or decode(data, start, last)[0] == _ELLIPSIS)
+
+
+@kernel
+def ends_with_spaced_ellipsis(data, first, last):
+    """Whether ``data[first:last]`` ends with ``. . .``."""
+    return last - 5 >= first and dots(data, last - 5, last, 2)
+
+
+@kernel
+def count_characters(data, offsets, stop_hashes, classes, rows):
+    """Fill ``rows`` (``COUNTS``). Plain words meet the stop words with ASCII's capitals made small."""
+    size = table_size(len(stop_hashes))
+    keys, counts = np.empty(size, np.uint64), np.zeros(size, np.int32)
+    for key in stop_hashes:
+        add(keys, counts, size, key)
+    of_class = np.empty(ALL + 1, np.int64)
+
+    for doc in range(len(rows)):
+        row = rows[doc]
+        i, end = offsets[doc], offsets[doc + 1]
+        next_dots = next_spaced = i
+        of_class[:] = 0
+        while i < end:
+            length = 0
+            some = np.uint16(0)
+            h, power = np.uint64(0), np.uint64(1)
+            while i < end:
+                byte = data[i]
+                if byte < 0x80:
+                    kind = classes[byte]
+                    if byte == _DOT:
+                        if i >= next_dots and dots(data, i, end, 1):
+                            row.ellipses += 1
+                            next_dots = i + 3
+                        if i >= next_spaced and dots(data, i, end, 2):
+                            row.spaced_ellipses += 1
+                            next_spaced = i + 5
+                    elif byte == _HASH:
+                        row.hashes += 1
+                    elif byte == _NEWLINE:
+                        row.newlines += 1
+                    h, power = append_byte(h, power, byte + 32 if kind & UPPER else byte)
+                    i += 1
+                else:
+                    code, step = decode(data, i, end)
+                    kind = classes[code]
+                    row.ellipses += code == _ELLIPSIS
+                    h, power = append(h, power, data, i, i + step)
+                    i += step
+                of_class[kind] += 1
+                if kind & SPACE:
+                    break
+                length += 1
+                some |= kind
+                word = h
+            if length:
+                row.plain_words += 1
+                row.plain_word_characters += length
+                row.plain_letterless_words += some & LETTER == 0
+                row.plain_stop_words += find(keys, counts, size, mix64(word)) >= 0
+        for kind in range(ALL + 1):
+            n = of_class[kind]
+            if n:
+                row.characters += n
+                row.letters += n if kind & LETTER else 0
+                row.numerics += n if kind & NUMERIC else 0
+                row.alphanumerics += n if kind & (LETTER | NUMERIC) else 0
+                row.upper += n if kind & UPPER else 0
+                row.punctuation += n if kind & PUNCTUATION else 0
+                row.spaces += n if kind & SPACE else 0
+        row.inline = row.characters - row.newlines

@@ -1,0 +1,241 @@
+"""Signals of lines as ``str.splitlines`` makes them: Gopher's bullets and ellipses, C4's rules, lengths.
+
+C4 judges lines one by one, in a fixed order, and its page rules see only the lines that reach them. Both of
+its uses are counted: as published, where a line must end in terminal punctuation (``terminal_``), and without
+that rule, as in FineWeb (``any_``).
+"""
+
+import numpy as np
+
+from curate.kernels import kernel
+from curate.kernels.characters import BREAK, DECIMAL, PUNCTUATION, SPACE, TERMINAL
+from curate.kernels.counts import ends_with_ellipsis
+from curate.kernels.words import decode
+
+_FIELDS = """
+    lines bullets ellipses longest characters javascript policy lorem_ipsum curly long_word few_words
+    terminal_kept terminal_sentences terminal_lorem_ipsum terminal_curly
+    any_kept any_sentences any_lorem_ipsum any_curly
+"""
+LINES = np.dtype([(name, np.int64) for name in _FIELDS.split()])
+"""One record a document: numbers of lines, but ``longest`` and ``characters`` (characters) and sentences."""
+
+LONGEST_WORD = 1000  # characters; C4 drops lines with a longer word
+FEWEST_WORDS = 3  # C4 drops lines with fewer
+
+_DOT, _OPEN, _CLOSE, _BRACE = 0x2E, 0x5B, 0x5D, 0x7B
+_LOREM, _JAVASCRIPT, _POLICY = 1, 2, 4
+_PHRASES = {
+    b"cookie policy": _POLICY,
+    b"javascript": _JAVASCRIPT,
+    b"lorem ipsum": _LOREM,
+    b"privacy policy": _POLICY,
+    b"terms of use": _POLICY,
+    b"use cookies": _POLICY,
+    b"use of cookies": _POLICY,
+    b"uses cookies": _POLICY,
+}
+_TEXT = np.frombuffer(b"".join(_PHRASES), np.uint8).copy()
+_BOUNDS = np.cumsum([0, *map(len, _PHRASES)])
+_MEANS = np.array(list(_PHRASES.values()))
+_BEGINS = np.zeros(256, np.bool_)  # bytes to look at: a brace, and the first letters of phrases
+_BEGINS[_BRACE] = True
+_BEGINS[[letter for phrase in _PHRASES for letter in (phrase[0], phrase[0] - 32)]] = True
+_EDIT = np.frombuffer(b"[edit]", np.uint8).copy()
+_NEEDED = np.frombuffer(b"[citation needed]", np.uint8).copy()
+
+
+@kernel
+def _starts_with(data, i, end, text):
+    k = 0
+    while k < len(text) and i + k < end and data[i + k] == text[k]:
+        k += 1
+    return k == len(text)
+
+
+@kernel
+def _citation(data, i, end, classes):
+    """Bytes of the citation at ``i``: ``[edit]``, ``[citation needed]`` or ``[12]``; 0 if there is none."""
+    if _starts_with(data, i, end, _EDIT):
+        return len(_EDIT)
+    if _starts_with(data, i, end, _NEEDED):
+        return len(_NEEDED)
+    if data[i] != _OPEN:
+        return 0
+    k = i + 1
+    while k < end:
+        code, size = decode(data, k, end)
+        if code == _CLOSE:
+            return k + 1 - i
+        if not classes[code] & DECIMAL:
+            break
+        k += size
+    return 0
+
+
+@kernel
+def _before(data, first, end, classes):
+    """Where the text before ``end`` ends once the citations there are taken away."""
+    while end > first and data[end - 1] == _CLOSE:
+        start = end - 1
+        while start > first and data[start] != _OPEN:
+            start -= 1
+        if start + _citation(data, start, end, classes) != end:
+            break
+        end = start
+    return end
+
+
+@kernel
+def _ends_terminal(data, first, end, classes):
+    """C4's end of a sentence: ``. ? ! " '`` but not three dots, citations aside."""
+    end = _before(data, first, end, classes)
+    if end == first:
+        return False
+    last = data[end - 1]
+    if last != _DOT:
+        return last == 0x3F or last == 0x21 or last == 0x22 or last == 0x27
+    for _ in range(2):
+        end = _before(data, first, end - 1, classes)
+        if end == first or data[end - 1] != _DOT:
+            return True
+    return False
+
+
+@kernel
+def _phrases(data, i, end, classes):
+    """What the phrases at ``i`` mean, a sum of flags; letter case of ASCII and citations do not matter."""
+    found = 0
+    first = data[i] | 32
+    for p in range(len(_MEANS)):
+        if _TEXT[_BOUNDS[p]] != first:
+            continue
+        k = i
+        at = _BOUNDS[p]
+        while at < _BOUNDS[p + 1] and k < end:
+            byte = data[k]
+            if 0x41 <= byte <= 0x5A:
+                byte += 32
+            if byte == _TEXT[at]:
+                k += 1
+                at += 1
+            elif byte == _OPEN and at > _BOUNDS[p]:
+                skip = _citation(data, k, end, classes)
+                if skip == 0:
+                    break
+                k += skip
+            else:
+                break
+        if at == _BOUNDS[p + 1]:
+            found |= _MEANS[p]
+    return found
+
+
+@kernel
+def _sentences(data, first, last, starts, ends, word, stop, classes):
+    """Sentences of the line ``data[first:last]``, whose words are from ``word`` on: a terminal mark that is a
+    word, or between words, ends one where a word that is not mere punctuation follows in the line."""
+    sentences = 1
+    ended = False
+    position = first
+    while word < stop and starts[word] < last:
+        while position < starts[word]:
+            code, size = decode(data, position, last)
+            ended |= classes[code] & TERMINAL != 0
+            position += size
+        code, size = decode(data, position, last)
+        if position + size == ends[word] and classes[code] & TERMINAL:
+            ended = True
+        elif ended:
+            while position < min(ends[word], last):
+                code, size = decode(data, position, last)
+                if not classes[code] & PUNCTUATION:
+                    sentences += 1
+                    ended = False
+                    break
+                position += size
+        position = ends[word]
+        word += 1
+    return sentences
+
+
+@kernel
+def count_lines(data, offsets, starts, ends, doc_words, classes, counts):
+    """Fill ``counts`` (``LINES``, one a document). Words, as byte positions, only bound the sentences."""
+    for doc in range(len(offsets) - 1):
+        i, end = offsets[doc], offsets[doc + 1]
+        word, stop = doc_words[doc], doc_words[doc + 1]
+        row = counts[doc]
+        while i < end:
+            first = last = i  # of the line without the white space around it
+            characters = n_words = word_length = longest_word = curly = found = 0
+            blank = True
+            while i < end:
+                byte = data[i]
+                size = 1
+                if byte < 0x80:
+                    kind = classes[byte]
+                else:
+                    code, size = decode(data, i, end)
+                    kind = classes[code]
+                if kind & BREAK:
+                    break
+                characters += 1
+                if kind & SPACE:
+                    word_length = 0
+                else:
+                    if blank:
+                        first = i
+                        blank = False
+                    n_words += word_length == 0
+                    word_length += 1
+                    longest_word = max(longest_word, word_length)
+                    last = i + size
+                    if _BEGINS[byte]:
+                        if byte == _BRACE:
+                            curly = 1
+                        else:
+                            found |= _phrases(data, i, end, classes)
+                i += size
+            line_end = i
+            if i < end:
+                code, size = decode(data, i, end)
+                i += size
+                if code == 13 and i < end and data[i] == 10:
+                    i += 1
+
+            row.lines += 1
+            row.characters += characters
+            row.longest = max(row.longest, characters)
+            if blank:
+                row.few_words += 1
+                continue
+            code, size = decode(data, first, last)
+            row.bullets += code == 0x2D or code == 0x2022
+            row.ellipses += ends_with_ellipsis(data, first, last)
+
+            lorem, javascript, policy = found & _LOREM != 0, found & _JAVASCRIPT != 0, found & _POLICY != 0
+            row.lorem_ipsum += lorem
+            row.javascript += javascript
+            row.policy += policy
+            row.curly += curly
+            row.long_word += longest_word > LONGEST_WORD
+            row.few_words += n_words < FEWEST_WORDS
+            while word < stop and starts[word] < first:
+                word += 1
+            if longest_word <= LONGEST_WORD and n_words >= FEWEST_WORDS:
+                terminal = _ends_terminal(data, first, last, classes)
+                row.any_lorem_ipsum += lorem
+                row.terminal_lorem_ipsum += lorem and terminal
+                if not javascript:
+                    row.any_curly += curly
+                    row.terminal_curly += curly and terminal
+                    if not policy:
+                        sentences = _sentences(data, first, last, starts, ends, word, stop, classes)
+                        row.any_kept += 1
+                        row.any_sentences += sentences
+                        if terminal:
+                            row.terminal_kept += 1
+                            row.terminal_sentences += sentences
+            while word < stop and starts[word] < line_end:
+                word += 1

@@ -1,0 +1,481 @@
+"""A release goes to the Hub whole and once, and is tagged only when it is all there, whatever breaks."""
+
+import json
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from hashlib import sha256
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hub import Hub
+from huggingface_hub import CommitOperationAdd, HfApi
+
+from curate import publish as publishing
+from curate.errors import CurateError, Stopped
+from curate.publish import Event, publish
+from curate.release.files import Unverified
+
+REPO = "tester/web"
+DATASET = {"repo_type": "dataset"}
+MAIN, TAG = "refs/heads/main", "refs/tags/v1.0.0"
+CARD = """---
+license: mit
+configs:
+- config_name: phase1
+  data_files:
+  - {split: train, path: data/phase1/train-*.parquet}
+  - {split: validation, path: data/validation/*}
+---
+# Web
+"""
+
+
+def table(seed, rows=20):
+    words = np.random.default_rng(seed).integers(0, 10**9, rows)
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table({"text": [f"document {word}" for word in words]}), sink)
+    return sink.getvalue().to_pybytes()
+
+
+def write_release(folder, version="1.0.0", license="mit", **changed):
+    """A release folder with three shards; `changed` maps a path to other bytes, None leaves it out."""
+    contents = {
+        "README.md": CARD.encode(),
+        "croissant.json": b"{}",
+        "manifest.yaml": f"name: web\nversion: {version}\n".encode(),
+        "data/phase1/train-0.parquet": table(0),
+        "data/phase1/train-1.parquet": table(1),
+        "data/validation/train-0.parquet": table(2),
+        "evidence/rejected.parquet": table(3),
+        "index/signatures.parquet": table(4),
+    } | changed
+    contents = {path: content for path, content in contents.items() if content is not None}
+    files = [{"path": p, "bytes": len(c), "sha256": sha256(c).hexdigest()} for p, c in sorted(contents.items())]
+    lock = {"name": "web", "version": version, "license": license, "digest": "-", "files": files}
+    for path, content in (contents | {"lock.json": json.dumps(lock).encode()}).items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
+    return folder
+
+
+@pytest.fixture
+def release(tmp_path):
+    return write_release(tmp_path / "release")
+
+
+@pytest.fixture(autouse=True)
+def waits(monkeypatch):
+    """The seconds that would have been waited."""
+    waits = []
+    monkeypatch.setattr(publishing, "sleep", waits.append)
+    return waits
+
+
+@pytest.fixture(params=[False, True], ids=["lfs", "xet"])
+def hub(request, tmp_path):
+    with Hub(tmp_path, xet=request.param) as hub:
+        yield hub
+
+
+@pytest.fixture
+def lfs_hub(tmp_path):
+    with Hub(tmp_path) as hub:
+        yield hub
+
+
+def send(hub, release, token=None, **settings):
+    """Publish to the Hub of the test; the result, and the kinds of its events."""
+    events: list[Event] = []
+    settings = {"repo": REPO} | settings
+    token = hub.token if token is None else token
+    done = publish(release, endpoint=hub.endpoint, token=token, report=events.append, **settings)
+    return done, [event.kind for event in events]
+
+
+def digests(release):
+    paths = [path for path in release.rglob("*") if path.is_file()]
+    return {str(path.relative_to(release)): sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+def files(hub, ref=MAIN, repo=REPO):
+    found = dict(hub.state()[repo]["refs"][ref])
+    found.pop(".gitattributes")
+    return found
+
+
+def client(hub):
+    return HfApi(endpoint=hub.endpoint, token=hub.token)
+
+
+def test_a_release_goes_up_and_is_tagged(hub, release):
+    done, kinds = send(hub, release)
+    assert files(hub) == files(hub, TAG) == digests(release)
+    assert hub.state()[REPO]["private"] is False
+    assert kinds == ["verified", "created", "commit", "commit", "checked", "tagged"]
+    assert (done.repo, done.tag, done.commit) == (REPO, "v1.0.0", hub.repos[REPO].refs[TAG])
+    assert done.bytes == sum(path.stat().st_size for path in release.rglob("*") if path.is_file())
+    shards, rest = done.commits
+    assert all(file.path.startswith(("data/", "evidence/")) for file in shards.files)
+    assert {"README.md", "lock.json", "index/signatures.parquet"} <= {file.path for file in rest.files}
+
+
+def test_an_unchanged_release_makes_no_commit(hub, release):
+    send(hub, release)
+    state, history, received, stored = hub.state(), hub.history(REPO), list(hub.received), hub.stored
+    start = len(hub.requests)
+    done, kinds = send(hub, release)
+    assert kinds == ["verified", "unchanged"]
+    assert (done.commits, done.tag) == ([], "v1.0.0")
+    assert (hub.state(), hub.history(REPO)) == (state, history)
+    assert (hub.received, hub.stored) == (received, stored)
+    asked = [request for request in hub.requests[start:] if request.path != "/api/validate-yaml"]
+    assert all(request.method == "GET" for request in asked)
+
+
+def test_the_next_version_sends_what_changed_and_deletes_what_went(hub, release, tmp_path):
+    send(hub, release)
+    client(hub).create_commit(
+        REPO, [CommitOperationAdd("images/logo.svg", b"<svg/>")], commit_message="A logo", **DATASET
+    )
+    changed = {"data/phase1/train-1.parquet": None, "data/phase1/train-0.parquet": table(7)}
+    after = write_release(tmp_path / "next", "1.1.0", **changed)
+    sent = len(hub.received)
+    done, _ = send(hub, after)
+    assert files(hub, "refs/tags/v1.1.0") == digests(after) | {"images/logo.svg": files(hub)["images/logo.svg"]}
+    assert files(hub, TAG) == digests(release)
+    assert [[file.path for file in commit.files] for commit in done.commits] == [
+        ["data/phase1/train-0.parquet"],
+        ["lock.json", "manifest.yaml"],
+    ]
+    assert [commit.delete for commit in done.commits] == [[], ["data/phase1/train-1.parquet"]]
+    assert len(hub.received) - sent == (2 if hub.xet else 3)
+    # The first version, published again, does not bring its files back.
+    assert send(hub, release)[1] == ["verified", "unchanged"]
+
+
+def test_a_dry_run_tells_what_a_run_then_does(lfs_hub, release):
+    planned, kinds = send(lfs_hub, release, dry_run=True)
+    assert lfs_hub.state() == {}
+    assert kinds == ["verified"]
+    done, _ = send(lfs_hub, release)
+    assert planned.commits == done.commits
+    assert (planned.tag, planned.repo, planned.bytes) == (done.tag, done.repo, done.bytes)
+    state = lfs_hub.state()
+    planned, _ = send(lfs_hub, write_release(release, "2.0.0", **{"evidence/rejected.parquet": None}), dry_run=True)
+    assert lfs_hub.state() == state
+    assert [file.path for commit in planned.commits for file in commit.files] == [
+        "lock.json",
+        "manifest.yaml",
+    ]
+    assert planned.commits[-1].delete == ["evidence/rejected.parquet"]
+
+
+def test_commits_are_of_bounded_size(lfs_hub, release, monkeypatch):
+    monkeypatch.setattr(publishing, "FILES_A_COMMIT", 3)
+    done, _ = send(lfs_hub, release)
+    assert [len(commit.files) for commit in done.commits] == [3, 2, 4]  # a large index goes with the shards
+    titles = ["initial commit", "web 1.0.0: shards, 1 of 2", "web 1.0.0: shards, 2 of 2", "web 1.0.0"]
+    assert lfs_hub.history(REPO) == titles
+    # However many files: the Hub takes 128 commits an hour.
+    monkeypatch.setattr(publishing, "FILES_A_COMMIT", 1)
+    monkeypatch.setattr(publishing, "COMMITS", 2)
+    done, _ = send(lfs_hub, release, repo="tester/other")
+    assert [len(commit.files) for commit in done.commits] == [3, 2, 4]
+
+
+def test_private_branch_and_own_name(lfs_hub, release):
+    done, _ = send(lfs_hub, release, repo=None, private=True, branch="next")
+    assert (done.repo, done.revision) == (REPO, "next")
+    assert lfs_hub.state()[REPO]["private"] is True
+    assert files(lfs_hub, "refs/heads/next") == files(lfs_hub, TAG) == digests(release)
+    assert files(lfs_hub) == {}
+
+
+def test_a_public_repository_does_not_get_a_private_release(lfs_hub, release):
+    client(lfs_hub).create_repo(REPO, **DATASET)
+    with pytest.raises(CurateError, match="public"):
+        send(lfs_hub, release, private=True)
+    assert files(lfs_hub) == {}
+
+
+def test_a_pull_request_is_tagged_once_it_is_merged(lfs_hub, release):
+    client(lfs_hub).create_repo(REPO, **DATASET)
+    done, _ = send(lfs_hub, release, pr=True)
+    assert (done.revision, done.tag) == ("refs/pr/1", None)
+    assert files(lfs_hub) == {}
+    assert files(lfs_hub, "refs/pr/1") == digests(release)
+    assert lfs_hub.state()[REPO]["pulls"] == [("web 1.0.0", "open")]
+    send(lfs_hub, release, pr=True)  # the same pull request, nothing new
+    assert (len(lfs_hub.state()[REPO]["pulls"]), TAG in lfs_hub.state()[REPO]["refs"]) == (1, False)
+    client(lfs_hub).merge_pull_request(REPO, 1, **DATASET)
+    done, _ = send(lfs_hub, release, pr=True)
+    assert (done.tag, done.commits) == ("v1.0.0", [])
+    assert files(lfs_hub, TAG) == digests(release)
+
+
+def test_a_version_is_published_once(lfs_hub, release, tmp_path):
+    send(lfs_hub, release)
+    state = lfs_hub.state()
+    other = write_release(tmp_path / "other", **{"data/phase1/train-0.parquet": table(9)})
+    with pytest.raises(CurateError, match="already tagged with other content") as refused:
+        send(lfs_hub, other)
+    assert refused.value.exit_code == 2
+    assert lfs_hub.state() == state
+
+
+def test_a_token_without_the_right_changes_nothing(lfs_hub, release):
+    client(lfs_hub).create_repo(REPO, **DATASET)
+    state = lfs_hub.state()
+    for token, said in [
+        ("hf_wrong", "does not accept the token"),
+        (lfs_hub.read_token, "may only read"),
+        (lfs_hub.stranger_token, "no right"),
+    ]:
+        with pytest.raises(CurateError, match=said) as refused:
+            send(lfs_hub, release, token=token)
+        assert refused.value.exit_code == 2
+        assert token not in str(refused.value)
+    with pytest.raises(CurateError, match="no right"):
+        send(lfs_hub, release, repo="nobody/web")
+    assert lfs_hub.state() == state
+
+
+def test_without_a_network_nothing_is_begun(release, tmp_path):
+    with Hub(tmp_path) as hub:
+        endpoint = hub.endpoint
+    with pytest.raises(CurateError, match="no answer from the Hub") as refused:
+        publish(release, repo=REPO, endpoint=endpoint, token="hf_secret")
+    assert refused.value.exit_code == 2
+    assert "network" in refused.value.fix
+
+
+def test_offline_mode_is_said_at_once(lfs_hub, release, monkeypatch, waits):
+    monkeypatch.setattr("huggingface_hub.constants.is_offline_mode", lambda: True)
+    with pytest.raises(CurateError, match="HF_HUB_OFFLINE"):
+        send(lfs_hub, release)
+    assert waits == []
+
+
+def test_without_a_token_the_fix_says_how_to_get_one(lfs_hub, release):
+    code = """
+import sys
+from curate.publish import publish
+try:
+    publish(sys.argv[1], repo="tester/web")
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+    said = lfs_hub.run(code, str(release), token="")
+    assert said.stdout.startswith("CurateError error: the Hub does not accept the token"), said.stderr
+    assert "hf auth login" in said.stdout
+
+
+def test_what_the_hub_does_not_accept_is_said_before_anything_is_sent(lfs_hub, release):
+    with pytest.raises(CurateError, match="Repo id must use"):
+        send(lfs_hub, release, repo="tester/not a name")
+    with pytest.raises(CurateError, match="there is no repository"):
+        send(lfs_hub, release, pr=True)
+    with pytest.raises(CurateError, match="pull request goes to main"):
+        send(lfs_hub, release, pr=True, branch="next")
+    card = CARD.replace("mit", "my-own")
+    with pytest.raises(CurateError, match='"license" must be one of'):
+        send(lfs_hub, write_release(release, **{"README.md": card.encode()}))
+    assert lfs_hub.state() == {}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error", "said"),
+    [
+        (lambda r: write_release(r, license=None), CurateError, "no licence"),
+        (lambda r: (r / "lock.json").unlink(), CurateError, "no lock.json"),
+        (lambda r: (r / "lock.json").write_text("{"), CurateError, "lock cannot be read"),
+        (lambda r: (r / "lock.json").write_text('{"files": []}'), CurateError, "lock cannot be read"),
+        (lambda r: (r / "README.md").write_text("# Web"), Unverified, "README.md has 5 bytes"),
+        (lambda r: write_release(r, **{"README.md": b"# Web"}), CurateError, "lacks license, configs"),
+        (lambda r: write_release(r, **{"README.md": b"---\n[\n---\n"}), CurateError, "not YAML"),
+        (lambda r: (r / "data/phase1/train-0.parquet").unlink(), Unverified, "train-0.parquet is missing"),
+        (
+            lambda r: (r / "data/phase1/train-0.parquet").write_bytes(table(8)),
+            Unverified,
+            "train-0.parquet has",
+        ),
+    ],
+)
+def test_what_may_not_be_published_is_not_sent(lfs_hub, release, spoil, error, said):
+    spoil(release)
+    with pytest.raises(error, match=said) as refused:
+        send(lfs_hub, release)
+    assert refused.value.fix
+    assert refused.value.exit_code == (1 if error is Unverified else 2)
+    assert lfs_hub.requests == []
+
+
+def test_a_full_folder_is_refused(lfs_hub, release, monkeypatch):
+    monkeypatch.setattr("curate.release.files.FOLDER_ENTRIES", 7)
+    with pytest.raises(CurateError, match="7 entries in one folder"):
+        send(lfs_hub, release)
+    monkeypatch.setattr("curate.release.files.FOLDER_ENTRIES", 8)
+    send(lfs_hub, release)
+
+
+def test_a_published_file_that_differs_is_found(lfs_hub, release):
+    send(lfs_hub, release)
+    repo = lfs_hub.repos[REPO]
+    tagged = repo.commits[repo.refs[TAG]]
+    tagged["data/phase1/train-0.parquet"] = tagged["data/phase1/train-1.parquet"]
+    with pytest.raises(Unverified, match=r"train-0\.parquet"):
+        send(lfs_hub, release)
+
+
+def test_others_may_commit_meanwhile(lfs_hub, release):
+    send(lfs_hub, release, repo="tester/before")
+    number = next(i for i, request in enumerate(lfs_hub.requests, 1) if "/preupload/" in request.path)
+
+    def interfere():
+        repo = lfs_hub.repos[REPO]
+        repo.commit(MAIN, repo.commits[repo.refs[MAIN]] | {"x.txt": lfs_hub.keep(b"x")}, "Somebody else's")
+
+    lfs_hub.fail(at=number, how=interfere)  # after the look, before the commit, which then has a stale parent
+    send(lfs_hub, release)
+    assert [r.status for r in lfs_hub.requests if f"{REPO}/commit/" in r.path] == [412, 200, 200]
+    assert files(lfs_hub, TAG) == digests(release) | {"x.txt": sha256(b"x").hexdigest()}
+    assert "Somebody else's" in lfs_hub.history(REPO)
+
+
+def test_waits_are_the_hubs_or_grow(lfs_hub, release, waits):
+    client(lfs_hub).create_repo(REPO, **DATASET)
+    lfs_hub.fail(at=1, how=429, retry_after=17)
+    lfs_hub.fail(at=2, how=503, times=3)
+    done, kinds = send(lfs_hub, release)
+    assert waits == [17.0, 2.0, 4.0, 8.0]
+    assert kinds.count("retry") == 4
+    assert done.tag == "v1.0.0"
+
+
+def test_the_token_is_nowhere(lfs_hub, release):
+    events = []
+    lfs_hub.fail(at=3, how=503, times=2)
+    token = lfs_hub.token
+    done = publish(release, repo=REPO, endpoint=lfs_hub.endpoint, token=token, report=events.append)
+    assert token not in repr((events, done))
+    assert all(token.encode() not in path.read_bytes() for path in release.rglob("*") if path.is_file())
+
+
+# Breaks at every request. The reference is a publish in four commits that nothing disturbs.
+
+
+@pytest.fixture
+def four_commits(monkeypatch):
+    monkeypatch.setattr(publishing, "FILES_A_COMMIT", 2)
+
+
+@contextmanager
+def fresh_hub(folder, settings, xet=False):
+    """A Hub on which such a publish can begin: a pull request needs a repository."""
+    with Hub(folder, xet=xet) as hub:
+        if settings.get("pr"):
+            client(hub).create_repo(REPO, **DATASET)
+            hub.requests.clear()
+        yield hub
+
+
+def undisturbed(folder, release, xet=False, **settings):
+    """The requests of a publish, what it leaves on the Hub and in its Xet store."""
+    with fresh_hub(folder / "undisturbed", settings, xet) as hub:
+        send(hub, release, **settings)
+        return list(hub.requests), hub.state(), hub.stored
+
+
+def complete_if_tagged(hub, release):
+    refs = hub.state().get(REPO, {"refs": {}})["refs"]
+    assert TAG not in refs or files(hub, TAG) == digests(release)
+
+
+@pytest.mark.parametrize(
+    ("settings", "after"),
+    [({}, False), ({}, True), ({"branch": "next", "private": True}, True), ({"pr": True}, True)],
+    ids=["before", "after", "branch-after", "pull-request-after"],
+)
+def test_interrupted_at_any_request_and_run_again(tmp_path, release, four_commits, settings, after):
+    requests, state, _ = undisturbed(tmp_path, release, **settings)
+    reads = [request.method == "GET" or "validate-yaml" in request.path for request in requests]
+    for n, request in enumerate(requests, 1):
+        with fresh_hub(tmp_path / str(n), settings) as hub:
+            hub.fail(at=n, after=after)
+            hub.fail(at=n + 1, times=float("inf"))
+            with pytest.raises(CurateError) as stopped:
+                send(hub, release, **settings)
+            # Once the Hub was asked to change something there may be something to go on from.
+            assert all(reads[:n]) or isinstance(stopped.value, Stopped), f"{n}: {request}"
+            complete_if_tagged(hub, release)
+            hub.heal()
+            send(hub, release, **settings)
+            assert hub.state() == state, f"{n}: {request}"
+            assert len(hub.received) == len(set(hub.received)), f"{n}: {request}"
+
+
+def test_interrupted_with_xet_nothing_is_stored_twice(tmp_path, release, four_commits):
+    requests, state, stored = undisturbed(tmp_path, release, xet=True)
+    for n, request in enumerate(requests, 1):
+        with Hub(tmp_path / str(n), xet=True) as hub:
+            hub.fail(at=n, times=float("inf"))
+            with pytest.raises(CurateError):
+                send(hub, release)
+            complete_if_tagged(hub, release)
+            hub.heal()
+            send(hub, release)
+            assert (hub.state(), hub.stored) == (state, stored), f"{n}: {request}"
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("how", ["reset", 429, 500, 503, 412])
+def test_a_short_break_at_any_request_is_overcome(tmp_path, release, four_commits, how, after):
+    requests, state, _ = undisturbed(tmp_path, release)
+    for n, request in enumerate(requests, 1):
+        if how == 412 and "/lfs/" in request.path:
+            continue  # only the Hub itself knows of parents
+        with Hub(tmp_path / str(n)) as hub:
+            hub.fail(at=n, how=how, after=after)
+            _, kinds = send(hub, release)
+            assert "retry" in kinds
+            assert hub.state() == state, f"{n}: {request}"
+            assert len(hub.history(REPO)) == 1 + 4  # the Hub's own first one
+            # A PUT whose answer is lost is repeated by the client, before anyone can ask what arrived.
+            repeated = after and request.method == "PUT"
+            assert len(hub.received) - len(set(hub.received)) == repeated
+
+
+PUBLISH = "import sys; from curate.publish import publish; publish(sys.argv[1], repo='tester/web')"
+
+
+def test_killed_at_a_commit_and_run_again(lfs_hub, tmp_path, release):
+    requests, state, _ = undisturbed(tmp_path, release)
+    number = next(i for i, request in enumerate(requests, 1) if "/commit/" in request.path)
+    command = [sys.executable, "-c", PUBLISH, str(release)]
+    child = subprocess.Popen(command, env=lfs_hub.env(), stderr=subprocess.PIPE)
+    lfs_hub.fail(at=number, how=child.kill, after=True)
+    child.communicate()
+    assert child.returncode == -signal.SIGKILL
+    assert TAG not in lfs_hub.state()[REPO]["refs"]
+    again = lfs_hub.run(PUBLISH, str(release))
+    assert again.returncode == 0, again.stderr
+    assert lfs_hub.state() == state
+    assert len(lfs_hub.received) == len(set(lfs_hub.received))
+
+
+LOAD = """
+import datasets
+for split, revision in [("train", "v1.0.0"), ("validation", "v1.0.0"), ("train", "main")]:
+    print(datasets.load_dataset("tester/web", "phase1", split=split, revision=revision).num_rows)
+"""
+
+
+def test_datasets_loads_a_published_version(hub, release, tmp_path):
+    send(hub, release, private=True)
+    send(hub, write_release(tmp_path / "next", "2.0.0", **{"data/phase1/train-1.parquet": None}))
+    loaded = hub.run(LOAD)
+    assert loaded.stdout.split() == ["40", "20", "20"], loaded.stderr
