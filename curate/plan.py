@@ -251,7 +251,9 @@ class Planner:
         types = {name: kind for lane in lanes for name, kind in lane.types.items()}
         before, bins = "", 0
         taking_part = lanes if scope else [*lanes, *self.references]
-        for number, step in enumerate(call.stage.function(**params)):
+        steps = call.stage.function(**params)
+        applied = steps[-1].over == "apply"  # carried out where verdicts are collected
+        for number, step in enumerate(steps[:-1] if applied else steps):
             base = {"call": identity, "step": number}
             label = f"{scope}{call.label} {number + 1}"
             if step.over == "docs":
@@ -272,14 +274,17 @@ class Planner:
                 heads = self.gate(f"{label} counts", [lane.parts[-1] for lane in taking_part])
                 fps = [self.add("step", label, base | {"before": before, "heads": heads}, [before, heads])]
             before, bins = self.gate(label, fps), step.bins
-        adds = call.stage.adds(params)
+        columns = call.stage.adds(params) | {name: types[name] for name in call.stage.declared.changes}
+        if "text" in columns:
+            columns["n_bytes"] = "int64"
         for place, lane in enumerate(lanes):
-            reading = lane.reading(["n_bytes", *(name for name in adds if name in lane.columns)])
-            args = {"call": identity, "place": place, "before": before, "adds": adds, "reading": reading}
+            needed = ["n_bytes", *(names if applied else ()), *(name for name in columns if name in lane.columns)]
+            reading = lane.reading(needed)
+            args = {"call": identity, "place": place, "before": before, "columns": columns, "reading": reading}
             args["lane"] = lane.source
             fp = self.add("collect", f"{lane.name}: {call.label}", args, [*reading, before])
-            lane.types |= adds
-            self.settle(lane, fp, adds)
+            lane.types |= columns
+            self.settle(lane, fp, columns)
 
     def finish(self, manifest: Manifest, lanes: list[Lane]) -> Plan:
         """Add what comes after all stages: the order of the documents, the mixture, the evidence."""
