@@ -8,7 +8,7 @@ inputs gives the same lock everywhere. Its `digest` is the sha256 of the lines `
 import hashlib
 import json
 from importlib.metadata import version
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pyarrow.parquet as pq
 
@@ -75,6 +75,7 @@ def make_lock(plan: Plan, store: Store, parts: dict[str, str]) -> dict:
         "name": manifest.name,
         "version": manifest.version,
         "license": manifest.document.license,
+        "publish": manifest.document.publish.model_dump(),
         "digest": release_digest(files),
         "documents": sum(count["documents"] for count in kept.values()),
         "rejected": store.marker(plan.evidence["evidence/rejected.parquet"])["rows"],
@@ -138,33 +139,31 @@ def read_lock(release: str | Path) -> dict:
 def verify(release: str | Path) -> list[CurateError]:
     """Hash a release again: one problem for each file that is missing, changed or not in the lock. Empty: it holds."""
     root, lock = Path(release), read_lock(release)
-    problems, known = [], {"lock.json"}
-    for file in lock["files"]:
-        known.add(file["path"])
-        path = root / file["path"]
-        if not path.is_file():
-            problems.append(CurateError("a file is missing", file["path"], "run the manifest again"))
-            continue
-        found = digest(path)
-        if found != {"bytes": file["bytes"], "sha256": file["sha256"]}:
-            what = (
-                f"a file changed after the lock was written: {found['bytes']:,} bytes, not {file['bytes']:,}"
-            )
-            if found["bytes"] == file["bytes"]:
-                what = f"a file changed after the lock was written: sha256 {found['sha256'][:12]}…, not {file['sha256'][:12]}…"
-            problems.append(CurateError(what, file["path"], "run the manifest again"))
-        elif "rows" in file and pq.read_metadata(path).num_rows != file["rows"]:
-            problems.append(
-                CurateError(f"the lock says {file['rows']:,} rows", file["path"], "run the manifest again")
-            )
+    known = {"lock.json"} | {file["path"] for file in lock["files"]}
+    problems = [problem for file in lock["files"] if (problem := _problem(root, file))]
     for path in sorted(root.rglob("*")):
         name = path.relative_to(root).as_posix()
         if path.is_file() and name not in known:
-            problems.append(
-                CurateError("a file is not in the lock", name, "remove it, or make a release that has it")
-            )
+            problems.append(CurateError("a file is not in the lock", name, "remove it, or make a release that has it"))
     if release_digest(lock["files"]) != lock["digest"]:
-        problems.append(
-            CurateError("the digest is not that of the files", "lock.json", "run the manifest again")
-        )
+        problems.append(CurateError("the digest is not that of the files", "lock.json", "run the manifest again"))
     return problems
+
+
+def _problem(root: Path, file: dict) -> CurateError | None:
+    """What is wrong with a file of a release, if anything."""
+    place, again = PurePosixPath(file["path"]), "run the manifest again"
+    if place.is_absolute() or ".." in place.parts:
+        return CurateError("a file is outside the release", file["path"], again)
+    path = root / place
+    if not path.is_file():
+        return CurateError("a file is missing", file["path"], again)
+    found, expected = digest(path), {"bytes": file["bytes"], "sha256": file["sha256"]}
+    if found == expected:
+        if "rows" in file and pq.read_metadata(path).num_rows != file["rows"]:
+            return CurateError(f"the lock says {file['rows']:,} rows", file["path"], again)
+        return None
+    what = f"{found['bytes']:,} bytes, not {file['bytes']:,}"
+    if found["bytes"] == file["bytes"]:
+        what = f"sha256 {found['sha256'][:12]}…, not {file['sha256'][:12]}…"
+    return CurateError(f"a file changed after the lock was written: {what}", file["path"], again)
