@@ -146,18 +146,33 @@ def _evidence(store: Store, args: dict, draft: Path, counts: dict, choose, more:
     """Write what `choose` takes of each block of all partitions, with the columns of `args["types"]` and more."""
     types = {name: arrow_type(alias) for name, alias in (args["types"] | more).items()}
     writer, rows = Writer(draft, level=3, content_defined=True), 0
-    for reading in args["readings"]:
+    for table in _regrouped(_chosen(store, args["readings"], choose, types)):
+        rows += table.num_rows
+        writer.write(table)
+    writer.close()
+    counts |= {"rows": rows} | digest(draft)
+
+
+def _chosen(store: Store, readings: list[dict], choose, types: dict[str, pa.DataType]) -> Iterator[pa.Table]:
+    for reading in readings:
         for block in store.blocks(reading):
             chosen = choose(block)
             columns = {
                 name: chosen[name].cast(kind) if name in chosen.column_names else pa.nulls(chosen.num_rows, kind)
                 for name, kind in types.items()
             }
-            rows += chosen.num_rows
-            if chosen.num_rows or writer.file is None:
-                writer.write(pa.table(columns))
-    writer.close()
-    counts |= {"rows": rows} | digest(draft)
+            yield pa.table(columns)
+
+
+def _regrouped(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """The same rows in tables of GROUP_ROWS, however they came; one table at least, for its schema."""
+    waiting = next(tables)
+    for table in tables:
+        waiting = pa.concat_tables([waiting, table])
+        while waiting.num_rows > GROUP_ROWS:
+            yield waiting.slice(0, GROUP_ROWS)
+            waiting = waiting.slice(GROUP_ROWS)
+    yield waiting
 
 
 def digest(path: Path) -> dict:

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from curate.errors import CurateError
+from curate.errors import CurateError, Stopped, refusal
 
 app = typer.Typer(
     name="curate",
@@ -25,9 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-ManifestArgument = Annotated[
-    str, typer.Argument(help="path of a manifest, or the name of one that comes with curate")
-]
+ManifestArgument = Annotated[str, typer.Argument(help="path of a manifest, or the name of one that comes with curate")]
 Work = Annotated[Path, typer.Option(envvar="CURATE_WORK", help="folder for the store and the releases")]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")]
 Workers = Annotated[
@@ -44,12 +42,15 @@ def command(function: Callable) -> Callable:
     @app.command(name=function.__name__.rstrip("_"))
     @wraps(function)
     def verb(*args, **kwargs):
-        result, lines, code = function(*args, **kwargs)
-        if kwargs.get("as_json"):
-            print(json.dumps(result, ensure_ascii=False))
-        else:
-            for line in lines:
+        try:
+            result, lines, code = function(*args, **kwargs)
+            for line in [json.dumps(result, ensure_ascii=False)] if kwargs["as_json"] else lines:
                 print(line)
+            sys.stdout.flush()
+        except KeyboardInterrupt:
+            raise Stopped("stopped by Ctrl-C", fix="run the same command again to go on") from None
+        except BrokenPipeError:  # whoever reads, such as `head`, has enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(code)
 
     return function
@@ -57,9 +58,9 @@ def command(function: Callable) -> Callable:
 
 @command
 def demo(
-    folder: Annotated[
-        Path, typer.Argument(help="where the corpus, the manifest and the work folder go")
-    ] = Path("curate-demo"),
+    folder: Annotated[Path, typer.Argument(help="where the corpus, the manifest and the work folder go")] = Path(
+        "curate-demo"
+    ),
     workers: Workers = None,
     as_json: Json = False,
 ):
@@ -228,22 +229,16 @@ def main() -> None:
     as_json = "--json" in sys.argv
     try:
         app(standalone_mode=True)
-    except CurateError as error:
-        code = error.exit_code
+    except Exception as error:  # what is neither a mistake nor the machine's refusal is ours
+        known = refusal(error) if isinstance(error, OSError) else error
+        if not isinstance(known, CurateError):
+            traceback.print_exc()
+            _say("this is a bug of curate: please report it with the lines above")
+            sys.exit(70)
         if as_json:
-            print(json.dumps({"error": error.as_dict()}, ensure_ascii=False))
-        _say(str(error))
-    except Exception:  # whatever else comes up to here is ours
-        traceback.print_exc()
-        code = 70
-        _say("this is a bug of curate: please report it with the lines above")
-    except KeyboardInterrupt:
-        code = 3
-        _say("stopped; run the same command again to go on")
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
-    sys.exit(code)
+            print(json.dumps({"error": known.as_dict()}, ensure_ascii=False))
+        _say(str(known))
+        sys.exit(known.exit_code)
 
 
 if __name__ == "__main__":

@@ -85,15 +85,24 @@ def _archive() -> Iterator[bytes]:
             yield _response(f"{SITE}/library/{name}.html", "200 OK", "text/html; charset=utf-8", page)
     for status, kind, path, body in ODD_PAGES:
         yield _response(SITE + path, status, kind, body)
-    yield _record(
-        "revisit", f"{SITE}/library/json.html", b"HTTP/1.1 304 Not Modified\r\n\r\n", "application/http"
-    )
+    yield _record("revisit", f"{SITE}/library/json.html", b"HTTP/1.1 304 Not Modified\r\n\r\n", "application/http")
+
+
+class _Pages(pydoc.HTMLDoc):
+    """Names data without its value: that may be the environment, the command line or a folder of this machine."""
+
+    def docother(self, object, name=None, mod=None, *ignored) -> str:
+        return f"<strong>{name}</strong>"
+
+
+PAGES = _Pages()
 
 
 def _page(name: str) -> bytes | None:
     """pydoc's page of a module, free of what differs between machines; None if it has none."""
     if name.startswith("_") or name in (
         "antigravity",
+        "cgi",  # its signatures show the environment
         "this",
         "idlelib",
         "lib2to3",
@@ -106,11 +115,12 @@ def _page(name: str) -> bytes | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             module = importlib.import_module(name)
-            page = pydoc.html.page(pydoc.describe(module), pydoc.html.document(module, name))
+            page = PAGES.page(pydoc.describe(module), PAGES.document(module, name))
     except ImportError:  # of another platform
         return None
     page = re.sub(r'<a href="file:[^"]*">[^<]*</a>', "", page)
-    page = re.sub(r" at 0x[0-9a-fA-F]+", "", page)
+    page = page.replace(sys.executable, "python")
+    page = re.sub(r"(\s|&nbsp;)at(\s|&nbsp;)0x[0-9a-fA-F]+", "", page)
     return page.encode("utf-8", "replace")
 
 

@@ -1,5 +1,7 @@
 """Errors that say what is wrong, where, and how to mend it."""
 
+import errno
+
 
 class CurateError(Exception):
     """A mistake in what was given to us: a manifest, an input, a setting.
@@ -50,6 +52,17 @@ class Stopped(CurateError):
     exit_code = 3
 
 
+def refusal(error: OSError) -> CurateError | None:
+    """What the machine refuses, as an error for people: a full disk, a file or folder that may not be used so."""
+    where = str(error.filename or "")
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        fix = "free some space, or choose another folder with --work, and run the same command again"
+        return Stopped("no space left on the disk", where, fix)
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR):
+        return CurateError(error.strerror, where, "name another place, or change what may be done there")
+    return None
+
+
 def did_you_mean(word: str, known) -> str:
     """A hint that names the nearest known word, or lists them all when none is near."""
     from difflib import get_close_matches
@@ -58,4 +71,4 @@ def did_you_mean(word: str, known) -> str:
     near = get_close_matches(word, known, n=1, cutoff=0.6)
     if near:
         return f"did you mean `{near[0]}`?"
-    return "known: " + ", ".join(f"`{name}`" for name in known)
+    return "known: " + ", ".join(f"`{name}`" for name in known) if known else ""

@@ -36,21 +36,18 @@ def isolated(stage: Configured, docs: pa.Table) -> pa.Table:
     if docs.num_rows == 0:
         return stage(docs)
     results: list[pa.Table | None] = []
-    child = _Child(stage)
+    nothing = docs.schema.empty_table()
+    child = _Child(stage, nothing)
     for row in range(docs.num_rows):
-        results.append(child.run(docs.slice(row, 1)))
+        results.append(child.run(docs.take([row])))  # pickling a slice would send all of its table
         if results[-1] is None:
-            child = _Child(stage)
+            child = _Child(stage, nothing)
     child.end()
     tables = [
-        reject(docs.slice(row, 1), **{f"{stage.stage.name}_crashed": pa.array([True])})
-        if result is None
-        else result
+        reject(docs.slice(row, 1), **{f"{stage.stage.name}_crashed": pa.array([True])}) if result is None else result
         for row, result in enumerate(results)
     ]
-    if all(
-        result is None for result in results
-    ):  # the columns that the stage adds come from its result on no document
+    if all(result is None for result in results):  # the columns that the stage adds come from its result on no document
         tables.append(stage(docs.slice(0, 0)))
     return pa.concat_tables(tables, promote_options="permissive")
 
@@ -58,14 +55,15 @@ def isolated(stage: Configured, docs: pa.Table) -> pa.Table:
 class _Child:
     """A process that runs a stage on the documents it is sent. (A worker, being a daemon, may not use multiprocessing.)"""
 
-    def __init__(self, stage: Configured):
+    def __init__(self, stage: Configured, nothing: pa.Table):
         ours, theirs = socket.socketpair()
         spec = json.dumps({"label": stage.label, "stage": stage.stage.name, "params": stage.params})
         command = [sys.executable, "-m", "curate.isolate", str(theirs.fileno()), spec]
         self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stderr=subprocess.DEVNULL)
         theirs.close()
         self.pipe = Connection(ours.detach())
-        self.pipe.recv()  # ready: the time of a document does not count the imports
+        self.pipe.send(nothing)
+        self.pipe.recv()  # the time of a document does not count imports and compilation
 
     def run(self, docs: pa.Table) -> pa.Table | None:
         """The stage's result, or None if the child died or hung over it."""
@@ -85,7 +83,6 @@ class _Child:
 
 
 def _serve(pipe: Connection, stage: Configured) -> None:
-    pipe.send("ready")
     try:
         while True:
             pipe.send(stage(pipe.recv()))

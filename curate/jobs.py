@@ -161,7 +161,7 @@ def collect(store: Store, args: dict, draft: Path, counts: dict) -> None:
         reasons.update(pc.drop_null(verdict).to_pylist())
         reject = pc.coalesce(block[REJECT.name].cast(pa.string()), pc.binary_join_element_wise(label, verdict, "."))
         kept = reject.is_null()
-        count["in"] += block.num_rows - pc.sum(was_out).as_py()
+        count["in"] += block.num_rows - (pc.sum(was_out).as_py() or 0)
         count["kept"] += pc.sum(kept).as_py() or 0
         count["bytes"] += pc.sum(block["n_bytes"].filter(kept)).as_py() or 0
         for name in types.keys() & set(block.column_names):  # what an earlier stage found stands

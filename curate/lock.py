@@ -113,9 +113,7 @@ def add(total: dict, more: dict) -> None:
 
 def release_digest(files: list[dict]) -> str:
     """The digest of a release: of its data and evidence, whatever else lies beside them."""
-    lines = sorted(
-        (file["path"], file["sha256"]) for file in files if file["path"].startswith(("data/", "evidence/"))
-    )
+    lines = sorted((file["path"], file["sha256"]) for file in files if file["path"].startswith(("data/", "evidence/")))
     return "sha256:" + hashlib.sha256("".join(f"{sha}  {path}\n" for path, sha in lines).encode()).hexdigest()
 
 

@@ -194,6 +194,8 @@ class Planner:
             args["read"] = lane.partition.identity
             where = {piece.file.path: piece.file.url for piece in lane.partition.pieces}
             fp = self.add("map", f"{lane.name}: {what}", args, where=where)
+            for column in TRANSIENT:
+                lane.types.pop(column, None)
         self.settle(lane, fp, made)
 
     def settle(self, lane: Lane, fp: str, columns: Iterable[str]) -> None:

@@ -29,16 +29,28 @@ def plan_lines(found: dict) -> Iterator[str]:
     yield ""
     rows = [("step", "jobs", "run", "why")]
     for step in found["steps"]:
-        why = [
-            reason if count == step["run"] else f"{reason} ({count})" for reason, count in step["why"].items()
-        ]
+        why = [reason if count == step["run"] else f"{reason} ({count})" for reason, count in step["why"].items()]
         rows.append((step["step"], step["jobs"], step["run"], " | ".join(why) or "reused"))
     yield from table(rows, frozenset({1, 2}))
     yield ""
     for label, notes in found["notes"].items():
         yield from (f"{label}: {note}" for note in notes)
+    if found["run"]:
+        need = found["estimate"]
+        yield (
+            f"about {need['documents']:,} documents, {size(need['text_bytes'])} of text; "
+            f"{size(need['worker_bytes'])} of memory a worker, {size(need['largest_job_bytes'])} for the largest job, "
+            f"{size(need['disk_bytes'])} of disk, {duration(need['seconds'])} with {need['workers']} workers"
+        )
     later = "" if found["shards_planned"] else "; shards are planned once the mixture is made"
     yield f"{found['run']:,} jobs to run, {found['reused']:,} reused{later}"
+
+
+def duration(seconds: int) -> str:
+    """`2 h 5 min`, `40 s`."""
+    if seconds < 120:
+        return f"{seconds} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60} min" if seconds >= 3600 else f"{seconds // 60} min"
 
 
 def status_lines(found: dict) -> Iterator[str]:

@@ -7,11 +7,12 @@ process a worker is started on this machine; `workers=0` runs everything in this
 import json
 import os
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 from curate import plan as planning
 from curate.alarm import check_alarms
@@ -105,17 +106,26 @@ def run(
         manifest = load(manifest)
     work = Path(work).absolute()
     plan, store = prepare(manifest, work), Store(work / "store")
-    remember(plan, work)
+    remember(plan, plan.jobs.values(), work)
     with cluster(workers, scheduler) as submit:
         yield from execute(list(plan.jobs.values()), store, submit)
         check_alarms(plan, store)
-        count = store.marker(plan.mix)["shards"]
-        jobs, shards, index = planning.shards(plan, count)
-        yield from execute(jobs, store, submit)
-    parts = lay_out(plan, shards, index)
-    lock = make_lock(plan, store, parts)
-    path, changed = build(plan, lock, store, parts, work / "releases")
-    yield Released(path, lock, changed)
+        made, shards, index = planning.shards(plan, store.marker(plan.mix)["shards"])
+        jobs = [*plan.jobs.values(), *made]  # all, since a damaged part may lie further up
+        remember(plan, jobs, work)
+        parts = lay_out(plan, shards, index)
+        for _ in range(ATTEMPTS):
+            yield from execute(jobs, store, submit)
+            lock = make_lock(plan, store, parts)
+            try:
+                path, changed = build(plan, lock, store, parts, work / "releases")
+            except Damaged as error:
+                store.discard(error.fp)
+                yield Lost([job for job in jobs if job.fp == error.fp], "its part was damaged; it is made anew")
+                continue
+            yield Released(path, lock, changed)
+            return
+    raise Stopped("a part of the release cannot be read back", str(work), "check the disk, and run again to go on")
 
 
 def execute(jobs: list[Job], store: Store, submit) -> Iterator[Started | Ended | Lost]:
@@ -176,6 +186,7 @@ class _Dask:
     def __init__(self, workers: int | None, scheduler: str | None):
         self.workers, self.scheduler = workers or os.cpu_count() or 1, scheduler
         self.client = self.cluster = None
+        self.rounds = 0
 
     def start(self) -> None:
         import dask
@@ -194,13 +205,13 @@ class _Dask:
             self.cluster = LocalCluster(
                 n_workers=self.workers,
                 threads_per_worker=1,
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",  # any free port, for this machine alone
                 silence_logs=50,
                 local_directory=None,
             )
         try:
             self.client = Client(self.cluster or self.scheduler, timeout=30, set_as_default=False)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: it is no address
             raise CurateError(f"no Dask scheduler answers: {error}", self.scheduler, "check --scheduler") from error
 
     def submit(self, jobs: list[Job], store: Store, isolate: set[str]):
@@ -208,13 +219,14 @@ class _Dask:
 
         if self.client is None:
             self.start()
+        self.rounds += 1  # in the keys, else a job that failed before would be answered with its old failure
         futures, by_key = {}, {}
         for job in jobs:
             mode = "isolated" if job.fp in isolate else "watched"
             upstream = [futures[fp] for fp in job.upstream if fp in futures]
             # Pickled, since Dask would take a string that equals a key for that key's result.
             future = self.client.submit(
-                _run, str(store.root), pickle.dumps(job), mode, upstream, key=f"job-{job.fp}", pure=False
+                _run, str(store.root), pickle.dumps(job), mode, upstream, key=f"job-{job.fp}-{self.rounds}"
             )
             futures[job.fp], by_key[future.key] = future, job
         for future in as_completed(list(futures.values()), loop=self.client.loop):
@@ -239,11 +251,13 @@ def _run(store: str, job: bytes, mode: str, upstream: list) -> dict:
     return run_job(store, pickle.loads(job), mode)
 
 
-def remember(plan: Plan, work: Path) -> None:
+def remember(plan: Plan, jobs: Iterable[Job], work: Path) -> None:
     """Note the jobs of a plan, so that the next one can say what changed. Nothing depends on it."""
     path = memory_of(plan, work)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({job.label: {"fp": job.fp, "args": job.args} for job in plan.jobs.values()}))
+    draft = path.with_suffix(f".{uuid4().hex}.tmp")
+    draft.write_text(json.dumps({job.label: {"fp": job.fp, "args": job.args} for job in jobs}))
+    os.replace(draft, path)
 
 
 def memory_of(plan: Plan, work: Path) -> Path:

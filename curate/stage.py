@@ -145,12 +145,15 @@ class Stage:
     def identity(self, params: dict) -> dict:
         """All that bears on the stage's result beside its input."""
         packages = self.packages(**params) if callable(self.packages) else self.packages
-        return {
+        identity = {
             "stage": self.name,
             "version": self.version,
             "params": params,
             "packages": {name: package_version(name) for name in packages},
         }
+        if self.params.model_config["extra"] == "allow":  # free names, such as rules, which apply in order
+            identity["order"] = list(params)
+        return identity
 
 
 def stage(version: int, **options) -> Callable[[Callable], Stage]:

@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
+from curate.estimate import estimate
 from curate.manifest import Manifest, load
 from curate.plan import Job, Plan, shards
 from curate.run import memory_of, prepare
@@ -15,7 +16,7 @@ UPSTREAM = {"reading", "readings", "before", "order", "heads", "mix"}
 
 
 def explain_plan(manifest: str | Path | Manifest, work: str | Path) -> dict:
-    """What a run would do: {"sources", "steps", "notes", "run", "reused"}.
+    """What a run would do: {"sources", "steps", "notes", "estimate", "run", "reused"}.
 
     steps  one for each kind of job: {"step", "jobs", "run", "why": {reason: jobs}}. A reason names what differs from
            the last plan of this manifest: the field and both values, an input, or what stands before.
@@ -52,6 +53,7 @@ def explain_plan(manifest: str | Path | Manifest, work: str | Path) -> dict:
             for call in calls
             if (notes := call.stage.notes(call.params))
         },
+        "estimate": estimate(made, store),
         "run": running,
         "reused": sum(step["jobs"] for step in steps.values()) - running,
         "shards_planned": store.marker(made.mix) is not None,

@@ -13,7 +13,6 @@ Two shapes of part:
 - a *binned part* has rows on their way to somewhere: each row group belongs to one bin, and the marker lists which.
 """
 
-import errno
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -26,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.documents import REJECT
-from curate.errors import CurateError, Stopped
+from curate.errors import CurateError, refusal
 from curate.stage import set_column
 
 DICTIONARY = ("source", "path", "language", "license", "reject", "split", "stage", "reason")
@@ -154,12 +153,8 @@ class Store:
             draft.write_text(json.dumps(counts, sort_keys=True))
             os.replace(draft, marker_path)
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise Stopped(
-                    f"no space left on the disk that holds {self.root}",
-                    where=str(part),
-                    fix="free some space, or choose another folder with --work, and run the same command again",
-                ) from error
+            if known := refusal(error):
+                raise known from error
             raise
         finally:
             draft.unlink(missing_ok=True)

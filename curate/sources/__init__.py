@@ -6,6 +6,7 @@ yields tables of at most `origin.block_bytes` of text or payload (one document w
 the order of the file, with the columns of `curate.documents` and `reject` (string; null where sound).
 """
 
+import os
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -13,8 +14,8 @@ import pyarrow as pa
 
 from curate.errors import CurateError
 
-BLOCK_BYTES = 64 << 20
-"""Text or payload in one block: what a worker holds at a time."""
+BLOCK_BYTES = int(os.environ.get("CURATE_BLOCK_BYTES", 64 << 20))
+"""Text or payload in one block: what a worker holds at a time. No bearing on a release."""
 
 FORMATS = {
     "warc": (".warc",),
@@ -79,9 +80,7 @@ def reader_of(path: str, kind: str | None = None):
     kind = kind or format_of(path)
     if kind not in FORMATS:
         known = ", ".join(sorted(FORMATS))
-        raise CurateError(
-            "cannot tell the format of a file by its ending", path, f"set `format:` to one of {known}"
-        )
+        raise CurateError("cannot tell the format of a file by its ending", path, f"set `format:` to one of {known}")
     return import_module(f"curate.sources.{kind}")
 
 

@@ -1,0 +1,308 @@
+"""What the code says of itself, for docs/reference.md and the map in README.md.
+
+`python -m curate.reference` in a checkout writes both anew.
+"""
+
+import ast
+import importlib
+import inspect
+import json
+import re
+import textwrap
+import types
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+
+import pydantic
+import typer
+
+import curate
+from curate import cli, errors
+from curate.documents import COLUMNS, REJECT, TRANSIENT
+from curate.manifest import UNITS, Document
+from curate.plan import EVIDENCE, PUBLISHED
+from curate.sources import COMPRESSIONS, FORMATS
+from curate.sources.layouts import LAYOUTS
+from curate.stage import HOMES, Stage, find_stage, stage_homes
+
+PACKAGE = Path(__file__).parent
+
+EXIT_CODES = {
+    0: "done",
+    1: "a check found something: `verify`, `doctor`",
+    2: "your input is wrong: the manifest, a file, an argument (`CurateError`)",
+    3: "stopped; the same command goes on from there (`Stopped`: Ctrl-C, a full disk, workers lost too often)",
+    70: "a bug of curate",
+}
+
+VARIABLES = {
+    "CURATE_WORK": "the work folder, as `--work`",
+    "CURATE_WORKERS": "processes, as `--workers`",
+    "CURATE_HANG_SECONDS": "a block that takes longer has hung, one document on its own after a tenth of it [300]",
+    "NO_COLOR": "no colours on a terminal",
+}
+
+
+def render() -> str:
+    """The whole page."""
+    parts = [
+        "# Reference",
+        "Written by `python -m curate.reference` from the code; do not edit. "
+        "For a way in, see the [tutorial](tutorial.md); for what the words mean, [concepts](concepts.md).",
+        "## Commands",
+        *commands(),
+        "### Exit codes",
+        table(("code", "meaning"), EXIT_CODES.items()),
+        "### Environment variables",
+        table(("variable", "meaning"), ((f"`{name}`", meaning) for name, meaning in VARIABLES.items())),
+        "## Manifest",
+        "Where a default stands the key may be left out. Sizes are a number of bytes or end in "
+        + ", ".join(f"`{unit.replace('I', 'i')}`" for unit in UNITS if unit)
+        + ".",
+        *manifest(),
+        "## Stages",
+        "A stage is written as its name, or as its name with parameters. A value that is no mapping goes to the first "
+        "parameter: `exact_dedup: url` is `exact_dedup: {by: url}`. The second use of a stage by the same documents "
+        "is called `NAME.2` in counts and in `set:`.",
+        *stages(),
+        "## Sources",
+        "Told from the file's name: its ending, and that of a compression behind it ("
+        + ", ".join(f"`{ending}`" for ending in COMPRESSIONS)
+        + ").",
+        table(("format", "endings"), ((name, code(ends)) for name, ends in FORMATS.items())),
+        "### Layouts",
+        "`column.field` is a field of a struct, of an object, or of a string that holds JSON. Of places joined by "
+        "`|` the first that is not null counts. `columns:` in a manifest has the same form.",
+        table(("layout", "our column: theirs"), ((name, _layout(places)) for name, places in LAYOUTS.items())),
+        "### Reasons at reading",
+        "In a release they are of the stage `read`.",
+        table(("format", "reason", "meaning"), reading_reasons()),
+        "## Columns",
+        "Of a document table. Stages add others, named with each.",
+        table(("column", "type", "meaning"), columns(COLUMNS)),
+        f"`{REJECT.name}` is the stage and the reason, `STAGE.REASON`, of a document that is out; null in one that is "
+        "in. An archive also gives, to the stages of the same job, and never stored:",
+        table(("column", "type", "meaning"), columns(TRANSIENT)),
+        f"Published, as far as the documents have them: {code(PUBLISHED)}, and what `shards.columns` adds. Recorded "
+        f"for rejected documents: {code(EVIDENCE)}, `stage`, `reason`.",
+        "## Errors",
+        'An error says what, where and how to mend it. With `--json` it is `{"error": {"what", "where", "fix"}}`, and '
+        '`{"error": {"problems": [...]}}` for all mistakes of a manifest. `…` stands for what differs.',
+        table(("class", "exit code", "meaning"), error_classes()),
+        table(("error", "mend"), messages()),
+        "## Python",
+        "`import curate`; each command is one of these functions.",
+        *functions(),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def table(head: tuple, rows) -> str:
+    """A Markdown table; `|` inside a cell is escaped."""
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join(
+        "| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in row) + " |" for row in lines
+    )
+
+
+def code(names) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def commands() -> Iterator[str]:
+    """One section a verb, from the command line itself."""
+    group = typer.main.get_command(cli.app)
+    for name, verb in group.commands.items():
+        arguments = [param for param in verb.params if not param.opts[0].startswith("-")]
+        usage = [param.name.upper() if param.required else f"[{param.name.upper()}]" for param in arguments]
+        yield f"### `{' '.join(['curate', name, *usage])}`"
+        yield verb.help.strip()
+        yield table(("", "meaning"), ((f"`{_name_of(param)}`", param.help or "") for param in verb.params))
+
+
+def _name_of(param) -> str:
+    return ", ".join(param.opts) if param.opts[0].startswith("-") else param.name.upper()
+
+
+def manifest() -> Iterator[str]:
+    """One table for each mapping of a manifest."""
+    waiting: list[tuple[str, type[pydantic.BaseModel]]] = [("", Document)]
+    for place, model in waiting:
+        if place:
+            yield f"### `{place}`"
+            yield model.__doc__ or "An entry that is a mapping:"
+        rows = []
+        for name, field in model.model_fields.items():
+            inner = _model(field.annotation)
+            under = f"{place}.{name}".lstrip(".") + (".NAME" if "dict" in str(field.annotation) else "")
+            waiting += [(under, inner)] if inner else []
+            shown = words(field.annotation).replace("mapping of mapping", "mapping")
+            shown += f", see `{under}`" if inner else ""
+            rows.append((f"`{name}`", shown, default(field), field.description or ""))
+        yield table(("key", "type", "default", "meaning"), rows)
+
+
+def _model(annotation) -> type[pydantic.BaseModel] | None:
+    """The first model within a type."""
+    if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
+        return annotation
+    return next((found for part in typing.get_args(annotation) if (found := _model(part))), None)
+
+
+def words(annotation) -> str:
+    """A type as YAML's user knows it."""
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return words(args[0])
+    if origin is typing.Literal:
+        return " or ".join(f"`{value}`" for value in args)
+    if origin in (types.UnionType, typing.Union):
+        return " or ".join(dict.fromkeys(words(part) for part in args))
+    if origin in (list, tuple):
+        return f"list of {words(args[0])}"
+    if origin is dict:
+        return f"mapping of {words(args[1])}" if args[1] is not typing.Any else "mapping"
+    if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
+        return "mapping"
+    names = {str: "text", int: "integer", float: "number", bool: "true or false", type(None): "null"}
+    return names.get(annotation, "anything")
+
+
+def default(field) -> str:
+    """The default of a field; empty where it must be given."""
+    if field.is_required():
+        return ""
+    value = field.get_default(call_default_factory=True)
+    if isinstance(value, pydantic.BaseModel):
+        return "those of its keys"
+    return f"`{value}`" if isinstance(value, str) and value else f"`{json.dumps(value)}`"
+
+
+def own_stages() -> list[Stage]:
+    """The stages that come with curate, not those of other packages."""
+    return [find_stage(name) for name, home in sorted(stage_homes().items()) if home.startswith(HOMES)]
+
+
+def stages() -> Iterator[str]:
+    """One section a stage: what its docstring says, its parameters, columns and reasons."""
+    for stage in own_stages():
+        declared = stage.declared
+        yield f"### `{stage.name}`"
+        yield f"{stage.kind} stage, version {stage.version}. " + _prose(inspect.getdoc(stage.function))
+        if stage.params.model_fields:
+            rows = ((f"`{name}`", words(f.annotation), default(f)) for name, f in stage.params.model_fields.items())
+            yield table(("parameter", "type", "default"), rows)
+        facts = [
+            f"Reads: {code(declared.reads) or 'what its parameters name'}.",
+            *([f"Adds: {code(f'{name} ({kind})' for name, kind in declared.adds.items())}."] if declared.adds else []),
+            *([f"Changes: {code(declared.changes)}."] if declared.changes else []),
+            f"Reasons: {code(_reasons(stage)) or ('those its parameters name' if stage.reasons_from else 'none')}.",
+        ]
+        yield " ".join(facts)
+
+
+def _reasons(stage: Stage) -> list[str]:
+    return [*stage.declared.reasons, *([f"{stage.name}_crashed"] if stage.hazard else [])]
+
+
+def _prose(doc: str) -> str:
+    """A docstring without its declarations; the list of parameters as a block of its own."""
+    kept = [
+        f"```text\n{textwrap.dedent(part)}\n```" if re.match(r"\S.*?  +\S", part) else part.replace("\n", " ")
+        for part in re.split(r"\n\s*\n", doc)
+        if not re.match(r"(Reads|Adds|Changes|Reasons):[ \n]", part)
+    ]
+    return "\n\n".join(kept)
+
+
+def _layout(places: dict) -> str:
+    shown = [f"`{ours}: {theirs}`" for ours, theirs in places.items() if ours != "meta"]
+    meta = places.get("meta", {})
+    return ", ".join(shown) + (f"; in `meta`: {code(meta)}" if meta else "")
+
+
+def reading_reasons() -> Iterator[tuple[str, str, str]]:
+    """(format, reason, meaning) that the modules of the formats list under `Reasons:`."""
+    for name in FORMATS:
+        doc = importlib.import_module(f"curate.sources.{name}").__doc__
+        listed = re.findall(r"^  (\w+) {2,}(.+)$", doc.partition("Reasons:")[2], re.MULTILINE)
+        yield from ((name, f"`{reason}`", meaning) for reason, meaning in listed)
+
+
+def columns(specs: dict) -> Iterator[tuple[str, str, str]]:
+    return ((f"`{name}`", spec.type, spec.meaning) for name, spec in specs.items())
+
+
+def error_classes() -> Iterator[tuple[str, int, str]]:
+    for name, kind in vars(errors).items():
+        if isinstance(kind, type) and issubclass(kind, errors.CurateError):
+            yield f"`{name}`", kind.exit_code, inspect.getdoc(kind).split("\n\n")[0].replace("\n", " ")
+
+
+def messages() -> list[tuple[str, str]]:
+    """(error, mend) of every error that the code can raise, in alphabetical order."""
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and _called(node) in ("CurateError", "Stopped", "wrong"):
+                args = node.args[1:] if _called(node) == "wrong" else node.args
+                fix = next((word.value for word in node.keywords if word.arg == "fix"), None)
+                fix = fix or (args[-1] if len(args) > 1 else None)
+                what = _template(args[0]) if args else ""
+                if re.search("[a-z]{4}", what):
+                    found.add((what, _template(fix) if fix is not None else ""))
+    return sorted(found)
+
+
+def _called(node: ast.Call) -> str:
+    return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+
+
+def _template(node: ast.expr) -> str:
+    """The text of an expression, with `…` for what is known only when it runs."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_template(part) for part in node.values)
+    if isinstance(node, ast.Call) and _called(node) == "did_you_mean":
+        return "did you mean `…`?"
+    return "…"
+
+
+MODULES = re.compile(r"curate\.[a-z.]+\.|pathlib\.|collections\.abc\.|typing\.|(?<=pyarrow\.)lib\.")
+
+
+def functions() -> Iterator[str]:
+    """Signature and first sentence of everything `curate` exports."""
+    for name in curate.__all__:
+        thing = getattr(curate, name)
+        if isinstance(thing, type) and issubclass(thing, errors.CurateError):
+            continue
+        signature = MODULES.sub("", str(inspect.signature(thing)))
+        doc = inspect.getdoc(thing).split("\n\n")[0].replace("\n", " ")
+        yield f"### `{name}`\n\n`{name}{signature}`\n\n{doc}"
+
+
+def file_map() -> str:
+    """One line a file of the package: the first sentence of its docstring."""
+    lines = []
+    for path in sorted(PACKAGE.rglob("*.py"), key=lambda path: (path.parent, path.name)):
+        if not path.name.startswith("__") and "_library" not in path.parts:
+            doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+            sentence = re.split(r"(?<=\.)\s", " ".join(doc.split("\n\n")[0].split()))[0]
+            lines.append(f"{path.relative_to(PACKAGE.parent).as_posix():<32} {sentence.rstrip('.:')}")
+    return "\n".join(lines)
+
+
+def with_map(readme: str) -> str:
+    """The README's text with the map as it should be."""
+    block = f"```text\n{file_map()}\n```\n"
+    return re.sub(r"(?<=<!-- map -->\n).*(?=<!-- end -->)", lambda _: block, readme, flags=re.DOTALL)
+
+
+if __name__ == "__main__":
+    root = PACKAGE.parent
+    (root / "docs" / "reference.md").write_text(render(), encoding="utf-8")
+    readme = root / "README.md"
+    readme.write_text(with_map(readme.read_text(encoding="utf-8")), encoding="utf-8")

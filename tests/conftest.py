@@ -1,0 +1,39 @@
+"""What the tests share: the stages of another package, and one small corpus."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from releases import write_corpus
+
+from curate.stage import find_stage, stage_homes
+
+HERE = Path(__file__).parent
+
+
+def know_odd_stages(patch: pytest.MonkeyPatch) -> None:
+    """Make the stages of `plugin/` known, here and in every process started from here."""
+    paths = [str(HERE / "plugin"), str(HERE.parent), os.environ.get("PYTHONPATH", "")]
+    patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
+    patch.syspath_prepend(HERE / "plugin")
+    forget_stages()
+
+
+def forget_stages() -> None:
+    stage_homes.cache_clear()
+    find_stage.cache_clear()
+    sys.modules.pop("odd_stages", None)
+
+
+@pytest.fixture
+def odd_stages(monkeypatch):
+    know_odd_stages(monkeypatch)
+    yield
+    forget_stages()
+
+
+@pytest.fixture
+def corpus(tmp_path, odd_stages) -> Path:
+    """The manifest of a small corpus of four sources."""
+    return write_corpus(tmp_path / "corpus")

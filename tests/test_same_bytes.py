@@ -1,0 +1,191 @@
+"""One manifest gives one release: the same digest and the same lock, whoever makes it, wherever, and after whatever."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from releases import CORPUS, release, released_rows, rows, sentence, write_corpus, write_jsonl, write_manifest
+
+from curate.run import Ended, Lost, Released, run
+from curate.store import Store
+
+SEED = 20250101
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """The lock of the corpus, made in one process without an accident."""
+    with pytest.MonkeyPatch.context() as patch:
+        import conftest
+
+        conftest.know_odd_stages(patch)
+        folder = tmp_path_factory.mktemp("plain")
+        lock = release(write_corpus(folder), folder / "work").lock
+    conftest.forget_stages()
+    return lock
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_workers(corpus, tmp_path, plain, workers):
+    assert release(corpus, tmp_path / "work", workers).lock == plain
+
+
+def test_every_document_is_kept_or_named(corpus, tmp_path, plain):
+    for source in plain["sources"]:
+        read = plain["sources"][source]["read"]
+        lost = sum(
+            count["in"] - count["kept"]
+            for stage in plain["stages"]
+            for name, count in stage["sources"].items()
+            if name == source
+        )
+        assert read["in"] == plain["kept"][source]["documents"] + lost + (read["in"] - read["kept"])
+    assert plain["documents"] + plain["rejected"] == sum(s["read"]["in"] for s in plain["sources"].values())
+    assert 0 < plain["rejected"] < plain["documents"]
+
+
+@pytest.mark.parametrize("block_bytes", ["1", "9000"])
+def test_other_blocks(corpus, tmp_path, plain, monkeypatch, block_bytes):
+    monkeypatch.setenv("CURATE_BLOCK_BYTES", block_bytes)  # read where a process starts, so in a new one
+    made = _in_a_new_process(corpus, tmp_path / "work", workers=0)
+    assert made == plain
+    heads = [pq.read_metadata(path).num_row_groups for path in (tmp_path / "work" / "store").glob("??/*.parquet")]
+    assert max(heads) > 8, "the blocks were not smaller"
+
+
+def test_other_place(corpus, tmp_path, plain):
+    """The inputs and the work folder lie elsewhere, and the files are younger."""
+    elsewhere = tmp_path / "some where" / "élse"
+    shutil.copytree(corpus.parent, elsewhere)
+    for path in elsewhere.rglob("*.*"):
+        os.utime(path)
+    assert release(elsewhere / corpus.name, tmp_path / "other work").lock == plain
+
+
+def test_other_hash_seed(corpus, tmp_path, plain, monkeypatch):
+    monkeypatch.setenv("PYTHONHASHSEED", "4321")
+    assert _in_a_new_process(corpus, tmp_path / "work", workers=0) == plain
+
+
+def test_markers_lost(corpus, tmp_path, plain):
+    work = tmp_path / "work"
+    release(corpus, work)
+    markers = sorted((work / "store").glob("??/*.json"))
+    for marker in random.Random(SEED).sample(markers, len(markers) // 3):
+        marker.unlink()
+    *events, last = run(corpus, work, workers=0)
+    assert sum(isinstance(event, Ended) for event in events) >= len(markers) // 3
+    assert last.lock == plain
+
+
+def test_worker_killed(corpus, tmp_path, plain, monkeypatch):
+    """kill -9 of a worker in the middle of a job."""
+    monkeypatch.setenv("CURATE_TEST_FATE", str(tmp_path))
+    (tmp_path / "kill_worker").touch()
+    *events, last = run(corpus, tmp_path / "work", workers=2)
+    assert any(isinstance(event, Lost) for event in events)
+    assert last.lock == plain
+
+
+def test_run_killed(corpus, tmp_path, plain):
+    """kill -9 of the run and its workers as the N-th job ends, again and again, until a run is let through."""
+    work, chance = tmp_path / "work", random.Random(SEED)
+    made = 0
+    for _ in range(2):
+        done = _run_until_killed(corpus, work, after=chance.randint(2, 12))
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        store = Store(work / "store")
+        markers = sum(1 for fp in store.fingerprints() if store.marker(fp))
+        assert markers > made, "nothing was kept of the run that was killed"
+        made = markers
+    assert not (work / "releases").exists()
+    *events, last = run(corpus, work, workers=0)
+    assert next(event for event in events if hasattr(event, "reused")).reused >= 1
+    assert last.lock == plain
+
+
+def test_texts_that_cross_row_groups(tmp_path):
+    """One shard of more than one row group, row groups of more than one page, and copies far apart."""
+    chance = random.Random(SEED)
+    base = [sentence(chance, 20_000) for _ in range(6)]
+    big = [{"text": f"{number} {base[number % 6]}"} for number in range(330)]
+    assert sum(len(row["text"].encode()) for row in big) > 33 << 20
+    for source, part in {"one": big[:200], "two": big[150:]}.items():
+        write_jsonl(tmp_path / f"{source}.jsonl", part)
+    sources = {name: {"inputs": [f"{name}.jsonl"], "pipeline": ["normalize"]} for name in ("one", "two")}
+    document = {"name": "big", "version": "1.0.0", "license": "cc0-1.0", "sources": sources}
+    document |= {"stages": [{"exact_dedup": {"by": "text", "bins": 2}}], "shards": {"size": "256MB"}}
+    manifest = write_manifest(tmp_path / "manifest.yaml", document)
+    first = release(manifest, tmp_path / "work")
+    [shard] = sorted((first.path / "data").iterdir())
+    assert pq.read_metadata(shard).num_row_groups > 1
+    assert first.lock["documents"] == 330
+    assert sorted(row["text"] for row in released_rows(first.path)) == sorted(row["text"] for row in big)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CURATE_BLOCK_BYTES", str(5 << 20))
+        assert _in_a_new_process(manifest, tmp_path / "again", workers=2) == first.lock
+
+
+def test_another_document_moves_no_other(tmp_path, odd_stages):
+    """Documents that are added take their places between those that are there."""
+    document = {key: value for key, value in CORPUS.items() if key != "shards"}
+    before = release(write_manifest(write_corpus(tmp_path).parent / "m.yaml", document), tmp_path / "work")
+    order = [row["id"] for row in released_rows(before.path)]
+    write_jsonl(tmp_path / "in" / "old" / "c.jsonl", rows(99, 30))
+    after = release(tmp_path / "m.yaml", tmp_path / "work")
+    ids = [row["id"] for row in released_rows(after.path)]
+    assert len(ids) > len(order)
+    assert [id for id in ids if id in set(order)] == [id for id in order if id in set(ids)]
+
+
+DRIVER = """
+import json, os, signal, sys
+from curate.run import Ended, run
+manifest, work, workers, last = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+if __name__ == "__main__":
+    ended = 0
+    for event in run(manifest, work, workers=workers):
+        ended += isinstance(event, Ended)
+        if ended == last:
+            os.killpg(os.getpgrp(), signal.SIGKILL)
+    print(json.dumps(event.lock))
+"""
+
+
+def _drive(manifest: Path, work: Path, workers: int, last: int = -1) -> subprocess.CompletedProcess:
+    driver = work.parent / "driver.py"
+    driver.write_text(DRIVER)
+    command = [sys.executable, str(driver), str(manifest), str(work), str(workers), str(last)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, start_new_session=True)
+
+
+def _in_a_new_process(manifest: Path, work: Path, workers: int) -> dict:
+    done = _drive(manifest, work, workers)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def _run_until_killed(manifest: Path, work: Path, after: int) -> subprocess.CompletedProcess:
+    return _drive(manifest, work, 2, after)
+
+
+def test_lock_has_no_trace_of_the_machine(corpus, tmp_path, plain):
+    text = json.dumps(plain)
+    assert str(tmp_path.parent) not in text
+    assert os.uname().nodename not in text
+
+
+def test_a_second_run_makes_nothing(corpus, tmp_path, plain):
+    release(corpus, tmp_path / "work")
+    *events, last = run(corpus, tmp_path / "work", workers=0)
+    assert not any(isinstance(event, Ended) for event in events)
+    assert isinstance(last, Released)
+    assert not last.changed
+    assert last.lock == plain
