@@ -176,7 +176,7 @@ def publish(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be sent")] = False,
     as_json: Json = False,
 ):
-    """Bring a release to the Hugging Face Hub: what differs, shards first, the tag last. After a break: run it again."""
+    """Bring a release to the Hugging Face Hub: what is new, shards first, the tag last. After a break run it again."""
     from curate.publish import publish
     from curate.report import published_lines
 

@@ -34,6 +34,7 @@ def make_lock(plan: Plan, store: Store, parts: dict[str, str]) -> dict:
     sources: dict[str, dict] = {}
     for name, source in manifest.document.sources.items():
         sources[name] = {
+            "description": source.description,
             "license": source.license or manifest.document.license,
             "read": {},
             "skipped": {},
@@ -65,17 +66,21 @@ def make_lock(plan: Plan, store: Store, parts: dict[str, str]) -> dict:
         add(kept.setdefault(lane.source, {}), {"documents": last["kept"], "bytes": kept_bytes})
     calls = [(name, call) for name, calls in manifest.pipelines.items() for call in calls]
     calls += [("", call) for call in manifest.stages]
-    files, indexed = [], manifest.indexed
+    files, indexed, composition = [], manifest.indexed, {}
     for path, fp in parts.items():
         marker = store.marker(fp)
+        add(composition, marker.get("composition", {}))
         named = ("rows", "text_bytes", "bytes", "sha256")
         files.append({"path": path} | {name: marker[name] for name in named if name in marker})
+    clustered = plan.evidence.get("evidence/near_duplicates.parquet")
     return {
         "lock": FORMAT,
         "name": manifest.name,
         "version": manifest.version,
         "license": manifest.document.license,
         "publish": manifest.document.publish.model_dump(),
+        "description": manifest.document.description.strip(),
+        "card": manifest.card,
         "digest": release_digest(files),
         "documents": sum(count["documents"] for count in kept.values()),
         "rejected": store.marker(plan.evidence["evidence/rejected.parquet"])["rows"],
@@ -86,15 +91,27 @@ def make_lock(plan: Plan, store: Store, parts: dict[str, str]) -> dict:
                 "label": call.label,
                 **call.identity,
                 "notes": call.stage.notes(call.params),
+                "scheme": call.stage.index.scheme(**call.params) if call.stage.index else None,
                 "sources": counted_in(counted, scope, call.label),
             }
             for scope, call in calls
         ],
         "kept": kept,
+        "composition": {name: dict(sorted(counts.items())) for name, counts in composition.items()},
+        "columns": columns(store, parts),
+        "examples": store.marker(plan.evidence["evidence/rejected.parquet"])["examples"],
+        "clusters": store.marker(clustered)["clusters"] if clustered else [],
+        "removed": [],
         "files": files,
         "index": indexed.stage.index.scheme(**indexed.params) if indexed else None,
         "versions": dict(sorted(versions.items())),
     }
+
+
+def columns(store: Store, parts: dict[str, str]) -> dict[str, str]:
+    """{column: Arrow type} of the shards."""
+    first = next((fp for path, fp in parts.items() if path.startswith("data/")), None)
+    return {field.name: str(field.type) for field in store.open(first).schema_arrow} if first else {}
 
 
 def counted_in(counted: dict, scope: str, label: str) -> dict:

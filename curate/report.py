@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from curate.compare import side_by_side
-from curate.release.card import reasons, size
+from curate.release.pages import reasons, size
 
 __all__ = ["explain_lines", "plan_lines", "published_lines", "release_lines", "size", "status_lines"]
 
