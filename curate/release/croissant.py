@@ -3,7 +3,7 @@
 import json
 import re
 
-from curate.release.card import configs, data_files, languages
+from curate.release.card import configs, languages
 
 CONTEXT = {
     "@language": "en",
@@ -17,6 +17,7 @@ CONTEXT = {
     "dct": "http://purl.org/dc/terms/",
     "examples": {"@id": "cr:examples", "@type": "@json"},
     "extract": "cr:extract",
+    "equivalentProperty": "cr:equivalentProperty",
     "field": "cr:field",
     "fileObject": "cr:fileObject",
     "fileProperty": "cr:fileProperty",
@@ -35,6 +36,7 @@ CONTEXT = {
     "regex": "cr:regex",
     "repeated": "cr:repeated",
     "replace": "cr:replace",
+    "samplingRate": "cr:samplingRate",
     "sc": "https://schema.org/",
     "separator": "cr:separator",
     "source": "cr:source",
@@ -61,7 +63,7 @@ def render(lock: dict) -> str:
     for config, splits in configs(lock).items():
         for split, held in splits.items():
             name = f"{config}-{split}"
-            sets.append(_file_set(name, held["path"], lock))
+            sets.append(_file_set(name, held["path"], bool(repo)))
             records.append(_record_set(name, lock["columns"], held["rows"]))
     made = {
         "@context": CONTEXT,
@@ -76,7 +78,11 @@ def render(lock: dict) -> str:
         "citeAs": f"{lock['name']} {version}, {lock['digest']}",
         "isLiveDataset": False,
         **_responsible(lock),
-        "distribution": [_file(file, base) for file in lock["files"]] + sets,
+        "distribution": [
+            *([_repository(url, lock)] if url else []),
+            *(_file(file, base) for file in lock["files"]),
+            *sets,
+        ],
         "recordSet": records,
     }
     return json.dumps(made, indent=1, ensure_ascii=False) + "\n"
@@ -94,16 +100,27 @@ def _file(file: dict, base: str) -> dict:
     }
 
 
-def _file_set(name: str, pattern: str, lock: dict) -> dict:
-    matches = re.compile(re.escape(pattern).replace(r"\*", "[^/]*"))
-    inside = [{"@id": file["path"]} for file in data_files(lock) if matches.fullmatch(file["path"])]
+def _repository(url: str, lock: dict) -> dict:
+    """The published repository as one thing to fetch; its digest is the release's."""
+    return {
+        "@type": "cr:FileObject",
+        "@id": "repository",
+        "name": "repository",
+        "contentUrl": f"{url}/tree/v{lock['version']}",
+        "encodingFormat": "git+https",
+        "sha256": lock["digest"].removeprefix("sha256:"),
+    }
+
+
+def _file_set(name: str, pattern: str, published: bool) -> dict:
+    """Shards: files of the repository, or of the folder that croissant.json lies in."""
     return {
         "@type": "cr:FileSet",
         "@id": f"{name}-files",
         "name": f"{name}-files",
-        "containedIn": inside,
+        **({"containedIn": {"@id": "repository"}} if published else {}),
         "encodingFormat": FORMATS["parquet"],
-        "includes": f"*{pattern.rpartition('/')[2]}",
+        "includes": pattern,
     }
 
 
@@ -137,13 +154,13 @@ def _responsible(lock: dict) -> dict:
     stages = [
         stage["label"] if stage["scope"] == "all" else f"{stage['scope']}: {stage['label']}" for stage in lock["stages"]
     ]
-    raw = [f"{name}: {source['description'] or 'no description'}" for name, source in lock["sources"].items()]
+    raw = (f"{name}: {source['description'] or 'no description'}" for name, source in lock["sources"].items())
     masked = any(stage["stage"] == "pii" for stage in lock["stages"])
     found = "A stage masked what it recognised." if masked else "No stage looked for it."
     return {
         "rai:dataCollection": "Documents of the named sources, kept or rejected by rules that the manifest states.",
         "rai:dataCollectionType": ["Web Scraping", "Secondary Data Analysis"],
-        "rai:dataCollectionRawData": raw,
+        "rai:dataCollectionRawData": "; ".join(raw),
         "rai:dataPreprocessingProtocol": stages,
         "rai:personalSensitiveInformation": f"Text written by others may hold personal data. {found}",
         "rai:dataBiases": "Languages, topics and authors are present as unevenly as in the sources.",
