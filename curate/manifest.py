@@ -109,6 +109,7 @@ class Document(Strict):
     version: Version = Field(description="of the release: MAJOR.MINOR.PATCH")
     license: str = Field(description="licence of the release, as the Hub names it")
     description: str = Field("", description="a paragraph for the card")
+    card: str = Field("", description="more of your own for the card: Markdown, or the path of a .md file")
     seed: int = Field(0, description="of the shuffle and of every sample")
     sources: dict[Name, Source] = Field(min_length=1)
     stages: str | StageList = Field(
@@ -158,6 +159,12 @@ class Manifest:
     @property
     def version(self) -> str:
         return self.document.version
+
+    @property
+    def card(self) -> str:
+        """The person's own part of the card: Markdown."""
+        text = self.document.card
+        return (self.folder / text).read_text(encoding="utf-8") if _is_file(text) else text
 
     @property
     def indexed(self) -> Call | None:
@@ -216,9 +223,16 @@ def loads(text: str, *, path: Path | None = None, folder: Path | None = None) ->
     if document:
         for name, source in document.sources.items():
             file.check_source(source, ("sources", name))
+        if _is_file(document.card) and not (folder / document.card).is_file():
+            file.wrong(("card",), f"no file {document.card}", "name a Markdown file beside the manifest")
     if file.problems:
         raise ManifestError([problem for _, problem in sorted(file.problems, key=lambda found: found[0])])
     return Manifest(document, pipelines, stages, folder.resolve(), path, text)
+
+
+def _is_file(card: str) -> bool:
+    """Whether a card is the path of one."""
+    return card.endswith(".md") and "\n" not in card
 
 
 def _mapping(value: Any) -> dict:

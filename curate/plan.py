@@ -19,7 +19,7 @@ from curate.sources import File
 from curate.sources.partitions import Partition
 from curate.stage import arrow_type
 
-ENGINE = 1
+ENGINE = 2
 """Raised when the engine itself makes other parts of the same jobs."""
 
 PUBLISHED = ("id", "text", "source", "path", "url", "date", "language", "license", "n_tokens", "meta")
@@ -28,7 +28,7 @@ PUBLISHED = ("id", "text", "source", "path", "url", "date", "language", "license
 EVIDENCE = ("id", "source", "path", "position", "url", "duplicate_of", "similarity", "cluster", "meta")
 """What a rejected document is recorded with, as far as it has it, beside its stage and reason."""
 
-CLUSTERS = ("id", "source", "path", "url", "cluster", "cluster_size", "duplicate_of", "similarity")
+CLUSTERS = ("id", "source", "path", "position", "url", "cluster", "cluster_size", "duplicate_of", "similarity")
 """What a document that near-duplicates join with others is recorded with, kept or not."""
 
 BIN_BYTES = 256 << 20
