@@ -85,9 +85,7 @@ def _archive() -> Iterator[bytes]:
             yield _response(f"{SITE}/library/{name}.html", "200 OK", "text/html; charset=utf-8", page)
     for status, kind, path, body in ODD_PAGES:
         yield _response(SITE + path, status, kind, body)
-    yield _record(
-        "revisit", f"{SITE}/library/json.html", b"HTTP/1.1 304 Not Modified\r\n\r\n", "application/http"
-    )
+    yield _record("revisit", f"{SITE}/library/json.html", b"HTTP/1.1 304 Not Modified\r\n\r\n", "application/http")
 
 
 class _Pages(pydoc.HTMLDoc):

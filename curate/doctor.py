@@ -29,9 +29,7 @@ def examine(work: str | Path) -> list[dict]:
         },
         _disk(Path(work)),
     ]
-    return checks + [
-        _package(Requirement(text)) for text in requires("curate") or [] if "extra ==" not in text
-    ]
+    return checks + [_package(Requirement(text)) for text in requires("curate") or [] if "extra ==" not in text]
 
 
 def _disk(work: Path) -> dict:

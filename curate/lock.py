@@ -112,9 +112,7 @@ def add(total: dict, more: dict) -> None:
 
 def release_digest(files: list[dict]) -> str:
     """The digest of a release: of its data and evidence, whatever else lies beside them."""
-    lines = sorted(
-        (file["path"], file["sha256"]) for file in files if file["path"].startswith(("data/", "evidence/"))
-    )
+    lines = sorted((file["path"], file["sha256"]) for file in files if file["path"].startswith(("data/", "evidence/")))
     return "sha256:" + hashlib.sha256("".join(f"{sha}  {path}\n" for path, sha in lines).encode()).hexdigest()
 
 
@@ -147,24 +145,16 @@ def verify(release: str | Path) -> list[CurateError]:
             continue
         found = digest(path)
         if found != {"bytes": file["bytes"], "sha256": file["sha256"]}:
-            what = (
-                f"a file changed after the lock was written: {found['bytes']:,} bytes, not {file['bytes']:,}"
-            )
+            what = f"a file changed after the lock was written: {found['bytes']:,} bytes, not {file['bytes']:,}"
             if found["bytes"] == file["bytes"]:
                 what = f"a file changed after the lock was written: sha256 {found['sha256'][:12]}…, not {file['sha256'][:12]}…"
             problems.append(CurateError(what, file["path"], "run the manifest again"))
         elif "rows" in file and pq.read_metadata(path).num_rows != file["rows"]:
-            problems.append(
-                CurateError(f"the lock says {file['rows']:,} rows", file["path"], "run the manifest again")
-            )
+            problems.append(CurateError(f"the lock says {file['rows']:,} rows", file["path"], "run the manifest again"))
     for path in sorted(root.rglob("*")):
         name = path.relative_to(root).as_posix()
         if path.is_file() and name not in known:
-            problems.append(
-                CurateError("a file is not in the lock", name, "remove it, or make a release that has it")
-            )
+            problems.append(CurateError("a file is not in the lock", name, "remove it, or make a release that has it"))
     if release_digest(lock["files"]) != lock["digest"]:
-        problems.append(
-            CurateError("the digest is not that of the files", "lock.json", "run the manifest again")
-        )
+        problems.append(CurateError("the digest is not that of the files", "lock.json", "run the manifest again"))
     return problems

@@ -32,9 +32,7 @@ def parse_size(value: Any) -> int:
     return int(float(match[1]) * UNITS[match[2].upper()])
 
 
-Size = Annotated[
-    int, pydantic.BeforeValidator(parse_size), pydantic.WithJsonSchema({"type": ["string", "integer"]})
-]
+Size = Annotated[int, pydantic.BeforeValidator(parse_size), pydantic.WithJsonSchema({"type": ["string", "integer"]})]
 Version = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+([-+][0-9A-Za-z.-]+)?$")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=96)]
 
@@ -80,9 +78,7 @@ class Source(Strict):
     columns: dict[str, Any] | None = Field(
         None, description="our column: theirs, for rows that are no known layout; meta: a list"
     )
-    max_bad_rows: float = Field(
-        0.01, ge=0, le=1, description="share of rows of a file that may be unreadable"
-    )
+    max_bad_rows: float = Field(0.01, ge=0, le=1, description="share of rows of a file that may be unreadable")
     pipeline: str | StageList = Field([], description="stages for this source: a pipeline's name, or a list")
     set: dict[str, Any] = Field({}, description="`stage.parameter: value` in place of the pipeline's own")
     priority: int = Field(0, description="which copy of a duplicate is kept: that of the lowest number")
@@ -281,9 +277,7 @@ class _File:
             self.blame(error, (), model)
             return None
 
-    def blame(
-        self, error: pydantic.ValidationError, under: Place, model: type[BaseModel], of: str = ""
-    ) -> None:
+    def blame(self, error: pydantic.ValidationError, under: Place, model: type[BaseModel], of: str = "") -> None:
         """One problem for each of pydantic's, in words of the manifest."""
         seen = set()
         for detail in error.errors(include_url=False):
@@ -355,9 +349,7 @@ class _File:
             label, _, parameter = key.rpartition(".")
             if label not in labels:
                 file, where = changes_at
-                file.wrong(
-                    (*where, key), f"`{key}` sets no stage of this pipeline", did_you_mean(label, labels)
-                )
+                file.wrong((*where, key), f"`{key}` sets no stage of this pipeline", did_you_mean(label, labels))
             overrides.setdefault(label, {})[parameter] = value
         calls = []
         for label, (name, params, at) in zip(labels, entries, strict=True):
@@ -394,13 +386,9 @@ class _File:
         from curate.sources.layouts import LAYOUTS
 
         if source.layout and source.layout not in LAYOUTS:
-            self.wrong(
-                (*place, "layout"), f"unknown layout `{source.layout}`", did_you_mean(source.layout, LAYOUTS)
-            )
+            self.wrong((*place, "layout"), f"unknown layout `{source.layout}`", did_you_mean(source.layout, LAYOUTS))
         if source.layout and source.columns:
-            self.wrong(
-                (*place, "columns"), "a source has a layout or columns, not both", "remove one of them"
-            )
+            self.wrong((*place, "columns"), "a source has a layout or columns, not both", "remove one of them")
 
 
 def _is_tag(part: Any) -> bool:

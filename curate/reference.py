@@ -74,9 +74,7 @@ def render() -> str:
         "### Layouts",
         "`column.field` is a field of a struct, of an object, or of a string that holds JSON. Of places joined by "
         "`|` the first that is not null counts. `columns:` in a manifest has the same form.",
-        table(
-            ("layout", "our column: theirs"), ((name, _layout(places)) for name, places in LAYOUTS.items())
-        ),
+        table(("layout", "our column: theirs"), ((name, _layout(places)) for name, places in LAYOUTS.items())),
         "### Reasons at reading",
         "In a release they are of the stage `read`.",
         table(("format", "reason", "meaning"), reading_reasons()),
@@ -104,8 +102,7 @@ def table(head: tuple, rows) -> str:
     """A Markdown table; `|` inside a cell is escaped."""
     lines = [head, ("---",) * len(head), *rows]
     return "\n".join(
-        "| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in row) + " |"
-        for row in lines
+        "| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in row) + " |" for row in lines
     )
 
 
@@ -194,18 +191,11 @@ def stages() -> Iterator[str]:
         yield f"### `{stage.name}`"
         yield f"{stage.kind} stage, version {stage.version}. " + _prose(inspect.getdoc(stage.function))
         if stage.params.model_fields:
-            rows = (
-                (f"`{name}`", words(f.annotation), default(f))
-                for name, f in stage.params.model_fields.items()
-            )
+            rows = ((f"`{name}`", words(f.annotation), default(f)) for name, f in stage.params.model_fields.items())
             yield table(("parameter", "type", "default"), rows)
         facts = [
             f"Reads: {code(declared.reads) or 'what its parameters name'}.",
-            *(
-                [f"Adds: {code(f'{name} ({kind})' for name, kind in declared.adds.items())}."]
-                if declared.adds
-                else []
-            ),
+            *([f"Adds: {code(f'{name} ({kind})' for name, kind in declared.adds.items())}."] if declared.adds else []),
             *([f"Changes: {code(declared.changes)}."] if declared.changes else []),
             f"Reasons: {code(_reasons(stage)) or ('those its parameters name' if stage.reasons_from else 'none')}.",
         ]

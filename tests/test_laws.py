@@ -33,11 +33,7 @@ TEXTS = (
 )
 PAGE = "<html><title>{0}</title><body><h1>{0}</h1><p>" + PROSE * 3 + "</p></body></html>"
 PAYLOADS = (
-    *(
-        (PAGE.format("Minutes").encode(), status, kind)
-        for status in (200, 404)
-        for kind in ("text/html", None)
-    ),
+    *((PAGE.format("Minutes").encode(), status, kind) for status in (200, 404) for kind in ("text/html", None)),
     (PAGE.format("Größe").encode("latin-1"), 200, "text/html"),
     (b"<title>Page not found</title><p>Sorry.", 200, "text/html"),
     (b"%PDF-1.4 ...", 200, "text/html"),
@@ -175,11 +171,7 @@ def first_seen(*, bins: int = 2) -> list[Step]:
     def decide(rows: pa.Table) -> pa.Table:
         _, first = np.unique(rows["key"].to_numpy(), return_index=True)
         copies = np.setdiff1d(np.arange(rows.num_rows), first)
-        return (
-            rows.select(["doc"])
-            .take(pa.array(copies))
-            .append_column("reject", pa.repeat("copy", len(copies)))
-        )
+        return rows.select(["doc"]).take(pa.array(copies)).append_column("reject", pa.repeat("copy", len(copies)))
 
     return [Step(keys, "docs", bins), Step(decide, "bins")]
 

@@ -31,9 +31,7 @@ def _columns(rule: str) -> list[str]:
         (tree,) = connection.execute("select json_serialize_sql(?)", [f"select ({rule})"]).fetchone()
     tree = json.loads(tree)
     if tree["error"]:
-        raise CurateError(
-            f"not an SQL expression: {tree['error_message'].splitlines()[0]}", fix=f"mend `{rule}`"
-        )
+        raise CurateError(f"not an SQL expression: {tree['error_message'].splitlines()[0]}", fix=f"mend `{rule}`")
     columns = []
     for node in _nodes(tree):
         if node.get("class") == "COLUMN_REF":
@@ -62,18 +60,14 @@ def filter(docs: pa.Table, **rules: str) -> pa.Table:
     """
     if not rules:
         return docs
-    selected = ", ".join(
-        f"cast(({rule}) as boolean) as r{place}" for place, rule in enumerate(rules.values())
-    )
+    selected = ", ".join(f"cast(({rule}) as boolean) as r{place}" for place, rule in enumerate(rules.values()))
     with duckdb.connect(config={"threads": 1}) as connection:
         connection.register("docs", docs.append_column("_row", pa.array(range(docs.num_rows), pa.int64())))
         try:
             masks = connection.sql(f"select {selected} from docs order by _row").to_arrow_table()
         except duckdb.BinderException as error:
             hint = did_you_mean(str(error), docs.column_names) if "column" in str(error) else ""
-            raise CurateError(
-                f"a rule does not fit its columns: {str(error).splitlines()[0]}", fix=hint
-            ) from error
+            raise CurateError(f"a rule does not fit its columns: {str(error).splitlines()[0]}", fix=hint) from error
         except duckdb.Error as error:
             raise CurateError(f"a rule failed: {str(error).splitlines()[0]}") from error
     return reject(docs, **{name: masks[f"r{place}"] for place, name in enumerate(rules)})
@@ -82,9 +76,7 @@ def filter(docs: pa.Table, **rules: str) -> pa.Table:
 @cache
 def _volatile() -> frozenset[str]:
     with duckdb.connect() as connection:
-        rows = connection.execute(
-            "select function_name from duckdb_functions() where stability <> 'CONSISTENT'"
-        )
+        rows = connection.execute("select function_name from duckdb_functions() where stability <> 'CONSISTENT'")
         return frozenset(name for (name,) in rows.fetchall())
 
 
