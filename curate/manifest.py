@@ -114,9 +114,9 @@ class Document(Strict):
     )
     set: dict[str, Any] = Field({}, description="`stage.parameter: value` for those stages, in place of their own")
     against: list[str] = Field([], description="earlier releases: what resembles their documents goes")
-    mixture: Annotated[
-        Mixture, pydantic.BeforeValidator(lambda given: {} if given == "everything" else given)
-    ] = Field(default_factory=Mixture, description="which documents are released: everything, or some in shares")
+    mixture: Annotated[Mixture, pydantic.BeforeValidator(lambda given: {} if given == "everything" else given)] = Field(
+        default_factory=Mixture, description="which documents are released: everything, or some in shares"
+    )
     shards: Shards = Field(default_factory=Shards)
     publish: Publish = Field(default_factory=Publish)
 

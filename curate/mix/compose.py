@@ -1,4 +1,4 @@
-"""Settled documents to the splits of a release: who is held out, who is drawn how often, in which shard each one lies."""
+"""Settled documents to the splits of a release: which are held out, which drawn how often, and in which shard."""
 
 from dataclasses import dataclass
 from fractions import Fraction

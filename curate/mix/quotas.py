@@ -11,6 +11,7 @@ what can be reached is what there is, times the most repeats.
 
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from math import ceil, floor
 
 import numpy as np
@@ -71,7 +72,7 @@ def draw(size: np.ndarray, start: np.ndarray, wants: list[Want], repeats: int) -
     """
     before = np.concatenate([[0], np.cumsum(size, dtype=np.int64)])
     start = [int(row) for row in start]
-    there = [int(before[stop] - before[first]) for first, stop in zip(start, start[1:], strict=False)]
+    there = [int(before[stop] - before[first]) for first, stop in pairwise(start)]
     weights = [_weights(want, there) for want in wants]
     apart = [phase for phase, want in enumerate(wants) if not want.again]
     budgets = _budgets(there, {phase: wants[phase].budget for phase in apart}, weights, repeats)

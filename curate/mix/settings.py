@@ -97,7 +97,8 @@ def mistakes(mixture: Mixture, sources: Iterable[str]) -> Iterator[tuple[tuple, 
     names = [phase.name for phase in mixture.phases]
     for number, name in enumerate(names):
         if name == VALIDATION:
-            yield ("phases", number, "name"), f"`{VALIDATION}` is the split that is held out", "name the phase otherwise"
+            what = f"`{VALIDATION}` is the split that is held out"
+            yield ("phases", number, "name"), what, "give the phase another name"
         if name in names[:number]:
             yield ("phases", number, "name"), f"two phases are called `{name}`", "give each a name of its own"
     budgets = [phase.budget for phase in mixture.phases]

@@ -5,7 +5,9 @@ from pathlib import Path
 import jinja2
 import yaml
 
+from curate.lock import folder
 from curate.manifest import Manifest
+from curate.mix.settings import VALIDATION
 
 SIZES = [(1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6, "100K<n<1M")]
 SIZES += [(10**7, "1M<n<10M"), (10**8, "10M<n<100M"), (10**9, "100M<n<1B"), (10**12, "1B<n<10B")]
@@ -19,7 +21,7 @@ def render(manifest: Manifest, lock: dict) -> str:
         "size_categories": [next(name for limit, name in SIZES if lock["documents"] < limit)],
         "task_categories": ["text-generation"],
         "tags": ["curate"],
-        "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "data/train-*.parquet"}]}],
+        "configs": configs(lock["mixture"]["splits"]),
     }
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -32,6 +34,7 @@ def render(manifest: Manifest, lock: dict) -> str:
         "count": "{:,}".format,
         "size": size,
         "share": "{:.1%}".format,
+        "exact_share": "{:.3%}".format,
         "reasons": reasons,
     }
     template = environment.get_template("card.md.jinja")
@@ -43,8 +46,24 @@ def render(manifest: Manifest, lock: dict) -> str:
         shards=[file for file in lock["files"] if file["path"].startswith("data/")],
         read=sum(source["read"]["in"] for source in lock["sources"].values()),
         kept_bytes=sum(kept["bytes"] for kept in lock["kept"].values()),
+        text_bytes=sum(split["bytes"] for split in lock["mixture"]["splits"]),
+        experimental={phase.name for phase in manifest.document.mixture.phases if phase.experimental},
+        first=front["configs"][0]["config_name"],
     )
     return f"---\n{header}---\n{body}"
+
+
+def configs(splits: list[dict]) -> list[dict]:
+    """What `load_dataset(repo, NAME)` finds: a configuration for each phase, each with what is held out."""
+    held = [split for split in splits if split["split"] == VALIDATION and split["shards"]]
+    found = []
+    for split in splits:
+        if split["split"] != VALIDATION:
+            files = [
+                {"split": of["split"], "path": f"data/{folder(of)}{of['split']}-*.parquet"} for of in (split, *held)
+            ]
+            found.append({"config_name": split["phase"] or "default", "data_files": files})
+    return found
 
 
 def size(count: int) -> str:
