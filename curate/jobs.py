@@ -16,6 +16,7 @@ from curate import assemble
 from curate.apply import Configured, apply
 from curate.documents import ARCHIVE_SCHEMA, REJECT
 from curate.isolate import isolated, watched
+from curate.mix.mixture import held_out
 from curate.plan import Job
 from curate.resources import each
 from curate.sources import Origin, partitions
@@ -128,7 +129,10 @@ def step(store: Store, args: dict, draft: Path, counts: dict) -> None:
     if now.over == "docs":
         sent = sent_to(store, before, args["place"], local) if before else None
         for docs in live_blocks(store, args["reading"]):
-            docs = docs.append_column("priority", pa.array(np.full(docs.num_rows, args["priority"], np.int32)))
+            priority = np.full(docs.num_rows, args["priority"], np.int32)
+            if held := args.get("held"):
+                priority[held_out(docs["id"], held["seed"], held["share"])] = held["priority"]
+            docs = docs.append_column("priority", pa.array(priority))
             for name, alias in args["types"].items():
                 if name not in docs.column_names:
                     docs = docs.append_column(name, pa.nulls(docs.num_rows, arrow_type(alias)))

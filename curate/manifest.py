@@ -17,6 +17,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from curate.errors import CurateError, ManifestError, did_you_mean
+from curate.mix.settings import Mixture, mistakes
 from curate.stage import Stage, find_stage, stage_homes
 
 Place = tuple[str | int, ...]
@@ -117,7 +118,9 @@ class Document(Strict):
     )
     set: dict[str, Any] = Field({}, description="`stage.parameter: value` for those stages, in place of their own")
     against: list[str] = Field([], description="earlier releases: what resembles their documents goes")
-    mixture: Literal["everything"] = Field("everything", description="which documents are released")
+    mixture: Annotated[Mixture, pydantic.BeforeValidator(lambda given: {} if given == "everything" else given)] = Field(
+        default_factory=Mixture, description="which documents are released: everything, or some in shares"
+    )
     shards: Shards = Field(default_factory=Shards)
     publish: Publish = Field(default_factory=Publish)
 
@@ -225,6 +228,8 @@ def loads(text: str, *, path: Path | None = None, folder: Path | None = None) ->
             file.check_source(source, ("sources", name))
         if _is_file(document.card) and not (folder / document.card).is_file():
             file.wrong(("card",), f"no file {document.card}", "name a Markdown file beside the manifest")
+        for place, what, fix in mistakes(document.mixture, document.sources):
+            file.wrong(("mixture", *place), what, fix)
     if file.problems:
         raise ManifestError([problem for _, problem in sorted(file.problems, key=lambda found: found[0])])
     return Manifest(document, pipelines, stages, folder.resolve(), path, text)
@@ -483,6 +488,8 @@ def json_schema() -> dict:
     named = {"anyOf": [{"type": "string"}, stages]}
     schema["properties"]["stages"] |= named
     schema["$defs"]["Source"]["properties"]["pipeline"] |= named
+    mixture = schema["properties"]["mixture"]
+    mixture["anyOf"] = [{"const": "everything"}, {"$ref": mixture.pop("$ref")}]
     schema |= {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "curate manifest"}
     return json.loads(json.dumps(schema))
 
