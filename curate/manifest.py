@@ -109,6 +109,7 @@ class Document(Strict):
     version: Version = Field(description="of the release: MAJOR.MINOR.PATCH")
     license: str = Field(description="licence of the release, as the Hub names it")
     description: str = Field("", description="a paragraph for the card")
+    card: str = Field("", description="more of your own for the card: Markdown, or the path of a .md file")
     seed: int = Field(0, description="of the shuffle and of every sample")
     sources: dict[Name, Source] = Field(min_length=1)
     stages: str | StageList = Field(
@@ -160,6 +161,12 @@ class Manifest:
         return self.document.version
 
     @property
+    def card(self) -> str:
+        """The person's own part of the card: Markdown."""
+        text = self.document.card
+        return (self.folder / text).read_text(encoding="utf-8") if _is_file(text) else text
+
+    @property
     def indexed(self) -> Call | None:
         """The stage over all sources that later releases are compared by, if there is one."""
         return next((call for call in reversed(self.stages) if call.stage.index), None)
@@ -203,7 +210,7 @@ def loads(text: str, *, path: Path | None = None, folder: Path | None = None) ->
     """Read a manifest from its text. folder: what relative inputs are relative to, else that of the path."""
     if folder is None:
         folder = path.parent if path and path.parent != library("manifests") else Path.cwd()
-    file = _File(str(path or "manifest"))
+    file = _File(str(path or "manifest"), folder)
     value = file.parse(text)
     pipelines: dict[str, list[Call]] = {}
     stages: list[Call] = []
@@ -216,9 +223,16 @@ def loads(text: str, *, path: Path | None = None, folder: Path | None = None) ->
     if document:
         for name, source in document.sources.items():
             file.check_source(source, ("sources", name))
+        if _is_file(document.card) and not (folder / document.card).is_file():
+            file.wrong(("card",), f"no file {document.card}", "name a Markdown file beside the manifest")
     if file.problems:
         raise ManifestError([problem for _, problem in sorted(file.problems, key=lambda found: found[0])])
     return Manifest(document, pipelines, stages, folder.resolve(), path, text)
+
+
+def _is_file(card: str) -> bool:
+    """Whether a card is the path of one."""
+    return card.endswith(".md") and "\n" not in card
 
 
 def _mapping(value: Any) -> dict:
@@ -228,8 +242,8 @@ def _mapping(value: Any) -> dict:
 class _File:
     """A YAML file while it is read: where everything stands, and what is wrong so far."""
 
-    def __init__(self, name: str):
-        self.name = name
+    def __init__(self, name: str, folder: Path):
+        self.name, self.folder = name, folder  # folder: what relative paths of resources start at
         self.lines: dict[Place, int] = {}
         self.problems: list[tuple[int, CurateError]] = []
         self.wrong_places: set[Place] = set()
@@ -330,7 +344,7 @@ class _File:
             except CurateError as error:
                 self.wrong(at, error.what, error.fix)
                 return []
-            file, at = _File(str(path)), ("stages",)
+            file, at = _File(str(path), folder), ("stages",)
             given = _mapping(file.parse(path.read_text(encoding="utf-8"))).get("stages") or []
         calls = file.calls(given, at, _mapping(within.get("set")), (self, (*place, "set")), taken)
         if file is not self:
@@ -393,7 +407,7 @@ class _File:
                 return None
             params = {first: params}
         try:
-            configured = stage.configure({**(params or {}), **overrides})
+            configured = stage.configure({**(params or {}), **overrides}, self.folder)
             stage.reads(configured)  # a stage may look closer at its parameters than types can say
         except pydantic.ValidationError as error:
             self.blame(error, (*at, name), stage.params, of=name, elsewhere=set_at)
