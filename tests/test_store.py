@@ -82,10 +82,17 @@ def test_parts_of_a_partition_are_read_side_by_side(tmp_path_factory, sizes, cha
     total = sum(sizes)
     values = list(range(total))
     starts = np.cumsum([0, *sizes])
-    column_part(store, "aa" * 16, [{"a": pa.array(values[s : s + n], pa.int64())} for s, n in zip(starts, sizes, strict=False)] or [{"a": pa.array([], pa.int64())}])
+    column_part(
+        store,
+        "aa" * 16,
+        [{"a": pa.array(values[s : s + n], pa.int64())} for s, n in zip(starts, sizes, strict=False)]
+        or [{"a": pa.array([], pa.int64())}],
+    )
     cuts = sorted(chance.choices(range(total + 1), k=3))
     pieces = [values[start:stop] for start, stop in zip([0, *cuts], [*cuts, total], strict=True)]
-    column_part(store, "bb" * 16, [{"b": pa.array(piece, pa.int64()), "c": pa.array(piece, pa.int64())} for piece in pieces])
+    column_part(
+        store, "bb" * 16, [{"b": pa.array(piece, pa.int64()), "c": pa.array(piece, pa.int64())} for piece in pieces]
+    )
     blocks = list(store.blocks({"aa" * 16: ["a"], "bb" * 16: ["b"]}))
     assert [block.num_rows for block in blocks] == (sizes or [0])
     assert all(block.column_names == ["a", "b"] and block["a"].equals(block["b"]) for block in blocks)
@@ -112,14 +119,18 @@ def test_no_flipped_byte_is_passed_over(tmp_path):
     """Each flip is found, or lies where it changes nothing that is read."""
     store, chance = Store(tmp_path), random.Random(5)
     texts = [str(chance.random()) for _ in range(2000)]
-    column_part(store, FP, [{"text": texts[:1000], "source": ["a", "b"] * 500}, {"text": texts[1000:], "source": ["c"] * 1000}])
+    column_part(
+        store, FP, [{"text": texts[:1000], "source": ["a", "b"] * 500}, {"text": texts[1000:], "source": ["c"] * 1000}]
+    )
     whole = store.part(FP).read_bytes()
     read = {"aa": ["text", "source"]}
     read = {FP: read["aa"]}
     sound = list(store.blocks(read))
     found = 0
     for place in chance.sample(range(len(whole)), 300):
-        store.part(FP).write_bytes(whole[:place] + bytes([whole[place] ^ 1 << chance.randrange(8)]) + whole[place + 1 :])
+        store.part(FP).write_bytes(
+            whole[:place] + bytes([whole[place] ^ 1 << chance.randrange(8)]) + whole[place + 1 :]
+        )
         try:
             assert list(store.blocks(read)) == sound, f"byte {place} of {len(whole)}"
         except Damaged as damaged:
