@@ -15,7 +15,7 @@ FILES = {
 
 
 def imports(module: str, inside: bool = True) -> set[str]:
-    """What a module imports, `inside` of functions too, as dotted names; `from a import b` is a.b where that is a module."""
+    """What a module imports, `inside` of functions too, as dotted names; `from a import b` is a.b where that is a module."""  # noqa: E501
     found = set()
     tree = ast.parse(FILES[module].read_text(encoding="utf-8"))
     for node in ast.walk(tree) if inside else tree.body:

@@ -42,7 +42,7 @@ def test_a_part_is_there_once_it_has_its_marker(tmp_path):
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("x"), OSError(errno.EIO, "x")])
 def test_nothing_stays_of_a_commit_that_fails(tmp_path, error):
     store = Store(tmp_path)
-    with pytest.raises(type(error)), store.commit(FP) as (draft, _):
+    with pytest.raises(type(error)), store.commit(FP) as (draft, _):  # noqa: PT012
         draft.write_bytes(b"half a part")
         raise error
     assert list(tmp_path.rglob("*.*")) == []
@@ -134,6 +134,6 @@ def test_no_flipped_byte_is_passed_over(tmp_path):
         try:
             assert list(store.blocks(read)) == sound, f"byte {place} of {len(whole)}"
         except Damaged as damaged:
-            assert damaged.fp == FP
+            assert damaged.fp == FP  # noqa: PT017
             found += 1
     assert found > 200
