@@ -93,7 +93,7 @@ def test_no_circles():
         ("duckdb", {"curate.stages.filter"}),
         ("typer", {"curate.cli", "curate.reference"}),
         ("rich", {"curate.progress", "curate.cli", "curate.report"}),
-        ("jinja2", {"curate.release.card"}),
+        ("jinja2", {"curate.release.pages"}),
         ("resiliparse", {"curate.stages.extract", "curate.stages._html"}),
         ("fastwarc", {f"curate.sources.{name}" for name in ("arc", "archive", "http", "warc", "wet")}),
         ("torch", set()),

@@ -27,10 +27,13 @@ def column_part(store: Store, fp: str, blocks: list[dict]) -> None:
 def test_a_part_is_there_once_it_has_its_marker(tmp_path):
     store = Store(tmp_path)
     with store.commit(FP) as (draft, counts):
-        draft.write_bytes(b"part")
+        writer = Writer(draft)
+        writer.write(pa.table({"a": [1, 2, 3]}))
+        writer.close()
         counts["rows"] = 3
         assert store.marker(FP) is None
-    assert store.marker(FP) == {"rows": 3, "bytes_on_disk": 4}
+    marker = store.marker(FP)
+    assert (marker["rows"], marker["bytes_on_disk"]) == (3, store.part(FP).stat().st_size)
     assert sorted(path.name for path in tmp_path.rglob("*.*")) == [f"{FP}.json", f"{FP}.parquet"]
     assert list(store.fingerprints()) == [FP]
     store.discard(FP)
