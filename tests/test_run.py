@@ -188,7 +188,7 @@ def test_a_row_has_the_licence_of_its_source(tmp_path):
     manifest = one_source(tmp_path, rows(1, 3), [], sources=sources)
     *events, last = run(manifest, tmp_path / "work", workers=0)
     assert {row["license"] for row in released_rows(last.path)} == {"mit"}
-    assert {event.job.task for event in events if isinstance(event, Ended)} == {"scatter", "shard"}
+    assert {event.job.task for event in events if isinstance(event, Ended)} == {"scatter", "gate", "shard"}
 
 
 def test_what_a_later_stage_rejects_names_the_copy_that_stays(tmp_path):
