@@ -57,6 +57,7 @@ PARAMS = {
     "normalize": [{}, {"strip_lines": True, "max_newlines": 1}],
     "extract": [{}, {"main_content": False, "links": True, "skip_elements": ["h1"]}],
     "exact_dedup": [{}, {"by": "normalized_text", "keep": ["-position"]}],
+    "code": [{}, {"licenses": ["permissive"], "languages": ["Python"], "name": "url", "min_alphanumeric": 0.6}],
     "keep_top": [{"fraction": 0.3, "column": "position"}, {"fraction": 0.5, "column": "n_bytes", "by": "source"}],
     "tokens": [{"tokenizer": small_tokenizer()}],
     "url_filter": [{"domains": [LIST], "urls": [LIST], "strict_words": [LIST], "soft_words": [LIST]}],
