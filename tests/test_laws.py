@@ -45,6 +45,7 @@ PAYLOADS = (
     (b"alert(1)", 200, "text/javascript"),
     (b"\x00\x01\x02\x03", 200, "text/html"),
     (b"", 200, "text/html"),
+    (b'<meta name="robots" content="noindex, noai"><p>Words.', 200, "text/html"),
     (None, None, None),
 )
 URLS = ("http://www.example.org/the-committee", "https://a.example.com/Report/2", "", None, "not an address", "//[::1")
@@ -59,6 +60,7 @@ PARAMS = {
     "exact_dedup": [{}, {"by": "normalized_text", "keep": ["-position"]}],
     "code": [{}, {"licenses": ["permissive"], "languages": ["Python"], "name": "url", "min_alphanumeric": 0.6}],
     "keep_top": [{"fraction": 0.3, "column": "position"}, {"fraction": 0.5, "column": "n_bytes", "by": "source"}],
+    "robots": [{}, {"rules": ["noai"], "agents": ["ccbot"]}],
     "tokens": [{"tokenizer": small_tokenizer()}],
     "url_filter": [{"domains": [LIST], "urls": [LIST], "strict_words": [LIST], "soft_words": [LIST]}],
 }
@@ -66,7 +68,7 @@ PARAMS = {
 
 
 def table_for(name: str) -> pa.Table:
-    if name != "extract":
+    if name not in ("extract", "robots"):
         return docs(*TEXTS, url=list(islice(cycle(URLS), len(TEXTS))))
     payloads, statuses, types = zip(*PAYLOADS, strict=True)
     texts = [None] * (len(PAYLOADS) - 1) + ["from a WET file"]
