@@ -53,6 +53,7 @@ LIST = str(Path(tempfile.mkdtemp(prefix="curate-tests-")) / "list")
 Path(LIST).write_text("example.com\ncommittee\nreport\n")
 
 PARAMS = {
+    "annotate": [{"function": "annotations:dashes", "adds": {"n_dashes": "int32"}}],
     "datatrove": [{"block": "datatrove.pipeline.filters.FineWebQualityFilter"}],
     "filter": [{"short": "length(text) < 20", "no_name": "url is null and position = 3"}],
     "length": [{"min_chars": 10, "max_chars": 2000}],
