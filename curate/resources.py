@@ -2,7 +2,8 @@
 
 A manifest names a resource by
 
-    a path                             to a file, or for a tokenizer to the folder of a `tokenizer.json`
+    a path                             to a file, or for a tokenizer to the folder of a `tokenizer.json`; a relative one
+                                       starts at the manifest's folder
     an address                         https://, s3://, gs://, hf://: downloaded once
     a name, such as `lid.176.ftz`      a file of that name in the folder CURATE_MODEL_DIR, else in the user's cache
                                        (curate/models in $XDG_CACHE_HOME or ~/.cache), else downloaded, if in `KNOWN`
@@ -18,11 +19,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, ValidationInfo
 
 from curate.errors import CurateError
 
-Kind = Literal["model", "tokenizer", "list"]
+Kind = Literal["model", "tokenizer", "list", "evaluation set"]
+
+
+def _beside_manifest(name: str, info: ValidationInfo) -> str:
+    """A path as it is from the manifest's folder, `info.context`; addresses and bare names as they are."""
+    if info.context is None or "://" in name:
+        return name
+    path = Path(info.context, Path(name).expanduser())
+    return str(path.absolute()) if len(Path(name).parts) > 1 or path.exists() else name
+
+
+Name = Annotated[str, AfterValidator(_beside_manifest)]
+"""The type of a stage's parameter that names a resource."""
 
 
 @dataclass(frozen=True)

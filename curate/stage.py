@@ -50,14 +50,16 @@ class Step:
           bins  run(rows) for each bin: all rows sent to it, sorted by `doc`.
           all   run(tables, sizes) once: an iterator of tables, and the number of documents in each partition
                 (int64). It yields tables.
+          apply run(docs, rows) for each block of a partition, as the last step of a stage that changes documents:
+                returns `docs` as a map stage does, with the columns it adds and changes, and `reject`.
     bins  how many bins the resulting rows go to, by their column `bin`. 0: back to their documents, by `doc`.
 
-    `doc` (uint64) stands for a document between steps: partition << 32 | row. The last step's rows carry `doc`,
-    `reject` (a reason or null) and the columns the stage adds.
+    `doc` (uint64) stands for a document between steps: partition << 32 | row. Unless the last step is over `apply`, its
+    rows are verdicts: one or none a document, with `doc`, `reject` (a reason or null) and the columns the stage adds.
     """
 
     run: Callable
-    over: Literal["docs", "bins", "all"]
+    over: Literal["docs", "bins", "all", "apply"]
     bins: int = 0
 
 
@@ -105,7 +107,7 @@ class Stage:
     notes_from: Callable[..., list[str]] | None = None
     index: "Index | None" = None
 
-    def __call__(self, *args, **params):
+    def __call__(self, /, *args, **params):
         return self.function(*args, **params)
 
     @cached_property
@@ -125,9 +127,12 @@ class Stage:
         config = pydantic.ConfigDict(extra=extra, strict=False, protected_namespaces=())
         return pydantic.create_model(self.name, __config__=config, **fields)
 
-    def configure(self, given: dict[str, Any]) -> dict[str, Any]:
-        """All parameters, defaults filled in, as plain JSON values. Raises pydantic.ValidationError."""
-        return self.params(**given).model_dump(mode="json")
+    def configure(self, given: dict[str, Any], folder: Path | None = None) -> dict[str, Any]:
+        """All parameters, defaults filled in, as plain JSON values. Raises pydantic.ValidationError.
+
+        folder  what relative paths of resources start at
+        """
+        return self.params.model_validate(given, context=folder).model_dump(mode="json")
 
     def reads(self, params: dict) -> tuple[str, ...]:
         return self.reads_from(**params) if self.reads_from else self.declared.reads
@@ -140,9 +145,9 @@ class Stage:
 
     def resources(self, params: dict) -> dict[str, str]:
         """{digest: path} of the files that parameters name. Raises CurateError where one is not at hand."""
-        found: dict[str, str] = {}
-        each(lambda path: found.update({_digest(path): str(path)}), self._files(params))
-        return found
+        found: list[Path] = []
+        each(lambda leaf: found.append(leaf) if isinstance(leaf, Path) else None, self._files(params))
+        return {_digest(path): str(path) for path in found}
 
     def _files(self, params: dict) -> dict[str, Any]:
         return self.resources_from(**params) if self.resources_from else {}
@@ -175,8 +180,8 @@ def stage(version: int, **options) -> Callable[[Callable], Stage]:
     reads_from, adds_from, reasons_from
               functions of the parameters, where the docstring cannot say it.
     resources_from
-              a function of the parameters: {parameter: the file it names, as `resources.locate` finds it}; of a
-              parameter that is a list or a mapping of names, a list or a mapping of files.
+              a function of the parameters: {parameter: the Path of the file it names, as `resources.locate` finds
+              it}; a parameter that is a list or a mapping stays so, with paths for names of files.
     notes_from  a function of the parameters: sentences for the plan and the card on what the setting means.
     """
     return lambda function: Stage(function.__name__, "map", version, function, **options)
@@ -190,7 +195,7 @@ def group(version: int, **options) -> Callable[[Callable], Stage]:
     return lambda function: Stage(function.__name__, "group", version, function, alone=True, **options)
 
 
-def reject(docs: pa.Table, **reasons) -> pa.Table:
+def reject(docs: pa.Table, /, **reasons) -> pa.Table:
     """Give a reason to the rows where a mask is true: the first named reason that applies wins. Null is false.
 
     docs     document table, n rows; its `reject` column, if any, is kept where it already names a reason.
@@ -212,8 +217,8 @@ def set_column(docs: pa.Table, name: str, values) -> pa.Table:
     return docs.append_column(name, values) if index < 0 else docs.set_column(index, name, values)
 
 
-def _digest(path: Path) -> str:
-    return f"sha256:{sha256(path)}"
+def _digest(leaf: Any) -> Any:
+    return f"sha256:{sha256(leaf)}" if isinstance(leaf, Path) else leaf
 
 
 def _array(values) -> pa.Array:
