@@ -132,11 +132,21 @@ def rejected(store: Store, args: dict, draft: Path, counts: dict) -> None:
 
 def near_duplicates(store: Store, args: dict, draft: Path, counts: dict) -> None:
     """Every document that near-duplicates join with others, the kept ones too: its cluster, and what it resembles."""
+    _marked(store, args, draft, counts, "cluster")
+
+
+def decontamination(store: Store, args: dict, draft: Path, counts: dict) -> None:
+    """Every document that has n-grams in common with an evaluation set, the kept ones too: with which item, and which."""
+    _marked(store, args, draft, counts, "contamination")
+
+
+def _marked(store: Store, args: dict, draft: Path, counts: dict, column: str) -> None:
+    """The documents of which a column is not null, and whether they are kept."""
 
     def choose(block: pa.Table) -> pa.Table:
-        if "cluster" not in block.column_names:
+        if column not in block.column_names:
             return block.slice(0, 0).append_column("kept", pa.array([], pa.bool_()))
-        found = block.filter(block["cluster"].is_valid())
+        found = block.filter(block[column].is_valid())
         return found.append_column("kept", found[REJECT.name].is_null())
 
     _evidence(store, args, draft, counts, choose, {"kept": "bool"})

@@ -26,10 +26,15 @@ PUBLISHED = ("id", "text", "source", "path", "url", "date", "language", "license
 """Columns of a released row, as far as the documents have them."""
 
 EVIDENCE = ("id", "source", "path", "position", "url", "duplicate_of", "similarity", "cluster", "meta")
+EVIDENCE += ("contamination", "contamination_ngram", "contamination_share")
 """What a rejected document is recorded with, as far as it has it, beside its stage and reason."""
 
 CLUSTERS = ("id", "source", "path", "url", "cluster", "cluster_size", "duplicate_of", "similarity")
 """What a document that near-duplicates join with others is recorded with, kept or not."""
+
+OVERLAPS = ("id", "source", "path", "url")
+OVERLAPS += ("contamination", "contamination_ngram", "contamination_ngrams", "contamination_share")
+"""What a document that has n-grams in common with an evaluation set is recorded with, kept or not."""
 
 BIN_BYTES = 256 << 20
 """Input for which a group stage has one bin more, unless its `bins` says how many."""
@@ -284,6 +289,8 @@ class Planner:
         evidence = {"evidence/rejected.parquet": self.evidence(lanes, "rejected", EVIDENCE)}
         if any("cluster" in lane.columns for lane in lanes):
             evidence["evidence/near_duplicates.parquet"] = self.evidence(lanes, "near_duplicates", CLUSTERS)
+        if any("contamination" in lane.columns for lane in lanes):
+            evidence["evidence/decontamination.parquet"] = self.evidence(lanes, "decontamination", OVERLAPS)
         return Plan(manifest, lanes, self.jobs, mix, evidence, self.references)
 
     def evidence(self, lanes: list[Lane], kind: str, names: tuple[str, ...]) -> str:
