@@ -25,9 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-ManifestArgument = Annotated[
-    str, typer.Argument(help="path of a manifest, or the name of one that comes with curate")
-]
+ManifestArgument = Annotated[str, typer.Argument(help="path of a manifest, or the name of one that comes with curate")]
 Work = Annotated[Path, typer.Option(envvar="CURATE_WORK", help="folder for the store and the releases")]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")]
 Workers = Annotated[
@@ -60,9 +58,9 @@ def command(function: Callable) -> Callable:
 
 @command
 def demo(
-    folder: Annotated[
-        Path, typer.Argument(help="where the corpus, the manifest and the work folder go")
-    ] = Path("curate-demo"),
+    folder: Annotated[Path, typer.Argument(help="where the corpus, the manifest and the work folder go")] = Path(
+        "curate-demo"
+    ),
     workers: Workers = None,
     as_json: Json = False,
 ):

@@ -16,7 +16,10 @@ def side_by_side(left: str, right: str, width: int = 100, words: int = WORDS) ->
     blocks = SequenceMatcher(None, a, b, autojunk=False).get_matching_blocks()
     shared = [block for block in blocks if block.size >= 2]
     column = (width - 3) // 2
-    marked = (_marked(a, [(block.a, block.size) for block in shared]), _marked(b, [(block.b, block.size) for block in shared]))
+    marked = (
+        _marked(a, [(block.a, block.size) for block in shared]),
+        _marked(b, [(block.b, block.size) for block in shared]),
+    )
     first, second = (textwrap.wrap(text, column) or [""] for text in marked)
     rows = max(len(first), len(second))
     first += [""] * (rows - len(first))

@@ -85,9 +85,7 @@ def _archive() -> Iterator[bytes]:
             yield _response(f"{SITE}/library/{name}.html", "200 OK", "text/html; charset=utf-8", page)
     for status, kind, path, body in ODD_PAGES:
         yield _response(SITE + path, status, kind, body)
-    yield _record(
-        "revisit", f"{SITE}/library/json.html", b"HTTP/1.1 304 Not Modified\r\n\r\n", "application/http"
-    )
+    yield _record("revisit", f"{SITE}/library/json.html", b"HTTP/1.1 304 Not Modified\r\n\r\n", "application/http")
 
 
 class _Pages(pydoc.HTMLDoc):
@@ -178,4 +176,5 @@ def init_manifest(path: str | Path, inputs: list[str]) -> None:
         raise CurateError(f"{path} is there already", fix="name another file, or remove it")
     text = (library("manifests") / "template.yaml").read_text(encoding="utf-8")
     listed = "".join(f"      - {json.dumps(item)}\n" for item in inputs or ["data/*.warc.gz"])
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text.replace("      - INPUTS\n", listed), encoding="utf-8")

@@ -22,9 +22,7 @@ COLUMNS = {
     "id": Column(pa.string(), "128 bits in 32 hexadecimal digits, made of where the document comes from"),
     "source": Column(pa.string(), "name of the source in the manifest"),
     "path": Column(pa.string(), "file, under the root of the source's inputs"),
-    "position": Column(
-        pa.int64(), "byte offset of the record in an archive, or row number in a table, from 0"
-    ),
+    "position": Column(pa.int64(), "byte offset of the record in an archive, or row number in a table, from 0"),
     "text": Column(pa.string(), "the document"),
     "n_bytes": Column(pa.int64(), "bytes of the text in UTF-8; kept by the engine"),
     "url": Column(pa.string(), "address it was fetched from"),
@@ -51,9 +49,7 @@ SCHEMA = pa.schema([pa.field(name, column.type) for name, column in COLUMNS.item
 ARCHIVE_SCHEMA = pa.schema([*SCHEMA, *(pa.field(name, column.type) for name, column in TRANSIENT.items())])
 
 
-def document_id(
-    source: str, path: str, position: int, url: str | None = None, record: str | None = None
-) -> str:
+def document_id(source: str, path: str, position: int, url: str | None = None, record: str | None = None) -> str:
     """The id of a document: blake2b-128 of its provenance. The same place gives the same id for good."""
     key = "\x1f".join((source, path, str(position), url or "", record or ""))
     return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
@@ -84,8 +80,6 @@ def hashes128(column: pa.ChunkedArray | pa.Array) -> tuple[np.ndarray, np.ndarra
     """blake2b-128 of each value of a string column, as two arrays of uint64[n]. Null hashes as empty text."""
     data, offsets = utf8(column)
     view = memoryview(data)
-    digests = b"".join(
-        blake2b(view[start:stop], digest_size=16).digest() for start, stop in pairwise(offsets)
-    )
+    digests = b"".join(blake2b(view[start:stop], digest_size=16).digest() for start, stop in pairwise(offsets))
     words = np.frombuffer(digests, np.uint64).reshape(-1, 2)
     return words[:, 0].copy(), words[:, 1].copy()

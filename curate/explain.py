@@ -28,9 +28,7 @@ def explain(manifest: str | Path | Manifest, document: str, work: str | Path) ->
             raise CurateError("this manifest has not run yet", str(work), "run `curate run` first")
         ids = store.open(lane.parts[0]).read(columns=["id", "url"])
         mask = pc.starts_with(ids["id"], document) if is_id else pc.equal(ids["url"], document)
-        found += [
-            _walk(plan, store, lane, row) for row in pc.indices_nonzero(pc.fill_null(mask, False)).to_pylist()
-        ]
+        found += [_walk(plan, store, lane, row) for row in pc.indices_nonzero(pc.fill_null(mask, False)).to_pylist()]
     if not found:
         what = f"no document has the {'id' if is_id else 'URL'} {document}"
         raise CurateError(what, fix="ids are in the release and in evidence/rejected.parquet")

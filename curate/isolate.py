@@ -44,14 +44,10 @@ def isolated(stage: Configured, docs: pa.Table) -> pa.Table:
             child = _Child(stage, nothing)
     child.end()
     tables = [
-        reject(docs.slice(row, 1), **{f"{stage.stage.name}_crashed": pa.array([True])})
-        if result is None
-        else result
+        reject(docs.slice(row, 1), **{f"{stage.stage.name}_crashed": pa.array([True])}) if result is None else result
         for row, result in enumerate(results)
     ]
-    if all(
-        result is None for result in results
-    ):  # the columns that the stage adds come from its result on no document
+    if all(result is None for result in results):  # the columns that the stage adds come from its result on no document
         tables.append(stage(docs.slice(0, 0)))
     return pa.concat_tables(tables, promote_options="permissive")
 

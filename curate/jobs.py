@@ -186,9 +186,10 @@ def collect(store: Store, args: dict, draft: Path, counts: dict) -> None:
 
 
 def gate(store: Store, args: dict, draft: Path, counts: dict) -> None:
-    """Many parts as one: its marker lists them."""
-    draft.touch()
-    counts["parts"] = args["parts"]
+    """Many parts as one: a list of them."""
+    writer = Writer(draft)
+    writer.write(pa.table({"part": pa.array(args["parts"], pa.string())}))
+    writer.close()
 
 
 TASKS = {

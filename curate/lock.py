@@ -112,9 +112,7 @@ def add(total: dict, more: dict) -> None:
 
 def release_digest(files: list[dict]) -> str:
     """The digest of a release: of its data and evidence, whatever else lies beside them."""
-    lines = sorted(
-        (file["path"], file["sha256"]) for file in files if file["path"].startswith(("data/", "evidence/"))
-    )
+    lines = sorted((file["path"], file["sha256"]) for file in files if file["path"].startswith(("data/", "evidence/")))
     return "sha256:" + hashlib.sha256("".join(f"{sha}  {path}\n" for path, sha in lines).encode()).hexdigest()
 
 
@@ -126,13 +124,17 @@ def read_lock(release: str | Path) -> dict:
     """The lock of a release folder. Raises CurateError if there is none."""
     path = Path(release) / "lock.json"
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        lock = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CurateError(
             "no lock.json: this is no release", str(release), "name a folder that `curate run` wrote"
         ) from None
     except ValueError as error:
         raise CurateError(f"lock.json is not JSON: {error}", str(path), "run the manifest again") from error
+    if not isinstance(lock, dict) or lock.get("lock") != FORMAT:
+        fix = "use the version of curate that wrote it, or run the manifest again"
+        raise CurateError("lock.json is no lock of this version of curate", str(path), fix)
+    return lock
 
 
 def verify(release: str | Path) -> list[CurateError]:
@@ -147,24 +149,16 @@ def verify(release: str | Path) -> list[CurateError]:
             continue
         found = digest(path)
         if found != {"bytes": file["bytes"], "sha256": file["sha256"]}:
-            what = (
-                f"a file changed after the lock was written: {found['bytes']:,} bytes, not {file['bytes']:,}"
-            )
+            what = f"a file changed after the lock was written: {found['bytes']:,} bytes, not {file['bytes']:,}"
             if found["bytes"] == file["bytes"]:
                 what = f"a file changed after the lock was written: sha256 {found['sha256'][:12]}…, not {file['sha256'][:12]}…"
             problems.append(CurateError(what, file["path"], "run the manifest again"))
         elif "rows" in file and pq.read_metadata(path).num_rows != file["rows"]:
-            problems.append(
-                CurateError(f"the lock says {file['rows']:,} rows", file["path"], "run the manifest again")
-            )
+            problems.append(CurateError(f"the lock says {file['rows']:,} rows", file["path"], "run the manifest again"))
     for path in sorted(root.rglob("*")):
         name = path.relative_to(root).as_posix()
         if path.is_file() and name not in known:
-            problems.append(
-                CurateError("a file is not in the lock", name, "remove it, or make a release that has it")
-            )
+            problems.append(CurateError("a file is not in the lock", name, "remove it, or make a release that has it"))
     if release_digest(lock["files"]) != lock["digest"]:
-        problems.append(
-            CurateError("the digest is not that of the files", "lock.json", "run the manifest again")
-        )
+        problems.append(CurateError("the digest is not that of the files", "lock.json", "run the manifest again"))
     return problems

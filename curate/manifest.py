@@ -9,6 +9,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 import pydantic
@@ -32,7 +33,7 @@ def parse_size(value: Any) -> int:
 
 
 Size = Annotated[
-    int, pydantic.BeforeValidator(parse_size), pydantic.WithJsonSchema({"type": ["string", "integer"]})
+    int, pydantic.BeforeValidator(parse_size), Field(gt=0), pydantic.WithJsonSchema({"type": ["string", "integer"]})
 ]
 Version = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+([-+][0-9A-Za-z.-]+)?$")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=96)]
@@ -79,9 +80,7 @@ class Source(Strict):
     columns: dict[str, Any] | None = Field(
         None, description="our column: theirs, for rows that are no known layout; meta: a list"
     )
-    max_bad_rows: float = Field(
-        0.01, ge=0, le=1, description="share of rows of a file that may be unreadable"
-    )
+    max_bad_rows: float = Field(0.01, ge=0, le=1, description="share of rows of a file that may be unreadable")
     pipeline: str | StageList = Field([], description="stages for this source: a pipeline's name, or a list")
     set: dict[str, Any] = Field({}, description="`stage.parameter: value` in place of the pipeline's own")
     priority: int = Field(0, description="which copy of a duplicate is kept: that of the lowest number")
@@ -206,7 +205,6 @@ def loads(text: str, *, path: Path | None = None, folder: Path | None = None) ->
         folder = path.parent if path and path.parent != library("manifests") else Path.cwd()
     file = _File(str(path or "manifest"), folder)
     value = file.parse(text)
-    document = file.validate(Document, value)
     pipelines: dict[str, list[Call]] = {}
     stages: list[Call] = []
     if isinstance(value, dict):
@@ -214,6 +212,7 @@ def loads(text: str, *, path: Path | None = None, folder: Path | None = None) ->
             pipelines[name] = file.pipeline(_mapping(source), "pipeline", ("sources", name), folder)
         taken = [call.label for calls in pipelines.values() for call in calls]
         stages = file.pipeline(value, "stages", (), folder, taken)
+    document = file.validate(Document, value)
     if document:
         for name, source in document.sources.items():
             file.check_source(source, ("sources", name))
@@ -233,8 +232,10 @@ class _File:
         self.name, self.folder = name, folder  # folder: what relative paths of resources start at
         self.lines: dict[Place, int] = {}
         self.problems: list[tuple[int, CurateError]] = []
+        self.wrong_places: set[Place] = set()
 
     def wrong(self, place: Place, what: str, fix: str = "") -> None:
+        self.wrong_places.add(place)
         known = place
         while known not in self.lines and known:
             known = known[:-1]
@@ -250,7 +251,11 @@ class _File:
             what = getattr(error, "problem", None) or str(error)
             self.wrong((), f"not YAML: {what}", "check the indentation and the quotes around this line")
             return None
-        return self._value(node, ()) if node else None
+        try:
+            return self._value(node, ()) if node else None
+        except RecursionError:
+            self.wrong((), "not a tree: an anchor holds itself, or lists are nested too deep", "write it out")
+            return None
 
     def _value(self, node: yaml.Node, place: Place) -> Any:
         self.lines.setdefault(place, node.start_mark.line + 1)
@@ -265,7 +270,11 @@ class _File:
                     self.wrong((*place, key), f"`{key}` stands here twice", "keep one of them")
                 result[key] = self._value(child, (*place, key))
             return result
-        return yaml.SafeLoader("").construct_object(node)
+        try:
+            return yaml.SafeLoader("").construct_object(node)
+        except (yaml.YAMLError, ValueError):  # such as the 31st of February, or a tag of another program
+            self.wrong(place, f"`{node.value}` is not a value of YAML", "put it in quotes to take it as text")
+            return None
 
     def validate(self, model: type[BaseModel], value: Any) -> BaseModel | None:
         if value is None and self.problems:
@@ -277,29 +286,40 @@ class _File:
             return None
 
     def blame(
-        self, error: pydantic.ValidationError, under: Place, model: type[BaseModel], of: str = ""
+        self,
+        error: pydantic.ValidationError,
+        under: Place,
+        model: type[BaseModel],
+        of: str = "",
+        elsewhere: dict[str, tuple["_File", Place]] = MappingProxyType({}),
     ) -> None:
-        """One problem for each of pydantic's, in words of the manifest."""
-        seen = set()
-        for detail in error.errors(include_url=False):
-            loc = tuple(part for part in detail["loc"] if not _is_tag(part))
-            place, key = under + loc, str(loc[-1]) if loc else ""
-            if place in seen:
+        """One problem for each of pydantic's, in words of the manifest, where none is named yet.
+
+        elsewhere  file and place of what does not stand under `under`
+        """
+        details = [
+            (tuple(part for part in detail["loc"] if not _is_tag(part)), detail)
+            for detail in error.errors(include_url=False)
+        ]
+        inner = {loc[:length] for loc, _ in details for length in range(len(loc))}
+        for loc, detail in details:
+            file, place = elsewhere.get(loc[0], (self, under + loc)) if loc else (self, under)
+            key = str(loc[-1]) if loc else ""
+            if loc in inner or place in file.wrong_places:  # of a union the branch that came furthest tells most
                 continue
-            seen.add(place)
             if detail["type"] == "extra_forbidden":
                 known = _fields_at(model, loc[:-1])
                 kind = f"unknown parameter `{key}` for stage `{of}`" if of else f"unknown key `{key}`"
-                self.wrong(place, kind, did_you_mean(key, known) if known else "remove it")
+                file.wrong(place, kind, did_you_mean(key, known) if known else "remove it")
             elif detail["type"] == "missing":
-                self.wrong(place, f"`{key}` is missing", f"add `{key}:`")
+                file.wrong(place, f"`{key}` is missing", f"add `{key}:`")
             else:
                 given = repr(detail["input"])
                 given = given if len(given) <= 60 else given[:57] + "..."
                 fix = ""
-                if (key == "version" and "pattern" in detail["type"]) or key == "version":
+                if key == "version":
                     fix = 'write it as "1.0.0", in quotes'
-                self.wrong(place, f"{detail['msg']}, not {given}", fix)
+                file.wrong(place, f"{detail['msg']}, not {given}", fix)
 
     def pipeline(self, within: dict, key: str, place: Place, folder: Path, taken: list[str] = ()) -> list[Call]:
         """The stages under a key: a list, or that of the pipeline it names, with `set:` beside it laid over."""
@@ -350,17 +370,17 @@ class _File:
             label, _, parameter = key.rpartition(".")
             if label not in labels:
                 file, where = changes_at
-                file.wrong(
-                    (*where, key), f"`{key}` sets no stage of this pipeline", did_you_mean(label, labels)
-                )
+                file.wrong((*where, key), f"`{key}` sets no stage of this pipeline", did_you_mean(label, labels))
             overrides.setdefault(label, {})[parameter] = value
         calls = []
         for label, (name, params, at) in zip(labels, entries, strict=True):
-            call = self.call(name, params, at, label, overrides.get(label, {}))
+            mine = overrides.get(label, {})
+            set_at = {key: (changes_at[0], (*changes_at[1], f"{label}.{key}")) for key in mine}
+            call = self.call(name, params, at, label, mine, set_at)
             calls += [call] if call else []
         return calls
 
-    def call(self, name: str, params: Any, at: Place, label: str, overrides: dict) -> Call | None:
+    def call(self, name: str, params: Any, at: Place, label: str, overrides: dict, set_at: dict) -> Call | None:
         try:
             stage = find_stage(name)
         except CurateError as error:
@@ -376,11 +396,12 @@ class _File:
             configured = stage.configure({**(params or {}), **overrides}, self.folder)
             stage.reads(configured)  # a stage may look closer at its parameters than types can say
         except pydantic.ValidationError as error:
-            self.blame(error, (*at, name), stage.params, of=name)
+            self.blame(error, (*at, name), stage.params, of=name, elsewhere=set_at)
             return None
         except ManifestError as error:
             for problem in error.problems:
-                self.wrong((*at, name, problem.where), problem.what, problem.fix)
+                file, place = set_at.get(problem.where, (self, (*at, name, problem.where)))
+                file.wrong(place, problem.what, problem.fix)
             return None
         where = f"{self.name}:{self.lines.get(at, 1)}  {dotted((*at, name))}"
         return Call(stage, configured, label, where)
@@ -389,13 +410,9 @@ class _File:
         from curate.sources.layouts import LAYOUTS
 
         if source.layout and source.layout not in LAYOUTS:
-            self.wrong(
-                (*place, "layout"), f"unknown layout `{source.layout}`", did_you_mean(source.layout, LAYOUTS)
-            )
+            self.wrong((*place, "layout"), f"unknown layout `{source.layout}`", did_you_mean(source.layout, LAYOUTS))
         if source.layout and source.columns:
-            self.wrong(
-                (*place, "columns"), "a source has a layout or columns, not both", "remove one of them"
-            )
+            self.wrong((*place, "columns"), "a source has a layout or columns, not both", "remove one of them")
 
 
 def _is_tag(part: Any) -> bool:
@@ -454,3 +471,7 @@ def json_schema() -> dict:
     schema["$defs"]["Source"]["properties"]["pipeline"] |= named
     schema |= {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "curate manifest"}
     return json.loads(json.dumps(schema))
+
+
+if __name__ == "__main__":
+    print(json.dumps(json_schema(), indent=1))

@@ -144,12 +144,19 @@ class Planner:
         """Let a map stage wait for its neighbours, or start a job where it must have its own."""
         if call.stage.alone:
             self.flush(lane)
-        self.resources |= call.stage.resources(call.params)
-        if self.has_columns(lane, call):
-            if call.stage.dry:
-                self.attempt(lane, call)
+        if self.has_resources(call) and self.has_columns(lane, call) and self.succeeds(lane, call):
             lane.waiting.append(call)
         lane.types |= call.stage.adds(call.params)
+
+    def has_resources(self, call: Call) -> bool:
+        """Whether the files that the stage needs are at hand, downloaded if they must be."""
+        try:
+            self.resources |= call.stage.resources(call.params)
+        except CurateError as error:
+            at = f"; looked for at {error.where}" if error.where else ""
+            self.problems.append(CurateError(error.what + at, call.place, error.fix))
+            return False
+        return True
 
     def has_columns(self, lane: Lane, call: Call) -> bool:
         """Whether the lane has what the stage reads. What is missing becomes a problem."""
@@ -236,7 +243,7 @@ class Planner:
         for lane in lanes:
             self.flush(lane)
             self.has_columns(lane, call)
-        if self.problems:
+        if not self.has_resources(call) or self.problems:
             return
         params = dict(call.params)
         if params.get("bins") == 0:
@@ -327,6 +334,11 @@ def make(manifest: Manifest, inputs: dict[str, list[Partition]], against: Iterab
     _through(planner, lanes, manifest.stages, "")
     for lane in lanes:
         planner.flush(lane)
+    known = {name for lane in lanes for name in lane.types}
+    for name in manifest.document.shards.columns:
+        if name not in known:
+            where = f"{manifest.path or 'manifest'}  shards.columns"
+            planner.problems.append(CurateError(f"no column `{name}` to publish", where, did_you_mean(name, known)))
     if planner.problems:
         unique = {str(problem): problem for problem in planner.problems}
         raise ManifestError(list(unique.values()))

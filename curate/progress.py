@@ -74,9 +74,7 @@ class _Live(_Counting):
 
     def show(self, event) -> None:
         label = event.job.label if isinstance(event, Ended) else "starting"
-        self.progress.update(
-            self.task, description=label, total=self.jobs, completed=self.done, words=self.words
-        )
+        self.progress.update(self.task, description=label, total=self.jobs, completed=self.done, words=self.words)
 
 
 class _Log(_Counting):

@@ -173,9 +173,7 @@ def _same_version(remote: "_Remote", commit: str, files: list[File], release: Pa
         )
     listed = [file for file in files if file.path.startswith(MANAGED)]
     if wrong := [file.path for file in listed if not _same(file, there.get(file.path), release)]:
-        raise Unverified(
-            f"{len(wrong)} published files are not what the lock says: {', '.join(wrong[:5])}", remote.url
-        )
+        raise Unverified(f"{len(wrong)} published files are not what the lock says: {', '.join(wrong[:5])}", remote.url)
 
 
 class _Remote:
@@ -260,9 +258,7 @@ class _Remote:
             fix = "use a token that may write there, ask for the right, or open a pull request (--pr)"
             return CurateError("the token has no right to do this", where, fix)
         said = getattr(error, "server_message", None) or str(error)
-        return CurateError(
-            f"the Hub refuses: {self._clean(said)}", where, "mend what it names, then try again"
-        )
+        return CurateError(f"the Hub refuses: {self._clean(said)}", where, "mend what it names, then try again")
 
     # Reading
 

@@ -74,9 +74,7 @@ def render() -> str:
         "### Layouts",
         "`column.field` is a field of a struct, of an object, or of a string that holds JSON. Of places joined by "
         "`|` the first that is not null counts. `columns:` in a manifest has the same form.",
-        table(
-            ("layout", "our column: theirs"), ((name, _layout(places)) for name, places in LAYOUTS.items())
-        ),
+        table(("layout", "our column: theirs"), ((name, _layout(places)) for name, places in LAYOUTS.items())),
         "### Reasons at reading",
         "In a release they are of the stage `read`.",
         table(("format", "reason", "meaning"), reading_reasons()),
@@ -104,8 +102,7 @@ def table(head: tuple, rows) -> str:
     """A Markdown table; `|` inside a cell is escaped."""
     lines = [head, ("---",) * len(head), *rows]
     return "\n".join(
-        "| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in row) + " |"
-        for row in lines
+        "| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in row) + " |" for row in lines
     )
 
 
@@ -134,23 +131,23 @@ def manifest() -> Iterator[str]:
     for place, model in waiting:
         if place:
             yield f"### `{place}`"
-            yield model.__doc__ or "An entry that is a mapping:"
+            yield model.__doc__ or "A mapping:"
         rows = []
         for name, field in model.model_fields.items():
-            inner = _model(field.annotation)
             under = f"{place}.{name}".lstrip(".") + (".NAME" if "dict" in str(field.annotation) else "")
-            waiting += [(under, inner)] if inner else []
+            inner = _models(field.annotation)
+            waiting += [(under, found) for found in inner]
             shown = words(field.annotation).replace("mapping of mapping", "mapping")
             shown += f", see `{under}`" if inner else ""
             rows.append((f"`{name}`", shown, default(field), field.description or ""))
         yield table(("key", "type", "default", "meaning"), rows)
 
 
-def _model(annotation) -> type[pydantic.BaseModel] | None:
-    """The first model within a type."""
+def _models(annotation) -> list[type[pydantic.BaseModel]]:
+    """The models within a type."""
     if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
-        return annotation
-    return next((found for part in typing.get_args(annotation) if (found := _model(part))), None)
+        return [annotation]
+    return [model for part in typing.get_args(annotation) for model in _models(part)]
 
 
 def words(annotation) -> str:
@@ -194,18 +191,11 @@ def stages() -> Iterator[str]:
         yield f"### `{stage.name}`"
         yield f"{stage.kind} stage, version {stage.version}. " + _prose(inspect.getdoc(stage.function))
         if stage.params.model_fields:
-            rows = (
-                (f"`{name}`", words(f.annotation), default(f))
-                for name, f in stage.params.model_fields.items()
-            )
+            rows = ((f"`{name}`", words(f.annotation), default(f)) for name, f in stage.params.model_fields.items())
             yield table(("parameter", "type", "default"), rows)
         facts = [
             f"Reads: {code(declared.reads) or 'what its parameters name'}.",
-            *(
-                [f"Adds: {code(f'{name} ({kind})' for name, kind in declared.adds.items())}."]
-                if declared.adds
-                else []
-            ),
+            *([f"Adds: {code(f'{name} ({kind})' for name, kind in declared.adds.items())}."] if declared.adds else []),
             *([f"Changes: {code(declared.changes)}."] if declared.changes else []),
             f"Reasons: {code(_reasons(stage)) or ('those its parameters name' if stage.reasons_from else 'none')}.",
         ]

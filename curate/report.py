@@ -29,9 +29,7 @@ def plan_lines(found: dict) -> Iterator[str]:
     yield ""
     rows = [("step", "jobs", "run", "why")]
     for step in found["steps"]:
-        why = [
-            reason if count == step["run"] else f"{reason} ({count})" for reason, count in step["why"].items()
-        ]
+        why = [reason if count == step["run"] else f"{reason} ({count})" for reason, count in step["why"].items()]
         rows.append((step["step"], step["jobs"], step["run"], " | ".join(why) or "reused"))
     yield from table(rows, frozenset({1, 2}))
     yield ""

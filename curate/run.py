@@ -212,9 +212,7 @@ class _Dask:
         try:
             self.client = Client(self.cluster or self.scheduler, timeout=30, set_as_default=False)
         except (OSError, ValueError) as error:  # ValueError: it is no address
-            raise CurateError(
-                f"no Dask scheduler answers: {error}", self.scheduler, "check --scheduler"
-            ) from error
+            raise CurateError(f"no Dask scheduler answers: {error}", self.scheduler, "check --scheduler") from error
 
     def submit(self, jobs: list[Job], store: Store, isolate: set[str]):
         from distributed import KilledWorker, as_completed

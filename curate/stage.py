@@ -105,7 +105,7 @@ class Stage:
     notes_from: Callable[..., list[str]] | None = None
     index: "Index | None" = None
 
-    def __call__(self, *args, **params):
+    def __call__(self, /, *args, **params):
         return self.function(*args, **params)
 
     @cached_property
@@ -193,7 +193,7 @@ def group(version: int, **options) -> Callable[[Callable], Stage]:
     return lambda function: Stage(function.__name__, "group", version, function, alone=True, **options)
 
 
-def reject(docs: pa.Table, **reasons) -> pa.Table:
+def reject(docs: pa.Table, /, **reasons) -> pa.Table:
     """Give a reason to the rows where a mask is true: the first named reason that applies wins. Null is false.
 
     docs     document table, n rows; its `reject` column, if any, is kept where it already names a reason.

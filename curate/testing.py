@@ -80,14 +80,10 @@ def declared(stage: Stage, table: pa.Table, params: dict) -> None:
     for name, kind in added.items():
         assert result.schema.field(name).type == kind, f"{stage.name} adds {name} as another type than {kind}"
     given = set(pc.unique(_reasons(result)).drop_null().to_pylist())
-    assert given <= set(stage.reasons(params)), (
-        f"{stage.name} gives reasons that it does not declare: {given}"
-    )
+    assert given <= set(stage.reasons(params)), f"{stage.name} gives reasons that it does not declare: {given}"
     reads = [name for name in stage.reads(params) if name in table.column_names]
     narrow = stage(table.select(reads), **params)
-    _assert_same(
-        result.select(narrow.column_names), narrow, f"{stage.name} reads more columns than it declares"
-    )
+    _assert_same(result.select(narrow.column_names), narrow, f"{stage.name} reads more columns than it declares")
 
 
 def row_local(stage: Stage, table: pa.Table, params: dict) -> None:
@@ -197,9 +193,7 @@ def _assert_as_declared(stage: Stage, result: pa.Table, params: dict) -> None:
         found, said = result.schema.field(name).type, arrow_type(alias)
         assert found == said, f"{stage.name} adds {name} as {found} and declares {said}"
     given = set(pc.unique(_reasons(result)).drop_null().to_pylist())
-    assert given <= set(stage.reasons(params)), (
-        f"{stage.name} gives reasons that it does not declare: {given}"
-    )
+    assert given <= set(stage.reasons(params)), f"{stage.name} gives reasons that it does not declare: {given}"
 
 
 def _reasons(result: pa.Table) -> pa.ChunkedArray:

@@ -148,9 +148,7 @@ class Hub(Api):
             | XET_TRIES
         )
 
-    def run(
-        self, program: str | list[str], *args: str, token: str | None = None
-    ) -> subprocess.CompletedProcess:
+    def run(self, program: str | list[str], *args: str, token: str | None = None) -> subprocess.CompletedProcess:
         """Run Python code, or `python` with a list of arguments, to its end in this Hub's environment."""
         command = ["-c", program, *args] if isinstance(program, str) else [*program, *args]
         return subprocess.run([sys.executable, *command], env=self.env(token), capture_output=True, text=True)

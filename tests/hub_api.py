@@ -40,9 +40,7 @@ class Call(NamedTuple):
 def route(methods: str, pattern: str):
     """Bind a method of Hub to `pattern`, in which {id} takes a namespace and a name, {path} the rest."""
     kinds = {"id": "[^/]+/[^/]+", "path": ".+", "ref": "tag|branch"}
-    regex = re.sub(
-        r"\{(\w+)\}", lambda m: f"(?P<{m[1]}>{kinds.get(m[1], '[^/]+')})", pattern.replace(".", r"\.")
-    )
+    regex = re.sub(r"\{(\w+)\}", lambda m: f"(?P<{m[1]}>{kinds.get(m[1], '[^/]+')})", pattern.replace(".", r"\."))
 
     def bind(function):
         ROUTES.extend((method, re.compile(regex), function) for method in methods.split())
@@ -103,9 +101,7 @@ class Api(Store):
                 raise Refused(401, "Invalid username or password.", "RepoNotFound")
             raise Refused(404, "Repository not found", "RepoNotFound")
         if write and not (member and call.may_write):
-            raise Refused(
-                401 if call.user is None else 403, "You don't have the rights to write to this repository"
-            )
+            raise Refused(401 if call.user is None else 403, "You don't have the rights to write to this repository")
         return repo
 
     # Users and repositories
@@ -116,9 +112,7 @@ class Api(Store):
             raise Refused(401, "Invalid username or password.")
         role = "write" if call.may_write else "read"
         orgs = [{"type": "org", "name": name} for name in self.spaces[call.user][1:]]
-        return Answer(
-            {"type": "user", "name": call.user, "orgs": orgs, "auth": {"accessToken": {"role": role}}}
-        )
+        return Answer({"type": "user", "name": call.user, "orgs": orgs, "auth": {"accessToken": {"role": role}}})
 
     @route("POST DELETE", "/api/repos/{verb}")
     def _repos(self, call: Call) -> Answer:
@@ -136,9 +130,7 @@ class Api(Store):
         else:
             private = wish.get("visibility") == "private" or wish.get("private") is True
             repo = self.repos[repo_id] = Repo(repo_id, private)
-            attributes = "".join(
-                f"*{end} filter=lfs diff=lfs merge=lfs -text\n" for end in LFS_SUFFIXES
-            ).encode()
+            attributes = "".join(f"*{end} filter=lfs diff=lfs merge=lfs -text\n" for end in LFS_SUFFIXES).encode()
             repo.commit("refs/heads/main", {".gitattributes": self.keep(attributes)}, "initial commit")
         return Answer({"url": url})
 
@@ -159,9 +151,7 @@ class Api(Store):
             "siblings": siblings,
         }
         times = {"lastModified": DATE, "createdAt": DATE}
-        return Answer(
-            about | times | {"private": repo.private, "gated": False, "disabled": False, "tags": []}
-        )
+        return Answer(about | times | {"private": repo.private, "gated": False, "disabled": False, "tags": []})
 
     @route("GET", "/api/datasets/{id}/refs")
     def _refs(self, call: Call) -> Answer:
@@ -197,9 +187,7 @@ class Api(Store):
                 error = {"message": f'"license" must be one of {LICENSES}'}
                 return Answer({"errors": [error], "warnings": []}, 400)
             return Answer({"errors": [], "warnings": []})
-        return Answer(
-            {"errors": [], "warnings": [{"message": "empty or missing yaml metadata in repo card"}]}
-        )
+        return Answer({"errors": [], "warnings": [{"message": "empty or missing yaml metadata in repo card"}]})
 
     @route("POST", "/api/datasets/{id}/preupload/{rev}")
     def _preupload(self, call: Call) -> Answer:
@@ -346,9 +334,7 @@ class Api(Store):
         names = sorted(found)[start : start + self.page]
         headers = {}
         if start + self.page < len(found):
-            query = "&".join(
-                f"{k}={quote(v)}" for k, v in (call.query | {"cursor": str(start + self.page)}).items()
-            )
+            query = "&".join(f"{k}={quote(v)}" for k, v in (call.query | {"cursor": str(start + self.page)}).items())
             under = "/" + quote(prefix[:-1], safe="") if prefix else ""
             here = f"/api/datasets/{repo.id}/tree/{quote(call.arg['rev'], safe='')}{under}"
             headers["Link"] = f'<{self.endpoint}{here}?{query}>; rel="next"'

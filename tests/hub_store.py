@@ -54,9 +54,7 @@ class Store:
             data, at = shard.read_bytes(), 48
             while (name := data[at : at + 32]) != b"\xff" * 32:
                 flags, segments = struct.unpack_from("<II", data, at + 32)
-                size = sum(
-                    struct.unpack_from("<I", data, at + 48 * i + 36)[0] for i in range(1, segments + 1)
-                )
+                size = sum(struct.unpack_from("<I", data, at + 48 * i + 36)[0] for i in range(1, segments + 1))
                 at += 48 * (1 + segments + (segments if flags >> 31 & 1 else 0))
                 if flags >> 30 & 1:
                     known[_words(data[at : at + 32])] = _words(name), size

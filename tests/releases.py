@@ -13,7 +13,25 @@ import yaml
 
 from curate.run import Released, run
 
-WORDS = "the of and to in model data page crawl token river stone light über naïve 数据 текст".split()
+WORDS = [
+    "the",
+    "of",
+    "and",
+    "to",
+    "in",
+    "model",
+    "data",
+    "page",
+    "crawl",
+    "token",
+    "river",
+    "stone",
+    "light",
+    "über",
+    "naïve",
+    "数据",
+    "текст",
+]
 COPY = "The very same words stand in more than one place, and only the first of them stays. "
 
 

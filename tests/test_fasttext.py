@@ -104,9 +104,7 @@ def library_probabilities(library, texts):
 labels = ["</s>", "__label__0", "__label__unknown", "__label__", "_", "<", ">"]
 spaces = ["\0", "\v", "\n", "\r\n", "\xa0", "\u2028", "\x1f"]
 pieces = st.one_of(st.sampled_from(WORDS + labels + spaces), st.text(max_size=8))
-texts = st.builds(
-    lambda gap, parts: gap.join(parts), st.sampled_from(["", " ", "\t"]), st.lists(pieces, max_size=30)
-)
+texts = st.builds(lambda gap, parts: gap.join(parts), st.sampled_from(["", " ", "\t"]), st.lists(pieces, max_size=30))
 
 
 @pytest.mark.parametrize("name", TWO)

@@ -279,9 +279,7 @@ def test_a_refused_request_has_no_effect_and_a_lost_answer_has(lfs_hub):
     for how in ("reset", 429, 500, 503, 412):
         for after in (False, True):
             head = len(lfs_hub.history(REPO))
-            lfs_hub.fail(
-                at=2, how=how, after=after
-            )  # preupload, then commit, which the client does not repeat
+            lfs_hub.fail(at=2, how=how, after=after)  # preupload, then commit, which the client does not repeat
             with pytest.raises((HfHubHTTPError, OSError) if how != "reset" else Exception) as broken:
                 commit(api, {"a.txt": f"{how} {after}".encode()})
             assert getattr(getattr(broken.value, "response", None), "status_code", "reset") == how

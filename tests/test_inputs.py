@@ -235,9 +235,7 @@ class Server(http.server.SimpleHTTPRequestHandler):
 def web(tmp_path, monkeypatch):
     monkeypatch.setattr(inputs, "PAUSE", 0.0)
     (tmp_path / "www").mkdir()
-    server = http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), partial(Server, directory=str(tmp_path / "www"))
-    )
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Server, directory=str(tmp_path / "www")))
     server.asked, server.trouble, server.folder = [], {}, tmp_path / "www"
     server.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever)
@@ -292,11 +290,7 @@ def test_parquet_of_the_web_is_read_by_range(web, tmp_path):
     pq.write_table(pa.table(rows), web.folder / "a.parquet", row_group_size=500, use_dictionary=False)
     [file] = inputs.discover([f"{web.url}/a.parquet"], tmp_path)
     assert len(parquet.ranges(file, 1)) == 4
-    found = [
-        t
-        for tables in parquet.read(file, origin=Origin("t"), rows=(1, 2))
-        for t in tables["text"].to_pylist()
-    ]
+    found = [t for tables in parquet.read(file, origin=Origin("t"), rows=(1, 2)) for t in tables["text"].to_pylist()]
     assert found == rows["text"][500:1000]
 
 
@@ -316,9 +310,7 @@ def test_files_of_a_crawl_are_chosen_by_hash(web, tmp_path):
 
     count = min(3, len(names))
     three = chosen(files=count)
-    by_hash = sorted(
-        names, key=lambda name: hashlib.blake2b(f"0\x1f{name}".encode(), digest_size=16).digest()
-    )
+    by_hash = sorted(names, key=lambda name: hashlib.blake2b(f"0\x1f{name}".encode(), digest_size=16).digest())
     assert [file.path for file in three] == sorted(by_hash[:count])
     assert all(file.url == f"{web.url}/{file.path}" for file in three)
     assert len(chosen()) == len(names)

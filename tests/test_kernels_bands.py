@@ -35,9 +35,7 @@ def test_proposal_probability_is_the_share_of_random_pairs_that_share_a_band():
 
 
 @untimed
-@given(
-    arrays(np.uint32, (7, 12), elements=st.integers(0, 1)), st.sampled_from([(3, 4), (4, 3), (5, 2), (12, 1)])
-)
+@given(arrays(np.uint32, (7, 12), elements=st.integers(0, 1)), st.sampled_from([(3, 4), (4, 3), (5, 2), (12, 1)]))
 def test_band_keys_are_equal_where_band_and_rows_are(signatures, shape):
     bands, rows = shape
     keys = band_keys(signatures, bands, rows)

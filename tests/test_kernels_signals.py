@@ -157,9 +157,7 @@ def signals_of(documents: list[str], stop_words=GOPHER_STOP_WORDS, **options) ->
 
 def signals_of_bytes(documents: list[bytes]) -> dict[str, np.ndarray]:
     data, offsets = pack(documents)
-    return signals(
-        data, offsets, *word_and_mark_spans(data, offsets, character_classes()), stop_word_hashes()
-    )
+    return signals(data, offsets, *word_and_mark_spans(data, offsets, character_classes()), stop_word_hashes())
 
 
 # --- the reference
@@ -308,20 +306,14 @@ def reference(text: str, stop_words: set[str], short_line: int = 30) -> dict[str
         "dclm_n_plain_words": len(plain),
         "dclm_mean_word_length": over(length(plain), len(plain)),
         "dclm_symbol_ratio": over(text.count("#") + dots + text.count(". . ."), len(plain)),
-        "dclm_letterless_word_share": over(
-            sum(not any(map(str.isalpha, word)) for word in plain), len(plain)
-        ),
+        "dclm_letterless_word_share": over(sum(not any(map(str.isalpha, word)) for word in plain), len(plain)),
         "dclm_n_stop_words": sum(word.lower() in stop_words for word in plain),
-        "dclm_bullet_line_share": over(
-            sum(line.startswith(("●", "•", "*", "-")) for line in stripped), len(filled)
-        ),
+        "dclm_bullet_line_share": over(sum(line.startswith(("●", "•", "*", "-")) for line in stripped), len(filled)),
         "dclm_ellipsis_line_share": over(sum(line.endswith(dclm_ends) for line in stripped), len(filled)),
         "dclm_duplicate_line_share": over(len(copies(stripped)), len(filled)),
         "dclm_duplicate_line_character_share": over(length(copies(stripped)), length(stripped)),
         "dclm_duplicate_paragraph_share": over(len(copies(filled_paragraphs)), len(filled_paragraphs)),
-        "dclm_duplicate_paragraph_character_share": over(
-            length(copies(filled_paragraphs)), length(filled_paragraphs)
-        ),
+        "dclm_duplicate_paragraph_character_share": over(length(copies(filled_paragraphs)), length(filled_paragraphs)),
     }
     for n in (2, 3, 4):
         found[f"top_{n}_gram_character_ratio"] = over(top_n_gram_characters(spans, n), len(text))

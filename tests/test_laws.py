@@ -2,7 +2,9 @@
 
 import json
 import multiprocessing
+import tempfile
 from concurrent.futures import ProcessPoolExecutor
+from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from models import FOLDER, model
+from small_tokenizers import small_tokenizer
 
 from curate.documents import hashes128
 from curate.stage import Step, find_stage, group, reject, set_column, stage, stage_homes
@@ -36,11 +39,7 @@ TEXTS = (
 )
 PAGE = "<html><title>{0}</title><body><h1>{0}</h1><p>" + PROSE * 3 + "</p></body></html>"
 PAYLOADS = (
-    *(
-        (PAGE.format("Minutes").encode(), status, kind)
-        for status in (200, 404)
-        for kind in ("text/html", None)
-    ),
+    *((PAGE.format("Minutes").encode(), status, kind) for status in (200, 404) for kind in ("text/html", None)),
     (PAGE.format("Größe").encode("latin-1"), 200, "text/html"),
     (b"<title>Page not found</title><p>Sorry.", 200, "text/html"),
     (b"%PDF-1.4 ...", 200, "text/html"),
@@ -50,6 +49,9 @@ PAYLOADS = (
     (b"", 200, "text/html"),
     (None, None, None),
 )
+URLS = ("http://www.example.org/the-committee", "https://a.example.com/Report/2", "", None, "not an address", "//[::1")
+LIST = str(Path(tempfile.mkdtemp(prefix="curate-tests-")) / "list")
+Path(LIST).write_text("example.com\ncommittee\nreport\n")
 
 QUESTIONS = Path(FOLDER.name) / "questions.jsonl"
 QUESTIONS.write_text(json.dumps({"question": PROSE.split("\n")[1]}) + "\n")
@@ -66,13 +68,15 @@ PARAMS = {
     "language": [{"model": str(model(("hq", "cc", "fr"), loss="hs")), "keep": ["hq"], "probabilities": ["fr"]}],
     "quality": [{"model": str(model()), "min_score": 0.5}, {"model": {"a": str(model()), "b": str(model(loss="ova"))}}],
     "exact_dedup": [{}, {"by": "normalized_text", "keep": ["-position"]}],
+    "tokens": [{"tokenizer": small_tokenizer()}],
+    "url_filter": [{"domains": [LIST], "urls": [LIST], "strict_words": [LIST], "soft_words": [LIST]}],
 }
 """Parameters to try a stage with, where its defaults are not enough."""
 
 
 def table_for(name: str) -> pa.Table:
     if name != "extract":
-        return docs(*TEXTS)
+        return docs(*TEXTS, url=list(islice(cycle(URLS), len(TEXTS))))
     payloads, statuses, types = zip(*PAYLOADS, strict=True)
     texts = [None] * (len(PAYLOADS) - 1) + ["from a WET file"]
     charsets = [None] * len(PAYLOADS)
@@ -187,11 +191,7 @@ def first_seen(*, bins: int = 2) -> list[Step]:
     def decide(rows: pa.Table) -> pa.Table:
         _, first = np.unique(rows["key"].to_numpy(), return_index=True)
         copies = np.setdiff1d(np.arange(rows.num_rows), first)
-        return (
-            rows.select(["doc"])
-            .take(pa.array(copies))
-            .append_column("reject", pa.repeat("copy", len(copies)))
-        )
+        return rows.select(["doc"]).take(pa.array(copies)).append_column("reject", pa.repeat("copy", len(copies)))
 
     return [Step(keys, "docs", bins), Step(decide, "bins")]
 

@@ -19,7 +19,9 @@ def reference(table: pa.Table, priorities: dict[str, int], params: dict) -> dict
     scheme = Scheme.of(**params)
     keys = scheme.keys(scheme.signatures(table["text"]))
     hashes, offsets = scheme.sets(table["text"])
-    rows = sorted(range(table.num_rows), key=lambda row: (priorities[table["id"][row].as_py()], table["id"][row].as_py()))
+    rows = sorted(
+        range(table.num_rows), key=lambda row: (priorities[table["id"][row].as_py()], table["id"][row].as_py())
+    )
     fate, kept = {}, []
     for row in rows:
         text, bands = table["text"][row].as_py(), set(keys[row])

@@ -54,9 +54,7 @@ def write_release(folder, version="1.0.0", license="mit", **changed):
         "index/signatures.parquet": table(4),
     } | changed
     contents = {path: content for path, content in contents.items() if content is not None}
-    files = [
-        {"path": p, "bytes": len(c), "sha256": sha256(c).hexdigest()} for p, c in sorted(contents.items())
-    ]
+    files = [{"path": p, "bytes": len(c), "sha256": sha256(c).hexdigest()} for p, c in sorted(contents.items())]
     lock = {"name": "web", "version": version, "license": license, "digest": "-", "files": files}
     for path, content in (contents | {"lock.json": json.dumps(lock).encode()}).items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -147,9 +145,7 @@ def test_the_next_version_sends_what_changed_and_deletes_what_went(hub, release,
     after = write_release(tmp_path / "next", "1.1.0", **changed)
     sent = len(hub.received)
     done, _ = send(hub, after)
-    assert files(hub, "refs/tags/v1.1.0") == digests(after) | {
-        "images/logo.svg": files(hub)["images/logo.svg"]
-    }
+    assert files(hub, "refs/tags/v1.1.0") == digests(after) | {"images/logo.svg": files(hub)["images/logo.svg"]}
     assert files(hub, TAG) == digests(release)
     assert [[file.path for file in commit.files] for commit in done.commits] == [
         ["data/phase1/train-0.parquet"],
@@ -169,9 +165,7 @@ def test_a_dry_run_tells_what_a_run_then_does(lfs_hub, release):
     assert planned.commits == done.commits
     assert (planned.tag, planned.repo, planned.bytes) == (done.tag, done.repo, done.bytes)
     state = lfs_hub.state()
-    planned, _ = send(
-        lfs_hub, write_release(release, "2.0.0", **{"evidence/rejected.parquet": None}), dry_run=True
-    )
+    planned, _ = send(lfs_hub, write_release(release, "2.0.0", **{"evidence/rejected.parquet": None}), dry_run=True)
     assert lfs_hub.state() == state
     assert [file.path for commit in planned.commits for file in commit.files] == [
         "lock.json",

@@ -52,9 +52,7 @@ def test_ctrl_c_says_how_to_go_on_and_the_next_run_does(corpus, tmp_path):
     work = tmp_path / "work"
     (tmp_path / "interrupt_run").touch()
     environment = os.environ | {"CURATE_TEST_FATE": str(tmp_path)}
-    stopped = curate(
-        "run", corpus, "--work", work, "--workers", 2, env=environment, start_new_session=True
-    )
+    stopped = curate("run", corpus, "--work", work, "--workers", 2, env=environment, start_new_session=True)
     assert stopped.returncode == 3, stopped.stderr
     assert "run the same command again" in stopped.stderr
     assert "Traceback" not in stopped.stderr
@@ -101,7 +99,9 @@ def test_a_disk_that_is_really_full(corpus, tmp_path):
     """The same on a file system of a few pages, where this machine lets us mount one."""
     work = tmp_path / "work"
     work.mkdir()
-    small = "mount -t tmpfs -o size=128k none {0} && {1} -m curate run {2} --work {0} --workers 0; c=$?; find {0}; exit $c"
+    small = (
+        "mount -t tmpfs -o size=128k none {0} && {1} -m curate run {2} --work {0} --workers 0; c=$?; find {0}; exit $c"
+    )
     script = small.format(work, sys.executable, corpus)
     if not shutil.which("unshare") or subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode:
         pytest.skip("this machine allows no mounts in a namespace")
@@ -188,7 +188,7 @@ def test_a_row_has_the_licence_of_its_source(tmp_path):
     manifest = one_source(tmp_path, rows(1, 3), [], sources=sources)
     *events, last = run(manifest, tmp_path / "work", workers=0)
     assert {row["license"] for row in released_rows(last.path)} == {"mit"}
-    assert {event.job.task for event in events if isinstance(event, Ended)} == {"scatter", "shard"}
+    assert {event.job.task for event in events if isinstance(event, Ended)} == {"scatter", "gate", "shard"}
 
 
 def test_what_a_later_stage_rejects_names_the_copy_that_stays(tmp_path):

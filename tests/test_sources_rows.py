@@ -31,9 +31,7 @@ COMPRESS = {
 }
 
 
-def lines(
-    tmp_path: Path, data: bytes, name: str = "a.jsonl", origin: Origin | None = None, **options
-) -> list[dict]:
+def lines(tmp_path: Path, data: bytes, name: str = "a.jsonl", origin: Origin | None = None, **options) -> list[dict]:
     (tmp_path / name).write_bytes(data)
     file = File(name, str(tmp_path / name))
     tables = list(jsonl.read(file, origin=origin or Origin("test"), **options))
@@ -60,9 +58,7 @@ def folder(tmp_path_factory):
 
 @pytest.mark.parametrize("ending", COMPRESS)
 def test_lines_are_documents_whatever_compresses_them(tmp_path, ending):
-    data = b"".join(
-        json.dumps({"text": f"é {n}", "url": f"u{n}", "n": n}).encode() + b"\n" for n in range(50)
-    )
+    data = b"".join(json.dumps({"text": f"é {n}", "url": f"u{n}", "n": n}).encode() + b"\n" for n in range(50))
     found = lines(tmp_path, COMPRESS[ending](data), f"a.jsonl{ending}")
     assert [row["text"] for row in found] == [f"é {n}" for n in range(50)]
     assert [row["position"] for row in found] == list(range(50))
@@ -358,9 +354,7 @@ def test_columns_map_anything_else(tmp_path):
 
 def test_a_nested_text_is_found(tmp_path):
     rows = [{"doc": {"body": "a"}}, {"doc": None}]
-    found = lines(
-        tmp_path, "\n".join(map(json.dumps, rows)).encode(), columns={"text": "doc.body"}, max_bad_rows=1
-    )
+    found = lines(tmp_path, "\n".join(map(json.dumps, rows)).encode(), columns={"text": "doc.body"}, max_bad_rows=1)
     assert [(row["text"], row["reject"]) for row in found] == [("a", None), (None, "no_text")]
     found = table(tmp_path, pa.Table.from_pylist(rows), columns={"text": "doc.body"}, max_bad_rows=1)
     assert [(row["text"], row["reject"]) for row in found] == [("a", None), (None, "no_text")]
@@ -375,14 +369,8 @@ def test_mistakes_in_a_mapping():
 
 @given(
     st.recursive(
-        st.none()
-        | st.booleans()
-        | st.integers()
-        | st.floats()
-        | st.text(st.characters(exclude_categories=["Cs"])),
-        lambda inner: (
-            st.lists(inner) | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner)
-        ),
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(exclude_categories=["Cs"])),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner),
         max_leaves=20,
     )
 )

@@ -276,9 +276,7 @@ def test_an_archive_that_cannot_be_opened_is_an_error(tmp_path):
 
 def chunked(body: bytes, size: int = 7) -> bytes:
     pieces = [body[i : i + size] for i in range(0, len(body), size)]
-    return (
-        b"".join(b"%x;x=1\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\nTrailer: x\r\n\r\n"
-    )
+    return b"".join(b"%x;x=1\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\nTrailer: x\r\n\r\n"
 
 
 def brotli(data: bytes) -> bytes:
@@ -376,9 +374,7 @@ def arc_record(url: str, block: bytes) -> bytes:
 
 @pytest.mark.parametrize("ending", ["", ".gz"])
 def test_arc_archives(tmp_path, ending):
-    head = arc_record(
-        "filedesc://a.arc", b"1 0 Maker\nURL IP-address Archive-date Content-type Archive-length\n"
-    )
+    head = arc_record("filedesc://a.arc", b"1 0 Maker\nURL IP-address Archive-date Content-type Archive-length\n")
     records = [head] + [arc_record(f"http://a.example/a page {n}", response(page(n))) for n in range(3)]
     records = [COMPRESS[ending](r) for r in records]
     origin = Origin("t")
@@ -390,9 +386,7 @@ def test_arc_archives(tmp_path, ending):
     assert [row["position"] for row in found] == [len(b"".join(records[:n])) for n in (1, 2, 3)]
     for cut in range(1, len(b"".join(records)), 7):
         kept = [
-            row["payload"]
-            for row in rows(tmp_path, b"".join(records)[:cut], f"a.arc{ending}")
-            if not row["reject"]
+            row["payload"] for row in rows(tmp_path, b"".join(records)[:cut], f"a.arc{ending}") if not row["reject"]
         ]
         whole = [page(n) for n in range(3) if len(b"".join(records[: n + 2])) <= cut]
         assert kept[: len(whole)] == whole

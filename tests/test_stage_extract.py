@@ -270,7 +270,5 @@ def test_no_worse_than_the_bare_call_on_real_pages():
         by_url = dict(zip(urls, texts, strict=True))
         return sum(part in (by_url.get(page["url"]) or "") for page in gold for part in page["with"])
 
-    bare = [
-        extract_plain_text(bytes_to_str(body, detect_encoding(body)), main_content=True) for body in payloads
-    ]
+    bare = [extract_plain_text(bytes_to_str(body, detect_encoding(body)), main_content=True) for body in payloads]
     assert found(result["text"].to_pylist()) >= found(bare)

@@ -26,9 +26,7 @@ def reference(text: str) -> str:
     return unicodedata.normalize("NFC", CONTROLS.sub("", NEWLINES.sub("\n", text)))
 
 
-mixed = st.text(
-    st.sampled_from("a e\u0301\u0327\u1100\u1161\u11a8\u0958\u212b\r\n\t\v\x00\x85\u2028\ufeff\u200d")
-)
+mixed = st.text(st.sampled_from("a e\u0301\u0327\u1100\u1161\u11a8\u0958\u212b\r\n\t\v\x00\x85\u2028\ufeff\u200d"))
 texts = st.lists(st.none() | st.text(alphabet=ALPHABET) | st.text(alphabet=assigned) | mixed, max_size=6)
 
 
@@ -43,24 +41,14 @@ def test_no_character_that_normalization_may_change_is_passed_over():
     """The stage looks for these before it normalizes; what it does not find stays as it is."""
     codes = [code for code in range(0x110000) if not 0xD800 <= code < 0xE000]
     characters = pa.array([chr(code) for code in codes])
-    passed = set(
-        characters.filter(pc.invert(pc.match_substring_regex(characters, module._NOT_NFC))).to_pylist()
-    )
-    decomposed = [
-        unicodedata.normalize("NFD", chr(code)) for code in codes if unicodedata.decomposition(chr(code))
-    ]
-    composing = {
-        char for text in decomposed for char in text[1:] if unicodedata.normalize("NFC", text) != text
-    }
-    unstable = {
-        char for char in passed if unicodedata.normalize("NFC", char) != char or unicodedata.combining(char)
-    }
+    passed = set(characters.filter(pc.invert(pc.match_substring_regex(characters, module._NOT_NFC))).to_pylist())
+    decomposed = [unicodedata.normalize("NFD", chr(code)) for code in codes if unicodedata.decomposition(chr(code))]
+    composing = {char for text in decomposed for char in text[1:] if unicodedata.normalize("NFC", text) != text}
+    unstable = {char for char in passed if unicodedata.normalize("NFC", char) != char or unicodedata.combining(char)}
     assert not unstable
     assert not passed & composing
     hangul = {
-        char
-        for syllable in range(0xAC00, 0xD7A4, 27)
-        for char in unicodedata.normalize("NFD", chr(syllable))[1:]
+        char for syllable in range(0xAC00, 0xD7A4, 27) for char in unicodedata.normalize("NFD", chr(syllable))[1:]
     }
     assert not passed & hangul
 
@@ -71,9 +59,7 @@ def test_newlines(newline):
 
 
 def test_controls_and_byte_order_marks_go_and_tabs_and_joiners_stay():
-    assert run("\ufeffa\x00b\x1bc\x9d\td\u200de\u200cf\u00adg\u200bh") == [
-        "abc\td\u200de\u200cf\u00adg\u200bh"
-    ]
+    assert run("\ufeffa\x00b\x1bc\x9d\td\u200de\u200cf\u00adg\u200bh") == ["abc\td\u200de\u200cf\u00adg\u200bh"]
 
 
 def test_what_stands_between_a_letter_and_its_accent_goes_before_they_are_composed():

@@ -17,9 +17,7 @@ ALPHABET = "aZ9_- \n.éßİΣςждक्षिम๏ไทยمرح‌بًا한
 # The bounds of well-formed UTF-8 and what lies just outside.
 PIECES = [bytes([byte]) for byte in b"a \x80\x8f\x9f\xa0\xbf\xc0\xc2\xdf\xe0\xed\xef\xf0\xf4\xf5\xff"]
 # Assigned in Unicode 3.2 and so known to every Python.
-assigned = st.characters(exclude_categories=["Cs"]).filter(
-    lambda c: unicodedata.ucd_3_2_0.category(c) != "Cn"
-)
+assigned = st.characters(exclude_categories=["Cs"]).filter(lambda c: unicodedata.ucd_3_2_0.category(c) != "Cn")
 texts = st.text(alphabet=ALPHABET) | st.text(alphabet=assigned)
 noise = st.lists(st.sampled_from(PIECES)).map(b"".join)
 documents = st.lists(texts.map(str.encode) | noise, max_size=8)

@@ -85,9 +85,7 @@ def _bullet(data, first, last):
 
 
 @kernel
-def _count_segments(
-    data, start, end, gap, short_line, classes, keys, counts, stripped_keys, stripped_counts, row
-):
+def _count_segments(data, start, end, gap, short_line, classes, keys, counts, stripped_keys, stripped_counts, row):
     """One document's segments, which runs of ``gap`` newlines or more separate, as ``re.split`` would."""
     n = 1
     for i in range(start, end):
@@ -119,9 +117,7 @@ def _count_segments(
             row.terminal += _before(data, start, stop, classes)[1] & TERMINAL != 0
             row.short += characters <= short_line
             row.bullets += _bullet(data, first, last)
-            row.ellipses += ends_with_ellipsis(data, first, last) or ends_with_spaced_ellipsis(
-                data, first, last
-            )
+            row.ellipses += ends_with_ellipsis(data, first, last) or ends_with_spaced_ellipsis(data, first, last)
             if first > start or last < stop:
                 key = byte_hash(data, first, last)
             copies = stripped_counts[add(stripped_keys, stripped_counts, size, key)]

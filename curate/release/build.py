@@ -22,8 +22,8 @@ def build(plan: Plan, lock: dict, store: Store, parts: dict[str, str], releases:
     draft = target.with_name(f".{lock['version']}.{uuid4().hex}")
     old = locks.read_lock(target)["digest"] if (target / "lock.json").is_file() else None
     try:
-        for name, fp in parts.items():
-            path = draft / name
+        for fp, file in zip(parts.values(), lock["files"], strict=True):
+            path = draft / file["path"]
             path.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(store.part(fp), path)
             if digest(path) != {"bytes": file["bytes"], "sha256": file["sha256"]}:

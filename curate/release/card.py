@@ -19,9 +19,7 @@ def render(manifest: Manifest, lock: dict) -> str:
         "size_categories": [next(name for limit, name in SIZES if lock["documents"] < limit)],
         "task_categories": ["text-generation"],
         "tags": ["curate"],
-        "configs": [
-            {"config_name": "default", "data_files": [{"split": "train", "path": "data/train-*.parquet"}]}
-        ],
+        "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "data/train-*.parquet"}]}],
     }
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),

@@ -24,7 +24,9 @@ def _shards(manifest: Manifest, name: str, place: int) -> list[Shard]:
     folder = (manifest.folder / name).absolute()
     where = f"{manifest.path or 'manifest'}  against[{place}]"
     if not folder.is_dir():
-        raise CurateError(f"no earlier release at {folder}", where, "name the folder of a release: releases/NAME/VERSION")
+        raise CurateError(
+            f"no earlier release at {folder}", where, "name the folder of a release: releases/NAME/VERSION"
+        )
     lock = read_lock(folder)
     call = manifest.indexed
     if call and lock.get("index"):

@@ -84,13 +84,9 @@ def _check_card(path: Path) -> None:
     try:
         fields = (yaml.safe_load(front[1]) if front else None) or {}
     except yaml.YAMLError as error:
-        raise CurateError(
-            f"the card's front matter is not YAML: {error}", str(path), "mend the `card:` text"
-        ) from None
+        raise CurateError(f"the card's front matter is not YAML: {error}", str(path), "mend the `card:` text") from None
     if missing := [name for name in CARD_FIELDS if not fields.get(name)]:
-        raise CurateError(
-            f"the card lacks {', '.join(missing)}", str(path), "run the manifest again to write the card"
-        )
+        raise CurateError(f"the card lacks {', '.join(missing)}", str(path), "run the manifest again to write the card")
 
 
 def _check_limits(files: list[File], release: Path) -> None:
@@ -100,9 +96,7 @@ def _check_limits(files: list[File], release: Path) -> None:
     folder, entries = folders.most_common(1)[0]
     if entries >= FOLDER_ENTRIES:
         fix = "make larger shards"
-        raise CurateError(
-            f"{entries} entries in one folder; the Hub takes fewer than {FOLDER_ENTRIES}", folder, fix
-        )
+        raise CurateError(f"{entries} entries in one folder; the Hub takes fewer than {FOLDER_ENTRIES}", folder, fix)
     largest = max(files, key=lambda file: file.bytes)
     if largest.bytes > FILE_BYTES:
         where, fix = str(release / largest.path), "make smaller shards"

@@ -80,9 +80,7 @@ def reader_of(path: str, kind: str | None = None):
     kind = kind or format_of(path)
     if kind not in FORMATS:
         known = ", ".join(sorted(FORMATS))
-        raise CurateError(
-            "cannot tell the format of a file by its ending", path, f"set `format:` to one of {known}"
-        )
+        raise CurateError("cannot tell the format of a file by its ending", path, f"set `format:` to one of {known}")
     return import_module(f"curate.sources.{kind}")
 
 

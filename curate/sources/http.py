@@ -96,9 +96,7 @@ def _dechunk(body: bytes, limit: int) -> bytes:
                 return body
             tail = body[at : at + 40]
             cut = re.fullmatch(rb"[ \t]*[0-9a-fA-F]*[ \t]*(;[^\r\n]*)?\r?", tail)
-            raise Damaged(
-                "truncated" if cut else "bad_chunking", f"no chunk size at byte {at} of the body: {tail!r}"
-            )
+            raise Damaged("truncated" if cut else "bad_chunking", f"no chunk size at byte {at} of the body: {tail!r}")
         start, length = size.end(), int(size[1], 16)
         if length == 0:
             return b"".join(pieces)

@@ -57,9 +57,7 @@ def discover(inputs: list[str | dict], base: Path) -> list[File]:
                 other = found.setdefault(file.path, file)
                 if other.url != file.url:
                     fix = "give them as one folder or glob, so that their paths differ, or as two sources"
-                    raise CurateError(
-                        f"two inputs are called `{file.path}`", f"{other.url} and {file.url}", fix
-                    )
+                    raise CurateError(f"two inputs are called `{file.path}`", f"{other.url} and {file.url}", fix)
         except OSError as error:
             fix = "check its name and rights"
             raise CurateError(f"cannot read an input: {error}", str(item), fix) from error
@@ -78,9 +76,7 @@ def _expand(item: str | dict, base: Path) -> Iterator[File]:
     elif item.startswith(("http://", "https://")):
         name = PurePosixPath(urlsplit(item).path).name
         if not name:
-            raise CurateError(
-                f"`{item}` is no file, and a web server cannot be listed", item, "give a list of paths"
-            )
+            raise CurateError(f"`{item}` is no file, and a web server cannot be listed", item, "give a list of paths")
         yield File(name, item)
     else:
         yield from _matched(item, base)
@@ -126,9 +122,7 @@ def translate(pattern: str) -> str:
     """A glob as a regular expression: `**` crosses folders, `*` and `?` do not."""
     tokens = re.findall(r"\*\*/|\*\*|\*|\?|\[!?\]?[^\]]*\]|.", pattern, re.DOTALL)
     known = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    return "".join(
-        known.get(token) or (_set(token) if len(token) > 1 else re.escape(token)) for token in tokens
-    )
+    return "".join(known.get(token) or (_set(token) if len(token) > 1 else re.escape(token)) for token in tokens)
 
 
 def _set(token: str) -> str:
@@ -204,15 +198,11 @@ def _store(scheme: str, bucket: str, query: str) -> pafs.FileSystem:
 @remember
 def _web(scheme: str):
     # Servers label .gz files as encoded: what is stored must arrive, not what it unpacks to.
-    options = (
-        {"client_kwargs": {"trust_env": True, "auto_decompress": False}} if scheme.startswith("http") else {}
-    )
+    options = {"client_kwargs": {"trust_env": True, "auto_decompress": False}} if scheme.startswith("http") else {}
     try:
         return fsspec.filesystem(scheme, **options)
     except (ValueError, ImportError) as error:
-        raise CurateError(
-            f"cannot read `{scheme}://` inputs: {error}", fix="use https, s3, gs or hf"
-        ) from error
+        raise CurateError(f"cannot read `{scheme}://` inputs: {error}", fix="use https, s3, gs or hf") from error
 
 
 def identify(file: File, cache: Path) -> File:
@@ -238,9 +228,7 @@ def identify(file: File, cache: Path) -> File:
                 row = (file.url, stat.st_size, stat.st_mtime_ns, *known)
                 memory.execute("insert or replace into digests values (?, ?, ?, ?)", row)
     except OSError as error:
-        raise CurateError(
-            f"cannot read an input: {error.strerror}", file.url, "check its name and rights"
-        ) from error
+        raise CurateError(f"cannot read an input: {error.strerror}", file.url, "check its name and rights") from error
     return replace(file, size=stat.st_size, digest=known[0])
 
 
@@ -297,14 +285,10 @@ def _patiently(url: str, work: Callable):
             raise CurateError("no such file", url, "check the address") from error
         except (ClientError, OSError) as error:
             if isinstance(error, PermissionError) or getattr(error, "status", 0) in (401, 403, 410, 451):
-                raise CurateError(
-                    f"no access to an input: {error}", url, "check the address and rights"
-                ) from error
+                raise CurateError(f"no access to an input: {error}", url, "check the address and rights") from error
             said = f"status {error.status}" if isinstance(error, ClientResponseError) else str(error)
             if attempt == TRIES - 1:
-                raise Stopped(
-                    f"cannot fetch an input: {said}", url, "run again once it can be reached"
-                ) from error
+                raise Stopped(f"cannot fetch an input: {said}", url, "run again once it can be reached") from error
             time.sleep(PAUSE * 2**attempt)
 
 

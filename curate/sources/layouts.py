@@ -106,16 +106,12 @@ class Mapping:
         if isinstance(value, str):
             return value
         if value is None:
-            raise BadRow(
-                "no_text", f"`{self.places['text']}` is null or missing among {', '.join(list(row)[:20])}"
-            )
+            raise BadRow("no_text", f"`{self.places['text']}` is null or missing among {', '.join(list(row)[:20])}")
         raise BadRow("text_not_string", f"`{self.places['text']}` is {type(value).__name__}")
 
     def others(self, row: dict) -> tuple[str | None, str | None, str | None, str | None, str | None]:
         """url, date, language, license and meta of a row."""
-        found = [
-            as_string(find(row, self.places[name])) if name in self.places else None for name in _PLAIN[1:]
-        ]
+        found = [as_string(find(row, self.places[name])) if name in self.places else None for name in _PLAIN[1:]]
         meta = {key: find(row, place) for key, place in self.meta.items()}
         if self.rest:
             meta |= {key: value for key, value in row.items() if key not in self.places}

@@ -27,9 +27,7 @@ def _opened(file: File) -> Iterator[pq.ParquetFile]:
         with inputs.random_access(file) as stream:
             yield pq.ParquetFile(stream)
     except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: what Python cannot hold
-        raise CurateError(
-            f"cannot read a Parquet file: {error}", file.url, "fetch or write it again"
-        ) from error
+        raise CurateError(f"cannot read a Parquet file: {error}", file.url, "fetch or write it again") from error
 
 
 def ranges(file: File, target_bytes: int) -> list[tuple[int, int]]:
@@ -138,10 +136,7 @@ def _table(batch: pa.RecordBatch, place: Mapping, file: File, origin: Origin, po
             pc.is_null(texts), pc.coalesce(reject, pa.scalar("no_text")), pa.scalar(None, pa.string())
         ),
     }
-    arrays = [
-        pa.array(values[f.name], f.type) if f.name not in ("text", "reject") else values[f.name]
-        for f in TABLE
-    ]
+    arrays = [pa.array(values[f.name], f.type) if f.name not in ("text", "reject") else values[f.name] for f in TABLE]
     return pa.Table.from_arrays(arrays, schema=TABLE)
 
 

@@ -155,9 +155,7 @@ def _record(found: WarcRecord, size: int | None) -> Record:
     return record
 
 
-def _end(
-    stream: BinaryIO, data: mmap.mmap, position: int, compression: str | None
-) -> tuple[int, Damaged | None]:
+def _end(stream: BinaryIO, data: mmap.mmap, position: int, compression: str | None) -> tuple[int, Damaged | None]:
     """Where the record at `position` ends, when FastWARC has read it and failed on what follows; and what is
     wrong with that record itself, if it is the one that does not end where it says."""
     magic, reader = _FRAMES.get(compression, (b"", None))

@@ -120,9 +120,7 @@ def _resiliparse(**options) -> Callable[[HTMLTree, str], str]:
     try:
         extract_plain_text("<p>", **options)
     except CSSParserException as error:
-        raise CurateError(
-            f"`skip_elements` are CSS selectors: {error}", fix="mend or remove the selector"
-        ) from error
+        raise CurateError(f"`skip_elements` are CSS selectors: {error}", fix="mend or remove the selector") from error
     return lambda tree, page: extract_plain_text(tree, **options)
 
 

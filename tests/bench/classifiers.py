@@ -87,11 +87,7 @@ def main():
 
     with tempfile.TemporaryDirectory() as folder:
         training, path = Path(folder, "train.txt"), Path(folder, "model.bin")
-        rows = [
-            f"__label__{name} {line}"
-            for name, half in zip(("cc", "hq"), halves, strict=True)
-            for line in half
-        ]
+        rows = [f"__label__{name} {line}" for name, half in zip(("cc", "hq"), halves, strict=True) for line in half]
         training.write_text("\n".join(rows), encoding="utf-8")
         library = fasttext.train_supervised(
             str(training), dim=100, wordNgrams=2, bucket=2_000_000, lr=0.5, epoch=5, thread=1, verbose=0

@@ -69,9 +69,7 @@ def command(archive: Path) -> Run:
         call = [sys.executable, "-m", "curate", "run", manifest, "--work", work, "--workers", "1", "--json"]
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
         start, cpu = time.perf_counter(), cpu_of_children()
-        child = subprocess.Popen(
-            call, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
+        child = subprocess.Popen(call, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         peak = 0
         while child.poll() is None:
             peak = max(peak, peak_of_workers(child.pid))
@@ -96,9 +94,7 @@ def peak_of_workers(pid: int) -> int:
     try:
         for process in psutil.Process(pid).children(recursive=True):
             status = Path(f"/proc/{process.pid}/status").read_text()
-            peak = max(
-                peak, *(int(line.split()[1]) << 10 for line in status.splitlines() if line[:6] == "VmHWM:"), 0
-            )
+            peak = max(peak, *(int(line.split()[1]) << 10 for line in status.splitlines() if line[:6] == "VmHWM:"), 0)
     except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
         pass
     return peak

@@ -136,9 +136,7 @@ def measure_signatures(megabytes: float, repeats: int) -> dict[str, float]:
     print(f"signatures of {len(texts):,} texts, {size:.1f} MB, one core")
     for name, value in speed.items():
         print(f"  {name:<12}{value:>10.2f} MB/s{speed['curate'] / value:>10.1f} x")
-    ratios = {
-        f"signatures_x_{name}": speed["curate"] / value for name, value in speed.items() if name != "curate"
-    }
+    ratios = {f"signatures_x_{name}": speed["curate"] / value for name, value in speed.items() if name != "curate"}
     return {"signatures_mb_s": speed["curate"], **ratios}
 
 
@@ -232,9 +230,7 @@ def measure_planted(docs: int, chunk: int = 250_000) -> dict[str, float]:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
     parent, labels = parent[labels >= 0], labels[labels >= 0]
     found, matched = len(np.unique(parent)), len(np.unique(parent.astype(np.int64) << 32 | labels))
-    print(
-        f"{docs:,} planted signatures, {labels.max() + 1:,} clusters, {PLANTED_BANDS} bands of {PLANTED_ROWS}"
-    )
+    print(f"{docs:,} planted signatures, {labels.max() + 1:,} clusters, {PLANTED_BANDS} bands of {PLANTED_ROWS}")
     print(f"  components {found:,}, pairs of component and cluster {matched:,}, peak {peak:.2f} GB")
     for name, value in spent.items():
         print(f"  {name:<20}{value:>8.1f} s{docs / value:>14,.0f} documents/s")
@@ -244,9 +240,7 @@ def measure_planted(docs: int, chunk: int = 250_000) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
-    parser.add_argument(
-        "--planted", type=int, default=20_000_000, metavar="N", help="planted signatures; 0: none"
-    )
+    parser.add_argument("--planted", type=int, default=20_000_000, metavar="N", help="planted signatures; 0: none")
     parser.add_argument("--megabytes", type=float, default=3, help="text for the comparison of signatures")
     parser.add_argument("--repeats", type=int, default=3, help="rounds in which each tool is timed")
     options = parser.parse_args()
