@@ -171,8 +171,10 @@ class Planner:
             self.problems.append(CurateError(what, call.place, fix))
         return not missing
 
-    def attempt(self, lane: Lane, call: Call) -> None:
-        """Try a stage on no documents."""
+    def succeeds(self, lane: Lane, call: Call) -> bool:
+        """Try a stage on no documents, if it is one that can tell more mistakes that way."""
+        if not call.stage.dry:
+            return True
         reads = [name for name in call.stage.reads(call.params) if name in lane.types]
         columns = {name: pa.array([], arrow_type(lane.types[name])) for name in reads}
         try:
@@ -180,6 +182,8 @@ class Planner:
         except CurateError as error:
             what = f"{error.what}: {error.where}" if error.where else error.what
             self.problems.append(CurateError(what, call.place, error.fix))
+            return False
+        return True
 
     def flush(self, lane: Lane) -> None:
         """Make one job of the map stages that wait; of none, where nothing has read the partition yet."""
