@@ -16,7 +16,9 @@ from curate import assemble
 from curate.apply import Configured, apply
 from curate.documents import ARCHIVE_SCHEMA, REJECT
 from curate.isolate import isolated, watched
+from curate.mix.mixture import held_out
 from curate.plan import Job
+from curate.resources import each
 from curate.sources import Origin, partitions
 from curate.stage import arrow_type, find_stage, set_column
 from curate.store import (
@@ -41,18 +43,28 @@ def run_job(store: str | Path, job: Job, mode: str = "plain") -> dict:
     store = Store(store)
     marker = store.marker(job.fp)
     if marker is None:
+        args = _placed(job.args, job.where)
         with store.commit(job.fp) as (draft, counts):
             counts |= {"task": job.task, "label": job.label}
             if job.task == "map":
                 guard = {"plain": None, "watched": watched, "isolated": isolated}[mode]
-                map_stages(store, job.args, draft, counts, job.where, guard)
+                map_stages(store, args, draft, counts, job.where, guard)
             elif job.task == "adopt":
                 draft.symlink_to(job.where["url"])
                 counts["rows"] = pq.read_metadata(draft).num_rows
             else:
-                TASKS[job.task](store, job.args, draft, counts)
+                TASKS[job.task](store, args, draft, counts)
         marker = store.marker(job.fp)
     return marker
+
+
+def _placed(args: dict, where: dict) -> dict:
+    """The args with paths of resources in place of their digests."""
+
+    def place(value):
+        return where.get(value, value) if isinstance(value, str) and value.startswith("sha256:") else value
+
+    return args | {key: each(place, args[key]) for key in ("stages", "call") if key in args}
 
 
 def map_stages(store: Store, args: dict, draft: Path, counts: dict, where: dict, guard=None) -> None:
@@ -117,7 +129,10 @@ def step(store: Store, args: dict, draft: Path, counts: dict) -> None:
     if now.over == "docs":
         sent = sent_to(store, before, args["place"], local) if before else None
         for docs in live_blocks(store, args["reading"]):
-            docs = docs.append_column("priority", pa.array(np.full(docs.num_rows, args["priority"], np.int32)))
+            priority = np.full(docs.num_rows, args["priority"], np.int32)
+            if held := args.get("held"):
+                priority[held_out(docs["id"], held["seed"], held["share"])] = held["priority"]
+            docs = docs.append_column("priority", pa.array(priority))
             for name, alias in args["types"].items():
                 if name not in docs.column_names:
                     docs = docs.append_column(name, pa.nulls(docs.num_rows, arrow_type(alias)))
@@ -178,9 +193,10 @@ def collect(store: Store, args: dict, draft: Path, counts: dict) -> None:
 
 
 def gate(store: Store, args: dict, draft: Path, counts: dict) -> None:
-    """Many parts as one: its marker lists them."""
-    draft.touch()
-    counts["parts"] = args["parts"]
+    """Many parts as one: a list of them."""
+    writer = Writer(draft)
+    writer.write(pa.table({"part": pa.array(args["parts"], pa.string())}))
+    writer.close()
 
 
 TASKS = {

@@ -20,9 +20,7 @@ from curate.testing import docs, run_group
 
 pytest.importorskip("datatrove", reason="datatrove is not installed")
 
-WORDS = (
-    "the of and report don't e-mail U.S. 3.14 1984 year, said; (it) was house; water. Zürich 'quoted' state-owned"
-)
+WORDS = "the of and report don't e-mail U.S. 3.14 1984 year, said; (it) was house; water. Zürich 'quoted' state-owned"
 PAIRS = 160
 
 
