@@ -6,6 +6,7 @@ cuts the shards, `scatter` sends the published columns of a partition to its sha
 
 import hashlib
 from collections.abc import Iterator
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,12 @@ GROUP_ROWS = 50_000
 
 NOT_DRAWN = "mixture.not_drawn"
 """Why a document that all stages kept is not released."""
+
+EXAMPLES, CLUSTERS = 3, 10
+"""How many rejected documents of each reason, and how many clusters of near-duplicates, the report shows."""
+
+SHOWN = ("id", "source", "path", "position", "url", "stage", "reason")
+"""What it shows of a document: where it is from, never its text."""
 
 
 def order(store: Store, args: dict, draft: Path, counts: dict) -> None:
@@ -111,7 +118,27 @@ def shard(store: Store, args: dict, draft: Path, counts: dict) -> None:
         writer.write(rows.slice(start, stop - start))
     writer.close()
     counts |= {"rows": rows.num_rows, "text_bytes": pc.sum(pc.binary_length(rows["text"])).as_py() or 0}
-    counts |= digest(draft)
+    counts |= {"composition": composition(rows)} | digest(draft)
+
+
+def composition(rows: pa.Table) -> dict:
+    """{column: {value: {"documents", "bytes", "tokens"}}} for source, language, license; tokens where known.
+
+    rows  of a shard. bytes: of text in UTF-8. A missing value is "unknown".
+    """
+    sizes = {"bytes": pc.fill_null(pc.binary_length(rows["text"]).cast(pa.int64()), 0)}
+    if "n_tokens" in rows.column_names:
+        sizes["tokens"] = pc.fill_null(rows["n_tokens"].cast(pa.int64()), 0)
+    found = {}
+    for name in ("source", "language", "license"):
+        keys = rows[name] if name in rows.column_names else pa.nulls(rows.num_rows, pa.string())
+        table = pa.table({"key": pc.fill_null(keys.cast(pa.string()), "unknown")} | sizes)
+        grouped = table.group_by("key").aggregate([([], "count_all"), *((size, "sum") for size in sizes)])
+        found[name] = {
+            row["key"]: {"documents": row["count_all"]} | {size: row[f"{size}_sum"] for size in sizes}
+            for row in grouped.sort_by("key").to_pylist()
+        }
+    return found
 
 
 def row_groups(size: np.ndarray) -> Iterator[tuple[int, int]]:
@@ -137,27 +164,53 @@ def index(store: Store, args: dict, draft: Path, counts: dict) -> None:
 
 
 def rejected(store: Store, args: dict, draft: Path, counts: dict) -> None:
-    """Every document that is not released: where it comes from, the stage and the reason, and what the stage says."""
+    """Every document that is not released: where it comes from, the stage and the reason, and what the stage says.
+
+    counts["examples"]: some of each reason, those of the lowest ids, which are hashes.
+    """
+    examples: dict[tuple, list[dict]] = {}
 
     def choose(block: pa.Table) -> pa.Table:
         out = block.filter(block[REJECT.name].is_valid())
         why = pc.split_pattern(out[REJECT.name].cast(pa.string()), ".", reverse=True, max_splits=1)
         stage, reason = pc.list_element(why, 0), pc.list_element(why, 1)
-        return out.append_column("stage", stage).append_column("reason", reason)
+        out = out.append_column("stage", stage).append_column("reason", reason)
+        shown = out.select([name for name in SHOWN if name in out.column_names]).sort_by("id")
+        for kind in (
+            pa.table({"stage": stage, "reason": reason}).group_by(["stage", "reason"]).aggregate([]).to_pylist()
+        ):
+            mask = pc.and_(pc.equal(shown["stage"], kind["stage"]), pc.equal(shown["reason"], kind["reason"]))
+            more = [*examples.get(tuple(kind.values()), []), *shown.filter(mask).slice(0, EXAMPLES).to_pylist()]
+            examples[tuple(kind.values())] = sorted(more, key=itemgetter("id"))[:EXAMPLES]
+        return out
 
     _evidence(store, args, draft, counts, choose, {"stage": "string", "reason": "string"})
+    counts["examples"] = [example for kind in sorted(examples) for example in examples[kind]]
 
 
 def near_duplicates(store: Store, args: dict, draft: Path, counts: dict) -> None:
-    """Every document that near-duplicates join with others, the kept ones too: its cluster, and what it resembles."""
+    """Every document that near-duplicates join with others, the kept ones too: its cluster, and what it resembles.
+
+    counts["clusters"]: the largest, each by a document that was kept of it.
+    """
+    largest: dict[int, dict] = {}
 
     def choose(block: pa.Table) -> pa.Table:
         if "cluster" not in block.column_names:
             return block.slice(0, 0).append_column("kept", pa.array([], pa.bool_()))
         found = block.filter(block["cluster"].is_valid())
-        return found.append_column("kept", found[REJECT.name].is_null())
+        found = found.append_column("kept", found[REJECT.name].is_null())
+        kept = found.filter(found["kept"]).sort_by([("cluster_size", "descending"), ("id", "ascending")])
+        shown = [name for name in ("cluster_size", *SHOWN) if name in kept.column_names]
+        first = kept.group_by("cluster", use_threads=False).aggregate([(name, "first") for name in shown])
+        for row in first.rename_columns(["cluster", *shown]).slice(0, CLUSTERS).to_pylist():
+            largest[row["cluster"]] = min(largest.get(row["cluster"], row), row, key=itemgetter("id"))
+        for row in sorted(largest.values(), key=lambda row: (-row["cluster_size"], row["id"]))[CLUSTERS:]:
+            del largest[row["cluster"]]
+        return found
 
     _evidence(store, args, draft, counts, choose, {"kept": "bool"})
+    counts["clusters"] = sorted(largest.values(), key=lambda row: (-row["cluster_size"], row["id"]))
 
 
 def _evidence(store: Store, args: dict, draft: Path, counts: dict, choose, more: dict[str, str]) -> None:

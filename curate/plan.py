@@ -19,7 +19,7 @@ from curate.sources import File
 from curate.sources.partitions import Partition
 from curate.stage import arrow_type
 
-ENGINE = 1
+ENGINE = 2
 """Raised when the engine itself makes other parts of the same jobs."""
 
 PUBLISHED = ("id", "text", "source", "path", "url", "date", "language", "license", "n_tokens", "meta")
@@ -28,7 +28,7 @@ PUBLISHED = ("id", "text", "source", "path", "url", "date", "language", "license
 EVIDENCE = ("id", "source", "path", "position", "url", "duplicate_of", "similarity", "cluster", "meta")
 """What a rejected document is recorded with, as far as it has it, beside its stage and reason."""
 
-CLUSTERS = ("id", "source", "path", "url", "cluster", "cluster_size", "duplicate_of", "similarity")
+CLUSTERS = ("id", "source", "path", "position", "url", "cluster", "cluster_size", "duplicate_of", "similarity")
 """What a document that near-duplicates join with others is recorded with, kept or not."""
 
 BIN_BYTES = 256 << 20
@@ -43,7 +43,7 @@ class Job:
     task      the function of `curate.jobs` that makes it
     label     for people; also what is compared between two plans to say why a job runs
     args      what bears on the result, as JSON values
-    where     what does not: addresses of the inputs
+    where     what does not: addresses of the inputs, paths of the resources by their digests
     upstream  fingerprints of the parts it reads
     """
 
@@ -124,11 +124,12 @@ class Planner:
         self.problems: list[CurateError] = []
         self.references: list[Lane] = []
         self.held: dict | None = None
+        self.resources: dict[str, str] = {}
 
     def add(self, task: str, label: str, args: dict, upstream: Iterable[str] = (), where: dict | None = None) -> str:
         upstream = tuple(dict.fromkeys(filter(None, upstream)))
         fp = fingerprint(task, args, upstream)
-        self.jobs.setdefault(fp, Job(fp, task, label, args, where or {}, upstream))
+        self.jobs.setdefault(fp, Job(fp, task, label, args, self.resources | (where or {}), upstream))
         return fp
 
     def gate(self, label: str, fps: list[str]) -> str:
@@ -141,11 +142,21 @@ class Planner:
         """Let a map stage wait for its neighbours, or start a job where it must have its own."""
         if call.stage.alone:
             self.flush(lane)
-        if self.has_columns(lane, call):
+        if self.has_resources(call) and self.has_columns(lane, call):
             if call.stage.dry:
                 self.attempt(lane, call)
             lane.waiting.append(call)
         lane.types |= call.stage.adds(call.params)
+
+    def has_resources(self, call: Call) -> bool:
+        """Whether the files that the stage needs are at hand, downloaded if they must be."""
+        try:
+            self.resources |= call.stage.resources(call.params)
+        except CurateError as error:
+            at = f"; looked for at {error.where}" if error.where else ""
+            self.problems.append(CurateError(error.what + at, call.place, error.fix))
+            return False
+        return True
 
     def has_columns(self, lane: Lane, call: Call) -> bool:
         """Whether the lane has what the stage reads. What is missing becomes a problem."""
@@ -167,7 +178,8 @@ class Planner:
         try:
             call.stage.function(pa.table(columns), **call.params)
         except CurateError as error:
-            self.problems.append(CurateError(error.what, call.place, error.fix))
+            what = f"{error.what}: {error.where}" if error.where else error.what
+            self.problems.append(CurateError(what, call.place, error.fix))
 
     def flush(self, lane: Lane) -> None:
         """Make one job of the map stages that wait; of none, where nothing has read the partition yet."""
@@ -231,7 +243,7 @@ class Planner:
         for lane in lanes:
             self.flush(lane)
             self.has_columns(lane, call)
-        if self.problems:
+        if not self.has_resources(call) or self.problems:
             return
         params = dict(call.params)
         if params.get("bins") == 0:
@@ -242,7 +254,9 @@ class Planner:
         types = {name: kind for lane in lanes for name, kind in lane.types.items()}
         before, bins = "", 0
         taking_part = lanes if scope else [*lanes, *self.references]
-        for number, step in enumerate(call.stage.function(**params)):
+        steps = call.stage.function(**params)
+        applied = steps[-1].over == "apply"  # carried out where verdicts are collected
+        for number, step in enumerate(steps[:-1] if applied else steps):
             base = {"call": identity, "step": number}
             label = f"{scope}{call.label} {number + 1}"
             if step.over == "docs":
@@ -264,14 +278,17 @@ class Planner:
                 heads = self.gate(f"{label} counts", [lane.parts[-1] for lane in taking_part])
                 fps = [self.add("step", label, base | {"before": before, "heads": heads}, [before, heads])]
             before, bins = self.gate(label, fps), step.bins
-        adds = call.stage.adds(params)
+        columns = call.stage.adds(params) | {name: types[name] for name in call.stage.declared.changes}
+        if "text" in columns:
+            columns["n_bytes"] = "int64"
         for place, lane in enumerate(lanes):
-            reading = lane.reading(["n_bytes", *(name for name in adds if name in lane.columns)])
-            args = {"call": identity, "place": place, "before": before, "adds": adds, "reading": reading}
+            needed = ["n_bytes", *(names if applied else ()), *(name for name in columns if name in lane.columns)]
+            reading = lane.reading(needed)
+            args = {"call": identity, "place": place, "before": before, "columns": columns, "reading": reading}
             args["lane"] = lane.source
             fp = self.add("collect", f"{lane.name}: {call.label}", args, [*reading, before])
-            lane.types |= adds
-            self.settle(lane, fp, adds)
+            lane.types |= columns
+            self.settle(lane, fp, columns)
 
     def finish(self, manifest: Manifest, lanes: list[Lane]) -> Plan:
         """Add what comes after all stages: the order of the documents, the mixture, the evidence."""
@@ -342,6 +359,11 @@ def make(manifest: Manifest, inputs: dict[str, list[Partition]], against: Iterab
     _through(planner, lanes, manifest.stages, "")
     for lane in lanes:
         planner.flush(lane)
+    known = {name for lane in lanes for name in lane.types}
+    for name in manifest.document.shards.columns:
+        if name not in known:
+            where = f"{manifest.path or 'manifest'}  shards.columns"
+            planner.problems.append(CurateError(f"no column `{name}` to publish", where, did_you_mean(name, known)))
     planner.check()
     return planner.finish(manifest, lanes)
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from curate.compare import side_by_side
-from curate.release.card import reasons, size
+from curate.release.pages import reasons, size
 
-__all__ = ["explain_lines", "plan_lines", "release_lines", "size", "status_lines"]
+__all__ = ["explain_lines", "plan_lines", "published_lines", "release_lines", "size", "status_lines"]
 
 
 def table(rows: list[tuple], right: frozenset[int] = frozenset()) -> Iterator[str]:
@@ -91,6 +91,18 @@ def mixture_lines(mixture: dict) -> Iterator[str]:
             rows.append((split["phase"] or split["split"], name, *cells))
     yield from table(rows, frozenset({2, 3, 4, 5}))
     yield ""
+
+
+def published_lines(published, dry_run: bool) -> Iterator[str]:
+    for commit in published.commits:
+        yield f"commit: {commit.title}"
+        yield from (f"  {file.path}  {size(file.bytes)}" for file in commit.files)
+        yield from (f"  {path}  deleted" for path in commit.delete)
+    files = sum(len(commit.files) for commit in published.commits)
+    verb = "would send" if dry_run else "sent"
+    yield f"{verb} {files:,} files, {size(published.bytes)}, in {len(published.commits)} commits"
+    where = f"{published.url} ({published.revision})"
+    yield f"{where}, tag {published.tag}" if published.tag else f"{where}; publish again to tag it once it is merged"
 
 
 def explain_lines(found: list[dict]) -> Iterator[str]:
