@@ -14,9 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.documents import REJECT
-from curate.mix.mixture import cut, hash_line
-from curate.stage import arrow_type, find_stage
-from curate.store import BinnedWriter, Store, Writer, for_block, live_blocks, sent_to
+from curate.mix.compose import Documents, compose
+from curate.mix.mixture import hash_line
+from curate.stage import arrow_type, find_stage, set_column
+from curate.store import BinnedWriter, Store, Writer, for_block, live_blocks, row_of, sent_to
 
 GROUP_BYTES = 32 << 20
 """Text in a row group of a shard, so that a reader of one group needs little memory."""
@@ -29,47 +30,64 @@ EXAMPLES, CLUSTERS = 3, 10
 SHOWN = ("id", "source", "path", "position", "url", "stage", "reason")
 """What it shows of a document: where it is from, never its text."""
 
+NOT_DRAWN = "mixture.not_drawn"
+"""Why a document that all stages kept is not released."""
+
 
 def order(store: Store, args: dict, draft: Path, counts: dict) -> None:
-    """Each live document of a partition: `doc`, its place on the hash line, the bytes of its text."""
+    """What the mixture must know of each live document of a partition: `doc`, its place on the hash line, the bytes and
+    tokens of its text, and the value that weights are given by."""
     writer, rows = Writer(draft), 0
     for docs in live_blocks(store, args["reading"]):
-        table = pa.table(
-            {
-                "doc": docs["doc"],
-                "order": pa.array(hash_line(docs["id"], args["seed"]), pa.uint64()),
-                "bytes": docs["n_bytes"].fill_null(0),
-            }
-        )
-        writer.write(table)
-        rows += table.num_rows
+        columns = {
+            "doc": docs["doc"],
+            "order": pa.array(hash_line(docs["id"], args["seed"]), pa.uint64()),
+            "bytes": docs["n_bytes"].fill_null(0),
+            "key": docs[args["by"]].cast(pa.string()).fill_null("null"),
+        }
+        if "n_tokens" in docs.column_names:
+            columns["tokens"] = docs["n_tokens"].cast(pa.int64()).fill_null(0)
+        writer.write(pa.table(columns))
+        rows += docs.num_rows
     writer.close()
     counts["rows"] = rows
 
 
 def mix(store: Store, args: dict, draft: Path, counts: dict) -> None:
-    """Sort all documents on the line and cut the shards. Back to their partitions: `doc`, `order`, `shard`."""
-    tables = list(store.stream(store.behind(args["before"])))
-    place = np.concatenate([np.full(table.num_rows, place, np.uint64) for place, table in tables])
-    rows = pa.concat_tables([table for _, table in tables]).combine_chunks()
-    doc = (place << np.uint64(32)) | rows["doc"].to_numpy()
-    line = np.lexsort((doc, rows["order"].to_numpy()))
-    size = rows["bytes"].to_numpy()[line]
-    shard = cut(size, args["shard_bytes"])
+    """Draw the mixture and cut the shards. Back to their partitions, for each time they are seen: `doc`, `order`,
+    `shard`."""
+    documents = _all_documents(store, store.behind(args["before"]))
+    composed = compose(documents, args["mixture"], args["unit"], args["shard_bytes"])
+    doc = documents.doc[composed.row]
+    columns = {"doc": doc, "order": composed.place, "shard": composed.shard}
     writer = BinnedWriter(draft)
-    writer.write(
-        pa.table(
-            {
-                "doc": pa.array(doc[line]),
-                "order": pa.array(rows["order"].to_numpy()[line]),
-                "shard": pa.array(shard),
-                "bin": pa.array((doc[line] >> np.uint64(32)).astype(np.uint32)),
-            }
-        )
-    )
+    writer.write(pa.table(columns | {"bin": (doc >> np.uint64(32)).astype(np.uint32)}))
     writer.close()
-    counts |= {"bins": writer.bins, "documents": len(doc), "bytes": int(size.sum())}
-    counts["shards"] = int(shard[-1]) + 1 if len(shard) else 0
+    counts |= {"bins": writer.bins, "splits": composed.splits, "left_out": composed.left_out}
+    counts["shards"] = sum(split["shards"] for split in composed.splits)
+
+
+def _all_documents(store: Store, parts: list[str]) -> Documents:
+    """The parts that `order` made, in arrays of which each holds all."""
+    total = sum(store.marker(fp)["rows"] for fp in parts)
+    columns = {"doc": np.uint64, "order": np.uint64, "bytes": np.uint32, "tokens": np.uint32}
+    arrays = {name: np.zeros(total, kind) for name, kind in columns.items()}
+    key, known, start, counted = np.empty(total, np.int32), {}, 0, True
+    for place, table in store.stream(parts):
+        rows = slice(start, start + table.num_rows)
+        for name in arrays.keys() & set(table.column_names):
+            arrays[name][rows] = table[name].to_numpy()
+        arrays["doc"][rows] |= np.uint64(place) << np.uint64(32)
+        values = table["key"].combine_chunks().dictionary_encode()
+        codes = [known.setdefault(value, len(known)) for value in values.dictionary.to_pylist()]
+        key[rows] = np.array(codes, np.int32)[values.indices.to_numpy()]
+        counted &= "tokens" in table.column_names
+        start += table.num_rows
+    names = sorted(known)
+    rank = np.empty(len(names), np.int32)
+    rank[[known[name] for name in names]] = np.arange(len(names))
+    tokens = arrays["tokens"] if counted else None
+    return Documents(arrays["doc"], arrays["order"], arrays["bytes"], tokens, rank[key], names)
 
 
 def scatter(store: Store, args: dict, draft: Path, counts: dict) -> None:
@@ -146,7 +164,7 @@ def index(store: Store, args: dict, draft: Path, counts: dict) -> None:
 
 
 def rejected(store: Store, args: dict, draft: Path, counts: dict) -> None:
-    """Every rejected document: where it comes from, the stage and the reason, and what the stage says of it.
+    """Every document that is not released: where it comes from, the stage and the reason, and what the stage says.
 
     counts["examples"]: some of each reason, those of the lowest ids, which are hashes.
     """
@@ -199,22 +217,36 @@ def _evidence(store: Store, args: dict, draft: Path, counts: dict, choose, more:
     """Write what `choose` takes of each block of all partitions, with the columns of `args["types"]` and more."""
     types = {name: arrow_type(alias) for name, alias in (args["types"] | more).items()}
     writer, rows = Writer(draft, level=3, content_defined=True), 0
-    for table in _regrouped(_chosen(store, args["readings"], choose, types)):
+    blocks = (block for place, _ in enumerate(args["readings"]) for block in _with_verdict(store, args, place))
+    for table in _regrouped(_chosen(blocks, choose, types)):
         rows += table.num_rows
         writer.write(table)
     writer.close()
     counts |= {"rows": rows} | digest(draft)
 
 
-def _chosen(store: Store, readings: list[dict], choose, types: dict[str, pa.DataType]) -> Iterator[pa.Table]:
-    for reading in readings:
-        for block in store.blocks(reading):
-            chosen = choose(block)
-            columns = {
-                name: chosen[name].cast(kind) if name in chosen.column_names else pa.nulls(chosen.num_rows, kind)
-                for name, kind in types.items()
-            }
-            yield pa.table(columns)
+def _with_verdict(store: Store, args: dict, place: int) -> Iterator[pa.Table]:
+    """The blocks of a partition; what the mixture did not draw is out as well."""
+    if "drawn" not in args:
+        yield from store.blocks(args["readings"][place])
+        return
+    drawn, start = row_of(sent_to(store, [args["drawn"]], place, local=False)["doc"]), 0
+    for block in store.blocks(args["readings"][place]):
+        seen = np.isin(np.arange(start, start + block.num_rows, dtype=np.uint64), drawn)
+        left_out = pa.array(np.where(seen, None, NOT_DRAWN), pa.string())
+        reject = pc.coalesce(block[REJECT.name].cast(pa.string()), left_out)
+        start += block.num_rows
+        yield set_column(block, REJECT.name, reject)
+
+
+def _chosen(blocks: Iterator[pa.Table], choose, types: dict[str, pa.DataType]) -> Iterator[pa.Table]:
+    for block in blocks:
+        chosen = choose(block)
+        columns = {
+            name: chosen[name].cast(kind) if name in chosen.column_names else pa.nulls(chosen.num_rows, kind)
+            for name, kind in types.items()
+        }
+        yield pa.table(columns)
 
 
 def _regrouped(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:

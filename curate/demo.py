@@ -176,4 +176,5 @@ def init_manifest(path: str | Path, inputs: list[str]) -> None:
         raise CurateError(f"{path} is there already", fix="name another file, or remove it")
     text = (library("manifests") / "template.yaml").read_text(encoding="utf-8")
     listed = "".join(f"      - {json.dumps(item)}\n" for item in inputs or ["data/*.warc.gz"])
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text.replace("      - INPUTS\n", listed), encoding="utf-8")

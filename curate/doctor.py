@@ -29,7 +29,11 @@ def examine(work: str | Path) -> list[dict]:
         },
         _disk(Path(work)),
     ]
-    return checks + [_package(Requirement(text)) for text in requires("curate") or [] if "extra ==" not in text]
+    try:
+        wanted = [text for text in requires("curate") or [] if "extra ==" not in text]
+    except PackageNotFoundError:  # run from a checkout
+        return [*checks, _package(Requirement("curate"))]
+    return checks + [_package(Requirement(text)) for text in wanted]
 
 
 def _disk(work: Path) -> dict:

@@ -14,18 +14,56 @@ import pyarrow.parquet as pq
 
 from curate.assemble import digest
 from curate.errors import CurateError
+from curate.manifest import Manifest
+from curate.mix.settings import VALIDATION, notes
 from curate.plan import Plan
 from curate.store import Store
 
 FORMAT = 1
 
 
-def lay_out(plan: Plan, shards: list[str], index: list[str]) -> dict[str, str]:
+def folder(split: dict) -> str:
+    """Where the shards of a split lie, under data/ and index/: "", "main/" of a phase, "validation/"."""
+    name = split["phase"] or (VALIDATION if split["split"] == VALIDATION else "")
+    return f"{name}/" if name else ""
+
+
+def shard_names(splits: list[dict]) -> list[str]:
+    """The paths of all shards under data/ and index/, in order: `main/train-00000-of-00042.parquet`."""
+    return [
+        f"{folder(split)}{split['split']}-{number:05d}-of-{split['shards']:05d}.parquet"
+        for split in splits
+        for number in range(split["shards"])
+    ]
+
+
+def lay_out(plan: Plan, store: Store, shards: list[str], index: list[str]) -> dict[str, str]:
     """{path in the release: fingerprint of the part that lies there}. shards, index: in order."""
-    name = "train-{:05d}-of-{:05d}.parquet"
-    parts = {f"data/{name.format(number, len(shards))}": fp for number, fp in enumerate(shards)}
-    parts |= {f"index/{name.format(number, len(index))}": fp for number, fp in enumerate(index)}
+    names = shard_names(store.marker(plan.mix)["splits"])
+    parts = {f"data/{name}": fp for name, fp in zip(names, shards, strict=True)}
+    parts |= {f"index/{name}": fp for name, fp in zip(names, index, strict=False)}
     return parts | plan.evidence
+
+
+def mixture_of(plan: Plan, store: Store) -> dict:
+    """What was asked of the mixture and what came of it, by split and key."""
+    mixture, mixed = plan.manifest.document.mixture, store.marker(plan.mix)
+    asked = {phase.name: {"experimental": phase.experimental} for phase in mixture.phases}
+    for phase in mixture.phases:
+        asked[phase.name] |= {"context": phase.context} if phase.context else {}
+    return {
+        "by": mixture.by,
+        "unit": plan.unit,
+        "repeats": mixture.repeats,
+        "left_out": mixed["left_out"],
+        "notes": notes(mixture, plan.unit, deduplicating(plan.manifest)),
+        "splits": [asked.get(split["phase"], {"experimental": False}) | split for split in mixed["splits"]],
+    }
+
+
+def deduplicating(manifest: Manifest) -> list[str]:
+    """The stages over all sources that keep only one of documents that are alike."""
+    return [call.label for call in manifest.stages if call.stage.kind == "group" and "keep" in call.params]
 
 
 def make_lock(plan: Plan, store: Store, parts: dict[str, str]) -> dict:
@@ -66,7 +104,7 @@ def make_lock(plan: Plan, store: Store, parts: dict[str, str]) -> dict:
         add(kept.setdefault(lane.source, {}), {"documents": last["kept"], "bytes": kept_bytes})
     calls = [(name, call) for name, calls in manifest.pipelines.items() for call in calls]
     calls += [("", call) for call in manifest.stages]
-    files, indexed, composition = [], manifest.indexed, {}
+    files, indexed, mixture, composition = [], manifest.indexed, mixture_of(plan, store), {}
     for path, fp in parts.items():
         marker = store.marker(fp)
         add(composition, marker.get("composition", {}))
@@ -82,7 +120,7 @@ def make_lock(plan: Plan, store: Store, parts: dict[str, str]) -> dict:
         "description": manifest.document.description.strip(),
         "card": manifest.card,
         "digest": release_digest(files),
-        "documents": sum(count["documents"] for count in kept.values()),
+        "documents": sum(split["documents"] for split in mixture["splits"]),
         "rejected": store.marker(plan.evidence["evidence/rejected.parquet"])["rows"],
         "sources": sources,
         "stages": [
@@ -102,6 +140,7 @@ def make_lock(plan: Plan, store: Store, parts: dict[str, str]) -> dict:
         "examples": store.marker(plan.evidence["evidence/rejected.parquet"])["examples"],
         "clusters": store.marker(clustered)["clusters"] if clustered else [],
         "removed": [],
+        "mixture": mixture,
         "files": files,
         "index": indexed.stage.index.scheme(**indexed.params) if indexed else None,
         "versions": dict(sorted(versions.items())),
@@ -142,13 +181,17 @@ def read_lock(release: str | Path) -> dict:
     """The lock of a release folder. Raises CurateError if there is none."""
     path = Path(release) / "lock.json"
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        lock = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CurateError(
             "no lock.json: this is no release", str(release), "name a folder that `curate run` wrote"
         ) from None
     except ValueError as error:
         raise CurateError(f"lock.json is not JSON: {error}", str(path), "run the manifest again") from error
+    if not isinstance(lock, dict) or lock.get("lock") != FORMAT:
+        fix = "use the version of curate that wrote it, or run the manifest again"
+        raise CurateError("lock.json is no lock of this version of curate", str(path), fix)
+    return lock
 
 
 def verify(release: str | Path) -> list[CurateError]:

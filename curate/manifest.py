@@ -9,6 +9,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 import pydantic
@@ -16,6 +17,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from curate.errors import CurateError, ManifestError, did_you_mean
+from curate.mix.settings import Mixture, mistakes
 from curate.stage import Stage, find_stage, stage_homes
 
 Place = tuple[str | int, ...]
@@ -31,7 +33,9 @@ def parse_size(value: Any) -> int:
     return int(float(match[1]) * UNITS[match[2].upper()])
 
 
-Size = Annotated[int, pydantic.BeforeValidator(parse_size), pydantic.WithJsonSchema({"type": ["string", "integer"]})]
+Size = Annotated[
+    int, pydantic.BeforeValidator(parse_size), Field(gt=0), pydantic.WithJsonSchema({"type": ["string", "integer"]})
+]
 Version = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+([-+][0-9A-Za-z.-]+)?$")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=96)]
 
@@ -114,7 +118,9 @@ class Document(Strict):
     )
     set: dict[str, Any] = Field({}, description="`stage.parameter: value` for those stages, in place of their own")
     against: list[str] = Field([], description="earlier releases: what resembles their documents goes")
-    mixture: Literal["everything"] = Field("everything", description="which documents are released")
+    mixture: Annotated[Mixture, pydantic.BeforeValidator(lambda given: {} if given == "everything" else given)] = Field(
+        default_factory=Mixture, description="which documents are released: everything, or some in shares"
+    )
     shards: Shards = Field(default_factory=Shards)
     publish: Publish = Field(default_factory=Publish)
 
@@ -207,9 +213,8 @@ def loads(text: str, *, path: Path | None = None, folder: Path | None = None) ->
     """Read a manifest from its text. folder: what relative inputs are relative to, else that of the path."""
     if folder is None:
         folder = path.parent if path and path.parent != library("manifests") else Path.cwd()
-    file = _File(str(path or "manifest"))
+    file = _File(str(path or "manifest"), folder)
     value = file.parse(text)
-    document = file.validate(Document, value)
     pipelines: dict[str, list[Call]] = {}
     stages: list[Call] = []
     if isinstance(value, dict):
@@ -217,11 +222,14 @@ def loads(text: str, *, path: Path | None = None, folder: Path | None = None) ->
             pipelines[name] = file.pipeline(_mapping(source), "pipeline", ("sources", name), folder)
         taken = [call.label for calls in pipelines.values() for call in calls]
         stages = file.pipeline(value, "stages", (), folder, taken)
+    document = file.validate(Document, value)
     if document:
         for name, source in document.sources.items():
             file.check_source(source, ("sources", name))
         if _is_file(document.card) and not (folder / document.card).is_file():
             file.wrong(("card",), f"no file {document.card}", "name a Markdown file beside the manifest")
+        for place, what, fix in mistakes(document.mixture, document.sources):
+            file.wrong(("mixture", *place), what, fix)
     if file.problems:
         raise ManifestError([problem for _, problem in sorted(file.problems, key=lambda found: found[0])])
     return Manifest(document, pipelines, stages, folder.resolve(), path, text)
@@ -239,12 +247,14 @@ def _mapping(value: Any) -> dict:
 class _File:
     """A YAML file while it is read: where everything stands, and what is wrong so far."""
 
-    def __init__(self, name: str):
-        self.name = name
+    def __init__(self, name: str, folder: Path):
+        self.name, self.folder = name, folder  # folder: what relative paths of resources start at
         self.lines: dict[Place, int] = {}
         self.problems: list[tuple[int, CurateError]] = []
+        self.wrong_places: set[Place] = set()
 
     def wrong(self, place: Place, what: str, fix: str = "") -> None:
+        self.wrong_places.add(place)
         known = place
         while known not in self.lines and known:
             known = known[:-1]
@@ -260,7 +270,11 @@ class _File:
             what = getattr(error, "problem", None) or str(error)
             self.wrong((), f"not YAML: {what}", "check the indentation and the quotes around this line")
             return None
-        return self._value(node, ()) if node else None
+        try:
+            return self._value(node, ()) if node else None
+        except RecursionError:
+            self.wrong((), "not a tree: an anchor holds itself, or lists are nested too deep", "write it out")
+            return None
 
     def _value(self, node: yaml.Node, place: Place) -> Any:
         self.lines.setdefault(place, node.start_mark.line + 1)
@@ -275,7 +289,11 @@ class _File:
                     self.wrong((*place, key), f"`{key}` stands here twice", "keep one of them")
                 result[key] = self._value(child, (*place, key))
             return result
-        return yaml.SafeLoader("").construct_object(node)
+        try:
+            return yaml.SafeLoader("").construct_object(node)
+        except (yaml.YAMLError, ValueError):  # such as the 31st of February, or a tag of another program
+            self.wrong(place, f"`{node.value}` is not a value of YAML", "put it in quotes to take it as text")
+            return None
 
     def validate(self, model: type[BaseModel], value: Any) -> BaseModel | None:
         if value is None and self.problems:
@@ -286,28 +304,41 @@ class _File:
             self.blame(error, (), model)
             return None
 
-    def blame(self, error: pydantic.ValidationError, under: Place, model: type[BaseModel], of: str = "") -> None:
-        """One problem for each of pydantic's, in words of the manifest."""
-        seen = set()
-        for detail in error.errors(include_url=False):
-            loc = tuple(part for part in detail["loc"] if not _is_tag(part))
-            place, key = under + loc, str(loc[-1]) if loc else ""
-            if place in seen:
+    def blame(
+        self,
+        error: pydantic.ValidationError,
+        under: Place,
+        model: type[BaseModel],
+        of: str = "",
+        elsewhere: dict[str, tuple["_File", Place]] = MappingProxyType({}),
+    ) -> None:
+        """One problem for each of pydantic's, in words of the manifest, where none is named yet.
+
+        elsewhere  file and place of what does not stand under `under`
+        """
+        details = [
+            (tuple(part for part in detail["loc"] if not _is_tag(part)), detail)
+            for detail in error.errors(include_url=False)
+        ]
+        inner = {loc[:length] for loc, _ in details for length in range(len(loc))}
+        for loc, detail in details:
+            file, place = elsewhere.get(loc[0], (self, under + loc)) if loc else (self, under)
+            key = str(loc[-1]) if loc else ""
+            if loc in inner or place in file.wrong_places:  # of a union the branch that came furthest tells most
                 continue
-            seen.add(place)
             if detail["type"] == "extra_forbidden":
                 known = _fields_at(model, loc[:-1])
                 kind = f"unknown parameter `{key}` for stage `{of}`" if of else f"unknown key `{key}`"
-                self.wrong(place, kind, did_you_mean(key, known) if known else "remove it")
+                file.wrong(place, kind, did_you_mean(key, known) if known else "remove it")
             elif detail["type"] == "missing":
-                self.wrong(place, f"`{key}` is missing", f"add `{key}:`")
+                file.wrong(place, f"`{key}` is missing", f"add `{key}:`")
             else:
                 given = repr(detail["input"])
                 given = given if len(given) <= 60 else given[:57] + "..."
                 fix = ""
-                if (key == "version" and "pattern" in detail["type"]) or key == "version":
+                if key == "version":
                     fix = 'write it as "1.0.0", in quotes'
-                self.wrong(place, f"{detail['msg']}, not {given}", fix)
+                file.wrong(place, f"{detail['msg']}, not {given}", fix)
 
     def pipeline(self, within: dict, key: str, place: Place, folder: Path, taken: list[str] = ()) -> list[Call]:
         """The stages under a key: a list, or that of the pipeline it names, with `set:` beside it laid over."""
@@ -318,7 +349,7 @@ class _File:
             except CurateError as error:
                 self.wrong(at, error.what, error.fix)
                 return []
-            file, at = _File(str(path)), ("stages",)
+            file, at = _File(str(path), folder), ("stages",)
             given = _mapping(file.parse(path.read_text(encoding="utf-8"))).get("stages") or []
         calls = file.calls(given, at, _mapping(within.get("set")), (self, (*place, "set")), taken)
         if file is not self:
@@ -362,11 +393,13 @@ class _File:
             overrides.setdefault(label, {})[parameter] = value
         calls = []
         for label, (name, params, at) in zip(labels, entries, strict=True):
-            call = self.call(name, params, at, label, overrides.get(label, {}))
+            mine = overrides.get(label, {})
+            set_at = {key: (changes_at[0], (*changes_at[1], f"{label}.{key}")) for key in mine}
+            call = self.call(name, params, at, label, mine, set_at)
             calls += [call] if call else []
         return calls
 
-    def call(self, name: str, params: Any, at: Place, label: str, overrides: dict) -> Call | None:
+    def call(self, name: str, params: Any, at: Place, label: str, overrides: dict, set_at: dict) -> Call | None:
         try:
             stage = find_stage(name)
         except CurateError as error:
@@ -379,14 +412,15 @@ class _File:
                 return None
             params = {first: params}
         try:
-            configured = stage.configure({**(params or {}), **overrides})
+            configured = stage.configure({**(params or {}), **overrides}, self.folder)
             stage.reads(configured)  # a stage may look closer at its parameters than types can say
         except pydantic.ValidationError as error:
-            self.blame(error, (*at, name), stage.params, of=name)
+            self.blame(error, (*at, name), stage.params, of=name, elsewhere=set_at)
             return None
         except ManifestError as error:
             for problem in error.problems:
-                self.wrong((*at, name, problem.where), problem.what, problem.fix)
+                file, place = set_at.get(problem.where, (self, (*at, name, problem.where)))
+                file.wrong(place, problem.what, problem.fix)
             return None
         where = f"{self.name}:{self.lines.get(at, 1)}  {dotted((*at, name))}"
         return Call(stage, configured, label, where)
@@ -454,5 +488,11 @@ def json_schema() -> dict:
     named = {"anyOf": [{"type": "string"}, stages]}
     schema["properties"]["stages"] |= named
     schema["$defs"]["Source"]["properties"]["pipeline"] |= named
+    mixture = schema["properties"]["mixture"]
+    mixture["anyOf"] = [{"const": "everything"}, {"$ref": mixture.pop("$ref")}]
     schema |= {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "curate manifest"}
     return json.loads(json.dumps(schema))
+
+
+if __name__ == "__main__":
+    print(json.dumps(json_schema(), indent=1))

@@ -43,7 +43,7 @@ class Job:
     task      the function of `curate.jobs` that makes it
     label     for people; also what is compared between two plans to say why a job runs
     args      what bears on the result, as JSON values
-    where     what does not: addresses of the inputs
+    where     what does not: addresses of the inputs, paths of the resources by their digests
     upstream  fingerprints of the parts it reads
     """
 
@@ -102,6 +102,8 @@ class Plan:
     lanes: list[Lane]
     jobs: dict[str, Job]
     mix: str
+    unit: str
+    """What the mixture is measured in."""
     evidence: dict[str, str]
     """{path in the release: fingerprint}"""
     references: list[Lane]
@@ -121,11 +123,13 @@ class Planner:
         self.jobs: dict[str, Job] = {}
         self.problems: list[CurateError] = []
         self.references: list[Lane] = []
+        self.resources: dict[str, str] = {}
+        self.held: dict | None = None
 
     def add(self, task: str, label: str, args: dict, upstream: Iterable[str] = (), where: dict | None = None) -> str:
         upstream = tuple(dict.fromkeys(filter(None, upstream)))
         fp = fingerprint(task, args, upstream)
-        self.jobs.setdefault(fp, Job(fp, task, label, args, where or {}, upstream))
+        self.jobs.setdefault(fp, Job(fp, task, label, args, self.resources | (where or {}), upstream))
         return fp
 
     def gate(self, label: str, fps: list[str]) -> str:
@@ -138,11 +142,21 @@ class Planner:
         """Let a map stage wait for its neighbours, or start a job where it must have its own."""
         if call.stage.alone:
             self.flush(lane)
-        if self.has_columns(lane, call):
+        if self.has_resources(call) and self.has_columns(lane, call):
             if call.stage.dry:
                 self.attempt(lane, call)
             lane.waiting.append(call)
         lane.types |= call.stage.adds(call.params)
+
+    def has_resources(self, call: Call) -> bool:
+        """Whether the files that the stage needs are at hand, downloaded if they must be."""
+        try:
+            self.resources |= call.stage.resources(call.params)
+        except CurateError as error:
+            at = f"; looked for at {error.where}" if error.where else ""
+            self.problems.append(CurateError(error.what + at, call.place, error.fix))
+            return False
+        return True
 
     def has_columns(self, lane: Lane, call: Call) -> bool:
         """Whether the lane has what the stage reads. What is missing becomes a problem."""
@@ -164,7 +178,8 @@ class Planner:
         try:
             call.stage.function(pa.table(columns), **call.params)
         except CurateError as error:
-            self.problems.append(CurateError(error.what, call.place, error.fix))
+            what = f"{error.what}: {error.where}" if error.where else error.what
+            self.problems.append(CurateError(what, call.place, error.fix))
 
     def flush(self, lane: Lane) -> None:
         """Make one job of the map stages that wait; of none, where nothing has read the partition yet."""
@@ -228,7 +243,7 @@ class Planner:
         for lane in lanes:
             self.flush(lane)
             self.has_columns(lane, call)
-        if self.problems:
+        if not self.has_resources(call) or self.problems:
             return
         params = dict(call.params)
         if params.get("bins") == 0:
@@ -239,7 +254,9 @@ class Planner:
         types = {name: kind for lane in lanes for name, kind in lane.types.items()}
         before, bins = "", 0
         taking_part = lanes if scope else [*lanes, *self.references]
-        for number, step in enumerate(call.stage.function(**params)):
+        steps = call.stage.function(**params)
+        applied = steps[-1].over == "apply"  # carried out where verdicts are collected
+        for number, step in enumerate(steps[:-1] if applied else steps):
             base = {"call": identity, "step": number}
             label = f"{scope}{call.label} {number + 1}"
             if step.over == "docs":
@@ -248,6 +265,7 @@ class Planner:
                     indexed = number == 0 and call.stage.index and call.stage.index.column in lane.columns
                     reading = lane.reading(["id", call.stage.index.column] if indexed else names)
                     args = base | {"reading": reading, "priority": lane.priority}
+                    args |= {"held": self.held} if self.held and lane.partition else {}
                     args |= {"types": {} if indexed else {name: types[name] for name in names}}
                     args |= {"place": place, "before": before} if before else {}
                     fps.append(self.add("step", f"{label}, {lane.name}", args, [*reading, before]))
@@ -260,33 +278,56 @@ class Planner:
                 heads = self.gate(f"{label} counts", [lane.parts[-1] for lane in taking_part])
                 fps = [self.add("step", label, base | {"before": before, "heads": heads}, [before, heads])]
             before, bins = self.gate(label, fps), step.bins
-        adds = call.stage.adds(params)
+        columns = call.stage.adds(params) | {name: types[name] for name in call.stage.declared.changes}
+        if "text" in columns:
+            columns["n_bytes"] = "int64"
         for place, lane in enumerate(lanes):
-            reading = lane.reading(["n_bytes", *(name for name in adds if name in lane.columns)])
-            args = {"call": identity, "place": place, "before": before, "adds": adds, "reading": reading}
+            needed = ["n_bytes", *(names if applied else ()), *(name for name in columns if name in lane.columns)]
+            reading = lane.reading(needed)
+            args = {"call": identity, "place": place, "before": before, "columns": columns, "reading": reading}
             args["lane"] = lane.source
             fp = self.add("collect", f"{lane.name}: {call.label}", args, [*reading, before])
-            lane.types |= adds
-            self.settle(lane, fp, adds)
+            lane.types |= columns
+            self.settle(lane, fp, columns)
 
     def finish(self, manifest: Manifest, lanes: list[Lane]) -> Plan:
         """Add what comes after all stages: the order of the documents, the mixture, the evidence."""
-        order, seed = [], manifest.document.seed
+        order, mixture = [], manifest.document.mixture
+        unit = mixture.unit or ("tokens" if all("n_tokens" in lane.types for lane in lanes) else "bytes")
+        needed = {"by": mixture.by} | ({"unit": "n_tokens"} if unit == "tokens" else {})
         for lane in lanes:
-            reading = lane.reading(["id", "n_bytes"])
-            order.append(self.add("order", f"{lane.name}: order", {"reading": reading, "seed": seed}, reading))
+            for setting, name in needed.items():
+                if name not in lane.types:
+                    what = f"no column `{name}` for the mixture in source `{lane.source}`"
+                    fix = "add the stage `tokens`, or measure in bytes" if setting == "unit" else ""
+                    place = f"mixture.{setting}"
+                    self.problems.append(CurateError(what, place, fix or did_you_mean(name, lane.types)))
+            reading = lane.reading(["id", "n_bytes", mixture.by, "n_tokens"])
+            args = {"reading": reading, "seed": manifest.document.seed, "by": mixture.by}
+            order.append(self.add("order", f"{lane.name}: order", args, reading))
+        self.check()
         before = self.gate("order", order)
-        mix = self.add("mix", "mix", {"before": before, "shard_bytes": manifest.document.shards.size}, [before])
-        evidence = {"evidence/rejected.parquet": self.evidence(lanes, "rejected", EVIDENCE)}
+        args = {"before": before, "shard_bytes": manifest.document.shards.size}
+        args |= {"unit": unit, "mixture": mixture.choice()}
+        mix = self.add("mix", "mix", args, [before])
+        drawn = "" if mixture.takes_everything else mix
+        evidence = {"evidence/rejected.parquet": self.evidence(lanes, "rejected", EVIDENCE, drawn)}
         if any("cluster" in lane.columns for lane in lanes):
             evidence["evidence/near_duplicates.parquet"] = self.evidence(lanes, "near_duplicates", CLUSTERS)
-        return Plan(manifest, lanes, self.jobs, mix, evidence, self.references)
+        return Plan(manifest, lanes, self.jobs, mix, unit, evidence, self.references)
 
-    def evidence(self, lanes: list[Lane], kind: str, names: tuple[str, ...]) -> str:
+    def check(self) -> None:
+        """Raise ManifestError with all problems so far, if there are any."""
+        if self.problems:
+            unique = {str(problem): problem for problem in self.problems}
+            raise ManifestError(list(unique.values()))
+
+    def evidence(self, lanes: list[Lane], kind: str, names: tuple[str, ...], drawn: str = "") -> str:
         readings = [lane.reading(name for name in names if name in lane.columns) for lane in lanes]
         types = {name: lane.types[name] for lane in lanes for name in names if name in lane.columns}
         upstream = [fp for reading in readings for fp in reading]
-        return self.add(kind, f"evidence: {kind}", {"readings": readings, "types": types}, upstream)
+        args = {"readings": readings, "types": types} | ({"drawn": drawn} if drawn else {})
+        return self.add(kind, f"evidence: {kind}", args, [*upstream, drawn])
 
 
 def make(manifest: Manifest, inputs: dict[str, list[Partition]], against: Iterable[Shard] = ()) -> Plan:
@@ -296,9 +337,11 @@ def make(manifest: Manifest, inputs: dict[str, list[Partition]], against: Iterab
     against  shards of earlier releases, whose documents come first in every keep order
     """
     planner, lanes = Planner(), []
-    first = min((source.priority for source in manifest.document.sources.values()), default=0) - 1
+    first = min((source.priority for source in manifest.document.sources.values()), default=0)
+    if share := manifest.document.mixture.validation:  # what resembles a document that is held out goes, not that one
+        planner.held = {"seed": manifest.document.seed, "share": share, "priority": first - 1}
     for shard in against:
-        planner.references.append(planner.adopt(shard, first))
+        planner.references.append(planner.adopt(shard, first - 2))
     for name, source in manifest.document.sources.items():
         partitions = inputs[name]
         mine = [
@@ -316,9 +359,12 @@ def make(manifest: Manifest, inputs: dict[str, list[Partition]], against: Iterab
     _through(planner, lanes, manifest.stages, "")
     for lane in lanes:
         planner.flush(lane)
-    if planner.problems:
-        unique = {str(problem): problem for problem in planner.problems}
-        raise ManifestError(list(unique.values()))
+    known = {name for lane in lanes for name in lane.types}
+    for name in manifest.document.shards.columns:
+        if name not in known:
+            where = f"{manifest.path or 'manifest'}  shards.columns"
+            planner.problems.append(CurateError(f"no column `{name}` to publish", where, did_you_mean(name, known)))
+    planner.check()
     return planner.finish(manifest, lanes)
 
 

@@ -131,23 +131,23 @@ def manifest() -> Iterator[str]:
     for place, model in waiting:
         if place:
             yield f"### `{place}`"
-            yield model.__doc__ or "An entry that is a mapping:"
+            yield model.__doc__ or "A mapping:"
         rows = []
         for name, field in model.model_fields.items():
-            inner = _model(field.annotation)
             under = f"{place}.{name}".lstrip(".") + (".NAME" if "dict" in str(field.annotation) else "")
-            waiting += [(under, inner)] if inner else []
+            inner = _models(field.annotation)
+            waiting += [(under, found) for found in inner]
             shown = words(field.annotation).replace("mapping of mapping", "mapping")
             shown += f", see `{under}`" if inner else ""
             rows.append((f"`{name}`", shown, default(field), field.description or ""))
         yield table(("key", "type", "default", "meaning"), rows)
 
 
-def _model(annotation) -> type[pydantic.BaseModel] | None:
-    """The first model within a type."""
+def _models(annotation) -> list[type[pydantic.BaseModel]]:
+    """The models within a type."""
     if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
-        return annotation
-    return next((found for part in typing.get_args(annotation) if (found := _model(part))), None)
+        return [annotation]
+    return [model for part in typing.get_args(annotation) for model in _models(part)]
 
 
 def words(annotation) -> str:

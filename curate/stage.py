@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.metadata import entry_points
 from importlib.metadata import version as package_version
+from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -33,6 +34,7 @@ import pyarrow.compute as pc
 import pydantic
 
 from curate.errors import CurateError, did_you_mean
+from curate.resources import each, sha256
 
 HOMES = ("curate.stages", "curate.dedup")
 ENTRY_POINTS = "curate.stages"
@@ -48,14 +50,16 @@ class Step:
           bins  run(rows) for each bin: all rows sent to it, sorted by `doc`.
           all   run(tables, sizes) once: an iterator of tables, and the number of documents in each partition
                 (int64). It yields tables.
+          apply run(docs, rows) for each block of a partition, as the last step of a stage that changes documents:
+                returns `docs` as a map stage does, with the columns it adds and changes, and `reject`.
     bins  how many bins the resulting rows go to, by their column `bin`. 0: back to their documents, by `doc`.
 
-    `doc` (uint64) stands for a document between steps: partition << 32 | row. The last step's rows carry `doc`,
-    `reject` (a reason or null) and the columns the stage adds.
+    `doc` (uint64) stands for a document between steps: partition << 32 | row. Unless the last step is over `apply`, its
+    rows are verdicts: one or none a document, with `doc`, `reject` (a reason or null) and the columns the stage adds.
     """
 
     run: Callable
-    over: Literal["docs", "bins", "all"]
+    over: Literal["docs", "bins", "all", "apply"]
     bins: int = 0
 
 
@@ -99,11 +103,11 @@ class Stage:
     reads_from: Callable[..., tuple[str, ...]] | None = None
     adds_from: Callable[..., dict[str, str]] | None = None
     reasons_from: Callable[..., tuple[str, ...]] | None = None
-    resources_from: Callable[..., tuple[str, ...]] | None = None
+    resources_from: Callable[..., dict[str, Any]] | None = None
     notes_from: Callable[..., list[str]] | None = None
     index: "Index | None" = None
 
-    def __call__(self, *args, **params):
+    def __call__(self, /, *args, **params):
         return self.function(*args, **params)
 
     @cached_property
@@ -123,9 +127,12 @@ class Stage:
         config = pydantic.ConfigDict(extra=extra, strict=False, protected_namespaces=())
         return pydantic.create_model(self.name, __config__=config, **fields)
 
-    def configure(self, given: dict[str, Any]) -> dict[str, Any]:
-        """All parameters, defaults filled in, as plain JSON values. Raises pydantic.ValidationError."""
-        return self.params(**given).model_dump(mode="json")
+    def configure(self, given: dict[str, Any], folder: Path | None = None) -> dict[str, Any]:
+        """All parameters, defaults filled in, as plain JSON values. Raises pydantic.ValidationError.
+
+        folder  what relative paths of resources start at
+        """
+        return self.params.model_validate(given, context=folder).model_dump(mode="json")
 
     def reads(self, params: dict) -> tuple[str, ...]:
         return self.reads_from(**params) if self.reads_from else self.declared.reads
@@ -136,19 +143,25 @@ class Stage:
     def reasons(self, params: dict) -> tuple[str, ...]:
         return self.reasons_from(**params) if self.reasons_from else self.declared.reasons
 
-    def resources(self, params: dict) -> tuple[str, ...]:
-        return self.resources_from(**params) if self.resources_from else ()
+    def resources(self, params: dict) -> dict[str, str]:
+        """{digest: path} of the files that parameters name. Raises CurateError where one is not at hand."""
+        found: list[Path] = []
+        each(lambda leaf: found.append(leaf) if isinstance(leaf, Path) else None, self._files(params))
+        return {_digest(path): str(path) for path in found}
+
+    def _files(self, params: dict) -> dict[str, Any]:
+        return self.resources_from(**params) if self.resources_from else {}
 
     def notes(self, params: dict) -> list[str]:
         return self.notes_from(**params) if self.notes_from else []
 
     def identity(self, params: dict) -> dict:
-        """All that bears on the stage's result beside its input."""
+        """All that bears on the stage's result beside its input. A resource stands there by its digest."""
         packages = self.packages(**params) if callable(self.packages) else self.packages
         identity = {
             "stage": self.name,
             "version": self.version,
-            "params": params,
+            "params": params | each(_digest, self._files(params)),
             "packages": {name: package_version(name) for name in packages},
         }
         if self.params.model_config["extra"] == "allow":  # free names, such as rules, which apply in order
@@ -164,8 +177,11 @@ def stage(version: int, **options) -> Callable[[Callable], Stage]:
     alone     always starts a job of its own, so that changing it does not rerun what stands before.
     dry       cheap and able to tell more mistakes when planned, by a try on an empty table.
     hazard    may crash or hang on hostile input: a failed job is run again with each document isolated.
-    reads_from, adds_from, reasons_from, resources_from
+    reads_from, adds_from, reasons_from
               functions of the parameters, where the docstring cannot say it.
+    resources_from
+              a function of the parameters: {parameter: the Path of the file it names, as `resources.locate` finds
+              it}; a parameter that is a list or a mapping stays so, with paths for names of files.
     notes_from  a function of the parameters: sentences for the plan and the card on what the setting means.
     """
     return lambda function: Stage(function.__name__, "map", version, function, **options)
@@ -179,7 +195,7 @@ def group(version: int, **options) -> Callable[[Callable], Stage]:
     return lambda function: Stage(function.__name__, "group", version, function, alone=True, **options)
 
 
-def reject(docs: pa.Table, **reasons) -> pa.Table:
+def reject(docs: pa.Table, /, **reasons) -> pa.Table:
     """Give a reason to the rows where a mask is true: the first named reason that applies wins. Null is false.
 
     docs     document table, n rows; its `reject` column, if any, is kept where it already names a reason.
@@ -199,6 +215,10 @@ def set_column(docs: pa.Table, name: str, values) -> pa.Table:
     """The table with this column added, or changed where it is there already."""
     index = docs.column_names.index(name) if name in docs.column_names else -1
     return docs.append_column(name, values) if index < 0 else docs.set_column(index, name, values)
+
+
+def _digest(leaf: Any) -> Any:
+    return f"sha256:{sha256(leaf)}" if isinstance(leaf, Path) else leaf
 
 
 def _array(values) -> pa.Array:

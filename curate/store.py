@@ -15,6 +15,7 @@ Two shapes of part:
 
 import json
 import os
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,7 +29,7 @@ from curate.documents import REJECT
 from curate.errors import CurateError, refusal
 from curate.stage import set_column
 
-DICTIONARY = ("source", "path", "language", "license", "reject", "split", "stage", "reason")
+DICTIONARY = ("source", "path", "language", "license", "reject", "split", "stage", "reason", "key")
 """Columns of few distinct values. Dictionaries of anything else cost time and save nothing."""
 
 BIN_BYTES = 128 << 20
@@ -127,7 +128,7 @@ class Store:
             marker = json.loads(self.marker_path(fp).read_bytes())
             if self.part(fp).stat().st_size == marker["bytes_on_disk"]:
                 return marker
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             pass
         return None
 
@@ -148,7 +149,7 @@ class Store:
         try:
             part.parent.mkdir(parents=True, exist_ok=True)
             yield draft, counts
-            counts["bytes_on_disk"] = draft.stat().st_size
+            counts |= {"bytes_on_disk": draft.stat().st_size, "footer": _footer(draft)}
             os.replace(draft, part)
             draft.write_text(json.dumps(counts, sort_keys=True))
             os.replace(draft, marker_path)
@@ -160,8 +161,10 @@ class Store:
             draft.unlink(missing_ok=True)
 
     def open(self, fp: str) -> pq.ParquetFile:
-        """The part for reading. Page checksums are verified, so that a damaged part is never passed over."""
+        """The part for reading. Its footer and, later, its pages are checked: a damaged part is never passed over."""
         with _reading(self, fp):
+            if _footer(self.part(fp)) != json.loads(self.marker_path(fp).read_bytes())["footer"]:
+                raise pa.ArrowInvalid("its footer is not the one that was written")
             return pq.ParquetFile(self.part(fp), page_checksum_verification=True)
 
     def blocks(self, parts: dict[str, list[str]]) -> Iterator[pa.Table]:
@@ -184,7 +187,8 @@ class Store:
 
     def behind(self, gate: str) -> list[str]:
         """The parts that a gate stands for."""
-        return json.loads(self.marker_path(gate).read_bytes())["parts"]
+        with _reading(self, gate):
+            return self.open(gate).read()["part"].to_pylist()
 
     def row(self, fp: str, row: int) -> dict:
         """One row of a column part."""
@@ -215,6 +219,15 @@ class Store:
             yield marker.stem
 
 
+def _footer(path: Path) -> int:
+    """CRC-32 of a Parquet file's footer, which unlike its pages has no checksum of its own."""
+    with open(path, "rb") as file:
+        file.seek(-8, os.SEEK_END)
+        length = int.from_bytes(file.read(4), "little")
+        file.seek(-min(length + 8, file.tell() + 4), os.SEEK_END)
+        return zlib.crc32(file.read())
+
+
 def _rows(file: pq.ParquetFile, start: int, stop: int, columns: list[str] | None) -> pa.Table:
     """Rows start to stop of the file, wherever its row groups lie."""
     first, groups, before = None, [], 0
@@ -225,7 +238,7 @@ def _rows(file: pq.ParquetFile, start: int, stop: int, columns: list[str] | None
             groups.append(group)
         before += count
     table = file.read_row_groups(groups, columns=columns)
-    return table.slice(start - first, stop - start)
+    return table.slice(0 if first is None else start - first, stop - start)
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """The documentation holds: every fenced block runs, and what is generated is up to date.
 
-A page is a session: its blocks run in order in one folder, README first. The first words after the fence say what a block
-is:
+A page is a session: its blocks run in order in one folder, README first. The words after the fence say what a block is:
 
     bash            run; a failing command fails the test
     python          run

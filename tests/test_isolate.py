@@ -16,7 +16,7 @@ GOOD = ["first page", "SPAM page", "second page", "third page"]
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch, odd_stages):
-    monkeypatch.setenv("CURATE_HANG_SECONDS", "10")  # for the worker; a document has a tenth of it
+    monkeypatch.setenv("CURATE_HANG_SECONDS", "6")  # for the worker; a document has a tenth of it
 
 
 @pytest.mark.parametrize("how", ["exit", "segv", "spin", "sleep"])

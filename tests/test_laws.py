@@ -1,12 +1,18 @@
 """Every stage there is obeys the laws, without its author's doing."""
 
+import json
 import multiprocessing
+import tempfile
 from concurrent.futures import ProcessPoolExecutor
+from itertools import cycle, islice
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from small_tokenizers import small_tokenizer
+from models import FOLDER, model
 
 from curate.documents import hashes128
 from curate.stage import Step, find_stage, group, reject, set_column, stage, stage_homes
@@ -43,20 +49,40 @@ PAYLOADS = (
     (b"", 200, "text/html"),
     (None, None, None),
 )
+URLS = ("http://www.example.org/the-committee", "https://a.example.com/Report/2", "", None, "not an address", "//[::1")
+LIST = str(Path(tempfile.mkdtemp(prefix="curate-tests-")) / "list")
+Path(LIST).write_text("example.com\ncommittee\nreport\n")
+
+QUESTIONS = Path(FOLDER.name) / "questions.jsonl"
+QUESTIONS.write_text(json.dumps({"question": PROSE.split("\n")[1]}) + "\n")
 
 PARAMS = {
+    "signals": [{}, {"only": ["n_words", "upper_case_share"], "stop_words": ["der", "die"]}],
+    "gopher_quality": [{}, {"min_words": None, "min_stop_words": 0, "max_mean_word_length": 4.5}],
+    "gopher_repetition": [{}, {"max_duplicate_lines": None, "max_duplicate_paragraphs": None}],
+    "c4": [{}, {"terminal_punctuation": False, "min_sentences": 0}, {"min_words": 0, "curly_bracket": False}],
+    "fineweb": [{}, {"max_duplicate_line_characters": 1.0, "short_line": 10}],
+    "dclm_heuristics": [{}, {"min_words": 0, "max_duplicate_lines": None, "max_removed_words": 1.0}],
     "filter": [{"short": "length(text) < 20", "no_name": "url is null and position = 3"}],
     "length": [{"min_chars": 10, "max_chars": 2000}],
     "normalize": [{}, {"strip_lines": True, "max_newlines": 1}],
     "extract": [{}, {"main_content": False, "links": True, "skip_elements": ["h1"]}],
+    "decontaminate": [
+        {"sets": {"prose": {"path": str(QUESTIONS), "columns": ["question"]}}},
+        {"sets": {"prose": {"path": str(QUESTIONS), "columns": ["question"]}}, "n": 4, "share": 0.2, "mode": "mark"},
+    ],
+    "language": [{"model": str(model(("hq", "cc", "fr"), loss="hs")), "keep": ["hq"], "probabilities": ["fr"]}],
+    "quality": [{"model": str(model()), "min_score": 0.5}, {"model": {"a": str(model()), "b": str(model(loss="ova"))}}],
     "exact_dedup": [{}, {"by": "normalized_text", "keep": ["-position"]}],
+    "tokens": [{"tokenizer": small_tokenizer()}],
+    "url_filter": [{"domains": [LIST], "urls": [LIST], "strict_words": [LIST], "soft_words": [LIST]}],
 }
 """Parameters to try a stage with, where its defaults are not enough."""
 
 
 def table_for(name: str) -> pa.Table:
     if name != "extract":
-        return docs(*TEXTS)
+        return docs(*TEXTS, url=list(islice(cycle(URLS), len(TEXTS))))
     payloads, statuses, types = zip(*PAYLOADS, strict=True)
     texts = [None] * (len(PAYLOADS) - 1) + ["from a WET file"]
     charsets = [None] * len(PAYLOADS)

@@ -131,7 +131,7 @@ def test_a_damaged_part_is_made_anew(corpus, tmp_path, damage):
     work, chance = tmp_path / "work", random.Random(SEED)
     whole = release(corpus, work).lock
     jobs, store = _jobs(corpus, work), Store(work / "store")
-    for job in chance.sample(jobs, 6):
+    for job in chance.sample([job for job in jobs if job.task != "gate"], 6):  # a gate is an empty file
         part = store.part(job.fp)
         content = DAMAGES[damage](part.read_bytes(), chance)
         part.unlink() if content is None else part.write_bytes(content)
@@ -188,7 +188,7 @@ def test_a_row_has_the_licence_of_its_source(tmp_path):
     manifest = one_source(tmp_path, rows(1, 3), [], sources=sources)
     *events, last = run(manifest, tmp_path / "work", workers=0)
     assert {row["license"] for row in released_rows(last.path)} == {"mit"}
-    assert {event.job.task for event in events if isinstance(event, Ended)} == {"scatter", "shard"}
+    assert {event.job.task for event in events if isinstance(event, Ended)} == {"scatter", "gate", "shard"}
 
 
 def test_what_a_later_stage_rejects_names_the_copy_that_stays(tmp_path):

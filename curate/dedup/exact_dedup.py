@@ -36,8 +36,8 @@ def exact_dedup(
 
     def keys(docs: pa.Table) -> pa.Table:
         high, low = hashes128(KEYS[by](docs[By[by]]))
-        kept = ["doc", "priority", "id", *order]
-        table = docs.select(kept).append_column("high", pa.array(high)).append_column("low", pa.array(low))
+        kept = dict.fromkeys(["doc", "priority", "id", *order])
+        table = docs.select(list(kept)).append_column("high", pa.array(high)).append_column("low", pa.array(low))
         table = table.append_column("bin", pa.array((high % np.uint64(bins)).astype(np.uint32)))
         return table.filter(docs[By[by]].is_valid())
 

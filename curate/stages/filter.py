@@ -1,6 +1,7 @@
 """Reject documents by rules written as SQL expressions over columns."""
 
 import json
+import re
 from functools import cache
 
 import duckdb
@@ -9,6 +10,8 @@ import pyarrow as pa
 from curate.errors import CurateError, ManifestError, did_you_mean
 from curate.stage import reject, stage
 
+NAME = re.compile(r"\w+")
+
 
 def columns_of(**rules: str) -> tuple[str, ...]:
     """The columns that the rules read. Raises ManifestError for rules that are no expression, or not always the same."""
@@ -16,6 +19,10 @@ def columns_of(**rules: str) -> tuple[str, ...]:
     problems = []
     for name, rule in rules.items():
         try:
+            if not NAME.fullmatch(name):
+                raise CurateError(
+                    "the name of a rule is letters, digits and `_`", fix="it is the reason in the release"
+                )
             found |= dict.fromkeys(_columns(rule))
         except CurateError as error:
             problems.append(CurateError(error.what, name, error.fix))
@@ -25,7 +32,7 @@ def columns_of(**rules: str) -> tuple[str, ...]:
 
 
 def _columns(rule: str) -> list[str]:
-    if not isinstance(rule, str):
+    if not isinstance(rule, str) or not rule.strip():
         raise CurateError(f"a rule is an SQL expression, not {rule!r}", fix="write it as text")
     with duckdb.connect() as connection:
         (tree,) = connection.execute("select json_serialize_sql(?)", [f"select ({rule})"]).fetchone()
@@ -39,7 +46,7 @@ def _columns(rule: str) -> list[str]:
         elif node.get("class") == "FUNCTION" and node["function_name"] in _volatile():
             what = f"{node['function_name']}() is not the same on every run"
             raise CurateError(what, fix="use columns alone; `hash(id)` gives a fixed random number")
-        elif node.get("class") in ("SUBQUERY", "WINDOW"):
+        elif node.get("class") in ("SUBQUERY", "WINDOW") or node.get("function_name") in ("unnest", "unlist"):
             raise CurateError("a rule looks at one document only", fix="compare columns of one row")
     return columns
 
@@ -52,7 +59,7 @@ def _columns(rule: str) -> list[str]:
     reads_from=columns_of,
     reasons_from=lambda **rules: tuple(rules),
 )
-def filter(docs: pa.Table, **rules: str) -> pa.Table:
+def filter(docs: pa.Table, /, **rules: str) -> pa.Table:
     """Reject documents by named rules: `name: SQL expression`, one a line. The first that is true is the reason.
 
     An expression sees the columns of its document, in DuckDB's dialect of SQL; one that is null rejects nothing. The
@@ -77,7 +84,7 @@ def filter(docs: pa.Table, **rules: str) -> pa.Table:
 def _volatile() -> frozenset[str]:
     with duckdb.connect() as connection:
         rows = connection.execute("select function_name from duckdb_functions() where stability <> 'CONSISTENT'")
-        return frozenset(name for (name,) in rows.fetchall())
+        return frozenset({"current_localtime", "current_localtimestamp"}.union(*rows.fetchall()))
 
 
 def _nodes(tree):

@@ -1,0 +1,146 @@
+"""Resources: the models, tokenizers and lists that stages need, found on this machine and known by their sha256.
+
+A manifest names a resource by
+
+    a path                             to a file, or for a tokenizer to the folder of a `tokenizer.json`; a relative one
+                                       starts at the manifest's folder
+    an address                         https://, s3://, gs://, hf://: downloaded once
+    a name, such as `lid.176.ftz`      a file of that name in the folder CURATE_MODEL_DIR, else in the user's cache
+                                       (curate/models in $XDG_CACHE_HOME or ~/.cache), else downloaded, if in `KNOWN`
+
+Where a file lies has no bearing on a result; its sha256 has.
+"""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, ValidationInfo
+
+from curate.errors import CurateError
+
+Kind = Literal["model", "tokenizer", "list", "evaluation set"]
+
+
+def _beside_manifest(name: str, info: ValidationInfo) -> str:
+    """A path as it is from the manifest's folder, `info.context`; addresses and bare names as they are."""
+    if info.context is None or "://" in name:
+        return name
+    path = Path(info.context, Path(name).expanduser())
+    return str(path.absolute()) if len(Path(name).parts) > 1 or path.exists() else name
+
+
+Name = Annotated[str, AfterValidator(_beside_manifest)]
+"""The type of a stage's parameter that names a resource."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """Where a resource is published, and its sha256 where that is settled."""
+
+    url: str
+    sha256: str | None = None
+
+
+_FASTTEXT = "https://dl.fbaipublicfiles.com/fasttext/supervised-models/"
+
+KNOWN = {
+    "lid.176.ftz": Known(_FASTTEXT + "lid.176.ftz", "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"),
+    "lid.176.bin": Known(_FASTTEXT + "lid.176.bin"),
+}
+"""fastText's language identifiers (Joulin et al. 2016; CC BY-SA 3.0): 0.9 MB, and 126 MB."""
+
+
+def folders() -> list[Path]:
+    """Where named resources are looked for, in order. What is downloaded goes to the last."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "curate" / "models"
+    chosen = os.environ.get("CURATE_MODEL_DIR")
+    return [Path(chosen), cache] if chosen else [cache]
+
+
+def locate(name: str | Path, kind: Kind = "model", url: str | None = None, sha256: str | None = None) -> Path:
+    """The local file of a resource, downloaded if it must be.
+
+    name         a path, an address or a name, see above
+    kind         what it is, for the message when it is missing
+    url, sha256  where it is published and what it must be; by default what `KNOWN` says
+
+    Raises CurateError where there is no such file or it is another one than it should be, Stopped where it cannot be
+    downloaded now.
+    """
+    name = str(name)
+    known = KNOWN.get(name)
+    url, sha256 = url or (known and known.url), sha256 or (known and known.sha256)
+    file = name
+    if "://" in name:
+        url = name
+        file = f"{hashlib.sha256(name.encode()).hexdigest()[:12]}-{PurePosixPath(name).name}"
+    for path in (Path(name).expanduser(), *(folder / file for folder in folders())):
+        if kind == "tokenizer" and path.is_dir():
+            path = path / "tokenizer.json"
+        if path.is_file():
+            return _checked(path.absolute(), kind, sha256)
+    if url is None:
+        places = " or ".join(str(folder / name) for folder in folders())
+        where = places if len(Path(name).parts) == 1 else str(Path(name).absolute())
+        raise CurateError(f"no {kind} `{name}`", where, f"put the file there, or give the path of the {kind}")
+    return _download(url, folders()[-1] / file, kind, sha256)
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal sha256 of a file, remembered in this process by path, size and time of change."""
+    stat = path.stat()
+    return _sha256(path, stat.st_size, stat.st_mtime_ns)
+
+
+def lines(path: Path) -> list[str]:
+    """The lines of a list: stripped, without empty ones and those that start with `#`. Raises CurateError."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CurateError(f"a list is no UTF-8 text: {error}", str(path), "unpack or convert it") from error
+    stripped = (line.strip() for line in text.splitlines())
+    return [line for line in stripped if line and not line.startswith("#")]
+
+
+def each(change: Callable[[Any], Any], tree: Any) -> Any:
+    """A value, list or mapping with `change` applied to every leaf but None."""
+    if isinstance(tree, dict):
+        return {key: each(change, value) for key, value in tree.items()}
+    if isinstance(tree, (list, tuple)):
+        return [each(change, value) for value in tree]
+    return tree if tree is None else change(tree)
+
+
+@lru_cache(maxsize=1024)
+def _sha256(path: Path, size: int, changed: int) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _checked(path: Path, kind: Kind, wanted: str | None) -> Path:
+    if wanted and sha256(path) != wanted:
+        what = f"this {kind} has sha256 {sha256(path)}, not {wanted}"
+        raise CurateError(what, str(path), "remove the file, so that it is fetched again, or mend its name")
+    return path
+
+
+def _download(url: str, path: Path, kind: Kind, wanted: str | None) -> Path:
+    from curate.sources import File
+    from curate.sources.inputs import local
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with local(File(path.name, url)) as fetched, tempfile.TemporaryDirectory(dir=path.parent) as draft:
+        complete = Path(draft) / path.name
+        shutil.copyfile(fetched, complete)
+        if wanted and sha256(complete) != wanted:
+            what = f"the {kind} from {url} has sha256 {sha256(complete)}, not {wanted}"
+            raise CurateError(what, url, f"get the right file from elsewhere and put it at {path}")
+        os.replace(complete, path)
+    return path

@@ -1,0 +1,235 @@
+"""Find documents that hold questions of evaluation sets."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, Field
+
+from curate.documents import utf8
+from curate.errors import CurateError, did_you_mean
+from curate.kernels.ngrams import Ngrams, find_ngrams, index_ngrams, text_ngrams
+from curate.resources import Name, locate, sha256
+from curate.sources import compression_of, format_of
+from curate.sources.layouts import find
+from curate.stage import reject, set_column, stage
+
+SetName = Annotated[str, Field(pattern=r"^[\w-]+$")]
+
+
+class EvaluationSet(BaseModel):
+    """A file of questions.
+
+    path     Parquet or JSONL, also compressed: a path or an address such as `hf://datasets/...`
+    columns  where its texts are; `column.field` inside a struct, and lists give each of their values
+    id       column that names an item; without one its row does, from 0
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    path: Name
+    columns: list[str] = Field(min_length=1)
+    id: str | None = None
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The texts of all evaluation sets, searchable.
+
+    sets    name of the set of each text
+    items   `SET/ITEM` of each text
+    words   int64[texts], how many words it has
+    ngrams  the distinct n-grams
+    bounds  int64[ngrams + 1], which of the occurrences are of an n-gram
+    text, place  int64[occurrences], the text and the first word there
+    """
+
+    sets: pa.Array
+    items: pa.Array
+    words: np.ndarray
+    ngrams: Ngrams
+    bounds: np.ndarray
+    text: np.ndarray
+    place: np.ndarray
+
+
+def _resources(sets: dict[str, dict], **_) -> dict:
+    return {"sets": {name: one | {"path": locate(one["path"], "evaluation set")} for name, one in sets.items()}}
+
+
+def _notes(sets: dict[str, dict], n: int, min_words: int, **_) -> list[str]:
+    texts = load(sets, n, min_words)
+    found, short = texts.sets.to_pylist(), texts.words < min(min_words, n)
+    lines = []
+    for name in sets:
+        mine = np.array([one == name for one in found], bool)
+        lines.append(
+            f"{name}: {mine.sum():,} texts, of which {(mine & short).sum():,} have fewer than {min(min_words, n)} "
+            "words and are not searched for"
+        )
+    return lines
+
+
+@stage(version=1, dry=True, resources_from=_resources, notes_from=_notes, reasons_from=lambda sets, **_: tuple(sets))
+def decontaminate(
+    docs: pa.Table,
+    *,
+    sets: dict[SetName, EvaluationSet],
+    n: Annotated[int, Field(ge=1)] = 13,
+    share: Annotated[float, Field(ge=0, le=1)] = 0.0,
+    min_words: Annotated[int, Field(ge=1)] = 8,
+    mode: Literal["reject", "mark"] = "reject",
+) -> pa.Table:
+    """Reject or mark documents that have n-grams of words in common with evaluation sets.
+
+    sets       the evaluation sets, by name: `{path: ..., columns: [...], id: ...}`, see `EvaluationSet`
+    n          words in an n-gram. Case, punctuation and symbols do not count, so that it serves code and formulas too
+    share      least share of the words of one text of a set that must lie in n-grams which the document has as well;
+               0: one n-gram is enough
+    min_words  texts of fewer than n words are searched for as a whole if they have as many as this; shorter ones,
+               such as the answers of multiple-choice questions, are not searched for
+    mode       `mark` adds the columns and keeps the document
+
+    `n: 13` with `share: 0` is the rule of GPT-3 (Brown et al. 2020, appendix C, where 8 words are the least n), `n: 8`
+    with `share: 0.7` is that of PaLM and `n: 10` with `share: 0.8` near that of Llama 2 (Touvron et al. 2023, A.6), put
+    to one document at a time. GPT-3 forgave n-grams that many documents have; nothing is forgiven here.
+
+    `contamination` names the text of which the largest share is in the document, `contamination_ngram` its first
+    n-gram as it stands there. All four columns speak of every n-gram in common, so that `filter` can decide later by
+    another share. A reason is the name of the set.
+
+    Reads: text
+    Adds: contamination (string, `SET/ITEM`), contamination_ngram (string),
+        contamination_ngrams (int32, n-grams of the document that are in any set),
+        contamination_share (float, share of the words of that text, in [0, 1])
+    """
+    texts = load(sets, n, min_words)
+    data, offsets = utf8(docs["text"])
+    hits = find_ngrams(data, offsets, texts.ngrams)
+    doc, start, end, text, covered = best_texts(texts, *hits)
+    found = pa.array(_places(docs.num_rows, doc))
+    count = np.bincount(hits[0], minlength=docs.num_rows).astype(np.int32)
+    shares = (covered / np.maximum(texts.words[text], 1)).round(6).astype(np.float32)
+    view = memoryview(data)
+    ngram = [bytes(view[a:b]).decode(errors="replace") for a, b in zip(start, end, strict=True)]
+    columns = {
+        "contamination": texts.items.take(pa.array(text)).take(found),
+        "contamination_ngram": pa.array(ngram, pa.string()).take(found),
+        "contamination_ngrams": pa.array(count),
+        "contamination_share": pc.fill_null(pa.array(shares).take(found), 0),
+    }
+    for name, column in columns.items():
+        docs = set_column(docs, name, column)
+    if mode == "mark":
+        return docs
+    guilty = texts.sets.take(pa.array(text)).take(found)
+    guilty = pc.if_else(pc.greater_equal(columns["contamination_share"], np.float32(round(share, 6))), guilty, None)
+    return reject(docs, **{name: pc.equal(guilty, name) for name in sets})
+
+
+def best_texts(texts: Texts, docs, starts, ends, ngrams) -> tuple[np.ndarray, ...]:
+    """Of each document with n-grams in common the text of which it has most, relative to its length.
+
+    docs, starts, ends, ngrams  as `find_ngrams` gives them
+
+    Returns (doc, start and end of the first n-gram in common with that text, text, words of it that are covered),
+    all int64[documents with any].
+    """
+    _, first = np.unique(docs * np.int64(len(texts.bounds)) + ngrams, return_index=True)
+    times = np.diff(texts.bounds)[ngrams[first]]
+    hit = np.repeat(first, times)
+    within = np.arange(len(hit)) - np.repeat(np.cumsum(times) - times, times)
+    occurrence = texts.bounds[ngrams[hit]] + within
+    doc, text, place = docs[hit], texts.text[occurrence], texts.place[occurrence]
+    order = np.lexsort((place, text, doc))
+    hit, doc, text, place = hit[order], doc[order], text[order], place[order]
+
+    new = np.ones(len(doc), bool)
+    new[1:] = (doc[1:] != doc[:-1]) | (text[1:] != text[:-1])
+    covered = texts.ngrams.words[ngrams[hit]]
+    covered[:-1] = np.where(new[1:], covered[:-1], np.minimum(covered[:-1], np.diff(place)))
+    groups = np.flatnonzero(new)
+    covered = np.add.reduceat(covered, groups) if len(groups) else covered
+    hit = np.minimum.reduceat(hit, groups) if len(groups) else hit
+    doc, text = doc[groups], text[groups]
+
+    order = np.lexsort((text, -covered, -covered / np.maximum(texts.words[text], 1), doc))
+    best = order[np.unique(doc[order], return_index=True)[1]]
+    return doc[best], starts[hit[best]], ends[hit[best]], text[best], covered[best]
+
+
+def load(sets: dict[str, dict], n: int, min_words: int) -> Texts:
+    """The texts of evaluation sets, read once in a process. Raises CurateError for a set that cannot be read."""
+    files = []
+    for name, one in sets.items():
+        path = locate(one["path"], "evaluation set")
+        files.append((name, path, sha256(path), tuple(one["columns"]), one["id"]))
+    return _load(tuple(files), n, min(min_words, n))
+
+
+@lru_cache(maxsize=2)
+def _load(files: tuple, n: int, least: int) -> Texts:
+    names, items, strings = [], [], []
+    for name, path, _, columns, label in files:
+        for item, text in _read(path, columns, label):
+            names.append(name)
+            items.append(f"{name}/{item}")
+            strings.append(text)
+    data, offsets = utf8(pa.array(strings, pa.large_string()))
+    hashes, tails, text, place, starts, ends, words, lengths = text_ngrams(data, offsets, n, least)
+    distinct, first, which = np.unique(hashes, return_index=True, return_inverse=True)
+    slots, bits = index_ngrams(distinct, tails[first])
+    words = words[first]
+    ngrams = Ngrams(data, distinct, starts[first], ends[first], words, slots, np.unique(words), least, bits)
+    order = np.argsort(which, kind="stable")
+    bounds = np.append(0, np.cumsum(np.bincount(which, minlength=len(distinct)))).astype(np.int64)
+    sets = pa.array(names, pa.string())
+    return Texts(sets, pa.array(items, pa.string()), lengths, ngrams, bounds, text[order], place[order])
+
+
+def _read(path: Path, columns: tuple[str, ...], label: str | None) -> Iterator[tuple[str, str]]:
+    """(item, text) for all texts of an evaluation set."""
+    wanted = [*columns, *([label] if label else [])]
+    try:
+        rows = _rows(path, [place.partition(".")[0] for place in wanted])
+    except (pa.ArrowException, OSError, ValueError) as error:
+        fix = "fetch it again, or name another file"
+        raise CurateError(f"cannot read the evaluation set: {error}", str(path), fix) from error
+    known = {name for row in rows[:100] for name in row}
+    for place in wanted:
+        if not any(find(row, place) is not None for row in rows):
+            raise CurateError(f"no column `{place}` in the evaluation set", str(path), did_you_mean(place, known))
+    for number, row in enumerate(rows):
+        for column in columns:
+            for text in _strings(find(row, column)):
+                yield str(find(row, label) if label else number), text
+
+
+def _rows(path: Path, columns: list[str]) -> list[dict]:
+    if format_of(path.name) == "parquet":
+        file = pq.ParquetFile(path)
+        there = file.schema_arrow.names
+        return file.read([name for name in there if name in columns] or there).to_pylist()
+    with pa.input_stream(str(path), compression=compression_of(path.name)) as stream:
+        return [json.loads(line) for line in stream.read().split(b"\n") if line.strip()]
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """All strings in a value, a list or a struct."""
+    if isinstance(value, str):
+        yield value
+    for child in value if isinstance(value, list) else value.values() if isinstance(value, dict) else ():
+        yield from _strings(child)
+
+
+def _places(rows: int, doc: np.ndarray) -> np.ma.MaskedArray:
+    """For each row its place among the documents found, masked where it is none of them."""
+    place = np.full(rows, -1)
+    place[doc] = np.arange(len(doc))
+    return np.ma.masked_less(place, 0)

@@ -1,0 +1,65 @@
+"""Which language a document is in, as a fastText model says."""
+
+import numpy as np
+import pyarrow as pa
+
+from curate.documents import utf8
+from curate.fasttext_model import find_label
+from curate.resources import Name, locate
+from curate.stage import reject, set_column, stage
+from curate.stages._models import classifier, packages, rounded
+
+PREFIX = "__label__"
+
+
+def _resources(model: str, **_) -> dict:
+    return {"model": locate(model)}
+
+
+def _packages(model: str, **_) -> tuple[str, ...]:
+    return packages(locate(model))
+
+
+def _adds(probabilities: list[str], **_) -> dict[str, str]:
+    return dict.fromkeys(("language_score", *map(_column, probabilities)), "float")
+
+
+@stage(version=1, dry=True, packages=_packages, adds_from=_adds, resources_from=_resources)
+def language(
+    docs: pa.Table,
+    *,
+    keep: list[str] = [],  # noqa: B006
+    min_score: float = 0.0,
+    model: Name = "lid.176.ftz",
+    probabilities: list[str] = [],  # noqa: B006
+) -> pa.Table:
+    """Identify the language of each document from its whole text, and reject those in others than asked for.
+
+    keep           languages to keep, as the model calls them (`en`); empty: all
+    min_score      least probability of the most likely language. FineWeb and DCLM keep English from 0.65 on
+    model          a fastText classifier: `lid.176.ftz` or `lid.176.bin` (Joulin et al. 2016), or any other
+    probabilities  languages whose probability is kept too, in columns such as `language_score_en`
+
+    Newlines count as spaces. A text in which the model knows nothing has a low score, or 0 and no `language`.
+
+    Reads: text
+    Changes: language
+    Adds: language_score (float, probability in [0, 1])
+    Reasons: language, low_score
+    """
+    found = classifier(locate(model))
+    kept = [find_label(found.model, name) for name in keep]
+    asked = {_column(name): find_label(found.model, name) for name in probabilities}
+    table = found.probabilities(*utf8(docs["text"]))
+    best, score = table.argmax(axis=1), rounded(table.max(axis=1, initial=0))
+    names = pa.array([label.removeprefix(PREFIX) for label in found.labels])
+    docs = set_column(docs, "language", names.take(pa.array(best, mask=score == 0)))
+    docs = set_column(docs, "language_score", pa.array(score))
+    for column, index in asked.items():
+        docs = set_column(docs, column, pa.array(rounded(table[:, index])))
+    other = ~np.isin(best, kept) | (score == 0) if keep else np.zeros(len(best), bool)
+    return reject(docs, language=other, low_score=score < np.float32(min_score))
+
+
+def _column(name: str) -> str:
+    return f"language_score_{name}"

@@ -1,0 +1,60 @@
+"""How good a document is, as fastText models that people train for it say."""
+
+import numpy as np
+import pyarrow as pa
+
+from curate.documents import utf8
+from curate.fasttext_model import Collapsed, score_all
+from curate.resources import Name, each, locate
+from curate.stage import reject, set_column, stage
+from curate.stages._models import packages, rounded, scorer
+
+COLUMN = "quality"
+
+
+def _models(model: str | dict[str, str]) -> dict[str, str]:
+    return model if isinstance(model, dict) else {COLUMN: model}
+
+
+def _resources(model: str | dict[str, str], **_) -> dict:
+    return {"model": each(locate, model)}
+
+
+@stage(
+    version=1,
+    dry=True,
+    packages=lambda model, **_: packages(*map(locate, _models(model).values())),
+    adds_from=lambda model, **_: dict.fromkeys(_models(model), "float"),
+    resources_from=_resources,
+)
+def quality(
+    docs: pa.Table, *, model: Name | dict[str, Name], label: str = "hq", min_score: float | None = None
+) -> pa.Table:
+    """Score documents with fastText classifiers, and reject those with a low score if asked to.
+
+    model      a classifier (a `.bin` or `.ftz` of fastText, or the `.npz` that `curate train` writes), whose score is
+               the column `quality`; or several, as `column: model`, which share one pass over the text
+    label      what the score is the probability of. DCLM's classifiers call it `hq`
+    min_score  documents of which any score is lower are rejected; null: none. To decide later, leave it so, and add
+               `filter` or `keep_top`
+
+    The text is put to the model as a single line, newlines as spaces, as in DCLM. Softmax models with two labels are
+    collapsed to one number a word or n-gram: the same probability within 2e-5. Scores have six decimals, and a text
+    in which the model knows nothing scores 0.
+
+    Reads: text
+    Adds: quality (float, probability in [0, 1])
+    Reasons: low_quality
+    """
+    scorers = {column: scorer(locate(name), label) for column, name in _models(model).items()}
+    data, offsets = utf8(docs["text"])
+    small = {column: found for column, found in scorers.items() if isinstance(found, Collapsed)}
+    scores = dict(zip(small, score_all(list(small.values()), data, offsets), strict=True))
+    low = np.zeros(docs.num_rows, bool)
+    for column, found in scorers.items():
+        if column not in scores:
+            scores[column] = found.probabilities(data, offsets, [label])[:, 0]
+        score = rounded(scores[column])
+        docs = set_column(docs, column, pa.array(score))
+        low |= score < np.float32(min_score or 0)
+    return reject(docs, low_quality=low)

@@ -1,0 +1,122 @@
+"""Rules in SQL: the first that is true is the reason, null rejects nothing, and what cannot be is said before a run."""
+
+import pytest
+from releases import one_source, rejected_rows, release, rows
+
+from curate.errors import CurateError, ManifestError
+from curate.manifest import load
+from curate.run import prepare
+from curate.stages.filter import columns_of, filter
+from curate.testing import docs
+
+
+def reasons(table, **rules) -> list[str | None]:
+    return filter(table, **rules)["reject"].to_pylist()
+
+
+def test_the_first_rule_that_is_true_is_the_reason():
+    table = docs("a", "b", "c", n=[1, 5, 9])
+    assert reasons(table, low="n < 6", tiny="n < 2") == ["low", "low", None]
+    assert reasons(table, tiny="n < 2", low="n < 6") == ["tiny", "low", None]
+
+
+def test_null_rejects_nothing():
+    table = docs("a", "b", n=[None, 1])
+    assert reasons(table, low="n < 6", not_low="not (n < 6)", zero="1 / (n - 1) > 0") == [None, "low"]
+
+
+def test_rows_stay_in_place():
+    table = docs(*map(str, range(5000)), n=list(range(5000)))
+    result = filter(table, odd="n % 2 = 1")
+    assert result.drop_columns("reject").equals(table)
+    assert result["reject"].to_pylist() == [None, "odd"] * 2500
+
+
+def test_no_rule_and_no_document():
+    assert filter(docs("a")).equals(docs("a"))
+    assert filter(docs(), low="n_bytes < 6").num_rows == 0
+
+
+@pytest.mark.parametrize("name", ["docs", "self", "rules", "reject"])
+def test_any_word_may_name_a_rule(name):
+    assert reasons(docs("a"), **{name: "text = 'a'"}) == [name]
+
+
+@pytest.mark.parametrize(
+    ("rule", "columns"),
+    [
+        ("n_words < 5 and docs.url is null", ("n_words", "url")),
+        ("case when a > 1 then b else c end", ("a", "b", "c")),
+        ("text like '%n_chars%' or regexp_matches(lower(text), 'x')", ("text",)),
+        ("score between low and 0.5 or label in ('a', other)", ("score", "low", "label", "other")),
+        ("true", ()),
+    ],
+)
+def test_columns_of_a_rule(rule, columns):
+    assert set(columns_of(rule=rule)) == set(columns)
+
+
+@pytest.mark.parametrize(
+    ("rule", "says"),
+    [
+        ("random() < 0.5", "random() is not the same on every run"),
+        ("date < cast(now() as varchar)", "now() is not the same on every run"),
+        ("date < cast(current_localtimestamp() as varchar)", "not the same on every run"),
+        ("n_bytes <", "not an SQL expression"),
+        (" ", "a rule is an SQL expression"),
+        (5, "a rule is an SQL expression, not 5"),
+        ("n_bytes > (select max(n_bytes) from docs)", "one document only"),
+        ("row_number() over () > 3", "one document only"),
+        ("unnest([true, false])", "one document only"),
+    ],
+)
+def test_what_no_rule_may_be(rule, says):
+    with pytest.raises(ManifestError) as caught:
+        columns_of(bad=rule, good="n_bytes > 1", worse="((")
+    assert says in str(caught.value)
+    assert [problem.where for problem in caught.value.problems] == ["bad", "worse"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "says"),
+    [
+        ("n_word < 5", "did you mean `n_words`?"),
+        ("no_such_function(n_words) > 1", "no_such_function"),
+        ("sum(n_words) > 5", "GROUP BY"),
+        ("length(n_words, n_words) > 5", "does not fit its columns"),
+    ],
+)
+def test_a_rule_is_tried_before_anything_runs(tmp_path, rule, says):
+    manifest = one_source(tmp_path, rows(1, 3), ["length", {"filter": {"bad": rule}}])
+    with pytest.raises(ManifestError) as caught:
+        prepare(load(manifest), tmp_path / "work")
+    assert says in str(caught.value)
+    assert f"{manifest}:" in str(caught.value)
+
+
+def test_a_rule_that_fails_on_a_document_is_no_crash():
+    with pytest.raises(CurateError, match="a rule failed"):
+        filter(docs("no number"), bad="cast(text as integer) > 5")
+
+
+def test_the_reason_in_a_release_is_the_rule(tmp_path):
+    rules = {"long": "n_words > 500", "copy": "text like 'The very same%'"}
+    made = release(
+        one_source(tmp_path, rows(1, 12), [{"length": {"min_chars": 30, "min_words": 0}}, {"filter": rules}]),
+        tmp_path / "work",
+    )
+    found = {(row["stage"], row["reason"]) for row in rejected_rows(made.path)}
+    assert found == {("filter", "copy"), ("length", "too_short")}
+
+
+def test_other_order_other_reason(tmp_path):
+    """What was made with the rules in one order is not taken for the other."""
+    for first, second in (("a", "b"), ("b", "a")):
+        rules = {first: "true", second: "true"}
+        made = release(one_source(tmp_path, rows(1, 3), [{"filter": rules}]), tmp_path / "work")
+        assert {row["reason"] for row in rejected_rows(made.path)} == {first}
+
+
+def test_a_name_that_a_reason_cannot_have(tmp_path):
+    with pytest.raises(ManifestError, match=r"a\.b"):
+        load(one_source(tmp_path, rows(1, 3), [{"filter": {"a.b": "true"}}]))

@@ -1,0 +1,76 @@
+"""The lock says what is in a release, and `verify` finds every way in which it is not so any more."""
+
+import hashlib
+import json
+
+import pytest
+from releases import one_source, release, rows
+
+from curate.errors import CurateError
+from curate.lock import read_lock, release_digest, verify
+
+
+@pytest.fixture
+def made(tmp_path):
+    pipeline = ["normalize", {"length": {"min_words": 5}}, {"exact_dedup": "text"}]
+    return release(one_source(tmp_path, rows(1, 40), pipeline, shards={"size": "4KB"}), tmp_path / "work").path
+
+
+def problems(path) -> list[tuple[str, str]]:
+    return [(problem.where, problem.what.split(":")[0]) for problem in verify(path)]
+
+
+def test_a_release_holds(made):
+    assert problems(made) == []
+    assert len(list((made / "data").iterdir())) > 2
+
+
+def test_the_digest_is_what_sha256sum_prints(made):
+    lock = read_lock(made)
+    paths = sorted(p.relative_to(made).as_posix() for d in ("data", "evidence") for p in (made / d).rglob("*.parquet"))
+    lines = "".join(f"{hashlib.sha256((made / path).read_bytes()).hexdigest()}  {path}\n" for path in paths)
+    assert lock["digest"] == "sha256:" + hashlib.sha256(lines.encode()).hexdigest() == release_digest(lock["files"])
+
+
+def test_what_verify_finds(made):
+    shard = sorted((made / "data").iterdir())[0]
+    name, content = shard.relative_to(made).as_posix(), shard.read_bytes()
+    shard.write_bytes(content[:-1] + b"x")
+    assert problems(made) == [(name, "a file changed after the lock was written")]
+    shard.write_bytes(content + b"x")
+    assert problems(made) == [(name, "a file changed after the lock was written")]
+    shard.unlink()
+    assert problems(made) == [(name, "a file is missing")]
+    shard.write_bytes(content)
+    (made / "data" / "more.parquet").write_bytes(content)
+    assert problems(made) == [("data/more.parquet", "a file is not in the lock")]
+    (made / "data" / "more.parquet").unlink()
+    assert problems(made) == []
+
+
+def test_verify_holds_the_lock_to_itself(made):
+    lock = read_lock(made)
+    lock["digest"] = "sha256:" + "0" * 64
+    (made / "lock.json").write_text(json.dumps(lock))
+    assert problems(made) == [("lock.json", "the digest is not that of the files")]
+    lock = read_lock(made)
+    lock["files"][0]["rows"] += 1
+    (made / "lock.json").write_text(json.dumps(lock))
+    assert "the lock says" in str(verify(made)[0])
+
+
+@pytest.mark.parametrize("text", ["{", "{}", "[]", '{"lock": 99}'])
+def test_what_is_no_lock(made, text):
+    (made / "lock.json").write_text(text)
+    with pytest.raises(CurateError) as caught:
+        verify(made)
+    assert "lock.json" in str(caught.value)
+
+
+def test_counts(made):
+    lock = read_lock(made)
+    counts = {stage["label"]: stage["sources"]["only"] for stage in lock["stages"]}
+    assert counts["normalize"]["in"] == 40
+    assert counts["length"]["reasons"] == {"too_few_words": sum(row % 11 == 5 and row % 7 != 3 for row in range(40))}
+    assert counts["exact_dedup"]["kept"] == lock["documents"] == sum(f["rows"] for f in lock["files"] if "data/" in f["path"])
+    assert lock["sources"]["only"]["files"][0]["documents"] == 40

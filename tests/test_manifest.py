@@ -1,0 +1,239 @@
+"""A manifest that holds is read; one that does not names every mistake with its line, its place and the mend."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from curate.errors import CurateError, ManifestError
+from curate.manifest import dotted, find, json_schema, library, load, loads, parse_size
+from curate.stage import stage_homes
+
+ROOT = Path(__file__).parents[1]
+SCHEMA = ROOT / "manifests" / "manifest.schema.json"
+
+HOLDS = """
+name: web
+version: 1.0.0
+license: mit
+sources:
+  a:
+    inputs: [a.jsonl]
+    pipeline: [normalize, length, length]
+    set: {length.2.min_words: 7}
+stages:
+  - length: 9
+  - exact_dedup: url
+"""
+
+
+def mistakes(text: str) -> list[str]:
+    """`LINE PLACE | what | fix` of each."""
+    with pytest.raises(ManifestError) as caught:
+        loads(text, path=Path("m.yaml"))
+    shown = []
+    for problem in caught.value.problems:
+        name, line, place = (problem.where.replace("  ", ":", 1) + ":").split(":")[:3]
+        assert name == "m.yaml"
+        shown.append(f"{line} {place} | {problem.what} | {problem.fix}")
+    return shown
+
+
+def test_a_manifest_that_holds():
+    manifest = loads(HOLDS)
+    assert [call.label for call in manifest.pipelines["a"]] == ["normalize", "length", "length.2"]
+    assert [call.params["min_words"] for call in manifest.pipelines["a"][1:]] == [50, 7]
+    assert [call.label for call in manifest.stages] == ["length.3", "exact_dedup"]
+    assert manifest.stages[0].params["min_chars"] == 9, "one plain value is the first parameter"
+    assert manifest.stages[1].params == {"by": "url", "keep": [], "bins": 0}
+    assert manifest.document.shards.size == 256_000_000
+
+
+def test_all_mistakes_at_once():
+    found = mistakes(
+        """nmae: web
+version: 1.0
+license: mit
+sources:
+  a:
+    inputs: []
+    layout: slimpyjama
+    pipeline: [normalise, length: {min_word: 3}]
+  b:
+    inputs: [x]
+    inputs: [y]
+    layout: c4
+    columns: {text: body}
+    pipeline: quikstart
+    set: {length.min_words: 5}
+    max_bad_rows: 2
+stages:
+  - exact_dedup: {by: texts}
+  - {length: {}, normalize: {}}
+  - filter: {short: "n_words <", random: "random() < 0.1"}
+shards: {size: 5 apples}
+"""
+    )
+    expected = [
+        "1 name | `name` is missing",
+        "1 nmae | unknown key `nmae` | did you mean `name`?",
+        '2 version | Input should be a valid string, not 1.0 | write it as "1.0.0", in quotes',
+        "6 sources.a.inputs | List should have at least 1 item",
+        "8 sources.a.pipeline[0] | unknown stage `normalise` | did you mean `normalize`?",
+        "8 sources.a.pipeline[1].length.min_word | unknown parameter `min_word` for stage `length` | did you mean `min_words`?",
+        "11 sources.b.inputs | `inputs` stands here twice | keep one of them",
+        "14 sources.b.pipeline | no pipeline `quikstart` | did you mean `quickstart`?",
+        "16 sources.b.max_bad_rows | Input should be less than or equal to 1, not 2",
+        "18 stages[0].exact_dedup.by | Input should be 'text', 'normalized_text' or 'url', not 'texts'",
+        "19 stages[1] | a stage is a name, or one name with its parameters | write `- name: {...}`",
+        "20 stages[2].filter.random | random() is not the same on every run",
+        "20 stages[2].filter.short | not an SQL expression",
+        "21 shards.size | ",
+    ]
+    for start in expected:
+        assert any(line.startswith(start) for line in found), f"{start}\n not in\n" + "\n".join(found)
+    lines = [int(line.split()[0]) for line in found]
+    assert lines == sorted(lines)
+    assert len(found) == len(set(found))
+
+
+def test_mistakes_of_sources_once_the_rest_holds():
+    text = HOLDS.replace("inputs: [a.jsonl]", "inputs: [a.jsonl]\n    layout: slimpyjama\n    columns: {text: b}")
+    assert mistakes(text) == [
+        "8 sources.a.layout | unknown layout `slimpyjama` | did you mean `slimpajama`?",
+        "9 sources.a.columns | a source has a layout or columns, not both | remove one of them",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (
+            "set: {length.2.min_words: 7}",
+            "set: {lenght.min_words: 7}",
+            "9 sources.a.set.lenght.min_words | `lenght.min_words` sets no stage of this pipeline | did you mean `length`?",
+        ),
+        (
+            "set: {length.2.min_words: 7}",
+            "set: {length.2.min_word: 7}",
+            "9 sources.a.set.length.2.min_word | unknown parameter `min_word` for stage `length` | did you mean `min_words`?",
+        ),
+        (
+            "set: {length.2.min_words: 7}",
+            "set: {length.2.min_words: many}",
+            "9 sources.a.set.length.2.min_words | Input should be a valid integer",
+        ),
+        ("license: mit", "license: 2020-02-31", "4 license | `2020-02-31` is not a value of YAML"),
+        ("license: mit", "license: !secret mit", "4 license | `mit` is not a value of YAML"),
+        ("license: mit", "license: [mit", "5 "),
+        ("  - exact_dedup: url", "  - normalize: 3", "12 stages[1].normalize"),
+        ("  - exact_dedup: url", "  - 5", "12 stages[1] | "),
+        ("stages:", "shards: {size: 0}\nstages:", "10 shards.size | "),
+        ("stages:", "stagse:", "10 stagse | unknown key `stagse` | did you mean `stages`?"),
+        ("  a:", "  a b:", "6 sources.a b | String should match pattern"),
+        ("name: web", "name: ../web", "2 name | String should match pattern"),
+        ("version: 1.0.0", "version: v1", "3 version | String should match pattern"),
+    ],
+)
+def test_one_mistake(old, new, expected):
+    found = mistakes(HOLDS.replace(old, new, 1))
+    assert any(line.startswith(expected) for line in found), "\n".join(found)
+
+
+def test_one_mistake_is_one_problem():
+    assert len(mistakes(HOLDS.replace("  - exact_dedup: url", "  - 5"))) == 1
+    assert len(mistakes(HOLDS.replace("license: mit", "license: !secret mit"))) == 1
+
+
+@pytest.mark.parametrize("text", ["", "- a list", "just text", "name: web", "{", "a: &a [*a]"])
+def test_what_is_no_manifest_at_all(text):
+    with pytest.raises(ManifestError):
+        loads(text)
+
+
+def test_errors_read_as_designed(tmp_path):
+    path = tmp_path / "web.yaml"
+    path.write_text(HOLDS.replace("- length: 9", "- length: {min_wrods: 9}"))
+    with pytest.raises(ManifestError) as caught:
+        load(path)
+    assert str(caught.value).splitlines() == [
+        "error: unknown parameter `min_wrods` for stage `length`",
+        f"  --> {path}:11  stages[0].length.min_wrods",
+        "fix: did you mean `min_words`?",
+    ]
+
+
+def test_a_mistake_in_a_pipeline_file_names_that_file(tmp_path):
+    (tmp_path / "mine.yaml").write_text("stages:\n  - normalize\n  - lenght\n")
+    text = HOLDS.replace("pipeline: [normalize, length, length]", "pipeline: mine.yaml").replace(
+        "length.2.", "normalize."
+    )
+    with pytest.raises(ManifestError) as caught:
+        loads(text, folder=tmp_path)
+    assert any(f"{tmp_path / 'mine.yaml'}:3  stages[1]" in problem.where for problem in caught.value.problems)
+
+
+def test_finding_files(tmp_path):
+    (tmp_path / "pipelines").mkdir()
+    (tmp_path / "pipelines" / "own.yaml").touch()
+    (tmp_path / "manifests").mkdir()
+    assert find("pipelines", "own", tmp_path) == tmp_path / "pipelines" / "own.yaml"
+    assert find("pipelines", "own", tmp_path / "manifests") == tmp_path / "pipelines" / "own.yaml"
+    assert find("pipelines", "quickstart", tmp_path) == library("pipelines") / "quickstart.yaml"
+    with pytest.raises(CurateError, match="quickstart"):
+        find("pipelines", "quickstrat", tmp_path)
+    assert load("quickstart").name == "quickstart"
+    with pytest.raises(CurateError, match="did you mean `quickstart`"):
+        load("quickstrat")
+
+
+@pytest.mark.parametrize(("text", "size"), [("256MB", 256_000_000), ("1.5 GiB", 3 << 29), (12, 12), ("3kb", 3000)])
+def test_sizes(text, size):
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "MB", "-1MB", "5 apples", "1e9", None, True])
+def test_what_is_no_size(text):
+    with pytest.raises(ValueError, match="a size is"):
+        parse_size(text)
+
+
+def test_dotted():
+    assert dotted(("stages", 0, "near_dedup", "band")) == "stages[0].near_dedup.band"
+
+
+def test_schema_is_the_committed_one():
+    """Made by `python -m curate.manifest > manifests/manifest.schema.json`."""
+    assert json.loads(SCHEMA.read_text()) == json_schema()
+
+
+def test_schema_accepts_what_comes_with_curate():
+    schema = json_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    for path in library("manifests").glob("*.yaml"):
+        validator.validate(yaml.safe_load(path.read_text()))
+    for path in library("pipelines").glob("*.yaml"):
+        document = yaml.safe_load(HOLDS)
+        document["sources"]["a"]["pipeline"] = yaml.safe_load(path.read_text())["stages"]
+        validator.validate(document)
+    validator.validate(yaml.safe_load(HOLDS))
+
+
+@pytest.mark.parametrize(
+    "change", [{"nmae": "x"}, {"stages": [{"lenght": 3}]}, {"stages": [{"length": {"min_word": 3}}]}, {"sources": {}}]
+)
+def test_schema_refuses_what_curate_refuses(change):
+    document = yaml.safe_load(HOLDS) | change
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(document, json_schema())
+    with pytest.raises(ManifestError):
+        loads(yaml.safe_dump(document))
+
+
+def test_every_stage_says_what_it_does():
+    definitions = json.dumps(json_schema()["$defs"]["Stage"])
+    for name in stage_homes():
+        assert f'"title": "{name}"' in definitions

@@ -1,0 +1,103 @@
+"""Documents are counted in the tokens of any tokenizer, as `tokenizers` counts them."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_tokenizers import KINDS, LINES, small_tokenizer
+from texts import texts
+from tokenizers import Tokenizer
+
+from curate.errors import CurateError
+from curate.stage import find_stage
+from curate.stages import tokens as module
+from curate.stages.tokens import Counter, tokens
+from curate.testing import ODD_TEXTS, docs
+
+DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+
+
+def counts(path, *texts):
+    return tokens(docs(*texts), tokenizer=str(path))["n_tokens"].to_pylist()
+
+
+def expected(path, texts):
+    oracle = Tokenizer.from_file(str(path))
+    oracle.no_truncation()
+    return [len(oracle.encode(text or "", add_special_tokens=False)) for text in texts]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_tokenizer(kind):
+    path = small_tokenizer(kind)
+    odd = [text and text[:2000] for text in ODD_TEXTS]
+    given = [*LINES, " ".join(LINES) * 5, "a <s> b<unk>", "\tthat's\t'tis\t’s\r\n\f a", *odd]
+    assert counts(path, *given) == expected(path, given)
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "llama3"])
+def test_byte_level_tokenizers_are_counted_the_fast_way(kind):
+    assert Counter(Path(small_tokenizer(kind))).fast
+
+
+@settings(deadline=None)
+@given(st.sampled_from(KINDS), st.lists(st.none() | texts | st.text(" \n\t\r'sSt1.éß’中😀"), max_size=6))
+def test_equals_tokenizers(kind, given):
+    path = small_tokenizer(kind)
+    assert counts(path, *given) == expected(path, given)
+
+
+def test_equals_tokenizers_on_real_documents():
+    path = DATA / "tokenizers" / "gpt-neox-dolma.json"
+    if not path.exists():
+        pytest.skip(f"the tokenizer is not here: {path}")
+    given = []
+    for file in ("dolma/cc_en_head-0091.jsonl", "data-juicer/arxiv.jsonl", "dolma/documents-000.json.gz"):
+        opened = gzip.open if file.endswith(".gz") else open
+        with opened(DATA / "rows" / file, "rt", encoding="utf-8") as lines:
+            given += [json.loads(line)["text"] for line in lines]
+    assert sum(map(len, given)) > 200_000
+    assert counts(path, *given) == expected(path, given)
+
+
+class Wrong:
+    """A fast tokenizer that is always one off."""
+
+    def count_tokens(self, text):
+        return len(text) + 1
+
+
+def test_a_fast_tokenizer_that_differs_is_not_believed():
+    path = small_tokenizer("gpt2")
+    counter = Counter(Path(path))
+    counter.fast = Wrong()
+    assert counter.count(list(LINES)) == expected(path, LINES)
+
+
+def test_a_tokenizer_whose_fast_form_fails_the_probes_is_counted_exactly(monkeypatch):
+    monkeypatch.setattr(module, "_PROBES", ("\t's",))
+    assert Counter(Path(small_tokenizer("llama3"))).fast is None
+
+
+@pytest.mark.parametrize(
+    ("content", "what"), [(b"\x00\xff", "no JSON"), (b"{", "no JSON"), (b"[]", "no `model`"), (b"{}", "no `model`")]
+)
+def test_what_is_no_tokenizer_is_named(tmp_path, content, what):
+    (tmp_path / "tokenizer.json").write_bytes(content)
+    with pytest.raises(CurateError, match=what) as caught:
+        counts(tmp_path / "tokenizer.json", "a")
+    assert caught.value.where == str(tmp_path / "tokenizer.json")
+
+
+def test_the_tokenizer_and_not_its_place_bears_on_identity(tmp_path):
+    content = Path(small_tokenizer()).read_bytes()
+    (tmp_path / "copy.json").write_bytes(content)
+    stage = find_stage("tokens")
+    identities = [
+        stage.identity(stage.configure({"tokenizer": str(path)}))
+        for path in (small_tokenizer(), tmp_path / "copy.json", small_tokenizer("llama3"))
+    ]
+    assert identities[0] == identities[1] != identities[2]
