@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from small_tokenizers import small_tokenizer
 from models import FOLDER, model
+from small_tokenizers import small_tokenizer
 
 from curate.documents import hashes128
 from curate.stage import Step, find_stage, group, reject, set_column, stage, stage_homes
