@@ -7,7 +7,6 @@ import pytest
 import yaml
 
 from curate.manifest import Manifest, loads
-from curate.stage import find_stage
 from curate.testing import docs
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -59,9 +58,12 @@ def test_prose_passes_the_map_stages_of_a_recipe(page):
         "In the end the chair promised to write to all who had come, and thanked them for their patience.",
     )
     table = docs("\n".join(lines), "Home\nLogin", None)
-    for call in manifest_with(page.stem).pipelines["web"]:
-        if call.stage.kind == "map" and call.stage.resources_from is None:  # no model is at hand
-            table = find_stage(call.stage.name)(table, **call.params)
+    calls = [call for call in manifest_with(page.stem).pipelines["web"] if call.stage.kind == "map"]
+    if not calls:
+        pytest.skip("no stage of it looks at one document alone")
+    for call in calls:
+        if call.stage.resources_from is None:  # no model is at hand
+            table = call.stage(table, **call.params)
     reasons = table["reject"].to_pylist()
     assert reasons[0] is None
     assert None not in reasons[1:]
