@@ -6,6 +6,7 @@ cuts the shards, `scatter` sends the published columns of a partition to its sha
 
 import hashlib
 from collections.abc import Iterator
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -13,56 +14,80 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.documents import REJECT
-from curate.mix.mixture import cut, hash_line
-from curate.stage import arrow_type, find_stage
-from curate.store import BinnedWriter, Store, Writer, for_block, live_blocks, sent_to
+from curate.mix.compose import Documents, compose
+from curate.mix.mixture import hash_line
+from curate.stage import arrow_type, find_stage, set_column
+from curate.store import BinnedWriter, Store, Writer, for_block, live_blocks, row_of, sent_to
 
 GROUP_BYTES = 32 << 20
 """Text in a row group of a shard, so that a reader of one group needs little memory."""
 
 GROUP_ROWS = 50_000
 
+EXAMPLES, CLUSTERS = 3, 10
+"""How many rejected documents of each reason, and how many clusters of near-duplicates, the report shows."""
+
+SHOWN = ("id", "source", "path", "position", "url", "stage", "reason")
+"""What it shows of a document: where it is from, never its text."""
+
+NOT_DRAWN = "mixture.not_drawn"
+"""Why a document that all stages kept is not released."""
+
 
 def order(store: Store, args: dict, draft: Path, counts: dict) -> None:
-    """Each live document of a partition: `doc`, its place on the hash line, the bytes of its text."""
+    """What the mixture must know of each live document of a partition: `doc`, its place on the hash line, the bytes and
+    tokens of its text, and the value that weights are given by."""
     writer, rows = Writer(draft), 0
     for docs in live_blocks(store, args["reading"]):
-        table = pa.table(
-            {
-                "doc": docs["doc"],
-                "order": pa.array(hash_line(docs["id"], args["seed"]), pa.uint64()),
-                "bytes": docs["n_bytes"].fill_null(0),
-            }
-        )
-        writer.write(table)
-        rows += table.num_rows
+        columns = {
+            "doc": docs["doc"],
+            "order": pa.array(hash_line(docs["id"], args["seed"]), pa.uint64()),
+            "bytes": docs["n_bytes"].fill_null(0),
+            "key": docs[args["by"]].cast(pa.string()).fill_null("null"),
+        }
+        if "n_tokens" in docs.column_names:
+            columns["tokens"] = docs["n_tokens"].cast(pa.int64()).fill_null(0)
+        writer.write(pa.table(columns))
+        rows += docs.num_rows
     writer.close()
     counts["rows"] = rows
 
 
 def mix(store: Store, args: dict, draft: Path, counts: dict) -> None:
-    """Sort all documents on the line and cut the shards. Back to their partitions: `doc`, `order`, `shard`."""
-    tables = list(store.stream(store.behind(args["before"])))
-    place = np.concatenate([np.full(table.num_rows, place, np.uint64) for place, table in tables])
-    rows = pa.concat_tables([table for _, table in tables]).combine_chunks()
-    doc = (place << np.uint64(32)) | rows["doc"].to_numpy()
-    line = np.lexsort((doc, rows["order"].to_numpy()))
-    size = rows["bytes"].to_numpy()[line]
-    shard = cut(size, args["shard_bytes"])
+    """Draw the mixture and cut the shards. Back to their partitions, for each time they are seen: `doc`, `order`,
+    `shard`."""
+    documents = _all_documents(store, store.behind(args["before"]))
+    composed = compose(documents, args["mixture"], args["unit"], args["shard_bytes"])
+    doc = documents.doc[composed.row]
+    columns = {"doc": doc, "order": composed.place, "shard": composed.shard}
     writer = BinnedWriter(draft)
-    writer.write(
-        pa.table(
-            {
-                "doc": pa.array(doc[line]),
-                "order": pa.array(rows["order"].to_numpy()[line]),
-                "shard": pa.array(shard),
-                "bin": pa.array((doc[line] >> np.uint64(32)).astype(np.uint32)),
-            }
-        )
-    )
+    writer.write(pa.table(columns | {"bin": (doc >> np.uint64(32)).astype(np.uint32)}))
     writer.close()
-    counts |= {"bins": writer.bins, "documents": len(doc), "bytes": int(size.sum())}
-    counts["shards"] = int(shard[-1]) + 1 if len(shard) else 0
+    counts |= {"bins": writer.bins, "splits": composed.splits, "left_out": composed.left_out}
+    counts["shards"] = sum(split["shards"] for split in composed.splits)
+
+
+def _all_documents(store: Store, parts: list[str]) -> Documents:
+    """The parts that `order` made, in arrays of which each holds all."""
+    total = sum(store.marker(fp)["rows"] for fp in parts)
+    columns = {"doc": np.uint64, "order": np.uint64, "bytes": np.uint32, "tokens": np.uint32}
+    arrays = {name: np.zeros(total, kind) for name, kind in columns.items()}
+    key, known, start, counted = np.empty(total, np.int32), {}, 0, True
+    for place, table in store.stream(parts):
+        rows = slice(start, start + table.num_rows)
+        for name in arrays.keys() & set(table.column_names):
+            arrays[name][rows] = table[name].to_numpy()
+        arrays["doc"][rows] |= np.uint64(place) << np.uint64(32)
+        values = table["key"].combine_chunks().dictionary_encode()
+        codes = [known.setdefault(value, len(known)) for value in values.dictionary.to_pylist()]
+        key[rows] = np.array(codes, np.int32)[values.indices.to_numpy()]
+        counted &= "tokens" in table.column_names
+        start += table.num_rows
+    names = sorted(known)
+    rank = np.empty(len(names), np.int32)
+    rank[[known[name] for name in names]] = np.arange(len(names))
+    tokens = arrays["tokens"] if counted else None
+    return Documents(arrays["doc"], arrays["order"], arrays["bytes"], tokens, rank[key], names)
 
 
 def scatter(store: Store, args: dict, draft: Path, counts: dict) -> None:
@@ -93,7 +118,27 @@ def shard(store: Store, args: dict, draft: Path, counts: dict) -> None:
         writer.write(rows.slice(start, stop - start))
     writer.close()
     counts |= {"rows": rows.num_rows, "text_bytes": pc.sum(pc.binary_length(rows["text"])).as_py() or 0}
-    counts |= digest(draft)
+    counts |= {"composition": composition(rows)} | digest(draft)
+
+
+def composition(rows: pa.Table) -> dict:
+    """{column: {value: {"documents", "bytes", "tokens"}}} for source, language, license; tokens where known.
+
+    rows  of a shard. bytes: of text in UTF-8. A missing value is "unknown".
+    """
+    sizes = {"bytes": pc.fill_null(pc.binary_length(rows["text"]).cast(pa.int64()), 0)}
+    if "n_tokens" in rows.column_names:
+        sizes["tokens"] = pc.fill_null(rows["n_tokens"].cast(pa.int64()), 0)
+    found = {}
+    for name in ("source", "language", "license"):
+        keys = rows[name] if name in rows.column_names else pa.nulls(rows.num_rows, pa.string())
+        table = pa.table({"key": pc.fill_null(keys.cast(pa.string()), "unknown")} | sizes)
+        grouped = table.group_by("key").aggregate([([], "count_all"), *((size, "sum") for size in sizes)])
+        found[name] = {
+            row["key"]: {"documents": row["count_all"]} | {size: row[f"{size}_sum"] for size in sizes}
+            for row in grouped.sort_by("key").to_pylist()
+        }
+    return found
 
 
 def row_groups(size: np.ndarray) -> Iterator[tuple[int, int]]:
@@ -119,34 +164,62 @@ def index(store: Store, args: dict, draft: Path, counts: dict) -> None:
 
 
 def rejected(store: Store, args: dict, draft: Path, counts: dict) -> None:
-    """Every rejected document: where it comes from, the stage and the reason, and what the stage says of it."""
+    """Every document that is not released: where it comes from, the stage and the reason, and what the stage says.
+
+    counts["examples"]: some of each reason, those of the lowest ids, which are hashes.
+    """
+    examples: dict[tuple, list[dict]] = {}
 
     def choose(block: pa.Table) -> pa.Table:
         out = block.filter(block[REJECT.name].is_valid())
         why = pc.split_pattern(out[REJECT.name].cast(pa.string()), ".", reverse=True, max_splits=1)
         stage, reason = pc.list_element(why, 0), pc.list_element(why, 1)
-        return out.append_column("stage", stage).append_column("reason", reason)
+        out = out.append_column("stage", stage).append_column("reason", reason)
+        shown = out.select([name for name in SHOWN if name in out.column_names]).sort_by("id")
+        for kind in (
+            pa.table({"stage": stage, "reason": reason}).group_by(["stage", "reason"]).aggregate([]).to_pylist()
+        ):
+            mask = pc.and_(pc.equal(shown["stage"], kind["stage"]), pc.equal(shown["reason"], kind["reason"]))
+            more = [*examples.get(tuple(kind.values()), []), *shown.filter(mask).slice(0, EXAMPLES).to_pylist()]
+            examples[tuple(kind.values())] = sorted(more, key=itemgetter("id"))[:EXAMPLES]
+        return out
 
     _evidence(store, args, draft, counts, choose, {"stage": "string", "reason": "string"})
+    counts["examples"] = [example for kind in sorted(examples) for example in examples[kind]]
 
 
 def near_duplicates(store: Store, args: dict, draft: Path, counts: dict) -> None:
-    """Every document that near-duplicates join with others, the kept ones too: its cluster, and what it resembles."""
-    _marked(store, args, draft, counts, "cluster")
+    """Every document that near-duplicates join with others, the kept ones too: its cluster, and what it resembles.
+
+    counts["clusters"]: the largest, each by a document that was kept of it.
+    """
+    largest: dict[int, dict] = {}
+
+    def choose(block: pa.Table) -> pa.Table:
+        if "cluster" not in block.column_names:
+            return block.slice(0, 0).append_column("kept", pa.array([], pa.bool_()))
+        found = block.filter(block["cluster"].is_valid())
+        found = found.append_column("kept", found[REJECT.name].is_null())
+        kept = found.filter(found["kept"]).sort_by([("cluster_size", "descending"), ("id", "ascending")])
+        shown = [name for name in ("cluster_size", *SHOWN) if name in kept.column_names]
+        first = kept.group_by("cluster", use_threads=False).aggregate([(name, "first") for name in shown])
+        for row in first.rename_columns(["cluster", *shown]).slice(0, CLUSTERS).to_pylist():
+            largest[row["cluster"]] = min(largest.get(row["cluster"], row), row, key=itemgetter("id"))
+        for row in sorted(largest.values(), key=lambda row: (-row["cluster_size"], row["id"]))[CLUSTERS:]:
+            del largest[row["cluster"]]
+        return found
+
+    _evidence(store, args, draft, counts, choose, {"kept": "bool"})
+    counts["clusters"] = sorted(largest.values(), key=lambda row: (-row["cluster_size"], row["id"]))
 
 
 def decontamination(store: Store, args: dict, draft: Path, counts: dict) -> None:
-    """Every document that has n-grams in common with an evaluation set, the kept ones too: with which item, and which."""
-    _marked(store, args, draft, counts, "contamination")
-
-
-def _marked(store: Store, args: dict, draft: Path, counts: dict, column: str) -> None:
-    """The documents of which a column is not null, and whether they are kept."""
+    """Every document with n-grams in common with an evaluation set, the kept ones too: with which item, and which."""
 
     def choose(block: pa.Table) -> pa.Table:
-        if column not in block.column_names:
+        if "contamination" not in block.column_names:
             return block.slice(0, 0).append_column("kept", pa.array([], pa.bool_()))
-        found = block.filter(block[column].is_valid())
+        found = block.filter(block["contamination"].is_valid())
         return found.append_column("kept", found[REJECT.name].is_null())
 
     _evidence(store, args, draft, counts, choose, {"kept": "bool"})
@@ -156,22 +229,36 @@ def _evidence(store: Store, args: dict, draft: Path, counts: dict, choose, more:
     """Write what `choose` takes of each block of all partitions, with the columns of `args["types"]` and more."""
     types = {name: arrow_type(alias) for name, alias in (args["types"] | more).items()}
     writer, rows = Writer(draft, level=3, content_defined=True), 0
-    for table in _regrouped(_chosen(store, args["readings"], choose, types)):
+    blocks = (block for place, _ in enumerate(args["readings"]) for block in _with_verdict(store, args, place))
+    for table in _regrouped(_chosen(blocks, choose, types)):
         rows += table.num_rows
         writer.write(table)
     writer.close()
     counts |= {"rows": rows} | digest(draft)
 
 
-def _chosen(store: Store, readings: list[dict], choose, types: dict[str, pa.DataType]) -> Iterator[pa.Table]:
-    for reading in readings:
-        for block in store.blocks(reading):
-            chosen = choose(block)
-            columns = {
-                name: chosen[name].cast(kind) if name in chosen.column_names else pa.nulls(chosen.num_rows, kind)
-                for name, kind in types.items()
-            }
-            yield pa.table(columns)
+def _with_verdict(store: Store, args: dict, place: int) -> Iterator[pa.Table]:
+    """The blocks of a partition; what the mixture did not draw is out as well."""
+    if "drawn" not in args:
+        yield from store.blocks(args["readings"][place])
+        return
+    drawn, start = row_of(sent_to(store, [args["drawn"]], place, local=False)["doc"]), 0
+    for block in store.blocks(args["readings"][place]):
+        seen = np.isin(np.arange(start, start + block.num_rows, dtype=np.uint64), drawn)
+        left_out = pa.array(np.where(seen, None, NOT_DRAWN), pa.string())
+        reject = pc.coalesce(block[REJECT.name].cast(pa.string()), left_out)
+        start += block.num_rows
+        yield set_column(block, REJECT.name, reject)
+
+
+def _chosen(blocks: Iterator[pa.Table], choose, types: dict[str, pa.DataType]) -> Iterator[pa.Table]:
+    for block in blocks:
+        chosen = choose(block)
+        columns = {
+            name: chosen[name].cast(kind) if name in chosen.column_names else pa.nulls(chosen.num_rows, kind)
+            for name, kind in types.items()
+        }
+        yield pa.table(columns)
 
 
 def _regrouped(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:

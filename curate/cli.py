@@ -171,6 +171,34 @@ def verify(
 
 
 @command
+def publish(
+    release: Annotated[Path, typer.Argument(help="folder of a release")],
+    repo: Annotated[
+        str | None, typer.Option(help="ORG/NAME on the Hub [default: the manifest's, else yours, named as the release]")
+    ] = None,
+    private: Annotated[bool, typer.Option("--private", help="make the repository private when it is made")] = False,
+    branch: Annotated[str | None, typer.Option(help="branch to commit to [default: main]")] = None,
+    pr: Annotated[bool, typer.Option("--pr", help="open a pull request; once merged, publish again to tag")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be sent")] = False,
+    as_json: Json = False,
+):
+    """Bring a release to the Hugging Face Hub: what is new, shards first, the tag last. After a break run it again."""
+    from curate.publish import publish
+    from curate.report import published_lines
+
+    found = publish(
+        release,
+        repo=repo,
+        private=private,
+        branch=branch,
+        pr=pr,
+        dry_run=dry_run,
+        report=lambda event: _say(f"{event.kind}: {event.text}"),
+    )
+    return found.as_dict(), published_lines(found, dry_run), 0
+
+
+@command
 def gc(
     manifests: Annotated[list[str], typer.Argument(help="manifests whose parts to keep")],
     work: Work = WORK,

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 
+from curate.assemble import NOT_DRAWN
 from curate.documents import COLUMNS, REJECT
 from curate.errors import CurateError
+from curate.lock import shard_names
 from curate.manifest import Manifest, load
 from curate.plan import Lane, Plan, shards
 from curate.run import prepare
@@ -54,6 +56,9 @@ def _walk(plan: Plan, store: Store, lane: Lane, row: int) -> dict:
             break
     found = provenance | {"steps": steps, "reason": reason}
     found["released"] = None if reason else _released(plan, store, provenance)
+    if not reason and not found["released"] and _drawn(plan, store):
+        stage, found["reason"] = NOT_DRAWN.split(".")[0], NOT_DRAWN
+        steps.append({"stages": [stage], "columns": {}, "reject": NOT_DRAWN})
     kept = steps[-1]["columns"].get("duplicate_of") if steps else None
     if reason and kept:
         found["kept"] = {"id": kept, "similarity": steps[-1]["columns"].get("similarity")}
@@ -77,17 +82,23 @@ def _labels(args: dict) -> list[str]:
     return [*(["read"] if "read" in args else []), *(stage["label"] for stage in args["stages"])]
 
 
+def _drawn(plan: Plan, store: Store) -> bool:
+    """Whether all shards are made."""
+    mixed = store.marker(plan.mix)
+    return mixed is not None and all(store.marker(fp) for fp in shards(plan, mixed["shards"])[1])
+
+
 def _released(plan: Plan, store: Store, document: dict) -> dict | None:
     """The shard and row a document is in."""
     mixed = store.marker(plan.mix)
     if mixed is None:
         return None
     _, fps, _ = shards(plan, mixed["shards"])
-    for number, fp in enumerate(fps):
+    for name, fp in zip(shard_names(mixed["splits"]), fps, strict=True):
         if store.marker(fp) is None:
             continue
         ids = store.open(fp).read(columns=["id"])["id"]
         row = pc.index(ids, document["id"]).as_py()
         if row >= 0:
-            return {"shard": f"data/train-{number:05d}-of-{len(fps):05d}.parquet", "row": row}
+            return {"shard": f"data/{name}", "row": row}
     return None

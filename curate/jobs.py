@@ -16,6 +16,7 @@ from curate import assemble
 from curate.apply import Configured, apply
 from curate.documents import ARCHIVE_SCHEMA, REJECT
 from curate.isolate import isolated, watched
+from curate.mix.mixture import held_out
 from curate.plan import Job
 from curate.resources import each
 from curate.sources import Origin, partitions
@@ -28,7 +29,6 @@ from curate.store import (
     globally,
     live_blocks,
     partition_of,
-    row_of,
     sent_to,
 )
 
@@ -129,7 +129,10 @@ def step(store: Store, args: dict, draft: Path, counts: dict) -> None:
     if now.over == "docs":
         sent = sent_to(store, before, args["place"], local) if before else None
         for docs in live_blocks(store, args["reading"]):
-            docs = docs.append_column("priority", pa.array(np.full(docs.num_rows, args["priority"], np.int32)))
+            priority = np.full(docs.num_rows, args["priority"], np.int32)
+            if held := args.get("held"):
+                priority[held_out(docs["id"], held["seed"], held["share"])] = held["priority"]
+            docs = docs.append_column("priority", pa.array(priority))
             for name, alias in args["types"].items():
                 if name not in docs.column_names:
                     docs = docs.append_column(name, pa.nulls(docs.num_rows, arrow_type(alias)))
@@ -155,30 +158,34 @@ def _bin(result: pa.Table, bins: int) -> pa.Table:
 
 
 def collect(store: Store, args: dict, draft: Path, counts: dict) -> None:
-    """Lay the verdicts of a group stage beside the documents of one partition."""
-    label, types = args["call"]["label"], {name: arrow_type(alias) for name, alias in args["adds"].items()}
-    verdicts = sent_to(store, store.behind(args["before"]), args["place"], local=False)
-    rows = row_of(verdicts["doc"]).astype(np.int64)
+    """Lay the verdicts of a group stage beside the documents of one partition, or let it change them."""
+    label, types = args["call"]["label"], {name: arrow_type(alias) for name, alias in args["columns"].items()}
+    last = find_stage(args["call"]["stage"]).function(**args["call"]["params"])[-1]
+    sent = sent_to(store, store.behind(args["before"]), args["place"], local=False)
     count = {"in": 0, "kept": 0, "bytes": 0, "reasons": {}}
     reasons, start, writer = Counter(), 0, Writer(draft)
     for block in store.blocks(args["reading"]):
-        stop = start + block.num_rows
-        first, last = np.searchsorted(rows, [start, stop])
-        index = np.full(block.num_rows, -1, np.int64)
-        index[rows[first:last] - start] = np.arange(first, last)
-        found = verdicts.take(pa.array(index, mask=index < 0))
+        numbers = pa.array(np.arange(start, start + block.num_rows, dtype=np.uint64))
+        verdicts = for_block(sent, block.append_column("doc", numbers))
+        if last.over == "apply":
+            live = block.append_column("doc", numbers).filter(block[REJECT.name].is_null())
+            verdicts = last.run(live.drop_columns(REJECT.name), verdicts)
+        found = verdicts.take(pc.index_in(numbers, verdicts["doc"].combine_chunks()))
         verdict = found[REJECT.name].cast(pa.string())
         was_out = block[REJECT.name].is_valid()
         reasons.update(pc.drop_null(verdict).to_pylist())
         reject = pc.coalesce(block[REJECT.name].cast(pa.string()), pc.binary_join_element_wise(label, verdict, "."))
         kept = reject.is_null()
-        count["in"] += block.num_rows - (pc.sum(was_out).as_py() or 0)
-        count["kept"] += pc.sum(kept).as_py() or 0
-        count["bytes"] += pc.sum(block["n_bytes"].filter(kept)).as_py() or 0
         for name in types.keys() & set(block.column_names):  # what an earlier stage found stands
             found = set_column(found, name, pc.coalesce(found[name].cast(types[name]), block[name]))
+        if "n_bytes" in types:
+            found = set_column(found, "n_bytes", pc.binary_length(found["text"]).cast(pa.int64()))
+        size = (found if "n_bytes" in types else block)["n_bytes"]
+        count["in"] += block.num_rows - (pc.sum(was_out).as_py() or 0)
+        count["kept"] += pc.sum(kept).as_py() or 0
+        count["bytes"] += pc.sum(size.filter(kept)).as_py() or 0
         writer.write(_conform(set_column(found, REJECT.name, reject), types))
-        start = stop
+        start += block.num_rows
     writer.close()
     count["reasons"] = dict(sorted(reasons.items()))
     counts |= {"lane": args["lane"], "rows": start, "kept": count["kept"], "kept_bytes": count["bytes"]}

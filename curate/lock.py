@@ -8,24 +8,62 @@ inputs gives the same lock everywhere. Its `digest` is the sha256 of the lines `
 import hashlib
 import json
 from importlib.metadata import version
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pyarrow.parquet as pq
 
 from curate.assemble import digest
 from curate.errors import CurateError
+from curate.manifest import Manifest
+from curate.mix.settings import VALIDATION, notes
 from curate.plan import Plan
 from curate.store import Store
 
 FORMAT = 1
 
 
-def lay_out(plan: Plan, shards: list[str], index: list[str]) -> dict[str, str]:
+def folder(split: dict) -> str:
+    """Where the shards of a split lie, under data/ and index/: "", "main/" of a phase, "validation/"."""
+    name = split["phase"] or (VALIDATION if split["split"] == VALIDATION else "")
+    return f"{name}/" if name else ""
+
+
+def shard_names(splits: list[dict]) -> list[str]:
+    """The paths of all shards under data/ and index/, in order: `main/train-00000-of-00042.parquet`."""
+    return [
+        f"{folder(split)}{split['split']}-{number:05d}-of-{split['shards']:05d}.parquet"
+        for split in splits
+        for number in range(split["shards"])
+    ]
+
+
+def lay_out(plan: Plan, store: Store, shards: list[str], index: list[str]) -> dict[str, str]:
     """{path in the release: fingerprint of the part that lies there}. shards, index: in order."""
-    name = "train-{:05d}-of-{:05d}.parquet"
-    parts = {f"data/{name.format(number, len(shards))}": fp for number, fp in enumerate(shards)}
-    parts |= {f"index/{name.format(number, len(index))}": fp for number, fp in enumerate(index)}
+    names = shard_names(store.marker(plan.mix)["splits"])
+    parts = {f"data/{name}": fp for name, fp in zip(names, shards, strict=True)}
+    parts |= {f"index/{name}": fp for name, fp in zip(names, index, strict=False)}
     return parts | plan.evidence
+
+
+def mixture_of(plan: Plan, store: Store) -> dict:
+    """What was asked of the mixture and what came of it, by split and key."""
+    mixture, mixed = plan.manifest.document.mixture, store.marker(plan.mix)
+    asked = {phase.name: {"experimental": phase.experimental} for phase in mixture.phases}
+    for phase in mixture.phases:
+        asked[phase.name] |= {"context": phase.context} if phase.context else {}
+    return {
+        "by": mixture.by,
+        "unit": plan.unit,
+        "repeats": mixture.repeats,
+        "left_out": mixed["left_out"],
+        "notes": notes(mixture, plan.unit, deduplicating(plan.manifest)),
+        "splits": [asked.get(split["phase"], {"experimental": False}) | split for split in mixed["splits"]],
+    }
+
+
+def deduplicating(manifest: Manifest) -> list[str]:
+    """The stages over all sources that keep only one of documents that are alike."""
+    return [call.label for call in manifest.stages if call.stage.kind == "group" and "keep" in call.params]
 
 
 def make_lock(plan: Plan, store: Store, parts: dict[str, str]) -> dict:
@@ -34,6 +72,7 @@ def make_lock(plan: Plan, store: Store, parts: dict[str, str]) -> dict:
     sources: dict[str, dict] = {}
     for name, source in manifest.document.sources.items():
         sources[name] = {
+            "description": source.description,
             "license": source.license or manifest.document.license,
             "read": {},
             "skipped": {},
@@ -65,18 +104,23 @@ def make_lock(plan: Plan, store: Store, parts: dict[str, str]) -> dict:
         add(kept.setdefault(lane.source, {}), {"documents": last["kept"], "bytes": kept_bytes})
     calls = [(name, call) for name, calls in manifest.pipelines.items() for call in calls]
     calls += [("", call) for call in manifest.stages]
-    files, indexed = [], manifest.indexed
+    files, indexed, mixture, composition = [], manifest.indexed, mixture_of(plan, store), {}
     for path, fp in parts.items():
         marker = store.marker(fp)
+        add(composition, marker.get("composition", {}))
         named = ("rows", "text_bytes", "bytes", "sha256")
         files.append({"path": path} | {name: marker[name] for name in named if name in marker})
+    clustered = plan.evidence.get("evidence/near_duplicates.parquet")
     return {
         "lock": FORMAT,
         "name": manifest.name,
         "version": manifest.version,
         "license": manifest.document.license,
+        "publish": manifest.document.publish.model_dump(),
+        "description": manifest.document.description.strip(),
+        "card": manifest.card,
         "digest": release_digest(files),
-        "documents": sum(count["documents"] for count in kept.values()),
+        "documents": sum(split["documents"] for split in mixture["splits"]),
         "rejected": store.marker(plan.evidence["evidence/rejected.parquet"])["rows"],
         "sources": sources,
         "stages": [
@@ -85,15 +129,28 @@ def make_lock(plan: Plan, store: Store, parts: dict[str, str]) -> dict:
                 "label": call.label,
                 **call.identity,
                 "notes": call.stage.notes(call.params),
+                "scheme": call.stage.index.scheme(**call.params) if call.stage.index else None,
                 "sources": counted_in(counted, scope, call.label),
             }
             for scope, call in calls
         ],
         "kept": kept,
+        "composition": {name: dict(sorted(counts.items())) for name, counts in composition.items()},
+        "columns": columns(store, parts),
+        "examples": store.marker(plan.evidence["evidence/rejected.parquet"])["examples"],
+        "clusters": store.marker(clustered)["clusters"] if clustered else [],
+        "removed": [],
+        "mixture": mixture,
         "files": files,
         "index": indexed.stage.index.scheme(**indexed.params) if indexed else None,
         "versions": dict(sorted(versions.items())),
     }
+
+
+def columns(store: Store, parts: dict[str, str]) -> dict[str, str]:
+    """{column: Arrow type} of the shards."""
+    first = next((fp for path, fp in parts.items() if path.startswith("data/")), None)
+    return {field.name: str(field.type) for field in store.open(first).schema_arrow} if first else {}
 
 
 def counted_in(counted: dict, scope: str, label: str) -> dict:
@@ -140,21 +197,8 @@ def read_lock(release: str | Path) -> dict:
 def verify(release: str | Path) -> list[CurateError]:
     """Hash a release again: one problem for each file that is missing, changed or not in the lock. Empty: it holds."""
     root, lock = Path(release), read_lock(release)
-    problems, known = [], {"lock.json"}
-    for file in lock["files"]:
-        known.add(file["path"])
-        path = root / file["path"]
-        if not path.is_file():
-            problems.append(CurateError("a file is missing", file["path"], "run the manifest again"))
-            continue
-        found = digest(path)
-        if found != {"bytes": file["bytes"], "sha256": file["sha256"]}:
-            what = f"a file changed after the lock was written: {found['bytes']:,} bytes, not {file['bytes']:,}"
-            if found["bytes"] == file["bytes"]:
-                what = f"a file changed after the lock was written: sha256 {found['sha256'][:12]}…, not {file['sha256'][:12]}…"
-            problems.append(CurateError(what, file["path"], "run the manifest again"))
-        elif "rows" in file and pq.read_metadata(path).num_rows != file["rows"]:
-            problems.append(CurateError(f"the lock says {file['rows']:,} rows", file["path"], "run the manifest again"))
+    known = {"lock.json"} | {file["path"] for file in lock["files"]}
+    problems = [problem for file in lock["files"] if (problem := _problem(root, file))]
     for path in sorted(root.rglob("*")):
         name = path.relative_to(root).as_posix()
         if path.is_file() and name not in known:
@@ -162,3 +206,22 @@ def verify(release: str | Path) -> list[CurateError]:
     if release_digest(lock["files"]) != lock["digest"]:
         problems.append(CurateError("the digest is not that of the files", "lock.json", "run the manifest again"))
     return problems
+
+
+def _problem(root: Path, file: dict) -> CurateError | None:
+    """What is wrong with a file of a release, if anything."""
+    place, again = PurePosixPath(file["path"]), "run the manifest again"
+    if place.is_absolute() or ".." in place.parts:
+        return CurateError("a file is outside the release", file["path"], again)
+    path = root / place
+    if not path.is_file():
+        return CurateError("a file is missing", file["path"], again)
+    found, expected = digest(path), {"bytes": file["bytes"], "sha256": file["sha256"]}
+    if found == expected:
+        if "rows" in file and pq.read_metadata(path).num_rows != file["rows"]:
+            return CurateError(f"the lock says {file['rows']:,} rows", file["path"], again)
+        return None
+    what = f"{found['bytes']:,} bytes, not {file['bytes']:,}"
+    if found["bytes"] == file["bytes"]:
+        what = f"sha256 {found['sha256'][:12]}…, not {file['sha256'][:12]}…"
+    return CurateError(f"a file changed after the lock was written: {what}", file["path"], again)

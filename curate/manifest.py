@@ -17,6 +17,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from curate.errors import CurateError, ManifestError, did_you_mean
+from curate.mix.settings import Mixture, mistakes
 from curate.stage import Stage, find_stage, stage_homes
 
 Place = tuple[str | int, ...]
@@ -109,6 +110,7 @@ class Document(Strict):
     version: Version = Field(description="of the release: MAJOR.MINOR.PATCH")
     license: str = Field(description="licence of the release, as the Hub names it")
     description: str = Field("", description="a paragraph for the card")
+    card: str = Field("", description="more of your own for the card: Markdown, or the path of a .md file")
     seed: int = Field(0, description="of the shuffle and of every sample")
     sources: dict[Name, Source] = Field(min_length=1)
     stages: str | StageList = Field(
@@ -116,7 +118,9 @@ class Document(Strict):
     )
     set: dict[str, Any] = Field({}, description="`stage.parameter: value` for those stages, in place of their own")
     against: list[str] = Field([], description="earlier releases: what resembles their documents goes")
-    mixture: Literal["everything"] = Field("everything", description="which documents are released")
+    mixture: Annotated[Mixture, pydantic.BeforeValidator(lambda given: {} if given == "everything" else given)] = Field(
+        default_factory=Mixture, description="which documents are released: everything, or some in shares"
+    )
     shards: Shards = Field(default_factory=Shards)
     publish: Publish = Field(default_factory=Publish)
 
@@ -158,6 +162,12 @@ class Manifest:
     @property
     def version(self) -> str:
         return self.document.version
+
+    @property
+    def card(self) -> str:
+        """The person's own part of the card: Markdown."""
+        text = self.document.card
+        return (self.folder / text).read_text(encoding="utf-8") if _is_file(text) else text
 
     @property
     def indexed(self) -> Call | None:
@@ -216,8 +226,17 @@ def loads(text: str, *, path: Path | None = None, folder: Path | None = None) ->
     if document:
         for name, source in document.sources.items():
             file.check_source(source, ("sources", name))
+        if _is_file(document.card) and not (folder / document.card).is_file():
+            file.wrong(("card",), f"no file {document.card}", "name a Markdown file beside the manifest")
+        for place, what, fix in mistakes(document.mixture, document.sources):
+            file.wrong(("mixture", *place), what, fix)
     file.check()
     return Manifest(document, pipelines, stages, folder.resolve(), path, text)
+
+
+def _is_file(card: str) -> bool:
+    """Whether a card is the path of one."""
+    return card.endswith(".md") and "\n" not in card
 
 
 def _mapping(value: Any) -> dict:
@@ -458,6 +477,7 @@ def json_schema() -> dict:
     entries = [{"type": "string", "enum": sorted(stage_homes())}]
     for name in sorted(stage_homes()):
         params = find_stage(name).params.model_json_schema()
+        schema["$defs"] |= params.pop("$defs", {})
         params |= {"title": name, "description": find_stage(name).declared.summary}
         shorthand = {"type": ["string", "number", "boolean", "array", "null"]}
         entries.append(
@@ -473,6 +493,8 @@ def json_schema() -> dict:
     named = {"anyOf": [{"type": "string"}, stages]}
     schema["properties"]["stages"] |= named
     schema["$defs"]["Source"]["properties"]["pipeline"] |= named
+    mixture = schema["properties"]["mixture"]
+    mixture["anyOf"] = [{"const": "everything"}, {"$ref": mixture.pop("$ref")}]
     schema |= {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "curate manifest"}
     return json.loads(json.dumps(schema))
 

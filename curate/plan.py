@@ -19,7 +19,7 @@ from curate.sources import File
 from curate.sources.partitions import Partition
 from curate.stage import arrow_type
 
-ENGINE = 1
+ENGINE = 2
 """Raised when the engine itself makes other parts of the same jobs."""
 
 PUBLISHED = ("id", "text", "source", "path", "url", "date", "language", "license", "n_tokens", "meta")
@@ -29,10 +29,10 @@ EVIDENCE = ("id", "source", "path", "position", "url", "duplicate_of", "similari
 EVIDENCE += ("contamination", "contamination_ngram", "contamination_share")
 """What a rejected document is recorded with, as far as it has it, beside its stage and reason."""
 
-CLUSTERS = ("id", "source", "path", "url", "cluster", "cluster_size", "duplicate_of", "similarity")
+CLUSTERS = ("id", "source", "path", "position", "url", "cluster", "cluster_size", "duplicate_of", "similarity")
 """What a document that near-duplicates join with others is recorded with, kept or not."""
 
-OVERLAPS = ("id", "source", "path", "url")
+OVERLAPS = ("id", "source", "path", "position", "url")
 OVERLAPS += ("contamination", "contamination_ngram", "contamination_ngrams", "contamination_share")
 """What a document that has n-grams in common with an evaluation set is recorded with, kept or not."""
 
@@ -107,6 +107,8 @@ class Plan:
     lanes: list[Lane]
     jobs: dict[str, Job]
     mix: str
+    unit: str
+    """What the mixture is measured in."""
     evidence: dict[str, str]
     """{path in the release: fingerprint}"""
     references: list[Lane]
@@ -127,6 +129,7 @@ class Planner:
         self.problems: list[CurateError] = []
         self.references: list[Lane] = []
         self.resources: dict[str, str] = {}
+        self.held: dict | None = None
 
     def add(self, task: str, label: str, args: dict, upstream: Iterable[str] = (), where: dict | None = None) -> str:
         upstream = tuple(dict.fromkeys(filter(None, upstream)))
@@ -253,13 +256,14 @@ class Planner:
         if params.get("bins") == 0:
             size = sum(max(piece.file.size, 0) for lane in lanes for piece in lane.partition.pieces)
             params["bins"] = min(1 << (size // BIN_BYTES).bit_length(), 1024)
-        self.resources |= call.stage.resources(params)
         identity = {"label": call.label, **call.stage.identity(params)}
         names = ("id", *call.stage.reads(params))
         types = {name: kind for lane in lanes for name, kind in lane.types.items()}
         before, bins = "", 0
         taking_part = lanes if scope else [*lanes, *self.references]
-        for number, step in enumerate(call.stage.function(**params)):
+        steps = call.stage.function(**params)
+        applied = steps[-1].over == "apply"  # carried out where verdicts are collected
+        for number, step in enumerate(steps[:-1] if applied else steps):
             base = {"call": identity, "step": number}
             label = f"{scope}{call.label} {number + 1}"
             if step.over == "docs":
@@ -268,6 +272,7 @@ class Planner:
                     indexed = number == 0 and call.stage.index and call.stage.index.column in lane.columns
                     reading = lane.reading(["id", call.stage.index.column] if indexed else names)
                     args = base | {"reading": reading, "priority": lane.priority}
+                    args |= {"held": self.held} if self.held and lane.partition else {}
                     args |= {"types": {} if indexed else {name: types[name] for name in names}}
                     args |= {"place": place, "before": before} if before else {}
                     fps.append(self.add("step", f"{label}, {lane.name}", args, [*reading, before]))
@@ -280,35 +285,58 @@ class Planner:
                 heads = self.gate(f"{label} counts", [lane.parts[-1] for lane in taking_part])
                 fps = [self.add("step", label, base | {"before": before, "heads": heads}, [before, heads])]
             before, bins = self.gate(label, fps), step.bins
-        adds = call.stage.adds(params)
+        columns = call.stage.adds(params) | {name: types[name] for name in call.stage.declared.changes}
+        if "text" in columns:
+            columns["n_bytes"] = "int64"
         for place, lane in enumerate(lanes):
-            reading = lane.reading(["n_bytes", *(name for name in adds if name in lane.columns)])
-            args = {"call": identity, "place": place, "before": before, "adds": adds, "reading": reading}
+            needed = ["n_bytes", *(names if applied else ()), *(name for name in columns if name in lane.columns)]
+            reading = lane.reading(needed)
+            args = {"call": identity, "place": place, "before": before, "columns": columns, "reading": reading}
             args["lane"] = lane.source
             fp = self.add("collect", f"{lane.name}: {call.label}", args, [*reading, before])
-            lane.types |= adds
-            self.settle(lane, fp, adds)
+            lane.types |= columns
+            self.settle(lane, fp, columns)
 
     def finish(self, manifest: Manifest, lanes: list[Lane]) -> Plan:
         """Add what comes after all stages: the order of the documents, the mixture, the evidence."""
-        order, seed = [], manifest.document.seed
+        order, mixture = [], manifest.document.mixture
+        unit = mixture.unit or ("tokens" if all("n_tokens" in lane.types for lane in lanes) else "bytes")
+        needed = {"by": mixture.by} | ({"unit": "n_tokens"} if unit == "tokens" else {})
         for lane in lanes:
-            reading = lane.reading(["id", "n_bytes"])
-            order.append(self.add("order", f"{lane.name}: order", {"reading": reading, "seed": seed}, reading))
+            for setting, name in needed.items():
+                if name not in lane.types:
+                    what = f"no column `{name}` for the mixture in source `{lane.source}`"
+                    fix = "add the stage `tokens`, or measure in bytes" if setting == "unit" else ""
+                    place = f"mixture.{setting}"
+                    self.problems.append(CurateError(what, place, fix or did_you_mean(name, lane.types)))
+            reading = lane.reading(["id", "n_bytes", mixture.by, "n_tokens"])
+            args = {"reading": reading, "seed": manifest.document.seed, "by": mixture.by}
+            order.append(self.add("order", f"{lane.name}: order", args, reading))
+        self.check()
         before = self.gate("order", order)
-        mix = self.add("mix", "mix", {"before": before, "shard_bytes": manifest.document.shards.size}, [before])
-        evidence = {"evidence/rejected.parquet": self.evidence(lanes, "rejected", EVIDENCE)}
+        args = {"before": before, "shard_bytes": manifest.document.shards.size}
+        args |= {"unit": unit, "mixture": mixture.choice()}
+        mix = self.add("mix", "mix", args, [before])
+        drawn = "" if mixture.takes_everything else mix
+        evidence = {"evidence/rejected.parquet": self.evidence(lanes, "rejected", EVIDENCE, drawn)}
         if any("cluster" in lane.columns for lane in lanes):
             evidence["evidence/near_duplicates.parquet"] = self.evidence(lanes, "near_duplicates", CLUSTERS)
         if any("contamination" in lane.columns for lane in lanes):
             evidence["evidence/decontamination.parquet"] = self.evidence(lanes, "decontamination", OVERLAPS)
-        return Plan(manifest, lanes, self.jobs, mix, evidence, self.references)
+        return Plan(manifest, lanes, self.jobs, mix, unit, evidence, self.references)
 
-    def evidence(self, lanes: list[Lane], kind: str, names: tuple[str, ...]) -> str:
+    def check(self) -> None:
+        """Raise ManifestError with all problems so far, if there are any."""
+        if self.problems:
+            unique = {str(problem): problem for problem in self.problems}
+            raise ManifestError(list(unique.values()))
+
+    def evidence(self, lanes: list[Lane], kind: str, names: tuple[str, ...], drawn: str = "") -> str:
         readings = [lane.reading(name for name in names if name in lane.columns) for lane in lanes]
         types = {name: lane.types[name] for lane in lanes for name in names if name in lane.columns}
         upstream = [fp for reading in readings for fp in reading]
-        return self.add(kind, f"evidence: {kind}", {"readings": readings, "types": types}, upstream)
+        args = {"readings": readings, "types": types} | ({"drawn": drawn} if drawn else {})
+        return self.add(kind, f"evidence: {kind}", args, [*upstream, drawn])
 
 
 def make(manifest: Manifest, inputs: dict[str, list[Partition]], against: Iterable[Shard] = ()) -> Plan:
@@ -318,9 +346,11 @@ def make(manifest: Manifest, inputs: dict[str, list[Partition]], against: Iterab
     against  shards of earlier releases, whose documents come first in every keep order
     """
     planner, lanes = Planner(), []
-    first = min((source.priority for source in manifest.document.sources.values()), default=0) - 1
+    first = min((source.priority for source in manifest.document.sources.values()), default=0)
+    if share := manifest.document.mixture.validation:  # what resembles a document that is held out goes, not that one
+        planner.held = {"seed": manifest.document.seed, "share": share, "priority": first - 1}
     for shard in against:
-        planner.references.append(planner.adopt(shard, first))
+        planner.references.append(planner.adopt(shard, first - 2))
     for name, source in manifest.document.sources.items():
         partitions = inputs[name]
         mine = [
@@ -343,9 +373,7 @@ def make(manifest: Manifest, inputs: dict[str, list[Partition]], against: Iterab
         if name not in known:
             where = f"{manifest.path or 'manifest'}  shards.columns"
             planner.problems.append(CurateError(f"no column `{name}` to publish", where, did_you_mean(name, known)))
-    if planner.problems:
-        unique = {str(problem): problem for problem in planner.problems}
-        raise ManifestError(list(unique.values()))
+    planner.check()
     return planner.finish(manifest, lanes)
 
 

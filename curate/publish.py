@@ -74,6 +74,14 @@ class Published:
         """Size of the files sent; what Xet finds on the Hub already is not sent again."""
         return sum(file.bytes for commit in self.commits for file in commit.files)
 
+    def as_dict(self) -> dict:
+        commits = [
+            {"title": commit.title, "files": [file._asdict() for file in commit.files], "delete": commit.delete}
+            for commit in self.commits
+        ]
+        named = ("repo", "url", "revision", "tag", "commit")
+        return {name: getattr(self, name) for name in named} | {"bytes": self.bytes, "commits": commits}
+
 
 def publish(
     release: Path,
@@ -87,7 +95,8 @@ def publish(
     token: str | None = None,
     report: Callable[[Event], None] = lambda event: None,
 ) -> Published:
-    """Bring a release folder to the dataset repository `repo` (default: the user's, named as the release).
+    """Bring a release folder to the dataset repository `repo` (default: the manifest's `publish.repo`, else the user's
+    own, named as the release).
 
     The repository is made when it is missing, the branch too. With `pr` the files go to a pull request, and
     publishing again once it is merged sets the tag. A dry run only reads, and tells what it would send.
@@ -104,7 +113,9 @@ def publish(
     tag, title, revision = f"v{lock['version']}", f"{lock['name']} {lock['version']}", branch or "main"
 
     with _Remote(endpoint, token, report).listening() as remote:
-        me = remote.open(repo or lock["name"], read_only=dry_run)
+        wish = lock.get("publish") or {}
+        private = private or wish.get("private", False)
+        me = remote.open(repo or wish.get("repo") or lock["name"], read_only=dry_run)
         remote.check_card((release / "README.md").read_text("utf-8"))
         result = partial(Published, remote.repo, remote.url)
         if not remote.exists(private):

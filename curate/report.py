@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from curate.compare import side_by_side
-from curate.release.card import reasons, size
+from curate.release.pages import reasons, size
 
-__all__ = ["explain_lines", "plan_lines", "release_lines", "size", "status_lines", "trained_lines"]
+__all__ = ["explain_lines", "plan_lines", "published_lines", "release_lines", "size", "status_lines", "trained_lines"]
 
 
 def table(rows: list[tuple], right: frozenset[int] = frozenset()) -> Iterator[str]:
@@ -70,6 +70,7 @@ def release_lines(released) -> Iterator[str]:
                 rows.append(("", stage["label"], count["in"], count["kept"], reasons(count["reasons"])))
     yield from table(rows, frozenset({2, 3}))
     yield ""
+    yield from mixture_lines(lock["mixture"])
     data = [file for file in lock["files"] if file["path"].startswith("data/")]
     text = sum(file["text_bytes"] for file in data)
     yield f"{lock['documents']:,} documents, {size(text)} of text in {len(data)} shards; {lock['rejected']:,} rejected"
@@ -94,6 +95,33 @@ def trained_lines(trained) -> Iterator[str]:
     yield f"ROC-AUC {trained.metrics['roc_auc']:.4f}, Brier score {trained.metrics['brier']:.4f}"
     yield f"classifier: {trained.path}{'' if trained.changed else ' (unchanged)'}"
     yield f"model.bin: sha256:{trained.lock['files']['model.bin']}"
+
+
+def published_lines(published, dry_run: bool) -> Iterator[str]:
+    for commit in published.commits:
+        yield f"commit: {commit.title}"
+        yield from (f"  {file.path}  {size(file.bytes)}" for file in commit.files)
+        yield from (f"  {path}  deleted" for path in commit.delete)
+    files = sum(len(commit.files) for commit in published.commits)
+    verb = "would send" if dry_run else "sent"
+    yield f"{verb} {files:,} files, {size(published.bytes)}, in {len(published.commits)} commits"
+    where = f"{published.url} ({published.revision})"
+    yield f"{where}, tag {published.tag}" if published.tag else f"{where}; publish again to tag it once it is merged"
+
+
+def mixture_lines(mixture: dict) -> Iterator[str]:
+    """What each phase came to, where the mixture is not simply everything."""
+    if not mixture["notes"]:
+        return
+    rows = [("phase", mixture["by"], "asked", "share", "documents", "epochs")]
+    for split in mixture["splits"]:
+        for name, key in split["keys"].items():
+            asked = f"{key['asked']:.2%}" if "asked" in key else ""
+            epochs = f"{key['epochs']:.2f}" if "epochs" in key else ""
+            cells = (asked, f"{key['share']:.2%}", key["documents"], epochs)
+            rows.append((split["phase"] or split["split"], name, *cells))
+    yield from table(rows, frozenset({2, 3, 4, 5}))
+    yield ""
 
 
 def explain_lines(found: list[dict]) -> Iterator[str]:

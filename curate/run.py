@@ -113,7 +113,7 @@ def run(
         made, shards, index = planning.shards(plan, store.marker(plan.mix)["shards"])
         jobs = [*plan.jobs.values(), *made]  # all, since a damaged part may lie further up
         remember(plan, jobs, work)
-        parts = lay_out(plan, shards, index)
+        parts = lay_out(plan, store, shards, index)
         for _ in range(ATTEMPTS):
             yield from execute(jobs, store, submit)
             lock = make_lock(plan, store, parts)

@@ -50,14 +50,16 @@ class Step:
           bins  run(rows) for each bin: all rows sent to it, sorted by `doc`.
           all   run(tables, sizes) once: an iterator of tables, and the number of documents in each partition
                 (int64). It yields tables.
+          apply run(docs, rows) for each block of a partition, as the last step of a stage that changes documents:
+                returns `docs` as a map stage does, with the columns it adds and changes, and `reject`.
     bins  how many bins the resulting rows go to, by their column `bin`. 0: back to their documents, by `doc`.
 
-    `doc` (uint64) stands for a document between steps: partition << 32 | row. The last step's rows carry `doc`,
-    `reject` (a reason or null) and the columns the stage adds.
+    `doc` (uint64) stands for a document between steps: partition << 32 | row. Unless the last step is over `apply`, its
+    rows are verdicts: one or none a document, with `doc`, `reject` (a reason or null) and the columns the stage adds.
     """
 
     run: Callable
-    over: Literal["docs", "bins", "all"]
+    over: Literal["docs", "bins", "all", "apply"]
     bins: int = 0
 
 

@@ -6,7 +6,9 @@ from collections import Counter
 from pathlib import Path
 
 from curate.estimate import estimate
+from curate.lock import deduplicating
 from curate.manifest import Manifest, load
+from curate.mix.settings import notes
 from curate.plan import Job, Plan, shards
 from curate.run import memory_of, prepare
 from curate.store import Store
@@ -47,7 +49,8 @@ def explain_plan(manifest: str | Path | Manifest, work: str | Path) -> dict:
         "version": made.manifest.version,
         "sources": {name: source | {"files": len(source["files"])} for name, source in sources.items()},
         "steps": list(steps.values()),
-        "notes": {
+        "notes": _mixture_notes(made)
+        | {
             call.label: notes
             for calls in (*made.manifest.pipelines.values(), made.manifest.stages)
             for call in calls
@@ -96,6 +99,11 @@ def collect_garbage(manifests: list[str], work: str | Path, dry_run: bool = Fals
             if not dry_run:
                 path.unlink()
     return {"kept": kept, "removed": removed, "bytes": size}
+
+
+def _mixture_notes(made: Plan) -> dict[str, list[str]]:
+    found = notes(made.manifest.document.mixture, made.unit, deduplicating(made.manifest))
+    return {"mixture": found} if found else {}
 
 
 def _prepared(manifest: str | Path | Manifest, work: str | Path) -> tuple[Plan, Store]:

@@ -29,7 +29,7 @@ from curate.documents import REJECT
 from curate.errors import CurateError, refusal
 from curate.stage import set_column
 
-DICTIONARY = ("source", "path", "language", "license", "reject", "split", "stage", "reason")
+DICTIONARY = ("source", "path", "language", "license", "reject", "split", "stage", "reason", "key")
 """Columns of few distinct values. Dictionaries of anything else cost time and save nothing."""
 
 BIN_BYTES = 128 << 20

@@ -144,20 +144,23 @@ def run_group(
     partitions  document tables of one schema
     priorities  of each partition's source; all 0 by default
 
-    Returns the partitions with the columns that the stage adds, and `reject`.
+    Returns the partitions with the columns that the stage adds or changes, and `reject`.
     """
     if params.get("bins") == 0:  # by size, which is the engine's to know
         params = params | {"bins": 3}
     inputs = [_numbered(part, place, priorities) for place, part in enumerate(partitions)]
-    rows = None
-    for step in stage(**params):
+    rows, steps = None, stage(**params)
+    apply = steps.pop().run if steps[-1].over == "apply" else None
+    for step in steps:
         rows = pa.concat_tables(_run_step(step, inputs, rows))
     results = []
     for docs_ in inputs:
         verdicts = _sent_to(rows, docs_)
+        if apply:
+            verdicts = apply(docs_.drop_columns("priority"), verdicts)
         index = pc.index_in(docs_["doc"], verdicts["doc"].combine_chunks())
         docs_ = docs_.drop_columns(["doc", "priority"])
-        for name in ("reject", *stage.adds(params)):
+        for name in ("reject", *stage.adds(params), *stage.declared.changes):
             docs_ = set_column(docs_, name, verdicts[name].take(index))
         results.append(docs_)
     return results

@@ -57,6 +57,12 @@ QUESTIONS = Path(FOLDER.name) / "questions.jsonl"
 QUESTIONS.write_text(json.dumps({"question": PROSE.split("\n")[1]}) + "\n")
 
 PARAMS = {
+    "signals": [{}, {"only": ["n_words", "upper_case_share"], "stop_words": ["der", "die"]}],
+    "gopher_quality": [{}, {"min_words": None, "min_stop_words": 0, "max_mean_word_length": 4.5}],
+    "gopher_repetition": [{}, {"max_duplicate_lines": None, "max_duplicate_paragraphs": None}],
+    "c4": [{}, {"terminal_punctuation": False, "min_sentences": 0}, {"min_words": 0, "curly_bracket": False}],
+    "fineweb": [{}, {"max_duplicate_line_characters": 1.0, "short_line": 10}],
+    "dclm_heuristics": [{}, {"min_words": 0, "max_duplicate_lines": None, "max_removed_words": 1.0}],
     "filter": [{"short": "length(text) < 20", "no_name": "url is null and position = 3"}],
     "length": [{"min_chars": 10, "max_chars": 2000}],
     "normalize": [{}, {"strip_lines": True, "max_newlines": 1}],

@@ -131,7 +131,7 @@ def test_a_damaged_part_is_made_anew(corpus, tmp_path, damage):
     work, chance = tmp_path / "work", random.Random(SEED)
     whole = release(corpus, work).lock
     jobs, store = _jobs(corpus, work), Store(work / "store")
-    for job in chance.sample(jobs, 6):
+    for job in chance.sample([job for job in jobs if job.task != "gate"], 6):  # a gate is an empty file
         part = store.part(job.fp)
         content = DAMAGES[damage](part.read_bytes(), chance)
         part.unlink() if content is None else part.write_bytes(content)

@@ -24,16 +24,16 @@ LONGEST_WORD = 1000  # characters; C4 drops lines with a longer word
 FEWEST_WORDS = 3  # C4 drops lines with fewer
 
 _DOT, _OPEN, _CLOSE, _BRACE = 0x2E, 0x5B, 0x5D, 0x7B
-_LOREM, _JAVASCRIPT, _POLICY = 1, 2, 4
+LOREM, JAVASCRIPT, POLICY, CURLY = 1, 2, 4, 8  # flags of what is found in a line
 _PHRASES = {
-    b"cookie policy": _POLICY,
-    b"javascript": _JAVASCRIPT,
-    b"lorem ipsum": _LOREM,
-    b"privacy policy": _POLICY,
-    b"terms of use": _POLICY,
-    b"use cookies": _POLICY,
-    b"use of cookies": _POLICY,
-    b"uses cookies": _POLICY,
+    b"cookie policy": POLICY,
+    b"javascript": JAVASCRIPT,
+    b"lorem ipsum": LOREM,
+    b"privacy policy": POLICY,
+    b"terms of use": POLICY,
+    b"use cookies": POLICY,
+    b"use of cookies": POLICY,
+    b"uses cookies": POLICY,
 }
 _TEXT = np.frombuffer(b"".join(_PHRASES), np.uint8).copy()
 _BOUNDS = np.cumsum([0, *map(len, _PHRASES)])
@@ -54,7 +54,7 @@ def _starts_with(data, i, end, text):
 
 
 @kernel
-def _citation(data, i, end, classes):
+def citation(data, i, end, classes):
     """Bytes of the citation at ``i``: ``[edit]``, ``[citation needed]`` or ``[12]``; 0 if there is none."""
     if _starts_with(data, i, end, _EDIT):
         return len(_EDIT)
@@ -80,14 +80,14 @@ def _before(data, first, end, classes):
         start = end - 1
         while start > first and data[start] != _OPEN:
             start -= 1
-        if start + _citation(data, start, end, classes) != end:
+        if start + citation(data, start, end, classes) != end:
             break
         end = start
     return end
 
 
 @kernel
-def _ends_terminal(data, first, end, classes):
+def ends_terminal(data, first, end, classes):
     """C4's end of a sentence: ``. ? ! " '`` but not three dots, citations aside."""
     end = _before(data, first, end, classes)
     if end == first:
@@ -103,7 +103,7 @@ def _ends_terminal(data, first, end, classes):
 
 
 @kernel
-def _phrases(data, i, end, classes):
+def phrases(data, i, end, classes):
     """What the phrases at ``i`` mean, a sum of flags; letter case of ASCII and citations do not matter."""
     found = 0
     first = data[i] | 32
@@ -120,7 +120,7 @@ def _phrases(data, i, end, classes):
                 k += 1
                 at += 1
             elif byte == _OPEN and at > _BOUNDS[p]:
-                skip = _citation(data, k, end, classes)
+                skip = citation(data, k, end, classes)
                 if skip == 0:
                     break
                 k += skip
@@ -132,7 +132,7 @@ def _phrases(data, i, end, classes):
 
 
 @kernel
-def _sentences(data, first, last, starts, ends, word, stop, classes):
+def sentences(data, first, last, starts, ends, word, stop, classes):
     """Sentences of the line ``data[first:last]``, whose words are from ``word`` on: a terminal mark that is a
     word, or between words, ends one where a word that is not mere punctuation follows in the line."""
     sentences = 1
@@ -160,82 +160,91 @@ def _sentences(data, first, last, starts, ends, word, stop, classes):
 
 
 @kernel
+def scan_line(data, i, end, classes):
+    """The line of ``str.splitlines`` that begins at ``i < end``.
+
+    Returns (first, last, line_end, following, characters, words, longest, found): where it begins and ends
+    without the white space around it, where it ends with that, where the next line begins, characters,
+    plain words, characters of the longest of these, and the flags of what was found. A blank line has no
+    words, and ``first == last``.
+    """
+    first = last = i
+    characters = words = length = longest = found = 0
+    while i < end:
+        byte = data[i]
+        size = 1
+        if byte < 0x80:
+            kind = classes[byte]
+        else:
+            code, size = decode(data, i, end)
+            kind = classes[code]
+        if kind & BREAK:
+            break
+        characters += 1
+        if kind & SPACE:
+            length = 0
+        else:
+            if words == 0:
+                first = i
+            words += length == 0
+            length += 1
+            longest = max(longest, length)
+            last = i + size
+            if _BEGINS[byte]:
+                found |= CURLY if byte == _BRACE else phrases(data, i, end, classes)
+        i += size
+    following = i
+    if i < end:
+        code, size = decode(data, i, end)
+        following += size
+        if code == 13 and following < end and data[following] == 10:
+            following += 1
+    return first, last, i, following, characters, words, longest, found
+
+
+@kernel
 def count_lines(data, offsets, starts, ends, doc_words, classes, counts):
     """Fill ``counts`` (``LINES``, one a document). Words, as byte positions, only bound the sentences."""
     for doc in range(len(offsets) - 1):
-        i, end = offsets[doc], offsets[doc + 1]
+        following, end = offsets[doc], offsets[doc + 1]
         word, stop = doc_words[doc], doc_words[doc + 1]
         row = counts[doc]
-        while i < end:
-            first = last = i  # of the line without the white space around it
-            characters = n_words = word_length = longest_word = curly = found = 0
-            blank = True
-            while i < end:
-                byte = data[i]
-                size = 1
-                if byte < 0x80:
-                    kind = classes[byte]
-                else:
-                    code, size = decode(data, i, end)
-                    kind = classes[code]
-                if kind & BREAK:
-                    break
-                characters += 1
-                if kind & SPACE:
-                    word_length = 0
-                else:
-                    if blank:
-                        first = i
-                        blank = False
-                    n_words += word_length == 0
-                    word_length += 1
-                    longest_word = max(longest_word, word_length)
-                    last = i + size
-                    if _BEGINS[byte]:
-                        if byte == _BRACE:
-                            curly = 1
-                        else:
-                            found |= _phrases(data, i, end, classes)
-                i += size
-            line_end = i
-            if i < end:
-                code, size = decode(data, i, end)
-                i += size
-                if code == 13 and i < end and data[i] == 10:
-                    i += 1
-
+        while following < end:
+            first, last, line_end, following, characters, n_words, longest, found = scan_line(
+                data, following, end, classes
+            )
             row.lines += 1
             row.characters += characters
             row.longest = max(row.longest, characters)
-            if blank:
-                row.few_words += 1
+            row.few_words += n_words < FEWEST_WORDS
+            if n_words == 0:
                 continue
-            code, size = decode(data, first, last)
+            code, _ = decode(data, first, last)
             row.bullets += code == 0x2D or code == 0x2022
             row.ellipses += ends_with_ellipsis(data, first, last)
 
-            lorem, javascript, policy = found & _LOREM != 0, found & _JAVASCRIPT != 0, found & _POLICY != 0
+            lorem, javascript = found & LOREM != 0, found & JAVASCRIPT != 0
+            policy, curly = found & POLICY != 0, found & CURLY != 0
             row.lorem_ipsum += lorem
             row.javascript += javascript
             row.policy += policy
             row.curly += curly
-            row.long_word += longest_word > LONGEST_WORD
-            row.few_words += n_words < FEWEST_WORDS
+            row.long_word += longest > LONGEST_WORD
             while word < stop and starts[word] < first:
                 word += 1
-            if longest_word <= LONGEST_WORD and n_words >= FEWEST_WORDS:
-                terminal = _ends_terminal(data, first, last, classes)
+            if longest <= LONGEST_WORD and n_words >= FEWEST_WORDS:
+                terminal = ends_terminal(data, first, last, classes)
                 row.any_lorem_ipsum += lorem
                 row.terminal_lorem_ipsum += lorem and terminal
                 if not javascript:
                     row.any_curly += curly
                     row.terminal_curly += curly and terminal
                     if not policy:
-                        sentences = _sentences(data, first, last, starts, ends, word, stop, classes)
+                        n_sentences = sentences(data, first, last, starts, ends, word, stop, classes)
                         row.any_kept += 1
-                        row.any_sentences += sentences
+                        row.any_sentences += n_sentences
                         if terminal:
                             row.terminal_kept += 1
-                            row.terminal_sentences += sentences
+                            row.terminal_sentences += n_sentences
             while word < stop and starts[word] < line_end:
                 word += 1

@@ -63,7 +63,7 @@ def _before(data, start, end, classes):
 
 
 @kernel
-def _strip(data, start, end, classes):
+def strip(data, start, end, classes):
     """First byte, and end, of ``data[start:end]`` without the white space around it."""
     while start < end:
         code, size = decode(data, start, end)
@@ -101,7 +101,7 @@ def _count_segments(data, start, end, gap, short_line, classes, keys, counts, st
             if following - stop >= gap:
                 break
             stop = following = max(following, stop + 1)
-        first, last = _strip(data, start, stop, classes)
+        first, last = strip(data, start, stop, classes)
         characters = _characters(data, start, stop)
         row.segments += 1
         key = byte_hash(data, start, stop)
@@ -148,7 +148,7 @@ def count_segments(data, offsets, short_line, classes, lines, paragraphs):
         _count_segments(
             data, start, end, 1, short_line, classes, keys, counts, stripped_keys, stripped_counts, lines[doc]
         )
-        start, end = _strip(data, start, end, classes)
+        start, end = strip(data, start, end, classes)
         if start < end:
             _count_segments(
                 data,
@@ -240,8 +240,9 @@ def _repeated(prefixes, inverses, ends, m, keys, row):
 
 
 @kernel
-def count_n_grams(data, starts, ends, doc_words, stop_hashes, classes, rows):
-    """Fill ``rows`` (``N_GRAMS``, one a document) from words given as byte positions."""
+def count_n_grams(data, starts, ends, doc_words, stop_hashes, classes, n_grams, dclm, rows):
+    """Fill ``rows`` (``N_GRAMS``, one a document) from words given as byte positions: of n-grams, datatrove's
+    only if ``n_grams``, and DCLM's only if ``dclm``."""
     longest = 0
     for doc in range(len(rows)):
         longest = max(longest, doc_words[doc + 1] - doc_words[doc])
@@ -306,23 +307,14 @@ def count_n_grams(data, starts, ends, doc_words, stop_hashes, classes, rows):
         row.spans = m
         row.dclm_words = k
         row.dclm_characters = dclm_before[k]
-        _chain(
-            hashes,
-            before,
-            m,
-            _LAST_TOP,
-            grams,
-            repeated,
-            slots,
-            candidates,
-            keys,
-            counts,
-            row.top,
-            unused,
-            unused,
-        )
-        _repeated(prefixes, inverses, before, m, keys, row)
-        _chain(
-            dclm_hashes, dclm_before, k, _LAST, grams, repeated, slots, candidates, keys, counts,
-            unused, row.dclm_top, row.dclm_covered,
-        )  # fmt: skip
+        if n_grams:
+            _chain(
+                hashes, before, m, _LAST_TOP, grams, repeated, slots, candidates, keys, counts,
+                row.top, unused, unused,
+            )  # fmt: skip
+            _repeated(prefixes, inverses, before, m, keys, row)
+        if dclm:
+            _chain(
+                dclm_hashes, dclm_before, k, _LAST, grams, repeated, slots, candidates, keys, counts,
+                unused, row.dclm_top, row.dclm_covered,
+            )  # fmt: skip

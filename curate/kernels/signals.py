@@ -5,7 +5,7 @@ spans that a caller gives; how they are cut decides what a word is. *Plain words
 *lines* those of ``str.splitlines``; *newline lines* lie between newlines and hold more than white space.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -34,6 +34,11 @@ class Signal(NamedTuple):
     def dtype(self) -> np.dtype:
         """int64 for a number of things, float64 for a quotient."""
         return np.dtype(np.int64 if self.over is None else np.float64)
+
+    @property
+    def counters(self) -> list[str]:
+        """Names of all counters that it is made of."""
+        return [*self.count.split(), *([self.over] if self.over else [])]
 
     @property
     def range(self) -> tuple[float, float]:
@@ -178,16 +183,21 @@ def signals(
     stop_hashes: np.ndarray,
     *,
     short_line: int = SHORT_LINE,
+    only: Collection[str] | None = None,
 ) -> dict[str, np.ndarray]:
-    """Every signal of every document: name -> int64 or float64[docs], as ``SIGNALS`` says and in its order.
+    """Signals of every document: name -> int64 or float64[docs], as ``SIGNALS`` says and in its order.
 
     ``data`` and ``offsets`` are the texts; the words of document ``i`` are the bytes ``word_starts[k]`` to
     ``word_ends[k]`` of ``data`` for ``k`` from ``word_offsets[i]`` to ``word_offsets[i + 1]``, in the order
     of the text, apart from each other and inside it, whatever a word may be. ``stop_hashes`` comes from
-    ``stop_word_hashes``. Linear in the bytes.
+    ``stop_word_hashes``. ``only`` names the signals wanted: what these do not need is not counted. Linear in
+    the bytes.
     """
     docs = len(offsets) - 1
     classes = character_classes()
+    wanted = [signal for signal in SIGNALS if only is None or signal.name in only]
+    needed = {tuple(path.split(".")[:2]) for signal in wanted for path in signal.counters}
+    groups = {group for group, _ in needed}
     counters = {
         "text": np.zeros(docs, COUNTS),
         "words": np.zeros(docs, N_GRAMS),
@@ -195,11 +205,18 @@ def signals(
         "newline_lines": np.zeros(docs, SEGMENTS),
         "paragraphs": np.zeros(docs, SEGMENTS),
     }
-    count_characters(data, offsets, stop_hashes, classes, counters["text"])
-    count_n_grams(data, word_starts, word_ends, word_offsets, stop_hashes, classes, counters["words"])
-    count_lines(data, offsets, word_starts, word_ends, word_offsets, classes, counters["lines"])
-    count_segments(data, offsets, short_line, classes, counters["newline_lines"], counters["paragraphs"])
-    return {signal.name: _value(signal, counters) for signal in SIGNALS}
+    words = word_starts, word_ends, word_offsets
+    if "text" in groups:
+        count_characters(data, offsets, stop_hashes, classes, counters["text"])
+    if "words" in groups:
+        n_grams = ("words", "top") in needed or ("words", "repeated") in needed
+        dclm = ("words", "dclm_top") in needed or ("words", "dclm_covered") in needed
+        count_n_grams(data, *words, stop_hashes, classes, n_grams, dclm, counters["words"])
+    if "lines" in groups:
+        count_lines(data, offsets, *words, classes, counters["lines"])
+    if groups & {"newline_lines", "paragraphs"}:
+        count_segments(data, offsets, short_line, classes, counters["newline_lines"], counters["paragraphs"])
+    return {signal.name: _value(signal, counters) for signal in wanted}
 
 
 def _value(signal: Signal, counters: dict[str, np.ndarray]) -> np.ndarray:

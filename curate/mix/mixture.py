@@ -5,18 +5,20 @@ global, the same everywhere, and a document that is added or removed moves no ot
 """
 
 from hashlib import blake2b
+from math import floor
 
 import numpy as np
 import pyarrow as pa
 
 from curate.documents import utf8
+from curate.mix.settings import exact
 
 
 def hash_line(ids: pa.ChunkedArray, seed: int) -> np.ndarray:
     """The place of each document on the line.
 
     ids  n ids of 32 hexadecimal digits. Returns uint64[n], uniform: the id's first 64 bits, keyed by the seed and
-    mixed by SplitMix64's finalizer (Steele, Lea, Flood 2014).
+    mixed.
     """
     data, _ = utf8(ids)
     digits = data.reshape(-1, 32)[:, :16]
@@ -26,7 +28,29 @@ def hash_line(ids: pa.ChunkedArray, seed: int) -> np.ndarray:
         word = (word << np.uint64(4)) | nibbles[:, column]
     key = int.from_bytes(blake2b(str(seed).encode(), digest_size=8).digest(), "little")
     word ^= np.uint64(key)
-    word ^= word >> np.uint64(30)
+    return _mixed(word)
+
+
+def held_out(ids: pa.ChunkedArray, seed: int, share: float) -> np.ndarray:
+    """bool[n]: the documents at the start of the line, which are held out for validation."""
+    return hash_line(ids, seed) < held_out_end(share)
+
+
+def held_out_end(share: float) -> np.uint64:
+    """Where the rest of the line begins."""
+    return np.uint64(floor(exact(share) * 2**64))
+
+
+def shuffled(line: np.ndarray, phase: np.ndarray, copy: np.ndarray) -> np.ndarray:
+    """uint64[m]: where each copy of a document stands in its phase, from its place on the line. Uniform, so that keys
+    of which a phase takes more and less of the line are mixed all through it."""
+    copies = (phase.astype(np.uint64) << np.uint64(32)) | copy.astype(np.uint64)
+    return _mixed(line ^ _mixed(copies + np.uint64(1)))
+
+
+def _mixed(word: np.ndarray) -> np.ndarray:
+    """SplitMix64's finalizer (Steele, Lea, Flood 2014): uint64[n] to uint64[n], one to one."""
+    word = word ^ (word >> np.uint64(30))
     word *= np.uint64(0xBF58476D1CE4E5B9)
     word ^= word >> np.uint64(27)
     word *= np.uint64(0x94D049BB133111EB)

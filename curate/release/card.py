@@ -1,63 +1,161 @@
 """The card of a release: its README.md, for people and for `datasets.load_dataset`. Every number is the lock's."""
 
-from pathlib import Path
+import re
+from collections.abc import Iterator
 
-import jinja2
 import yaml
 
-from curate.manifest import Manifest
+from curate.release.charts import curves, funnel
+from curate.release.pages import environment
 
-SIZES = [(1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6, "100K<n<1M")]
-SIZES += [(10**7, "1M<n<10M"), (10**8, "10M<n<100M"), (10**9, "100M<n<1B"), (10**12, "1B<n<10B")]
+LIMITS = [("n<1K", 10**3), ("1K<n<10K", 10**4), ("10K<n<100K", 10**5), ("100K<n<1M", 10**6), ("1M<n<10M", 10**7)]
+LIMITS += [("10M<n<100M", 10**8), ("100M<n<1B", 10**9), ("1B<n<10B", 10**10), ("10B<n<100B", 10**11)]
+LIMITS += [("100B<n<1T", 10**12), ("n>1T", 10**18)]
+
+_LICENSES = """
+    apache-2.0 mit openrail bigscience-openrail-m creativeml-openrail-m bigscience-bloom-rail-1.0 bigcode-
+    openrail-m afl-3.0 artistic-2.0 bsl-1.0 bsd bsd-2-clause bsd-3-clause bsd-3-clause-clear c-uda cc cc0-1.0
+    cc-by-2.0 cc-by-2.5 cc-by-3.0 cc-by-4.0 cc-by-sa-3.0 cc-by-sa-4.0 cc-by-nc-2.0 cc-by-nc-3.0 cc-by-nc-4.0 cc-
+    by-nd-4.0 cc-by-nc-nd-3.0 cc-by-nc-nd-4.0 cc-by-nc-sa-2.0 cc-by-nc-sa-3.0 cc-by-nc-sa-4.0 cdla-sharing-1.0
+    cdla-permissive-1.0 cdla-permissive-2.0 wtfpl ecl-2.0 epl-1.0 epl-2.0 etalab-2.0 eupl-1.1 eupl-1.2 agpl-3.0
+    gfdl gpl gpl-2.0 gpl-3.0 lgpl lgpl-2.1 lgpl-3.0 isc intel-research ms-pl mpl-2.0 odc-by odbl openmdw-1.0
+    openrail++ osl-3.0 postgresql ofl-1.1 ncsa unlicense zlib pddl lgpl-lr unknown other
+"""
+LICENSES = frozenset(_LICENSES.split())
+"""https://huggingface.co/docs/hub/repositories-licenses; another is `other`, with its name."""
+
+DTYPES = {"double": "float64", "float": "float32", "halffloat": "float16"}
+"""What `datasets` calls Arrow's types where it does not as Arrow does."""
+
+ROWS_OF = {"language": "languages", "license": "licences"}
+
+LONGEST = 20
+"""Lines of a table of the card; the rest is one line."""
 
 
-def render(manifest: Manifest, lock: dict) -> str:
-    """The card's text: front matter, then what is in the release and where the rest went."""
-    front = {
-        "pretty_name": manifest.name,
-        "license": lock["license"],
-        "size_categories": [next(name for limit, name in SIZES if lock["documents"] < limit)],
+def render(lock: dict, manifest: str) -> str:
+    """The card's text: front matter, then what is in the release and where the rest went.
+
+    manifest  its text. The lock needs all but `files` of what lies beside the data.
+    """
+    header = yaml.safe_dump(front_matter(lock), sort_keys=False, allow_unicode=True)
+    return f"---\n{header}---\n{environment().get_template('card.md.jinja').render(**facts(lock, manifest))}"
+
+
+def facts(lock: dict, manifest: str) -> dict:
+    """What the card and the report say, by the names their templates use."""
+    shards = data_files(lock)
+    repo = lock["publish"]["repo"]
+    return {
+        "lock": lock,
+        "manifest": manifest,
+        "configs": configs(lock),
+        "repo": repo or f"ORG/{lock['name']}",
+        "published": repo,
+        "shards": shards,
+        "by_source": in_order(lock),
+        "totals": total(lock["composition"].get("source", {}).values()),
+        "found": sum(source["read"].get("in", 0) for source in lock["sources"].values()),
+        "composition": {name: list(lines(lock, name)) for name in ("language", "license")},
+        "funnel": [(name, sum(left.values())) for name, left in funnel(lock)],
+        "curves": curves(lock),
+        "decontaminated": [stage for stage in lock["stages"] if stage["stage"] == "decontaminate"],
+        "bytes": sum(file["bytes"] for file in shards),
+    }
+
+
+def data_files(lock: dict) -> list[dict]:
+    return [file for file in lock["files"] if file["path"].startswith("data/")]
+
+
+def configs(lock: dict) -> dict[str, dict[str, dict]]:
+    """{config: {split: {"path", "rows", "text_bytes", "bytes"}}} of the shards, by where they lie.
+
+    `data/PHASE/train-*` is the split `train` of the config PHASE, `data/train-*` that of `default`;
+    `data/validation/*` is the split `validation` of each.
+    """
+    found: dict[str, dict[str, dict]] = {}
+    shared: dict[str, dict] = {}
+    for file in data_files(lock):
+        folder, _, name = file["path"].rpartition("/")
+        folder = folder.removeprefix("data").strip("/")
+        held_out = folder == "validation"
+        split = "validation" if held_out else name.partition("-")[0]
+        where = shared if held_out else found.setdefault(folder or "default", {})
+        pattern = f"{file['path'].rpartition('/')[0]}/{'*' if held_out else f'{split}-*'}.parquet"
+        entry = where.setdefault(split, {"path": pattern, "rows": 0, "text_bytes": 0, "bytes": 0})
+        for key in ("rows", "text_bytes", "bytes"):
+            entry[key] += file[key]
+    return {name: splits | shared for name, splits in (found or {"default": {}}).items()}
+
+
+def front_matter(lock: dict) -> dict:
+    """What the Hub and `datasets` read of a card."""
+    documents = sum(file["rows"] for file in data_files(lock))
+    known = lock["license"] in LICENSES
+    codes = languages(lock)
+    features = [feature(name, kind) for name, kind in lock["columns"].items()]
+    made = {
+        "pretty_name": lock["name"],
+        "license": lock["license"] if known else "other",
+        **({} if known else {"license_name": lock["license"]}),
+        **({"language": codes} if codes else {}),
+        "size_categories": [next(name for name, limit in LIMITS if documents < limit)],
         "task_categories": ["text-generation"],
-        "tags": ["curate"],
-        "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "data/train-*.parquet"}]}],
+        "tags": ["curate", "pretraining", "croissant"],
+        "configs": [],
+        "dataset_info": [],
     }
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {
-        "count": "{:,}".format,
-        "size": size,
-        "share": "{:.1%}".format,
-        "reasons": reasons,
-    }
-    template = environment.get_template("card.md.jinja")
-    header = yaml.safe_dump(front, sort_keys=False, allow_unicode=True)
-    body = template.render(
-        manifest=manifest.document,
-        lock=lock,
-        text=manifest.text,
-        shards=[file for file in lock["files"] if file["path"].startswith("data/")],
-        read=sum(source["read"]["in"] for source in lock["sources"].values()),
-        kept_bytes=sum(kept["bytes"] for kept in lock["kept"].values()),
-    )
-    return f"---\n{header}---\n{body}"
+    for place, (name, splits) in enumerate(configs(lock).items()):
+        files = [{"split": split, "path": held["path"]} for split, held in splits.items()]
+        made["configs"].append({"config_name": name, **({"default": True} if not place else {}), "data_files": files})
+        made["dataset_info"].append(
+            {
+                "config_name": name,
+                "features": features,
+                "splits": [
+                    {"name": split, "num_bytes": held["text_bytes"], "num_examples": held["rows"]}
+                    for split, held in splits.items()
+                ],
+                "download_size": sum(held["bytes"] for held in splits.values()),
+                "dataset_size": sum(held["text_bytes"] for held in splits.values()),
+            }
+        )
+    return made
 
 
-def size(count: int) -> str:
-    """`1.5 MB` of bytes."""
-    value = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"
+def feature(name: str, kind: str) -> dict:
+    """A column as `dataset_info` has it. kind: its Arrow type."""
+    inner = re.fullmatch(r"(?:large_)?list<\w+: (.+?)(?: not null)?>", kind)
+    if inner:
+        return {"name": name, "list": DTYPES.get(inner[1], inner[1])}
+    return {"name": name, "dtype": DTYPES.get(kind, kind)}
 
 
-def reasons(counts: dict[str, int]) -> str:
-    """`too_short 12, duplicate_text 3`, the most frequent first."""
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return ", ".join(f"{reason} {count:,}" for reason, count in ordered)
+def languages(lock: dict) -> list[str]:
+    """Codes of natural languages, and `code` for those that programs are written in."""
+    named = set(lock["composition"].get("language", {})) - {"unknown"}
+    codes = {name for name in named if re.fullmatch(r"[a-z]{2,3}(-[A-Za-z]+)?", name)}
+    return sorted(codes) + (["code"] if named - codes else [])
+
+
+def total(counts) -> dict:
+    """Sums of documents, bytes and, where they are known, tokens."""
+    counts = list(counts)
+    names = dict.fromkeys(["documents", "bytes", *(name for count in counts for name in count)])
+    return {name: sum(count.get(name, 0) for count in counts) for name in names}
+
+
+def in_order(lock: dict) -> dict[str, dict]:
+    """{source: counts} as the manifest has them, then those of earlier releases."""
+    counts = lock["composition"].get("source", {})
+    return {name: counts[name] for name in dict.fromkeys([*lock["sources"], *counts]) if name in counts}
+
+
+def lines(lock: dict, name: str) -> Iterator[tuple[str, dict]]:
+    """The values of a column with their counts, the largest first, the smallest together."""
+    counts = lock["composition"].get(name, {})
+    ordered = sorted(counts.items(), key=lambda item: (-item[1]["bytes"], item[0]))
+    yield from ordered[:LONGEST]
+    if rest := ordered[LONGEST:]:
+        yield f"{len(rest)} other {ROWS_OF[name]}", total(count for _, count in rest)

@@ -1,142 +1,116 @@
-"""Share of equal decisions, rule by rule, of the signals and datatrove's filters on real documents.
+"""Share of equal decisions, rule by rule, of the stages and datatrove's filters on real documents.
 
     python tests/bench/parity.py [--limit BYTES] [--data FOLDER] [--json]
 
-Each rule of datatrove's Gopher, C4 and FineWeb filters is run alone, at its default threshold, and decided
-from the signals three times: with this project's words alone, with its words and marks, and with datatrove's
-own words (spaCy's) given, where nothing may differ. Needs the ``bench`` extra, spaCy, and the documents in
-``../shared/data``.
+Each rule of datatrove's Gopher, C4 and FineWeb filters is run alone, at its default threshold, and so is the
+same rule of the stage: with this project's words alone, with its words and marks, as the stages have it, and
+with datatrove's own words (spaCy's) given, where nothing may differ. Needs the ``bench`` extra, spaCy, and the
+documents in ``../shared/data``.
 """
 
 import argparse
-import functools
 import gzip
+import importlib
 import json
-import operator
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
-from curate.kernels.characters import character_classes
 from curate.kernels.marks import word_and_mark_spans
-from curate.kernels.signals import signals, stop_word_hashes
 from curate.kernels.words import word_spans
+from curate.stage import find_stage
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 
-Values = dict[str, np.ndarray]
-
 
 class Rule(NamedTuple):
-    """A datatrove filter with one rule switched on, and the same decision, to reject, from the signals."""
+    """One rule alone: of a datatrove filter, and of a stage, each with its parameters."""
 
     name: str
-    make_filter: Callable
-    rejects: Callable[[Values], np.ndarray]
-
-
-def _compare(signal: str, compare: Callable, threshold: float) -> Callable[[Values], np.ndarray]:
-    return lambda values: compare(values[signal], threshold)
+    theirs: str
+    their_params: dict
+    stage: str
+    params: dict
 
 
 def gopher_quality() -> Iterator[Rule]:
-    from datatrove.pipeline.filters import GopherQualityFilter
-
-    off = {
-        "min_doc_words": None,
-        "max_doc_words": None,
-        "min_avg_word_length": None,
-        "max_avg_word_length": None,
-        "max_symbol_word_ratio": None,
-        "max_bullet_lines_ratio": None,
-        "max_ellipsis_lines_ratio": None,
-        "max_non_alpha_words_ratio": None,
-        "min_stop_words": None,
-    }
-    for parameter, threshold, signal, compare in (
-        ("min_doc_words", 50, "n_words", operator.lt),
-        ("max_doc_words", 100_000, "n_words", operator.gt),
-        ("min_avg_word_length", 3, "mean_word_length", operator.lt),
-        ("max_avg_word_length", 10, "mean_word_length", operator.gt),
-        ("max_bullet_lines_ratio", 0.9, "bullet_line_share", operator.gt),
-        ("max_ellipsis_lines_ratio", 0.3, "ellipsis_line_share", operator.gt),
-        ("max_non_alpha_words_ratio", 0.8, "letter_word_share", operator.lt),
-        ("min_stop_words", 2, "n_stop_words", operator.lt),
-    ):
-        make_filter = functools.partial(GopherQualityFilter, **off | {parameter: threshold})
-        yield Rule(f"gopher_quality.{parameter}", make_filter, _compare(signal, compare, threshold))
-    yield Rule(
-        "gopher_quality.max_symbol_word_ratio",
-        functools.partial(GopherQualityFilter, **off | {"max_symbol_word_ratio": 0.1}),
-        lambda values: (values["hash_ratio"] > 0.1) | (values["ellipsis_ratio"] > 0.1),
+    # theirs, ours, the threshold
+    rules = (
+        ("min_doc_words", "min_words", 50),
+        ("max_doc_words", "max_words", 100_000),
+        ("min_avg_word_length", "min_mean_word_length", 3),
+        ("max_avg_word_length", "max_mean_word_length", 10),
+        ("max_symbol_word_ratio", "max_symbol_ratio", 0.1),
+        ("max_bullet_lines_ratio", "max_bullet_lines", 0.9),
+        ("max_ellipsis_lines_ratio", "max_ellipsis_lines", 0.3),
+        ("max_non_alpha_words_ratio", "min_letter_words", 0.8),
+        ("min_stop_words", "min_stop_words", 2),
     )
+    their_off, off = (dict.fromkeys(names) for names in list(zip(*rules, strict=True))[:2])
+    for theirs, ours, threshold in rules:
+        name = f"gopher_quality.{theirs}"
+        their_params = their_off | {theirs: threshold}
+        yield Rule(name, "GopherQualityFilter", their_params, "gopher_quality", off | {ours: threshold})
 
 
 def gopher_repetition() -> Iterator[Rule]:
-    from datatrove.pipeline.filters import GopherRepetitionFilter
+    rules = (
+        ("dup_line_frac", "max_duplicate_lines", 0.3),
+        ("dup_para_frac", "max_duplicate_paragraphs", 0.3),
+        ("dup_line_char_frac", "max_duplicate_line_characters", 0.2),
+        ("dup_para_char_frac", "max_duplicate_paragraph_characters", 0.2),
+    )
+    their_off = dict.fromkeys([theirs for theirs, _, _ in rules]) | {"top_n_grams": (), "dup_n_grams": ()}
+    grams = {"max_top_n_grams": [None] * 3, "max_duplicate_n_grams": [None] * 6}
+    off = dict.fromkeys([ours for _, ours, _ in rules]) | grams
 
-    off = {
-        "dup_line_frac": None,
-        "dup_para_frac": None,
-        "dup_line_char_frac": None,
-        "dup_para_char_frac": None,
-        "top_n_grams": (),
-        "dup_n_grams": (),
-    }
+    def rule(name: str, theirs: dict, ours: dict) -> Rule:
+        name = f"gopher_repetition.{name}"
+        return Rule(name, "GopherRepetitionFilter", their_off | theirs, "gopher_repetition", off | ours)
 
-    def rule(name: str, switched_on: dict, signal: str, threshold: float) -> Rule:
-        make_filter = functools.partial(GopherRepetitionFilter, **off | switched_on)
-        return Rule(f"gopher_repetition.{name}", make_filter, _compare(signal, operator.gt, threshold))
-
-    for name, signal, threshold in (
-        ("dup_line_frac", "duplicate_line_share", 0.3),
-        ("dup_para_frac", "duplicate_paragraph_share", 0.3),
-        ("dup_line_char_frac", "duplicate_line_character_share", 0.2),
-        ("dup_para_char_frac", "duplicate_paragraph_character_share", 0.2),
+    for theirs, ours, threshold in rules:
+        yield rule(theirs, {theirs: threshold}, {ours: threshold})
+    for name, theirs, ours, first, thresholds in (
+        ("top", "top_n_grams", "max_top_n_grams", 2, (0.2, 0.18, 0.16)),
+        ("dup", "dup_n_grams", "max_duplicate_n_grams", 5, (0.15, 0.14, 0.13, 0.12, 0.11, 0.10)),
     ):
-        yield rule(name, {name: threshold}, signal, threshold)
-    for n, threshold in ((2, 0.2), (3, 0.18), (4, 0.16)):
-        signal = f"top_{n}_gram_character_ratio"
-        yield rule(f"top_{n}_gram", {"top_n_grams": ((n, threshold),)}, signal, threshold)
-    for n, threshold in ((5, 0.15), (6, 0.14), (7, 0.13), (8, 0.12), (9, 0.11), (10, 0.10)):
-        signal = f"duplicate_{n}_gram_character_share"
-        yield rule(f"dup_{n}_gram", {"dup_n_grams": ((n, threshold),)}, signal, threshold)
+        for place, threshold in enumerate(thresholds):
+            alone = [threshold if other == place else None for other in range(len(thresholds))]
+            n = first + place
+            yield rule(f"{name}_{n}_gram", {theirs: ((n, threshold),)}, {ours: alone})
 
 
 def c4() -> Iterator[Rule]:
-    from datatrove.pipeline.filters import C4QualityFilter
-
-    off = {"filter_lorem_ipsum": False, "filter_curly_bracket": False, "min_num_sentences": -1}
+    # their parameter, ours, switched off in theirs and in ours, and on
+    rules = (
+        ("lorem_ipsum", "filter_lorem_ipsum", "lorem_ipsum", False, False, True),
+        ("curly_bracket", "filter_curly_bracket", "curly_bracket", False, False, True),
+        ("too_few_sentences", "min_num_sentences", "min_sentences", -1, 0, 5),
+    )
     for prefix, terminal in (("c4", True), ("c4_any_end", False)):
-        base = off | {"filter_no_terminal_punct": terminal}
-        for name, switched_on, signal, compare, threshold in (
-            ("lorem_ipsum", {"filter_lorem_ipsum": True}, "n_lorem_ipsum_lines", operator.gt, 0),
-            ("curly_bracket", {"filter_curly_bracket": True}, "n_curly_bracket_lines", operator.gt, 0),
-            ("too_few_sentences", {"min_num_sentences": 5}, "n_sentences", operator.lt, 5),
-        ):
-            make_filter = functools.partial(C4QualityFilter, **base | switched_on)
-            yield Rule(f"{prefix}.{name}", make_filter, _compare(f"{prefix}_{signal}", compare, threshold))
+        their_off = {theirs: value for _, theirs, _, value, _, _ in rules} | {"filter_no_terminal_punct": terminal}
+        off = {ours: value for _, _, ours, _, value, _ in rules} | {"terminal_punctuation": terminal}
+        for name, theirs, ours, _, _, on in rules:
+            yield Rule(f"{prefix}.{name}", "C4QualityFilter", their_off | {theirs: on}, "c4", off | {ours: on})
 
 
 def fineweb() -> Iterator[Rule]:
-    from datatrove.pipeline.filters import FineWebQualityFilter
-
-    off = {
-        "line_punct_thr": -1.0,
-        "short_line_thr": float("inf"),
-        "char_duplicates_ratio": float("inf"),
-        "new_line_ratio": float("inf"),
-    }
-    for name, threshold, signal, compare in (
-        ("line_punct_thr", 0.12, "terminal_line_share", operator.lt),
-        ("short_line_thr", 0.67, "short_line_share", operator.gt),
-        ("char_duplicates_ratio", 0.01, "duplicate_newline_line_character_share", operator.gt),
-        ("new_line_ratio", 0.3, "newline_ratio", operator.gt),
-    ):
-        make_filter = functools.partial(FineWebQualityFilter, **off | {name: threshold})
-        yield Rule(f"fineweb.{name}", make_filter, _compare(signal, compare, threshold))
+    infinity = float("inf")
+    rules = (
+        ("line_punct_thr", "min_terminal_lines", -1.0, 0.12),
+        ("short_line_thr", "max_short_lines", infinity, 0.67),
+        ("char_duplicates_ratio", "max_duplicate_line_characters", infinity, 0.01),
+        ("new_line_ratio", "max_newline_ratio", infinity, 0.3),
+    )
+    their_off = {theirs: value for theirs, _, value, _ in rules}
+    off = dict.fromkeys([ours for _, ours, _, _ in rules])
+    for theirs, ours, _, threshold in rules:
+        their_params = their_off | {theirs: threshold}
+        yield Rule(f"fineweb.{theirs}", "FineWebQualityFilter", their_params, "fineweb", off | {ours: threshold})
 
 
 def crawl_texts(path: Path) -> Iterator[str]:
@@ -206,32 +180,47 @@ def datatrove_spans(texts: list[str], offsets: np.ndarray) -> tuple[np.ndarray, 
     return np.array(starts, np.int64), np.array(ends, np.int64), np.cumsum(counts)
 
 
+@contextmanager
+def words_as(cut: Callable):
+    """Let the stages take words from ``cut(data, offsets, classes)``."""
+    modules = [importlib.import_module(f"curate.stages.{name}") for name in ("_signals", "c4")]
+    usual = modules[0].word_and_mark_spans
+    for module in modules:
+        module.word_and_mark_spans = cut
+    try:
+        yield
+    finally:
+        for module in modules:
+            module.word_and_mark_spans = usual
+
+
 def compare(texts: list[str]) -> list[dict]:
     """One row a rule: documents datatrove rejects, and shares of equal decisions."""
     from datatrove.data import Document
-
-    data, offsets = pack(texts)
-    cuts = {
-        "words": word_spans(data, offsets),
-        "words_and_marks": word_and_mark_spans(data, offsets, character_classes()),
-        "given": datatrove_spans(texts, offsets),
-    }
-    stop_hashes = stop_word_hashes()
-    values = {name: signals(data, offsets, *spans, stop_hashes) for name, spans in cuts.items()}
+    from datatrove.pipeline import filters
 
     rules = [*gopher_quality(), *gopher_repetition(), *c4(), *fineweb()]
-    filters = [rule.make_filter() for rule in rules]
+    blocks = [getattr(filters, rule.theirs)(**rule.their_params) for rule in rules]
     rejected = np.zeros((len(rules), len(texts)), bool)
     for i, text in enumerate(texts):
-        for r, block in enumerate(filters):
+        for r, block in enumerate(blocks):
             rejected[r, i] = block.filter(Document(text=text, id=str(i))) is not True
 
-    rows = []
-    for rule, expected in zip(rules, rejected, strict=True):
-        equal = {name: rule.rejects(value) == expected for name, value in values.items()}
-        row = {"rule": rule.name, "rejected": int(expected.sum())}
-        row |= {name: float(np.mean(of_rule)) for name, of_rule in equal.items()}
-        rows.append(row | {"differ": np.flatnonzero(~equal["given"]).tolist()})
+    given = datatrove_spans(texts, pack(texts)[1])
+    cuts = {
+        "words": lambda data, offsets, classes: word_spans(data, offsets),
+        "words_and_marks": word_and_mark_spans,
+        "given": lambda data, offsets, classes: given,
+    }
+    table = pa.table({"text": texts})
+    rows = [{"rule": rule.name, "rejected": int(theirs.sum())} for rule, theirs in zip(rules, rejected, strict=True)]
+    for name, cut in cuts.items():
+        with words_as(cut):
+            for rule, theirs, row in zip(rules, rejected, rows, strict=True):
+                verdicts = find_stage(rule.stage)(table, **rule.params)["reject"]
+                equal = verdicts.is_valid().to_numpy() == theirs
+                row[name] = float(np.mean(equal))
+                row["differ"] = np.flatnonzero(~equal).tolist()  # in the end, with the words given
     return rows
 
 

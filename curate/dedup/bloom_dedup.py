@@ -1,0 +1,118 @@
+"""Paragraphs and documents of which most was seen before, by a Bloom filter: the deduplication of DCLM-Baseline."""
+
+import os
+from typing import Annotated
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from curate.dedup import _keep_order as keep_order
+from curate.dedup._units import join, split
+from curate.documents import utf8
+from curate.errors import CurateError
+from curate.kernels.bloom import filter_size, old_both
+from curate.stage import Step, group, reject, set_column
+
+Count = Annotated[int, Field(ge=1)]
+
+
+def memory(expected_ngrams: int, false_positives: float, **_) -> int:
+    """Bytes of the filter of one group; a worker holds one at a time, beside the texts of the group."""
+    return 8 * filter_size(expected_ngrams, false_positives)[0]
+
+
+def reads(keep: list[str], **params) -> tuple[str, ...]:
+    """The columns the stage reads. Raises CurateError where its filter is larger than this machine's memory."""
+    needed, there = memory(**params), os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > there:
+        what = f"a Bloom filter for {params['expected_ngrams']:,} n-grams at a rate of {params['false_positives']}"
+        what += f" takes {needed / 1e9:,.1f} GB, and this machine has {there / 1e9:,.1f} GB"
+        raise CurateError(what, fix="raise `groups`, so that `expected_ngrams`, which is for one group, can be lowered")
+    return ("text", *keep_order.columns(keep))
+
+
+@group(version=1, reads_from=reads)
+def bloom_dedup(
+    *,
+    ngram: Count = 13,
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.8,
+    false_positives: Annotated[float, Field(gt=0, lt=1)] = 0.01,
+    expected_ngrams: Count = 100_000_000,
+    groups: Count = 1,
+    keep: list[str] = [],  # noqa: B006
+) -> list[Step]:
+    """Take out paragraphs, and reject documents, of whose n-grams most have been seen before.
+
+    Documents come in keep order, one after the other. A paragraph, which is a line, goes when more than `threshold` of
+    its n-grams are in the filter; else its n-grams are put there. A document goes when more than `threshold` of all its
+    n-grams were in the filter when their paragraph came. Paragraphs of fewer than `ngram` words stay and do not count.
+
+    The n-grams of the new paragraphs of a document that goes stay in the filter, so that a later document may lose a
+    paragraph of which no copy is kept: that is DCLM's rule, and `near_dedup` and `line_dedup` do not do so. A filter
+    remembers no documents: there is no evidence of what a text was like, only how much of it was known.
+
+    ngram            words an n-gram, by Unicode Standard Annex 29: a punctuation mark is one too, case counts.
+    threshold        share of n-grams, 0 to 1.
+    false_positives  share of new n-grams taken for known ones when the filter is full.
+    expected_ngrams  different n-grams of one group that the filter has room for. At 0.01 each takes 1.2 bytes of
+                     memory; more of them stop the run, as they would raise the share of false positives.
+    groups           parts that the documents are cut into by a hash of their id, each with a filter of its own and
+                     deduplicated by itself; DCLM-Baseline has 100. The texts of a group are held in memory.
+    keep             columns that settle which document comes first after the priority of its source: the lowest, or
+                     with a `-` the highest; then the lowest id.
+
+    Changes: text
+
+    Adds: n_ngrams (int32, n-grams), n_ngrams_known (int32, of these in the filter)
+
+    Reasons: mostly_known
+
+    Source: Li et al. 2024, "DataComp-LM"; the tool BFF in the repositories allenai/bff and mlfoundations/dclm, remove
+    type `old-both`. There files, not documents, are dealt to the groups, in an order that differs from run to run, the
+    line feed before a paragraph goes with it, and documents without text go as well.
+    """
+    order = keep_order.columns(keep)
+
+    def deal(docs: pa.Table) -> pa.Table:
+        first = utf8(pc.utf8_slice_codeunits(docs["id"], 0, 8))[0].reshape(-1, 8)
+        digits = np.where(first > ord("9"), first - (ord("a") - 10), first - ord("0")).astype(np.uint64)
+        number = digits @ (np.uint64(16) ** np.arange(7, -1, -1, dtype=np.uint64))
+        rows = docs.select(["doc", "priority", "id", "text", *order])
+        return rows.append_column("bin", pa.array((number % np.uint64(groups)).astype(np.uint32)))
+
+    def decide(rows: pa.Table) -> pa.Table:
+        rows = rows.sort_by(keep_order.sort_keys(keep))
+        words, numbers = filter_size(expected_ngrams, false_positives)
+        bits = np.zeros(words, np.uint64)
+        found = old_both(*utf8(rows["text"]), ngram, threshold, bits, numbers, expected_ngrams)
+        seen, bounds, ngrams, known, room = found
+        if room < 0:
+            what = f"`bloom_dedup` met more than {expected_ngrams:,} n-grams in one of {groups} groups"
+            raise CurateError(what, "expected_ngrams", "raise `expected_ngrams` (1.2 bytes each at 0.01), or `groups`")
+        places = np.flatnonzero(seen)
+        row = np.searchsorted(bounds, places, side="right") - 1
+        counts = np.bincount(row, minlength=rows.num_rows)
+        drop = pa.ListArray.from_arrays(
+            pa.array(np.append(0, np.cumsum(counts)), pa.int32()), pa.array(places - bounds[row], pa.int32())
+        )
+        rows = rows.select(["doc"]).append_column("drop", drop)
+        rows = rows.append_column("n_ngrams", pa.array(ngrams, pa.int32()))
+        return rows.append_column("n_ngrams_known", pa.array(known, pa.int32()))
+
+    def take_out(docs: pa.Table, verdicts: pa.Table) -> pa.Table:
+        verdicts = verdicts.take(pc.index_in(docs["doc"], verdicts["doc"].combine_chunks()))
+        units, starts = split(docs["text"], "\n")
+        drop = verdicts["drop"].combine_chunks()
+        row = pc.list_parent_indices(drop).to_numpy()
+        stays = np.ones(len(units), bool)
+        stays[starts[row] + drop.flatten().to_numpy()] = False
+        known = verdicts["n_ngrams_known"]
+        out = pc.greater(known.cast(pa.float64()), pc.multiply(verdicts["n_ngrams"].cast(pa.float64()), threshold))
+        changed = pc.and_(pc.greater(pc.list_value_length(drop), 0), pc.invert(out))
+        text = pc.if_else(changed, join(units, starts, stays, "\n"), docs["text"])
+        docs = set_column(set_column(docs, "text", text), "n_ngrams", verdicts["n_ngrams"])
+        return reject(set_column(docs, "n_ngrams_known", known), mostly_known=out)
+
+    return [Step(deal, "docs", groups), Step(decide, "bins"), Step(take_out, "apply")]

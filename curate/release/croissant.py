@@ -1,0 +1,170 @@
+"""croissant.json: the release as machines find it. Croissant 1.0 with its RAI vocabulary (mlcommons.org/croissant)."""
+
+import json
+import re
+
+from curate.release.card import configs, languages
+
+CONTEXT = {
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "citeAs": "cr:citeAs",
+    "column": "cr:column",
+    "conformsTo": "dct:conformsTo",
+    "cr": "http://mlcommons.org/croissant/",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "dct": "http://purl.org/dc/terms/",
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    "extract": "cr:extract",
+    "equivalentProperty": "cr:equivalentProperty",
+    "field": "cr:field",
+    "fileObject": "cr:fileObject",
+    "fileProperty": "cr:fileProperty",
+    "fileSet": "cr:fileSet",
+    "format": "cr:format",
+    "includes": "cr:includes",
+    "isLiveDataset": "cr:isLiveDataset",
+    "jsonPath": "cr:jsonPath",
+    "key": "cr:key",
+    "md5": "cr:md5",
+    "parentField": "cr:parentField",
+    "path": "cr:path",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "recordSet": "cr:recordSet",
+    "references": "cr:references",
+    "regex": "cr:regex",
+    "repeated": "cr:repeated",
+    "replace": "cr:replace",
+    "samplingRate": "cr:samplingRate",
+    "sc": "https://schema.org/",
+    "separator": "cr:separator",
+    "source": "cr:source",
+    "subField": "cr:subField",
+    "transform": "cr:transform",
+}
+"""The context that the specification gives, as it stands there."""
+
+FORMATS = {
+    "parquet": "application/x-parquet",
+    "md": "text/markdown",
+    "html": "text/html",
+    "svg": "image/svg+xml",
+    "yaml": "application/yaml",
+}
+
+
+def render(lock: dict) -> str:
+    """The metadata as JSON-LD, of all files that the lock names so far."""
+    repo, version = lock["publish"]["repo"], lock["version"]
+    url = f"https://huggingface.co/datasets/{repo}" if repo else ""
+    base = f"{url}/resolve/v{version}/" if repo else ""
+    sets, records = [], []
+    for config, splits in configs(lock).items():
+        for split, held in splits.items():
+            name = f"{config}-{split}"
+            sets.append(_file_set(name, held["path"], bool(repo)))
+            records.append(_record_set(name, lock["columns"], held["rows"]))
+    made = {
+        "@context": CONTEXT,
+        "@type": "sc:Dataset",
+        "conformsTo": ["http://mlcommons.org/croissant/1.0", "http://mlcommons.org/croissant/RAI/1.0"],
+        "name": lock["name"],
+        "description": lock["description"] or f"{lock['name']}, {lock['documents']:,} documents made by curate.",
+        "version": version,
+        "license": lock["license"],
+        **({"url": url} if url else {}),
+        **({"inLanguage": codes} if (codes := [code for code in languages(lock) if code != "code"]) else {}),
+        "citeAs": f"{lock['name']} {version}, {lock['digest']}",
+        "isLiveDataset": False,
+        **_responsible(lock),
+        "distribution": [
+            *([_repository(url, lock)] if url else []),
+            *(_file(file, base) for file in lock["files"]),
+            *sets,
+        ],
+        "recordSet": records,
+    }
+    return json.dumps(made, indent=1, ensure_ascii=False) + "\n"
+
+
+def _file(file: dict, base: str) -> dict:
+    return {
+        "@type": "cr:FileObject",
+        "@id": file["path"],
+        "name": file["path"],
+        "contentUrl": base + file["path"],
+        "contentSize": f"{file['bytes']} B",
+        "encodingFormat": FORMATS[file["path"].rpartition(".")[2]],
+        "sha256": file["sha256"],
+    }
+
+
+def _repository(url: str, lock: dict) -> dict:
+    """The published repository as one thing to fetch; its digest is the release's."""
+    return {
+        "@type": "cr:FileObject",
+        "@id": "repository",
+        "name": "repository",
+        "contentUrl": f"{url}/tree/v{lock['version']}",
+        "encodingFormat": "git+https",
+        "sha256": lock["digest"].removeprefix("sha256:"),
+    }
+
+
+def _file_set(name: str, pattern: str, published: bool) -> dict:
+    """Shards: files of the repository, or of the folder that croissant.json lies in."""
+    return {
+        "@type": "cr:FileSet",
+        "@id": f"{name}-files",
+        "name": f"{name}-files",
+        **({"containedIn": {"@id": "repository"}} if published else {}),
+        "encodingFormat": FORMATS["parquet"],
+        "includes": pattern,
+    }
+
+
+def _record_set(name: str, columns: dict[str, str], rows: int) -> dict:
+    fields = [
+        {
+            "@type": "cr:Field",
+            "@id": f"{name}/{column}",
+            "name": f"{name}/{column}",
+            "dataType": _data_type(kind),
+            **({"repeated": True} if "list<" in kind else {}),
+            "source": {"fileSet": {"@id": f"{name}-files"}, "extract": {"column": column}},
+        }
+        for column, kind in columns.items()
+    ]
+    return {"@type": "cr:RecordSet", "@id": name, "name": name, "description": f"{rows:,} documents", "field": fields}
+
+
+def _data_type(kind: str) -> str:
+    """The type of a column's values, or of the values in its lists."""
+    inner = re.sub(r".*: |>| not null", "", kind)
+    if "int" in inner:
+        return "sc:Integer"
+    if inner in ("float", "double", "halffloat"):
+        return "sc:Float"
+    return "sc:Boolean" if inner == "bool" else "sc:Text"
+
+
+def _responsible(lock: dict) -> dict:
+    """What the release says of itself in the RAI vocabulary."""
+    stages = [
+        stage["label"] if stage["scope"] == "all" else f"{stage['scope']}: {stage['label']}" for stage in lock["stages"]
+    ]
+    raw = (f"{name}: {source['description'] or 'no description'}" for name, source in lock["sources"].items())
+    masked = any(stage["stage"] == "pii" for stage in lock["stages"])
+    found = "A stage masked what it recognised." if masked else "No stage looked for it."
+    return {
+        "rai:dataCollection": "Documents of the named sources, kept or rejected by rules that the manifest states.",
+        "rai:dataCollectionType": ["Web Scraping", "Secondary Data Analysis"],
+        "rai:dataCollectionRawData": "; ".join(raw),
+        "rai:dataPreprocessingProtocol": stages,
+        "rai:personalSensitiveInformation": f"Text written by others may hold personal data. {found}",
+        "rai:dataBiases": "Languages, topics and authors are present as unevenly as in the sources.",
+        "rai:dataLimitations": "Chosen by rules and not read by people; text may be wrong, biased or offensive.",
+        "rai:dataUseCases": "Pretraining, fine-tuning and calibration of language models.",
+        "rai:dataReleaseMaintenancePlan": "Removal on request makes a patch version; versions never change.",
+    }

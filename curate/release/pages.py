@@ -1,0 +1,53 @@
+"""What the pages of a release have in common: where their templates are, and how they write numbers and places."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import jinja2
+
+LONGEST_PLACE = 100
+
+
+def environment() -> jinja2.Environment:
+    """Templates of the release's pages. What is not in the lock is an error, never an empty cell."""
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=jinja2.select_autoescape(["html.jinja", "svg.jinja"]),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    numbers = {"count": "{:,}".format, "size": size, "share": "{:.1%}".format, "exact_share": "{:.3%}".format, "reasons": reasons}
+    made.filters |= numbers | {"place": place, "cell": cell}
+    return made
+
+
+def size(count: int) -> str:
+    """`1.5 MB` of bytes."""
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
+
+
+def reasons(counts: dict[str, int]) -> str:
+    """`too_short 12, duplicate_text 3`, the most frequent first."""
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{reason} {count:,}" for reason, count in ordered)
+
+
+def place(document: dict) -> str:
+    """Where a document was: its address without what may follow `?` or `#`, which can name people, or its file."""
+    if url := document.get("url"):
+        where = urlsplit(url)._replace(query="", fragment="").geturl()
+    else:
+        where = f"{document['path']} at {document['position']}"
+    return cell(where if len(where) <= LONGEST_PLACE else where[: LONGEST_PLACE - 1] + "…")
+
+
+def cell(text: str) -> str:
+    """Text from data as a cell of a Markdown table: on one line, and nothing in it is markup."""
+    return "".join(f"&#{ord(sign)};" if sign in "|<>&`*_[]\\" else sign for sign in " ".join(text.split()))

@@ -1,0 +1,13 @@
+"""report.html: the whole release on one page that opens without a network."""
+
+from markupsafe import Markup
+
+from curate.release.card import facts
+from curate.release.charts import charts
+from curate.release.pages import environment
+
+
+def render(lock: dict, manifest: str) -> str:
+    """The page's HTML, with its charts and styles inside."""
+    drawn = {path: Markup(svg) for path, svg in charts(lock).items()}
+    return environment().get_template("report.html.jinja").render(**facts(lock, manifest), charts=drawn)

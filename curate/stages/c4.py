@@ -1,0 +1,63 @@
+"""C4's rules: what of a page is prose."""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.documents import utf8
+from curate.kernels.c4 import CURLY_BRACKET, FEW_SENTENCES, KEPT, LOREM_IPSUM, clean
+from curate.kernels.characters import character_classes
+from curate.kernels.lines import CURLY, JAVASCRIPT, LOREM, POLICY
+from curate.kernels.marks import word_and_mark_spans
+from curate.stage import reject, set_column, stage
+from curate.stages._text import texts
+
+
+@stage(version=1)
+def c4(
+    docs: pa.Table,
+    *,
+    terminal_punctuation: bool = True,
+    min_words: int = 3,
+    max_word_length: int = 1000,
+    javascript: bool = True,
+    policy: bool = True,
+    lorem_ipsum: bool = True,
+    curly_bracket: bool = True,
+    min_sentences: int = 5,
+) -> pa.Table:
+    """Keep the lines of prose, and the documents that have some, by C4's rules (arXiv:1910.10683, 2.2).
+
+    As datatrove reads them: line by line, in the order of the parameters below, and a document goes at the
+    first line that says so. White space around lines and Wikipedia's citations (`[1]`, `[edit]`, `[citation
+    needed]`) go as well. A document that is rejected keeps its text. The list of bad words is not applied.
+
+    max_word_length       drop lines with a longer word, in characters
+    terminal_punctuation  drop lines that do not end in `.`, `?`, `!` or a quotation mark, or do in `...`
+    min_words             drop lines of fewer words
+    lorem_ipsum           reject documents with "lorem ipsum"
+    javascript            drop lines with "javascript"
+    curly_bracket         reject documents with `{`
+    policy                drop lines on cookies, privacy and terms of use
+    min_sentences         reject documents with fewer sentences in the lines left
+
+    Reads: text
+    Adds: c4_removed_lines (int32, lines)
+    Changes: text
+    Reasons: lorem_ipsum, curly_bracket, too_few_sentences
+    """
+    text = docs["text"].combine_chunks()
+    data, offsets = utf8(text)
+    classes = character_classes()
+    spans = word_and_mark_spans(data, offsets, classes)
+    flags = LOREM * lorem_ipsum | JAVASCRIPT * javascript | CURLY * curly_bracket | POLICY * policy
+    cleaned, cleaned_offsets, verdicts, removed = clean(
+        data, offsets, *spans, classes, terminal_punctuation, min_words, max_word_length, flags, min_sentences
+    )
+    left = texts(cleaned, cleaned_offsets, text)
+    docs = set_column(docs, "text", pc.if_else(pa.array(verdicts == KEPT), left, text))
+    return reject(
+        set_column(docs, "c4_removed_lines", pa.array(removed)),
+        lorem_ipsum=verdicts == LOREM_IPSUM,
+        curly_bracket=verdicts == CURLY_BRACKET,
+        too_few_sentences=verdicts == FEW_SENTENCES,
+    )

@@ -1,0 +1,66 @@
+"""Gopher's rules of quality."""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.kernels.signals import GOPHER_STOP_WORDS
+from curate.stage import reject, stage
+from curate.stages._signals import measure
+
+_SIGNALS = (
+    "n_words",
+    "mean_word_length",
+    "hash_ratio",
+    "ellipsis_ratio",
+    "bullet_line_share",
+    "ellipsis_line_share",
+    "letter_word_share",
+    "n_stop_words",
+)
+
+
+@stage(version=1)
+def gopher_quality(
+    docs: pa.Table,
+    *,
+    min_words: int | None = 50,
+    max_words: int | None = 100_000,
+    min_mean_word_length: float | None = 3,
+    max_mean_word_length: float | None = 10,
+    max_symbol_ratio: float | None = 0.1,
+    max_bullet_lines: float | None = 0.9,
+    max_ellipsis_lines: float | None = 0.3,
+    min_letter_words: float | None = 0.8,
+    min_stop_words: int | None = 2,
+    stop_words: tuple[str, ...] = GOPHER_STOP_WORDS,
+) -> pa.Table:
+    """Reject documents by Gopher's rules of quality (arXiv:2112.11446, A1.1), as datatrove reads them.
+
+    null switches a rule off. The signals of `curate.kernels.signals` say what is counted.
+
+    min_words, max_words  words, punctuation not counted
+    min_mean_word_length, max_mean_word_length  characters
+    max_symbol_ratio      of `#`, and of ellipses, to words and marks
+    max_bullet_lines      share of lines that begin with a bullet
+    max_ellipsis_lines    share of lines that end with an ellipsis
+    min_letter_words      share of words and marks with a letter
+    min_stop_words        different stop words, as written
+
+    Reads: text
+    Reasons: too_few_words, too_many_words, short_words, long_words, too_many_hashes, too_many_ellipses,
+        bullet_lines, ellipsis_lines, too_few_letters, too_few_stop_words
+    """
+    values = measure(docs["text"], _SIGNALS, stop_words=stop_words)
+    return reject(
+        docs,
+        too_few_words=pc.less(values["n_words"], min_words),
+        too_many_words=pc.greater(values["n_words"], max_words),
+        short_words=pc.less(values["mean_word_length"], min_mean_word_length),
+        long_words=pc.greater(values["mean_word_length"], max_mean_word_length),
+        too_many_hashes=pc.greater(values["hash_ratio"], max_symbol_ratio),
+        too_many_ellipses=pc.greater(values["ellipsis_ratio"], max_symbol_ratio),
+        bullet_lines=pc.greater(values["bullet_line_share"], max_bullet_lines),
+        ellipsis_lines=pc.greater(values["ellipsis_line_share"], max_ellipsis_lines),
+        too_few_letters=pc.less(values["letter_word_share"], min_letter_words),
+        too_few_stop_words=pc.less(values["n_stop_words"], min_stop_words),
+    )

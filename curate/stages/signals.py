@@ -1,0 +1,48 @@
+"""What rules decide on, as columns."""
+
+from typing import Annotated
+
+import pyarrow as pa
+import pydantic
+
+from curate.errors import CurateError, ManifestError, did_you_mean
+from curate.kernels.signals import GOPHER_STOP_WORDS, SHORT_LINE, SIGNALS
+from curate.stage import set_column, stage
+from curate.stages._signals import measure
+
+_TYPES = {signal.name: signal.dtype.name for signal in SIGNALS}
+Name = Annotated[str, pydantic.WithJsonSchema({"type": "string", "enum": list(_TYPES)})]
+
+
+def _reads(only: list[str], **_) -> tuple[str, ...]:
+    problems = [
+        CurateError(f"unknown signal `{name}`", "only", did_you_mean(name, _TYPES))
+        for name in only
+        if name not in _TYPES
+    ]
+    if problems:
+        raise ManifestError(problems)
+    return ("text",)
+
+
+@stage(version=1, reads_from=_reads, adds_from=lambda only, **_: {name: _TYPES[name] for name in only or _TYPES})
+def signals(
+    docs: pa.Table,
+    *,
+    only: tuple[Name, ...] = (),
+    stop_words: tuple[str, ...] = GOPHER_STOP_WORDS,
+    short_line: int = SHORT_LINE,
+) -> pa.Table:
+    """Add signals of quality as columns, so that `filter` can decide on them, and decide again, in seconds.
+
+    `curate.kernels.signals.SIGNALS` defines each: unit, range and source. A text without words, lines or the
+    like has 0, never null.
+
+    only        names of signals, which become those of columns; none: all of them
+    stop_words  those that are counted, of the language of the documents
+    short_line  most characters of a short line
+    """
+    values = measure(docs["text"], only or _TYPES, stop_words=stop_words, short_line=short_line)
+    for name in only or _TYPES:
+        docs = set_column(docs, name, values[name])
+    return docs
