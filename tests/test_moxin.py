@@ -58,9 +58,9 @@ def test_the_tiny_manifest_runs(tiny):
     assert "### capability (experimental)" in (tiny.path / "README.md").read_text()
 
 
-def test_the_questions_of_the_demo_have_the_right_answer(tmp_path):
-    make_demo(tmp_path)
-    rows = [json.loads(line) for line in (tmp_path / "corpus" / "questions.jsonl").read_text().splitlines()]
+def test_the_questions_of_the_demo_have_the_right_answer(tiny):
+    corpus = tiny.path.parents[3] / "corpus"
+    rows = [json.loads(line) for line in (corpus / "questions.jsonl").read_text().splitlines()]
     upper = next(row for row in rows if row["question"] == "What does the method `upper` of `str` do?")
     assert upper["options"][upper["answer"]] == str.upper.__doc__.split("\n")[0]
     assert {row["answer"] for row in rows} == {0, 1, 2, 3}

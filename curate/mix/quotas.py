@@ -50,8 +50,8 @@ class Short(Exception):
 
 @dataclass(frozen=True)
 class Drawn:
-    """What the phases get: `row` (int64[m]), `phase`, `copy` (int16[m]), one entry for each time a document is seen, and the
-    budget and weights that each phase came to."""
+    """What the phases get: `row` (int64[m]), `phase` and `copy` (int16[m]), one entry for each time a document is seen,
+    and the budget and weights that each phase came to."""
 
     row: np.ndarray
     phase: np.ndarray
