@@ -24,14 +24,14 @@ GROUP_BYTES = 32 << 20
 
 GROUP_ROWS = 50_000
 
-NOT_DRAWN = "mixture.not_drawn"
-"""Why a document that all stages kept is not released."""
-
 EXAMPLES, CLUSTERS = 3, 10
 """How many rejected documents of each reason, and how many clusters of near-duplicates, the report shows."""
 
 SHOWN = ("id", "source", "path", "position", "url", "stage", "reason")
 """What it shows of a document: where it is from, never its text."""
+
+NOT_DRAWN = "mixture.not_drawn"
+"""Why a document that all stages kept is not released."""
 
 
 def order(store: Store, args: dict, draft: Path, counts: dict) -> None:
@@ -196,21 +196,33 @@ def near_duplicates(store: Store, args: dict, draft: Path, counts: dict) -> None
     largest: dict[int, dict] = {}
 
     def choose(block: pa.Table) -> pa.Table:
-        if "cluster" not in block.column_names:
-            return block.slice(0, 0).append_column("kept", pa.array([], pa.bool_()))
-        found = block.filter(block["cluster"].is_valid())
-        found = found.append_column("kept", found[REJECT.name].is_null())
-        kept = found.filter(found["kept"]).sort_by([("cluster_size", "descending"), ("id", "ascending")])
-        shown = [name for name in ("cluster_size", *SHOWN) if name in kept.column_names]
-        first = kept.group_by("cluster", use_threads=False).aggregate([(name, "first") for name in shown])
-        for row in first.rename_columns(["cluster", *shown]).slice(0, CLUSTERS).to_pylist():
-            largest[row["cluster"]] = min(largest.get(row["cluster"], row), row, key=itemgetter("id"))
+        found = _marked(block, "cluster")
+        kept = found.filter(found["kept"])
+        if kept.num_rows:
+            kept = kept.sort_by([("cluster_size", "descending"), ("id", "ascending")])
+            shown = [name for name in ("cluster_size", *SHOWN) if name in kept.column_names]
+            first = kept.group_by("cluster", use_threads=False).aggregate([(name, "first") for name in shown])
+            for row in first.rename_columns(["cluster", *shown]).slice(0, CLUSTERS).to_pylist():
+                largest[row["cluster"]] = min(largest.get(row["cluster"], row), row, key=itemgetter("id"))
         for row in sorted(largest.values(), key=lambda row: (-row["cluster_size"], row["id"]))[CLUSTERS:]:
             del largest[row["cluster"]]
         return found
 
     _evidence(store, args, draft, counts, choose, {"kept": "bool"})
     counts["clusters"] = sorted(largest.values(), key=lambda row: (-row["cluster_size"], row["id"]))
+
+
+def decontamination(store: Store, args: dict, draft: Path, counts: dict) -> None:
+    """Every document that has n-grams in common with an evaluation set, kept or not: with which item, and which."""
+    _evidence(store, args, draft, counts, lambda block: _marked(block, "contamination"), {"kept": "bool"})
+
+
+def _marked(block: pa.Table, column: str) -> pa.Table:
+    """The documents of which a column is not null, and whether they are `kept`."""
+    if column not in block.column_names:
+        return block.slice(0, 0).append_column("kept", pa.array([], pa.bool_()))
+    found = block.filter(block[column].is_valid())
+    return found.append_column("kept", found[REJECT.name].is_null())
 
 
 def _evidence(store: Store, args: dict, draft: Path, counts: dict, choose, more: dict[str, str]) -> None:

@@ -3,7 +3,9 @@
 - web: pydoc's pages of the standard library, as a WARC, with the odd records that crawls have
 - reference: the language reference of `pydoc_data.topics`, as SlimPajama-style rows
 - code: the standard library's own sources, as rows like those of The Stack
-- questions: what methods of built-in types do, as rows like those of evaluation sets, for manifests/moxin-7b-tiny.yaml
+- exercises: what methods of built-in types do, as rows like those of evaluation sets, for manifests/moxin-7b-tiny.yaml
+
+Beside it a recipe for a classifier, and a small evaluation set: paragraphs of the language reference.
 """
 
 import gzip
@@ -26,6 +28,7 @@ import pyarrow.parquet as pq
 
 from curate.errors import CurateError
 from curate.manifest import library
+from curate.resources import folders
 
 DATE = "2025-01-01T00:00:00Z"
 SITE = "https://docs.example"
@@ -68,11 +71,26 @@ def make_demo(folder: str | Path) -> Path:
     rows = (json.dumps(row, sort_keys=True).encode() + b"\n" for row in _reference())
     _write(corpus / "reference.jsonl", b"".join(rows))
     pq.write_table(_code(), corpus / "code.parquet", compression="zstd")
-    _write(corpus / "questions.jsonl", b"".join(json.dumps(row).encode() + b"\n" for row in _questions()))
-    manifest = folder / "quickstart.yaml"
+    _write(corpus / "exercises.jsonl", b"".join(json.dumps(row).encode() + b"\n" for row in _exercises()))
+    rows = (json.dumps(row, sort_keys=True).encode() + b"\n" for row in _questions())
+    _write(corpus / "questions.jsonl", b"".join(rows))
+    manifest, recipe = folder / "quickstart.yaml", recipe_of(folder)
     if not manifest.exists():
-        shutil.copyfile(library("manifests") / "quickstart.yaml", manifest)
+        text = (library("manifests") / "quickstart.yaml").read_text(encoding="utf-8")
+        manifest.write_text(text.replace("# - language", "- language") if language_model() else text, encoding="utf-8")
+    if not recipe.exists():
+        shutil.copyfile(library("classifiers") / "quickstart.yaml", recipe)
     return manifest
+
+
+def recipe_of(folder: Path) -> Path:
+    """Where the demo's classifier recipe is."""
+    return folder / "quickstart-classifier.yaml"
+
+
+def language_model() -> Path | None:
+    """The language model that the demo uses, if it is on this machine: it is not worth a download."""
+    return next((path for path in (home / "lid.176.ftz" for home in folders()) if path.is_file()), None)
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -147,7 +165,7 @@ def _reference() -> Iterator[dict]:
         yield {"text": text, "meta": {"redpajama_set_name": "RedPajamaBook", "topic": name}}
 
 
-def _questions() -> Iterator[dict]:
+def _exercises() -> Iterator[dict]:
     """What the methods of built-in types do, with four options of which one is right."""
     for kind in (str, bytes, list, dict, set, int, float):
         summaries = {name: (inspect.getdoc(getattr(kind, name)) or "").split("\n")[0] for name in dir(kind)}
@@ -157,6 +175,15 @@ def _questions() -> Iterator[dict]:
             options = [summaries[names[(place - answer + option) % len(names)]] for option in range(4)]
             question = f"What does the method `{name}` of `{kind.__name__}` do?"
             yield {"question": question, "options": options, "answer": answer}
+
+
+def _questions() -> Iterator[dict]:
+    """The first long paragraph of some topics, so that there is something to find."""
+    for name, text in sorted(topics.topics.items())[::16]:
+        paragraphs = (" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
+        question = next((one for one in paragraphs if len(one.split()) >= 20), None)
+        if question:
+            yield {"topic": name, "question": question}
 
 
 def _code() -> pa.Table:

@@ -48,14 +48,16 @@ def lay_out(plan: Plan, store: Store, shards: list[str], index: list[str]) -> di
 def mixture_of(plan: Plan, store: Store) -> dict:
     """What was asked of the mixture and what came of it, by split and key."""
     mixture, mixed = plan.manifest.document.mixture, store.marker(plan.mix)
-    said = {phase.name: phase.model_dump(include={"context", "experimental"}) for phase in mixture.phases}
+    asked = {phase.name: {"experimental": phase.experimental} for phase in mixture.phases}
+    for phase in mixture.phases:
+        asked[phase.name] |= {"context": phase.context} if phase.context else {}
     return {
         "by": mixture.by,
         "unit": plan.unit,
         "repeats": mixture.repeats,
         "left_out": mixed["left_out"],
         "notes": notes(mixture, plan.unit, deduplicating(plan.manifest)),
-        "splits": [said.get(split["phase"], {}) | split for split in mixed["splits"]],
+        "splits": [asked.get(split["phase"], {"experimental": False}) | split for split in mixed["splits"]],
     }
 
 
@@ -133,12 +135,12 @@ def make_lock(plan: Plan, store: Store, parts: dict[str, str]) -> dict:
             for scope, call in calls
         ],
         "kept": kept,
-        "mixture": mixture,
         "composition": {name: dict(sorted(counts.items())) for name, counts in composition.items()},
         "columns": columns(store, parts),
         "examples": store.marker(plan.evidence["evidence/rejected.parquet"])["examples"],
         "clusters": store.marker(clustered)["clusters"] if clustered else [],
         "removed": [],
+        "mixture": mixture,
         "files": files,
         "index": indexed.stage.index.scheme(**indexed.params) if indexed else None,
         "versions": dict(sorted(versions.items())),

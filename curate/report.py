@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from curate.compare import side_by_side
 from curate.release.pages import reasons, size
 
-__all__ = ["explain_lines", "plan_lines", "published_lines", "release_lines", "size", "status_lines"]
+__all__ = ["explain_lines", "plan_lines", "published_lines", "release_lines", "size", "status_lines", "trained_lines"]
 
 
 def table(rows: list[tuple], right: frozenset[int] = frozenset()) -> Iterator[str]:
@@ -78,6 +78,18 @@ def release_lines(released) -> Iterator[str]:
     yield f"digest: {lock['digest']}"
 
 
+def published_lines(published, dry_run: bool) -> Iterator[str]:
+    for commit in published.commits:
+        yield f"commit: {commit.title}"
+        yield from (f"  {file.path}  {size(file.bytes)}" for file in commit.files)
+        yield from (f"  {path}  deleted" for path in commit.delete)
+    files = sum(len(commit.files) for commit in published.commits)
+    verb = "would send" if dry_run else "sent"
+    yield f"{verb} {files:,} files, {size(published.bytes)}, in {len(published.commits)} commits"
+    where = f"{published.url} ({published.revision})"
+    yield f"{where}, tag {published.tag}" if published.tag else f"{where}; publish again to tag it once it is merged"
+
+
 def mixture_lines(mixture: dict) -> Iterator[str]:
     """What each phase came to, where the mixture is not simply everything."""
     if not mixture["notes"]:
@@ -93,16 +105,23 @@ def mixture_lines(mixture: dict) -> Iterator[str]:
     yield ""
 
 
-def published_lines(published, dry_run: bool) -> Iterator[str]:
-    for commit in published.commits:
-        yield f"commit: {commit.title}"
-        yield from (f"  {file.path}  {size(file.bytes)}" for file in commit.files)
-        yield from (f"  {path}  deleted" for path in commit.delete)
-    files = sum(len(commit.files) for commit in published.commits)
-    verb = "would send" if dry_run else "sent"
-    yield f"{verb} {files:,} files, {size(published.bytes)}, in {len(published.commits)} commits"
-    where = f"{published.url} ({published.revision})"
-    yield f"{where}, tag {published.tag}" if published.tag else f"{where}; publish again to tag it once it is merged"
+def trained_lines(trained) -> Iterator[str]:
+    """What a classifier was trained on, and how it does on the documents held out."""
+    rows = [("side", "source", "documents", "taken", "held out")]
+    for name, source in trained.lock["sources"].items():
+        count = trained.lock["documents"][name]
+        rows.append((source["side"], name, *(f"{count[key]:,}" for key in ("documents", "taken", "held_out"))))
+    yield from table(rows, frozenset({2, 3, 4}))
+    yield ""
+    rows = [("kept", "least score", "precision", "recall")]
+    for kept in trained.metrics["kept"]:
+        numbers = (f"{kept['least_score']:.6f}", f"{kept['precision']:.4f}", f"{kept['recall']:.4f}")
+        rows.append((f"{kept['share']:.0%}", *numbers))
+    yield from table(rows, frozenset({0, 1, 2, 3}))
+    yield ""
+    yield f"ROC-AUC {trained.metrics['roc_auc']:.4f}, Brier score {trained.metrics['brier']:.4f}"
+    yield f"classifier: {trained.path}{'' if trained.changed else ' (unchanged)'}"
+    yield f"model.bin: sha256:{trained.lock['files']['model.bin']}"
 
 
 def explain_lines(found: list[dict]) -> Iterator[str]:

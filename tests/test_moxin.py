@@ -53,14 +53,14 @@ def test_the_tiny_manifest_runs(tiny):
     for split in splits[:3]:
         assert abs(split["amount"] - split["asked"]) < largest
     assert splits[0]["keys"]["slimpajama"]["epochs"] > 1, "what is scarce is upsampled"
-    assert "questions" not in splits[0]["keys"]
-    assert splits[2]["keys"]["questions"]["documents"] > 0
+    assert "exercises" not in splits[0]["keys"]
+    assert splits[2]["keys"]["exercises"]["documents"] > 0
     assert "### capability (experimental)" in (tiny.path / "README.md").read_text()
 
 
-def test_the_questions_of_the_demo_have_the_right_answer(tiny):
+def test_the_exercises_of_the_demo_have_the_right_answer(tiny):
     corpus = tiny.path.parents[3] / "corpus"
-    rows = [json.loads(line) for line in (corpus / "questions.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in (corpus / "exercises.jsonl").read_text().splitlines()]
     upper = next(row for row in rows if row["question"] == "What does the method `upper` of `str` do?")
     assert upper["options"][upper["answer"]] == str.upper.__doc__.split("\n")[0]
     assert {row["answer"] for row in rows} == {0, 1, 2, 3}
