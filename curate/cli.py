@@ -193,6 +193,28 @@ def publish(
 
 
 @command
+def remove(
+    release: Annotated[Path, typer.Argument(help="folder of a release")],
+    ids: Annotated[Path | None, typer.Option(help="file with ids, one a line")] = None,
+    urls: Annotated[Path | None, typer.Option(help="file with URLs, one a line")] = None,
+    domains: Annotated[Path | None, typer.Option(help="file with domains, one a line; those below go too")] = None,
+    as_json: Json = False,
+):
+    """Make the patch version of a release without the documents on a list. Only the shards that held them change."""
+    from curate.release.takedown import RECORD, remove
+
+    given = {kind: path for kind, path in (("ids", ids), ("urls", urls), ("domains", domains)) if path}
+    if len(given) != 1:
+        raise CurateError(f"{len(given)} lists were given", fix="give one of --ids, --urls and --domains")
+    ((kind, path),) = given.items()
+    made = remove(release, path, kind)
+    lines = [f"removed {made.documents:,} documents", *(f"changed: {name}" for name in made.changed)]
+    lines += [f"release: {made.path}", f"later runs: add `removed: [{made.path / RECORD}]` to the manifest"]
+    result = {"release": str(made.path), "version": made.version, "documents": made.documents, "changed": made.changed}
+    return result, lines, 0
+
+
+@command
 def gc(
     manifests: Annotated[list[str], typer.Argument(help="manifests whose parts to keep")],
     work: Work = WORK,

@@ -210,4 +210,5 @@ TASKS = {
     "index": assemble.index,
     "rejected": assemble.rejected,
     "near_duplicates": assemble.near_duplicates,
+    "removed": assemble.removed,
 }

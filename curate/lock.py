@@ -111,6 +111,7 @@ def make_lock(plan: Plan, store: Store, parts: dict[str, str]) -> dict:
         named = ("rows", "text_bytes", "bytes", "sha256")
         files.append({"path": path} | {name: marker[name] for name in named if name in marker})
     clustered = plan.evidence.get("evidence/near_duplicates.parquet")
+    taken = plan.evidence.get("evidence/removed.parquet")
     return {
         "lock": FORMAT,
         "name": manifest.name,
@@ -139,12 +140,21 @@ def make_lock(plan: Plan, store: Store, parts: dict[str, str]) -> dict:
         "columns": columns(store, parts),
         "examples": store.marker(plan.evidence["evidence/rejected.parquet"])["examples"],
         "clusters": store.marker(clustered)["clusters"] if clustered else [],
-        "removed": [],
+        "removed": removals(store.marker(taken)["removed"]) if taken else [],
         "mixture": mixture,
         "files": files,
         "index": indexed.stage.index.scheme(**indexed.params) if indexed else None,
         "versions": dict(sorted(versions.items())),
     }
+
+
+def removals(counts: dict[str, dict[str, int]]) -> list[dict]:
+    """[{"version", "list", "documents"}] of {version: {list: documents}}."""
+    return [
+        {"version": version, "list": name, "documents": documents}
+        for version, lists in counts.items()
+        for name, documents in lists.items()
+    ]
 
 
 def columns(store: Store, parts: dict[str, str]) -> dict[str, str]:

@@ -123,5 +123,7 @@ def explain_lines(found: list[dict]) -> Iterator[str]:
             yield f"  resembles {kept['id']}{similarity}; this document on the left, the kept one on the right:"
             if kept["text"] is not None:
                 yield from (f"    {line}" for line in side_by_side(kept["against"], kept["text"]))
+        if removed := document["removed"]:
+            yield f"  removed on request: since version {removed['version']}, by the list `{removed['list']}`"
         if document["released"]:
             yield f"  released: {document['released']['shard']}, row {document['released']['row']}"

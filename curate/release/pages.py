@@ -18,7 +18,13 @@ def environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
     )
-    numbers = {"count": "{:,}".format, "size": size, "share": "{:.1%}".format, "exact_share": "{:.3%}".format, "reasons": reasons}
+    numbers = {
+        "count": "{:,}".format,
+        "size": size,
+        "share": "{:.1%}".format,
+        "exact_share": "{:.3%}".format,
+        "reasons": reasons,
+    }
     made.filters |= numbers | {"place": place, "cell": cell}
     return made
 
