@@ -223,21 +223,33 @@ def near_duplicates(store: Store, args: dict, draft: Path, counts: dict) -> None
     largest: dict[int, dict] = {}
 
     def choose(block: pa.Table) -> pa.Table:
-        if "cluster" not in block.column_names:
-            return block.slice(0, 0).append_column("kept", pa.array([], pa.bool_()))
-        found = block.filter(pc.and_(block["cluster"].is_valid(), pc.invert(_is_removed(block))))
-        found = found.append_column("kept", found[REJECT.name].is_null())
-        kept = found.filter(found["kept"]).sort_by([("cluster_size", "descending"), ("id", "ascending")])
-        shown = [name for name in ("cluster_size", *SHOWN) if name in kept.column_names]
-        first = kept.group_by("cluster", use_threads=False).aggregate([(name, "first") for name in shown])
-        for row in first.rename_columns(["cluster", *shown]).slice(0, CLUSTERS).to_pylist():
-            largest[row["cluster"]] = min(largest.get(row["cluster"], row), row, key=itemgetter("id"))
+        found = _marked(block, "cluster")
+        kept = found.filter(found["kept"])
+        if kept.num_rows:
+            kept = kept.sort_by([("cluster_size", "descending"), ("id", "ascending")])
+            shown = [name for name in ("cluster_size", *SHOWN) if name in kept.column_names]
+            first = kept.group_by("cluster", use_threads=False).aggregate([(name, "first") for name in shown])
+            for row in first.rename_columns(["cluster", *shown]).slice(0, CLUSTERS).to_pylist():
+                largest[row["cluster"]] = min(largest.get(row["cluster"], row), row, key=itemgetter("id"))
         for row in sorted(largest.values(), key=lambda row: (-row["cluster_size"], row["id"]))[CLUSTERS:]:
             del largest[row["cluster"]]
         return found
 
     _evidence(store, args, draft, counts, choose, {"kept": "bool"})
     counts["clusters"] = sorted(largest.values(), key=lambda row: (-row["cluster_size"], row["id"]))
+
+
+def decontamination(store: Store, args: dict, draft: Path, counts: dict) -> None:
+    """Every document that has n-grams in common with an evaluation set, kept or not: with which item, and which."""
+    _evidence(store, args, draft, counts, lambda block: _marked(block, "contamination"), {"kept": "bool"})
+
+
+def _marked(block: pa.Table, column: str) -> pa.Table:
+    """The documents of which a column is not null, without those out on request, and whether they are `kept`."""
+    if column not in block.column_names:
+        return block.slice(0, 0).append_column("kept", pa.array([], pa.bool_()))
+    found = block.filter(pc.and_(block[column].is_valid(), pc.invert(_is_removed(block))))
+    return found.append_column("kept", found[REJECT.name].is_null())
 
 
 def _evidence(store: Store, args: dict, draft: Path, counts: dict, choose, more: dict[str, str]) -> None:

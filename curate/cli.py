@@ -65,10 +65,16 @@ def demo(
     as_json: Json = False,
 ):
     """Make a corpus from what Python carries, and a release from it. Needs no network and no file."""
-    from curate.demo import make_demo
+    from curate.demo import language_model, make_demo, recipe_of
+    from curate.progress import follow
+    from curate.train import train
 
     path = make_demo(folder)
     _say(f"corpus and manifest in {folder}")
+    if not language_model():
+        _say("languages are not identified: there is no lid.176.ftz in CURATE_MODEL_DIR or the user's cache")
+    trained = follow(train(recipe_of(folder), folder / "work", workers=0))
+    _say(f"classifier in {trained.path}: ROC-AUC {trained.metrics['roc_auc']:.3f} on documents held out")
     result, lines, code = _release(str(path), folder / "work", workers, None)
     return result, [*lines, f"again: curate run {path} --work {folder / 'work'}"], code
 
@@ -215,6 +221,20 @@ def remove(
 
 
 @command
+def diff(
+    old: Annotated[Path, typer.Argument(help="folder of a release")],
+    new: Annotated[Path, typer.Argument(help="folder of another")],
+    as_json: Json = False,
+):
+    """Say how a release became another: manifest, inputs, counts, documents, shards. Exit code 1 where they differ."""
+    from curate.release.diff import diff
+    from curate.report import diff_lines
+
+    found = diff(old, new)
+    return found, diff_lines(found), 0 if found["bump"] is None else 1
+
+
+@command
 def gc(
     manifests: Annotated[list[str], typer.Argument(help="manifests whose parts to keep")],
     work: Work = WORK,
@@ -228,6 +248,26 @@ def gc(
     found = collect_garbage(manifests, work, dry_run)
     verb = "would remove" if dry_run else "removed"
     return found, [f"{verb} {found['removed']:,} parts, {size(found['bytes'])}; kept {found['kept']:,}"], 0
+
+
+@command
+def train(
+    recipe: Annotated[
+        str, typer.Argument(help="path of a classifier recipe, or the name of one that comes with curate")
+    ],
+    work: Work = WORK,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    as_json: Json = False,
+):
+    """Train the fastText classifier of a recipe. One that is there already, of the same inputs, is left as it is."""
+    from curate.progress import follow
+    from curate.report import trained_lines
+    from curate.train import train
+
+    trained = follow(train(recipe, work, workers, scheduler))
+    result = {"classifier": str(trained.path), "changed": trained.changed, "lock": trained.lock}
+    return result | {"metrics": trained.metrics}, trained_lines(trained), 0
 
 
 @command

@@ -3,6 +3,8 @@
 - web: pydoc's pages of the standard library, as a WARC, with the odd records that crawls have
 - reference: the language reference of `pydoc_data.topics`, as SlimPajama-style rows
 - code: the standard library's own sources, as rows like those of The Stack
+
+Beside it a recipe for a classifier, and a small evaluation set: paragraphs of the language reference.
 """
 
 import gzip
@@ -24,6 +26,7 @@ import pyarrow.parquet as pq
 
 from curate.errors import CurateError
 from curate.manifest import library
+from curate.resources import folders
 
 DATE = "2025-01-01T00:00:00Z"
 SITE = "https://docs.example"
@@ -66,10 +69,25 @@ def make_demo(folder: str | Path) -> Path:
     rows = (json.dumps(row, sort_keys=True).encode() + b"\n" for row in _reference())
     _write(corpus / "reference.jsonl", b"".join(rows))
     pq.write_table(_code(), corpus / "code.parquet", compression="zstd")
-    manifest = folder / "quickstart.yaml"
+    rows = (json.dumps(row, sort_keys=True).encode() + b"\n" for row in _questions())
+    _write(corpus / "questions.jsonl", b"".join(rows))
+    manifest, recipe = folder / "quickstart.yaml", recipe_of(folder)
     if not manifest.exists():
-        shutil.copyfile(library("manifests") / "quickstart.yaml", manifest)
+        text = (library("manifests") / "quickstart.yaml").read_text(encoding="utf-8")
+        manifest.write_text(text.replace("# - language", "- language") if language_model() else text, encoding="utf-8")
+    if not recipe.exists():
+        shutil.copyfile(library("classifiers") / "quickstart.yaml", recipe)
     return manifest
+
+
+def recipe_of(folder: Path) -> Path:
+    """Where the demo's classifier recipe is."""
+    return folder / "quickstart-classifier.yaml"
+
+
+def language_model() -> Path | None:
+    """The language model that the demo uses, if it is on this machine: it is not worth a download."""
+    return next((path for path in (home / "lid.176.ftz" for home in folders()) if path.is_file()), None)
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -142,6 +160,15 @@ def _record(kind: str, url: str, content: bytes, content_type: str) -> bytes:
 def _reference() -> Iterator[dict]:
     for name, text in sorted(topics.topics.items()):
         yield {"text": text, "meta": {"redpajama_set_name": "RedPajamaBook", "topic": name}}
+
+
+def _questions() -> Iterator[dict]:
+    """The first long paragraph of some topics, so that there is something to find."""
+    for name, text in sorted(topics.topics.items())[::16]:
+        paragraphs = (" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
+        question = next((one for one in paragraphs if len(one.split()) >= 20), None)
+        if question:
+            yield {"topic": name, "question": question}
 
 
 def _code() -> pa.Table:

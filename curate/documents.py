@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 
 @dataclass(frozen=True)
@@ -88,3 +89,10 @@ def hashes128(column: pa.ChunkedArray | pa.Array) -> tuple[np.ndarray, np.ndarra
     digests = b"".join(blake2b(view[start:stop], digest_size=16).digest() for start, stop in pairwise(offsets))
     words = np.frombuffer(digests, np.uint64).reshape(-1, 2)
     return words[:, 0].copy(), words[:, 1].copy()
+
+
+def comparable(text: pa.ChunkedArray) -> pa.ChunkedArray:
+    """What SlimPajama compares of texts: lower case, no ASCII punctuation, every run of white space one space, none at
+    the ends."""
+    text = pc.replace_substring_regex(pc.utf8_lower(text), r"[!-/:-@\[-`{-~]+", "")
+    return pc.utf8_trim_whitespace(pc.replace_substring_regex(text, r"[\s\p{Z}]+", " "))

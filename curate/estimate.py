@@ -4,6 +4,7 @@ Documents are counted where they have been read already, and guessed from the by
 measured with `tests/bench/` on one core of a 2-core x86 machine; take them as orders of magnitude.
 """
 
+import itertools
 import os
 
 from curate.plan import Lane, Plan
@@ -33,15 +34,17 @@ def estimate(plan: Plan, store: Store, workers: int | None = None) -> dict:
     left = [job for job in plan.jobs.values() if store.marker(job.fp) is None]
     share = len(left) / max(len(plan.jobs), 1)
     archives = sum(_on_disk(lane) for lane in plan.lanes if lane.partition.archive)
-    bands = [job.args["call"]["params"] for job in left if job.task == "step" and "ngram" in job.args["call"]["params"]]
+    bands = [job.args["call"]["params"] for job in left if job.task == "step" and "bands" in job.args["call"]["params"]]
     keys = documents * 16 * ((bands[0]["bands"] or 32) if bands else 0)
+    calls = [*plan.manifest.stages, *itertools.chain.from_iterable(plan.manifest.pipelines.values())]
+    largest = max(40 * documents, *(call.stage.memory(call.params) for call in calls), 0)
     stages = len({job.args["call"]["label"] for job in plan.jobs.values() if job.task == "collect"}) + 2
     seconds = (archives / ARCHIVE_RATE + stages * text / TEXT_RATE) * share / workers
     return {
         "documents": int(documents),
         "text_bytes": int(text),
         "worker_bytes": int(WORKER_BYTES),
-        "largest_job_bytes": int(40 * documents),  # sorting all documents on the hash line; union-find takes a tenth
+        "largest_job_bytes": int(largest),  # sorting all documents on the hash line; union-find takes a tenth
         "disk_bytes": int((4 * PART_SHARE * text + keys) * share),
         "seconds": int(seconds) + 1,
         "workers": workers,

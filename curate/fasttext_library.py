@@ -41,7 +41,7 @@ class LibraryClassifier:
         return result[:, chosen]
 
 
-def train(lines: Path, model: Path, threads: int, **parameters) -> None:
+def train_model(lines: Path, model: Path, threads: int, **parameters) -> None:
     """Train a classifier on a file of `__label__NAME text` lines, and save it. One thread gives the same bytes again.
 
     parameters  of fastText: dim, epoch, lr, wordNgrams, bucket, minCount, minn, maxn, seed, ...

@@ -211,4 +211,5 @@ TASKS = {
     "rejected": assemble.rejected,
     "near_duplicates": assemble.near_duplicates,
     "removed": assemble.removed,
+    "decontamination": assemble.decontamination,
 }

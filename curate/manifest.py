@@ -216,7 +216,7 @@ def loads(text: str, *, path: Path | None = None, folder: Path | None = None) ->
     """Read a manifest from its text. folder: what relative inputs are relative to, else that of the path."""
     if folder is None:
         folder = path.parent if path and path.parent != library("manifests") else Path.cwd()
-    file = _File(str(path or "manifest"), folder)
+    file = YamlFile(str(path or "manifest"), folder)
     value = file.parse(text)
     pipelines: dict[str, list[Call]] = {}
     stages: list[Call] = []
@@ -239,8 +239,7 @@ def loads(text: str, *, path: Path | None = None, folder: Path | None = None) ->
             file.wrong(("card",), f"no file {document.card}", "name a Markdown file beside the manifest")
         for place, what, fix in mistakes(document.mixture, document.sources):
             file.wrong(("mixture", *place), what, fix)
-    if file.problems:
-        raise ManifestError([problem for _, problem in sorted(file.problems, key=lambda found: found[0])])
+    file.check()
     return Manifest(document, pipelines, stages, folder.resolve(), path, text)
 
 
@@ -253,7 +252,7 @@ def _mapping(value: Any) -> dict:
     return value if isinstance(value, dict) else {}
 
 
-class _File:
+class YamlFile:
     """A YAML file while it is read: where everything stands, and what is wrong so far."""
 
     def __init__(self, name: str, folder: Path):
@@ -269,6 +268,11 @@ class _File:
             known = known[:-1]
         line = self.lines.get(known, 1)
         self.problems.append((line, CurateError(what, f"{self.name}:{line}  {dotted(place)}".rstrip(), fix)))
+
+    def check(self) -> None:
+        """Raise ManifestError if anything is wrong, the problems in the order of the lines."""
+        if self.problems:
+            raise ManifestError([problem for _, problem in sorted(self.problems, key=lambda found: found[0])])
 
     def parse(self, text: str) -> Any:
         try:
@@ -319,7 +323,7 @@ class _File:
         under: Place,
         model: type[BaseModel],
         of: str = "",
-        elsewhere: dict[str, tuple["_File", Place]] = MappingProxyType({}),
+        elsewhere: dict[str, tuple["YamlFile", Place]] = MappingProxyType({}),
     ) -> None:
         """One problem for each of pydantic's, in words of the manifest, where none is named yet.
 
@@ -358,7 +362,7 @@ class _File:
             except CurateError as error:
                 self.wrong(at, error.what, error.fix)
                 return []
-            file, at = _File(str(path), folder), ("stages",)
+            file, at = YamlFile(str(path), folder), ("stages",)
             given = _mapping(file.parse(path.read_text(encoding="utf-8"))).get("stages") or []
         calls = file.calls(given, at, _mapping(within.get("set")), (self, (*place, "set")), taken)
         if file is not self:

@@ -26,10 +26,15 @@ PUBLISHED = ("id", "text", "source", "path", "url", "date", "language", "license
 """Columns of a released row, as far as the documents have them."""
 
 EVIDENCE = ("id", "source", "path", "position", "url", "duplicate_of", "similarity", "cluster", "meta")
+EVIDENCE += ("contamination", "contamination_ngram", "contamination_share")
 """What a rejected document is recorded with, as far as it has it, beside its stage and reason."""
 
 CLUSTERS = ("id", "source", "path", "position", "url", "cluster", "cluster_size", "duplicate_of", "similarity")
 """What a document that near-duplicates join with others is recorded with, kept or not."""
+
+OVERLAPS = ("id", "source", "path", "url")
+OVERLAPS += ("contamination", "contamination_ngram", "contamination_ngrams", "contamination_share")
+"""What a document that has n-grams in common with an evaluation set is recorded with, kept or not."""
 
 BIN_BYTES = 256 << 20
 """Input for which a group stage has one bin more, unless its `bins` says how many."""
@@ -142,9 +147,7 @@ class Planner:
         """Let a map stage wait for its neighbours, or start a job where it must have its own."""
         if call.stage.alone:
             self.flush(lane)
-        if self.has_resources(call) and self.has_columns(lane, call):
-            if call.stage.dry:
-                self.attempt(lane, call)
+        if self.has_resources(call) and self.has_columns(lane, call) and self.succeeds(lane, call):
             lane.waiting.append(call)
         lane.types |= call.stage.adds(call.params)
 
@@ -171,8 +174,10 @@ class Planner:
             self.problems.append(CurateError(what, call.place, fix))
         return not missing
 
-    def attempt(self, lane: Lane, call: Call) -> None:
-        """Try a stage on no documents."""
+    def succeeds(self, lane: Lane, call: Call) -> bool:
+        """Try a stage on no documents, if it is one that can tell more mistakes that way."""
+        if not call.stage.dry:
+            return True
         reads = [name for name in call.stage.reads(call.params) if name in lane.types]
         columns = {name: pa.array([], arrow_type(lane.types[name])) for name in reads}
         try:
@@ -180,6 +185,8 @@ class Planner:
         except CurateError as error:
             what = f"{error.what}: {error.where}" if error.where else error.what
             self.problems.append(CurateError(what, call.place, error.fix))
+            return False
+        return True
 
     def flush(self, lane: Lane) -> None:
         """Make one job of the map stages that wait; of none, where nothing has read the partition yet."""
@@ -318,6 +325,8 @@ class Planner:
             )
         if any("cluster" in lane.columns for lane in lanes):
             evidence["evidence/near_duplicates.parquet"] = self.evidence(lanes, "near_duplicates", CLUSTERS)
+        if any("contamination" in lane.columns for lane in lanes):
+            evidence["evidence/decontamination.parquet"] = self.evidence(lanes, "decontamination", OVERLAPS)
         return Plan(manifest, lanes, self.jobs, mix, unit, evidence, self.references)
 
     def check(self) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from curate.compare import side_by_side
 from curate.release.pages import reasons, size
 
-__all__ = ["explain_lines", "plan_lines", "published_lines", "release_lines", "size", "status_lines"]
+__all__ = ["explain_lines", "plan_lines", "published_lines", "release_lines", "size", "status_lines", "trained_lines"]
 
 
 def table(rows: list[tuple], right: frozenset[int] = frozenset()) -> Iterator[str]:
@@ -78,6 +78,31 @@ def release_lines(released) -> Iterator[str]:
     yield f"digest: {lock['digest']}"
 
 
+def diff_lines(found: dict) -> Iterator[str]:
+    yield f"{found['old']} -> {found['new']}"
+    yield from (f"  {line}" for line in found["manifest"])
+    for source, changes in found["inputs"].items():
+        for kind, paths in changes.items():
+            if paths:
+                more = f" and {len(paths) - 3:,} more" if len(paths) > 3 else ""
+                yield f"input {source}, {kind}: {', '.join(paths[:3])}{more}"
+    if found["stages"]:
+        rows = [("source", "stage", "in", "->", "kept", "->")]
+        for stage in found["stages"]:
+            counts = ["-" if count is None else count for name in ("in", "kept") for count in stage[name]]
+            rows.append((stage["source"], stage["stage"], *counts))
+        yield from table(rows, frozenset({2, 3, 4, 5}))
+    for name, (was, now) in found["columns"].items():
+        yield f"column {name}: {was or 'none'} -> {now or 'none'}"
+    documents, shards = found["documents"], found["shards"]
+    yield (
+        f"documents: {documents['added']:,} added, {documents['removed']:,} removed, {documents['shared']:,} shared "
+        f"({documents['text_changed']:,} with another text)"
+    )
+    yield f"shards: {shards['shared']:,} of {shards['new']:,} shared; {size(shards['bytes_new'])} in new ones"
+    yield f"such a change raises: {found['bump'] or 'nothing'}"
+
+
 def published_lines(published, dry_run: bool) -> Iterator[str]:
     for commit in published.commits:
         yield f"commit: {commit.title}"
@@ -103,6 +128,25 @@ def mixture_lines(mixture: dict) -> Iterator[str]:
             rows.append((split["phase"] or split["split"], name, *cells))
     yield from table(rows, frozenset({2, 3, 4, 5}))
     yield ""
+
+
+def trained_lines(trained) -> Iterator[str]:
+    """What a classifier was trained on, and how it does on the documents held out."""
+    rows = [("side", "source", "documents", "taken", "held out")]
+    for name, source in trained.lock["sources"].items():
+        count = trained.lock["documents"][name]
+        rows.append((source["side"], name, *(f"{count[key]:,}" for key in ("documents", "taken", "held_out"))))
+    yield from table(rows, frozenset({2, 3, 4}))
+    yield ""
+    rows = [("kept", "least score", "precision", "recall")]
+    for kept in trained.metrics["kept"]:
+        numbers = (f"{kept['least_score']:.6f}", f"{kept['precision']:.4f}", f"{kept['recall']:.4f}")
+        rows.append((f"{kept['share']:.0%}", *numbers))
+    yield from table(rows, frozenset({0, 1, 2, 3}))
+    yield ""
+    yield f"ROC-AUC {trained.metrics['roc_auc']:.4f}, Brier score {trained.metrics['brier']:.4f}"
+    yield f"classifier: {trained.path}{'' if trained.changed else ' (unchanged)'}"
+    yield f"model.bin: sha256:{trained.lock['files']['model.bin']}"
 
 
 def explain_lines(found: list[dict]) -> Iterator[str]:

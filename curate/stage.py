@@ -104,6 +104,7 @@ class Stage:
     adds_from: Callable[..., dict[str, str]] | None = None
     reasons_from: Callable[..., tuple[str, ...]] | None = None
     resources_from: Callable[..., dict[str, Any]] | None = None
+    memory_from: Callable[..., int] | None = None
     notes_from: Callable[..., list[str]] | None = None
     index: "Index | None" = None
 
@@ -155,6 +156,10 @@ class Stage:
     def notes(self, params: dict) -> list[str]:
         return self.notes_from(**params) if self.notes_from else []
 
+    def memory(self, params: dict) -> int:
+        """Bytes a job of the stage needs beside the documents it is given."""
+        return self.memory_from(**params) if self.memory_from else 0
+
     def identity(self, params: dict) -> dict:
         """All that bears on the stage's result beside its input. A resource stands there by its digest."""
         packages = self.packages(**params) if callable(self.packages) else self.packages
@@ -190,7 +195,8 @@ def stage(version: int, **options) -> Callable[[Callable], Stage]:
 def group(version: int, **options) -> Callable[[Callable], Stage]:
     """Make a group stage of a function `(*, ...) -> list[Step]`. Options as for `stage`, and:
 
-    index  what a release keeps for later ones, see `Index`
+    index        what a release keeps for later ones, see `Index`
+    memory_from  bytes a job needs beside its documents, a function of the parameters
     """
     return lambda function: Stage(function.__name__, "group", version, function, alone=True, **options)
 

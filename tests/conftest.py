@@ -5,11 +5,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from releases import write_corpus
 
 from curate.stage import find_stage, stage_homes
 
 HERE = Path(__file__).parent
+
+settings.register_profile("curate", deadline=None)  # the first call of a kernel compiles it
+settings.load_profile("curate")
 
 
 def know_odd_stages(patch: pytest.MonkeyPatch) -> None:

@@ -78,7 +78,7 @@ def write_warc(path: Path, pages: list[dict]) -> None:
 
 def write_corpus(folder: Path) -> Path:
     """Four sources in all formats (a few hundred documents), and a manifest that takes them through map stages, a filter
-    and group stages. Returns the manifest's path."""
+    and group stages. Returns the manifest's path."""  # noqa: E501
     write_warc(folder / "in" / "web.warc.gz", rows(1, 60))
     write_jsonl(folder / "in" / "old" / "a.jsonl", rows(2, 70))
     write_jsonl(folder / "in" / "old" / "b.jsonl.gz", rows(3, 50))

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.dedup.bloom_dedup import memory
 from curate.errors import CurateError
 from curate.kernels.bloom import filter_size, old_both
 from curate.kernels.word_break import broken_words
@@ -128,7 +127,7 @@ def test_the_run_stops_where_the_filter_would_lie():
 
 def test_a_filter_that_does_not_fit_this_machine_is_refused_before_the_run():
     params = BLOOM_DEDUP.configure({"expected_ngrams": 10**15})
-    assert memory(**params) == pytest.approx(1.2e15, rel=0.01)
+    assert BLOOM_DEDUP.memory(params) == pytest.approx(1.2e15, rel=0.01)
     with pytest.raises(CurateError, match="GB") as caught:
         BLOOM_DEDUP.reads(params)
     assert "groups" in caught.value.fix

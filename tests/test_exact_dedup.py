@@ -123,8 +123,8 @@ def test_laws(by):
 def test_in_a_release(tmp_path):
     """Priority before the column, the column before the id; the same in any number of bins."""
     texts = {"first": [("same", 1), ("own", 1)], "second": [("same", 9), ("twice", 1), ("twice", 2)]}
-    for name, given in texts.items():
-        write_jsonl(tmp_path / f"{name}.jsonl", [{"text": text, "n": "w " * n} for text, n in given])
+    for name, pairs in texts.items():
+        write_jsonl(tmp_path / f"{name}.jsonl", [{"text": text, "n": "w " * n} for text, n in pairs])
     sources = {
         name: {"inputs": [f"{name}.jsonl"], "priority": place, "pipeline": [{"length": {"min_words": 0}}]}
         for place, name in enumerate(texts)

@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from small_tokenizers import small_tokenizer
 from models import FOLDER, model
+from small_tokenizers import small_tokenizer
 
 from curate.documents import hashes128
 from curate.stage import Step, find_stage, group, reject, set_column, stage, stage_homes
@@ -47,10 +47,11 @@ PAYLOADS = (
     (b"alert(1)", 200, "text/javascript"),
     (b"\x00\x01\x02\x03", 200, "text/html"),
     (b"", 200, "text/html"),
+    (b'<meta name="robots" content="noindex, noai"><p>Words.', 200, "text/html"),
     (None, None, None),
 )
 URLS = ("http://www.example.org/the-committee", "https://a.example.com/Report/2", "", None, "not an address", "//[::1")
-LIST = str(Path(tempfile.mkdtemp(prefix="curate-tests-")) / "list")
+LIST = str(Path(FOLDER.name) / "list")
 Path(LIST).write_text("example.com\ncommittee\nreport\n")
 
 ASKED = Path(FOLDER.name) / "asked.txt"
@@ -59,6 +60,8 @@ QUESTIONS = Path(FOLDER.name) / "questions.jsonl"
 QUESTIONS.write_text(json.dumps({"question": PROSE.split("\n")[1]}) + "\n")
 
 PARAMS = {
+    "annotate": [{"function": "annotations:dashes", "adds": {"n_dashes": "int32"}}],
+    "datatrove": [{"block": "datatrove.pipeline.filters.FineWebQualityFilter"}],
     "signals": [{}, {"only": ["n_words", "upper_case_share"], "stop_words": ["der", "die"]}],
     "gopher_quality": [{}, {"min_words": None, "min_stop_words": 0, "max_mean_word_length": 4.5}],
     "gopher_repetition": [{}, {"max_duplicate_lines": None, "max_duplicate_paragraphs": None}],
@@ -77,6 +80,9 @@ PARAMS = {
     "quality": [{"model": str(model()), "min_score": 0.5}, {"model": {"a": str(model()), "b": str(model(loss="ova"))}}],
     "exact_dedup": [{}, {"by": "normalized_text", "keep": ["-position"]}],
     "removed": [{"lists": {"asked": str(ASKED)}}],
+    "code": [{}, {"licenses": ["permissive"], "languages": ["Python"], "name": "url", "min_alphanumeric": 0.6}],
+    "keep_top": [{"fraction": 0.3, "column": "position"}, {"fraction": 0.5, "column": "n_bytes", "by": "source"}],
+    "robots": [{}, {"rules": ["noai"], "agents": ["ccbot"]}],
     "tokens": [{"tokenizer": small_tokenizer()}],
     "url_filter": [{"domains": [LIST], "urls": [LIST], "strict_words": [LIST], "soft_words": [LIST]}],
 }
@@ -84,7 +90,7 @@ PARAMS = {
 
 
 def table_for(name: str) -> pa.Table:
-    if name != "extract":
+    if name not in ("extract", "robots"):
         return docs(*TEXTS, url=list(islice(cycle(URLS), len(TEXTS))))
     payloads, statuses, types = zip(*PAYLOADS, strict=True)
     texts = [None] * (len(PAYLOADS) - 1) + ["from a WET file"]

@@ -72,5 +72,9 @@ def test_counts(made):
     counts = {stage["label"]: stage["sources"]["only"] for stage in lock["stages"]}
     assert counts["normalize"]["in"] == 40
     assert counts["length"]["reasons"] == {"too_few_words": sum(row % 11 == 5 and row % 7 != 3 for row in range(40))}
-    assert counts["exact_dedup"]["kept"] == lock["documents"] == sum(f["rows"] for f in lock["files"] if "data/" in f["path"])
+    assert (
+        counts["exact_dedup"]["kept"]
+        == lock["documents"]
+        == sum(f["rows"] for f in lock["files"] if "data/" in f["path"])
+    )
     assert lock["sources"]["only"]["files"][0]["documents"] == 40

@@ -82,7 +82,7 @@ shards: {size: 5 apples}
         '2 version | Input should be a valid string, not 1.0 | write it as "1.0.0", in quotes',
         "6 sources.a.inputs | List should have at least 1 item",
         "8 sources.a.pipeline[0] | unknown stage `normalise` | did you mean `normalize`?",
-        "8 sources.a.pipeline[1].length.min_word | unknown parameter `min_word` for stage `length` | did you mean `min_words`?",
+        "8 sources.a.pipeline[1].length.min_word | unknown parameter `min_word` for stage `length` | did you mean `min_words`?",  # noqa: E501
         "11 sources.b.inputs | `inputs` stands here twice | keep one of them",
         "14 sources.b.pipeline | no pipeline `quikstart` | did you mean `quickstart`?",
         "16 sources.b.max_bad_rows | Input should be less than or equal to 1, not 2",
@@ -113,12 +113,12 @@ def test_mistakes_of_sources_once_the_rest_holds():
         (
             "set: {length.2.min_words: 7}",
             "set: {lenght.min_words: 7}",
-            "9 sources.a.set.lenght.min_words | `lenght.min_words` sets no stage of this pipeline | did you mean `length`?",
+            "9 sources.a.set.lenght.min_words | `lenght.min_words` sets no stage of this pipeline | did you mean `length`?",  # noqa: E501
         ),
         (
             "set: {length.2.min_words: 7}",
             "set: {length.2.min_word: 7}",
-            "9 sources.a.set.length.2.min_word | unknown parameter `min_word` for stage `length` | did you mean `min_words`?",
+            "9 sources.a.set.length.2.min_word | unknown parameter `min_word` for stage `length` | did you mean `min_words`?",  # noqa: E501
         ),
         (
             "set: {length.2.min_words: 7}",

@@ -132,7 +132,7 @@ def test_a_chain_of_resemblances_removes_only_what_resembles_a_kept_document():
 
 def test_signatures_decide_when_asked():
     words = [f"w{place}" for place in range(100)]
-    table = docs(" ".join(words), " ".join(words[:97] + ["x"]), " ".join(words[:40]))
+    table = docs(" ".join(words), " ".join([*words[:97], "x"]), " ".join(words[:40]))
     (found,) = run_group(NEAR_DEDUP, [table], NEAR_DEDUP.configure({"ngram": 1, "verify": "signature"}))
     assert pc.sum(found["reject"].is_valid()).as_py() == 1
 
@@ -150,3 +150,13 @@ def test_parameters_that_contradict_each_other_are_refused(params):
     with pytest.raises(CurateError) as caught:
         NEAR_DEDUP.reads(NEAR_DEDUP.configure(params))
     assert caught.value.fix
+
+
+def test_texts_may_be_compared_without_case_punctuation_and_spacing():
+    table = docs("One, two - three; four.", "ONE  two\nthree four", "one two three five")
+    params = {"ngram": 13, "unit": "characters", "threshold": 1}
+    (plain,) = run_group(NEAR_DEDUP, [table], NEAR_DEDUP.configure(params))
+    (normalized,) = run_group(NEAR_DEDUP, [table], NEAR_DEDUP.configure(params | {"normalize": True}))
+    assert plain["reject"].null_count == 3
+    assert normalized["reject"].null_count == 2
+    assert normalized["reject"][2].as_py() is None

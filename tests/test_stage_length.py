@@ -30,6 +30,7 @@ def test_lengths(texts):
         ({"min_words": 0, "min_chars": 11}, [None, "too_short", "too_short"]),
         ({"min_words": 0, "min_chars": 11, "max_chars": 12}, ["too_long", "too_short", "too_short"]),
         ({"min_words": 3, "min_chars": 4}, [None, None, "too_short"]),
+        ({"min_words": 0, "min_chars": 7, "normalized": True}, [None, "too_short", "too_short"]),
     ],
 )
 def test_reasons(params, expected):

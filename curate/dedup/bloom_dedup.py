@@ -33,7 +33,7 @@ def reads(keep: list[str], **params) -> tuple[str, ...]:
     return ("text", *keep_order.columns(keep))
 
 
-@group(version=1, reads_from=reads)
+@group(version=1, reads_from=reads, memory_from=memory)
 def bloom_dedup(
     *,
     ngram: Count = 13,

@@ -5,10 +5,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from curate.dedup import _keep_order as keep_order
-from curate.documents import hashes128
+from curate.documents import comparable, hashes128
 from curate.stage import Step, group
 
 
@@ -57,12 +56,6 @@ def exact_dedup(
 By = {"text": "text", "normalized_text": "text", "url": "url"}
 
 
-def normalize(text: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Lower case, no ASCII punctuation, every run of white space one space, none at the ends."""
-    text = pc.replace_substring_regex(pc.utf8_lower(text), r"[!-/:-@\[-`{-~]+", "")
-    return pc.utf8_trim_whitespace(pc.replace_substring_regex(text, r"[\s\p{Z}]+", " "))
-
-
 def _canonical(url: str | None) -> str | None:
     if url is None:
         return None
@@ -75,6 +68,6 @@ def _canonical(url: str | None) -> str | None:
 
 KEYS = {
     "text": lambda text: text,
-    "normalized_text": normalize,
+    "normalized_text": comparable,
     "url": lambda url: pa.array([_canonical(one) for one in url.to_pylist()], pa.string()),
 }

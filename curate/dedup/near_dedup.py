@@ -17,7 +17,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from curate.dedup import _keep_order as keep_order
-from curate.documents import hashes128, utf8
+from curate.documents import comparable, hashes128, utf8
 from curate.errors import CurateError
 from curate.kernels.bands import band_keys, group_edges, optimal_bands, proposal_probability
 from curate.kernels.jaccard import jaccard, leaders, leaders_by_signature
@@ -44,9 +44,10 @@ class Scheme:
     rows: int
     permutations: int
     seed: int
+    normalize: bool
 
     @classmethod
-    def of(cls, *, ngram, unit, bands, rows, permutations, seed, threshold, **_) -> "Scheme":
+    def of(cls, *, ngram, unit, bands, rows, permutations, seed, threshold, normalize, **_) -> "Scheme":
         """The scheme of the stage's parameters. Raises CurateError where bands do not fit the permutations."""
         if (bands is None) != (rows is None):
             raise CurateError("`bands` and `rows` go together", fix="give both, or neither")
@@ -56,12 +57,16 @@ class Scheme:
         if bands * rows > permutations:
             what = f"{bands} bands of {rows} rows need {bands * rows} permutations, not {permutations}"
             raise CurateError(what, fix="raise `permutations`, or leave it out")
-        return cls(ngram, unit == "characters", bands, rows, permutations, seed)
+        return cls(ngram, unit == "characters", bands, rows, permutations, seed, normalize)
+
+    def utf8(self, text: pa.ChunkedArray | pa.Array) -> tuple[np.ndarray, np.ndarray]:
+        """What is compared of the texts, as kernels take it."""
+        return utf8(comparable(text) if self.normalize else text)
 
     def signatures(self, text: pa.ChunkedArray) -> np.ndarray:
         """uint32[documents, permutations]."""
         drawn = draw_permutations(self.permutations, self.seed)
-        return signatures(*utf8(text), drawn, self.ngram, self.characters)
+        return signatures(*self.utf8(text), drawn, self.ngram, self.characters)
 
     def keys(self, found: np.ndarray) -> np.ndarray:
         """uint64[documents, bands] of signatures."""
@@ -69,7 +74,7 @@ class Scheme:
 
     def sets(self, text: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
         """Shingle sets: hashes uint64[s], offsets int64[documents + 1]."""
-        return shingle_sets(*utf8(text), self.ngram, self.characters)
+        return shingle_sets(*self.utf8(text), self.ngram, self.characters)
 
 
 def reads(keep: list[str], verify: str, rule: str, **params) -> tuple[str, ...]:
@@ -123,6 +128,7 @@ def near_dedup(
     threshold: Share = 0.8,
     ngram: Count = 5,
     unit: Literal["words", "characters"] = "words",
+    normalize: bool = False,
     bands: Count | None = None,
     rows: Count | None = None,
     permutations: Count | None = None,
@@ -137,6 +143,7 @@ def near_dedup(
 
     threshold     Jaccard similarity of shingle sets from which two documents are near-duplicates, 0 to 1.
     ngram, unit   a shingle is a run of this many words (lower-cased) or characters; shorter documents have one.
+    normalize     compare texts in lower case, without ASCII punctuation, white space collapsed, as SlimPajama does.
     bands, rows   two documents are compared if they agree in all rows of a band. Default: 32 bands of 8 rows, which
                   propose 99.7% of pairs at 0.8; with `permutations` alone, what datasketch takes for the threshold.
     permutations  length of a signature; default: bands times rows.
@@ -157,7 +164,14 @@ def near_dedup(
     Source: Broder 1997; Lee et al. 2022, "Deduplicating training data makes language models better".
     """
     hashing = Scheme.of(
-        ngram=ngram, unit=unit, bands=bands, rows=rows, permutations=permutations, seed=seed, threshold=threshold
+        ngram=ngram,
+        unit=unit,
+        bands=bands,
+        rows=rows,
+        permutations=permutations,
+        seed=seed,
+        threshold=threshold,
+        normalize=normalize,
     )
     order = keep_order.columns(keep)
 

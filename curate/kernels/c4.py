@@ -49,7 +49,9 @@ def clean(data, offsets, starts, ends, doc_words, classes, terminal, min_words, 
         begin = at = out_offsets[doc]
         n_sentences = 0
         while following < end and verdicts[doc] == KEPT:
-            first, last, line_end, following, _, n_words, longest, found = scan_line(data, following, end, classes)
+            first, last, line_end, following, _, n_words, longest, found = scan_line(
+                data, following, end, classes, True
+            )
             found &= flags
             while word < stop and starts[word] < first:
                 word += 1

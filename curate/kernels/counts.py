@@ -8,13 +8,17 @@ from curate.kernels.hash_table import add, append, append_byte, find, table_size
 from curate.kernels.hashing import mix64
 from curate.kernels.words import decode
 
+_FIELDS = "characters newlines inline hashes ellipses spaced_ellipses"
+SIGNS = np.dtype([(name, np.int64) for name in _FIELDS.split()])
+"""One record a document. ``inline`` are all characters but newlines; ``ellipses`` are ``...`` and ``…``, and
+``spaced_ellipses`` ``. . .``, neither overlapping its like."""
+
 _FIELDS = """
-    characters letters numerics alphanumerics upper punctuation spaces newlines inline
-    hashes ellipses spaced_ellipses plain_words plain_word_characters plain_letterless_words plain_stop_words
+    letters numerics alphanumerics upper punctuation spaces
+    plain_words plain_word_characters plain_letterless_words plain_stop_words
 """
 COUNTS = np.dtype([(name, np.int64) for name in _FIELDS.split()])
-"""One record a document. ``inline`` are all characters but newlines; ``ellipses`` are ``...`` and ``…``, and
-``spaced_ellipses`` ``. . .``, neither overlapping its like; plain words are those of ``str.split``."""
+"""One record a document: characters by class, and plain words, which are those of ``str.split``."""
 
 _NEWLINE, _HASH, _DOT, _ELLIPSIS = 0x0A, 0x23, 0x2E, 0x2026
 
@@ -42,6 +46,37 @@ def ends_with_spaced_ellipsis(data, first, last):
 
 
 @kernel
+def count_signs(data, offsets, rows):
+    """Fill ``rows`` (``SIGNS``)."""
+    for doc in range(len(rows)):
+        row = rows[doc]
+        i, end = offsets[doc], offsets[doc + 1]
+        next_dots = next_spaced = i
+        characters = newlines = 0
+        while i < end:
+            byte = data[i]
+            characters += 1
+            if byte >= 0x80:
+                code, size = decode(data, i, end)
+                row.ellipses += code == _ELLIPSIS
+                i += size
+                continue
+            if byte == _NEWLINE:
+                newlines += 1
+            elif byte == _HASH:
+                row.hashes += 1
+            elif byte == _DOT:
+                if i >= next_dots and dots(data, i, end, 1):
+                    row.ellipses += 1
+                    next_dots = i + 3
+                if i >= next_spaced and dots(data, i, end, 2):
+                    row.spaced_ellipses += 1
+                    next_spaced = i + 5
+            i += 1
+        row.characters, row.newlines, row.inline = characters, newlines, characters - newlines
+
+
+@kernel
 def count_characters(data, offsets, stop_hashes, classes, rows):
     """Fill ``rows`` (``COUNTS``). Plain words meet the stop words with ASCII's capitals made small."""
     size = table_size(len(stop_hashes))
@@ -53,7 +88,6 @@ def count_characters(data, offsets, stop_hashes, classes, rows):
     for doc in range(len(rows)):
         row = rows[doc]
         i, end = offsets[doc], offsets[doc + 1]
-        next_dots = next_spaced = i
         of_class[:] = 0
         while i < end:
             length = 0
@@ -63,23 +97,11 @@ def count_characters(data, offsets, stop_hashes, classes, rows):
                 byte = data[i]
                 if byte < 0x80:
                     kind = classes[byte]
-                    if byte == _DOT:
-                        if i >= next_dots and dots(data, i, end, 1):
-                            row.ellipses += 1
-                            next_dots = i + 3
-                        if i >= next_spaced and dots(data, i, end, 2):
-                            row.spaced_ellipses += 1
-                            next_spaced = i + 5
-                    elif byte == _HASH:
-                        row.hashes += 1
-                    elif byte == _NEWLINE:
-                        row.newlines += 1
                     h, power = append_byte(h, power, byte + 32 if kind & UPPER else byte)
                     i += 1
                 else:
                     code, step = decode(data, i, end)
                     kind = classes[code]
-                    row.ellipses += code == _ELLIPSIS
                     h, power = append(h, power, data, i, i + step)
                     i += step
                 of_class[kind] += 1
@@ -96,11 +118,9 @@ def count_characters(data, offsets, stop_hashes, classes, rows):
         for kind in range(ALL + 1):
             n = of_class[kind]
             if n:
-                row.characters += n
                 row.letters += n if kind & LETTER else 0
                 row.numerics += n if kind & NUMERIC else 0
                 row.alphanumerics += n if kind & (LETTER | NUMERIC) else 0
                 row.upper += n if kind & UPPER else 0
                 row.punctuation += n if kind & PUNCTUATION else 0
                 row.spaces += n if kind & SPACE else 0
-        row.inline = row.characters - row.newlines

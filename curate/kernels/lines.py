@@ -12,12 +12,13 @@ from curate.kernels.characters import BREAK, DECIMAL, PUNCTUATION, SPACE, TERMIN
 from curate.kernels.counts import ends_with_ellipsis
 from curate.kernels.words import decode
 
+PLAIN_LINES = ("lines", "characters", "longest", "few_words", "bullets", "ellipses")
 _FIELDS = """
-    lines bullets ellipses longest characters javascript policy lorem_ipsum curly long_word few_words
+    javascript policy lorem_ipsum curly long_word
     terminal_kept terminal_sentences terminal_lorem_ipsum terminal_curly
     any_kept any_sentences any_lorem_ipsum any_curly
 """
-LINES = np.dtype([(name, np.int64) for name in _FIELDS.split()])
+LINES = np.dtype([(name, np.int64) for name in (*PLAIN_LINES, *_FIELDS.split())])
 """One record a document: numbers of lines, but ``longest`` and ``characters`` (characters) and sentences."""
 
 LONGEST_WORD = 1000  # characters; C4 drops lines with a longer word
@@ -41,6 +42,8 @@ _MEANS = np.array(list(_PHRASES.values()))
 _BEGINS = np.zeros(256, np.bool_)  # bytes to look at: a brace, and the first letters of phrases
 _BEGINS[_BRACE] = True
 _BEGINS[[letter for phrase in _PHRASES for letter in (phrase[0], phrase[0] - 32)]] = True
+_SECOND = np.zeros(256, np.uint8)  # the second letter of the phrases that begin with a letter, in small letters
+_SECOND[[phrase[0] for phrase in _PHRASES]] = [phrase[1] for phrase in _PHRASES]
 _EDIT = np.frombuffer(b"[edit]", np.uint8).copy()
 _NEEDED = np.frombuffer(b"[citation needed]", np.uint8).copy()
 
@@ -107,6 +110,8 @@ def phrases(data, i, end, classes):
     """What the phrases at ``i`` mean, a sum of flags; letter case of ASCII and citations do not matter."""
     found = 0
     first = data[i] | 32
+    if i + 1 == end or (data[i + 1] | 32 != _SECOND[first] and data[i + 1] != _OPEN):
+        return found
     for p in range(len(_MEANS)):
         if _TEXT[_BOUNDS[p]] != first:
             continue
@@ -160,12 +165,12 @@ def sentences(data, first, last, starts, ends, word, stop, classes):
 
 
 @kernel
-def scan_line(data, i, end, classes):
+def scan_line(data, i, end, classes, search):
     """The line of ``str.splitlines`` that begins at ``i < end``.
 
     Returns (first, last, line_end, following, characters, words, longest, found): where it begins and ends
     without the white space around it, where it ends with that, where the next line begins, characters,
-    plain words, characters of the longest of these, and the flags of what was found. A blank line has no
+    plain words, characters of the longest of these, and the flags of what was found if ``search``. A blank line has no
     words, and ``first == last``.
     """
     first = last = i
@@ -190,7 +195,7 @@ def scan_line(data, i, end, classes):
             length += 1
             longest = max(longest, length)
             last = i + size
-            if _BEGINS[byte]:
+            if search and _BEGINS[byte]:
                 found |= CURLY if byte == _BRACE else phrases(data, i, end, classes)
         i += size
     following = i
@@ -203,15 +208,16 @@ def scan_line(data, i, end, classes):
 
 
 @kernel
-def count_lines(data, offsets, starts, ends, doc_words, classes, counts):
-    """Fill ``counts`` (``LINES``, one a document). Words, as byte positions, only bound the sentences."""
+def count_lines(data, offsets, starts, ends, doc_words, classes, c4, counts):
+    """Fill ``counts`` (``LINES``, one a document); what C4 looks for only if ``c4``. Words, as byte positions,
+    only bound the sentences."""
     for doc in range(len(offsets) - 1):
         following, end = offsets[doc], offsets[doc + 1]
         word, stop = doc_words[doc], doc_words[doc + 1]
         row = counts[doc]
         while following < end:
             first, last, line_end, following, characters, n_words, longest, found = scan_line(
-                data, following, end, classes
+                data, following, end, classes, c4
             )
             row.lines += 1
             row.characters += characters
@@ -222,6 +228,8 @@ def count_lines(data, offsets, starts, ends, doc_words, classes, counts):
             code, _ = decode(data, first, last)
             row.bullets += code == 0x2D or code == 0x2022
             row.ellipses += ends_with_ellipsis(data, first, last)
+            if not c4:
+                continue
 
             lorem, javascript = found & LOREM != 0, found & JAVASCRIPT != 0
             policy, curly = found & POLICY != 0, found & CURLY != 0

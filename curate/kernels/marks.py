@@ -13,6 +13,8 @@ from curate.kernels.characters import SPACE
 from curate.kernels.words import IDEOGRAPH, LETTER, MARK, character
 
 _UNDERSCORE, _APOSTROPHE, _QUOTE = 0x5F, 0x27, 0x2019
+_PLAIN = np.zeros(256, np.bool_)  # bytes that are in a word wherever they stand
+_PLAIN[list(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz")] = True
 
 
 @kernel
@@ -37,6 +39,12 @@ def _joins(code):
 def _end_of_run(data, i, end, across):
     """Where a word that goes on at ``i`` ends; ``across`` the signs that join, or before them."""
     while i < end:
+        byte = data[i]
+        if _PLAIN[byte]:
+            i += 1
+            continue
+        if byte < 0x80 and not (across and _joins(byte)):
+            break
         kind, code, _, size = character(data, i, end)
         joins = across and _joins(code) and _letter_at(data, i + 1, end)
         if not (joins or kind == MARK or _in_word(kind, code)):
@@ -71,6 +79,10 @@ def word_and_mark_spans(data, offsets, classes):
         i, end = offsets[doc], offsets[doc + 1]
         while i < end:
             start = i
+            byte = data[i]
+            if byte < 0x80 and classes[byte] & SPACE:
+                i += 1
+                continue
             kind, code, _, size = character(data, i, end)
             i += size
             if _in_word(kind, code):

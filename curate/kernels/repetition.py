@@ -130,8 +130,8 @@ def _count_segments(data, start, end, gap, short_line, classes, keys, counts, st
 
 
 @kernel
-def count_segments(data, offsets, short_line, classes, lines, paragraphs):
-    """Fill ``lines`` and ``paragraphs`` (``SEGMENTS``, one a document). An empty document has none."""
+def count_segments(data, offsets, short_line, classes, lines, with_paragraphs, paragraphs):
+    """Fill ``lines``, and ``paragraphs`` if asked to (``SEGMENTS``, one a document). An empty document has none."""
     longest = 0
     for doc in range(len(offsets) - 1):
         n = 1
@@ -148,6 +148,8 @@ def count_segments(data, offsets, short_line, classes, lines, paragraphs):
         _count_segments(
             data, start, end, 1, short_line, classes, keys, counts, stripped_keys, stripped_counts, lines[doc]
         )
+        if not with_paragraphs:
+            continue
         start, end = strip(data, start, end, classes)
         if start < end:
             _count_segments(
@@ -304,7 +306,6 @@ def count_n_grams(data, starts, ends, doc_words, stop_hashes, classes, n_grams, 
                 seen_in[slot] = doc
                 row.stop_words += 1
             m += 1
-        row.spans = m
         row.dclm_words = k
         row.dclm_characters = dclm_before[k]
         if n_grams:

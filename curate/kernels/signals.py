@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from curate.kernels.characters import character_classes
-from curate.kernels.counts import COUNTS, count_characters
+from curate.kernels.counts import COUNTS, SIGNS, count_characters, count_signs
 from curate.kernels.hash_table import byte_hash
-from curate.kernels.lines import LINES, count_lines
+from curate.kernels.lines import LINES, PLAIN_LINES, count_lines
 from curate.kernels.repetition import N_GRAMS, SEGMENTS, count_n_grams, count_segments
 
 GOPHER_STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
@@ -52,7 +52,7 @@ def _from(source: str, *rows: tuple[str, ...]) -> list[Signal]:
 
 _CHARACTERS, _SPANS, _LINES = "share of characters", "share of words and marks", "share of lines"
 _NEWLINE_LINES, _PLAIN = "share of newline lines", "share of plain words"
-_ALL = "text.characters"
+_ALL = "signs.characters"
 
 # fmt: off
 SIGNALS: tuple[Signal, ...] = (
@@ -79,8 +79,8 @@ SIGNALS: tuple[Signal, ...] = (
         ("mean_word_length", "characters a word", "of n_words", "words.word_characters", "words.words"),
         ("letter_word_share", _SPANS, "with a letter", "words.letter_spans", "words.spans"),
         ("n_stop_words", "stop words", "different ones present, as written", "words.stop_words"),
-        ("hash_ratio", "signs a word or mark", "of #", "text.hashes", "words.spans"),
-        ("ellipsis_ratio", "signs a word or mark", "of ... and …", "text.ellipses", "words.spans"),
+        ("hash_ratio", "signs a word or mark", "of #", "signs.hashes", "words.spans"),
+        ("ellipsis_ratio", "signs a word or mark", "of ... and …", "signs.ellipses", "words.spans"),
         ("bullet_line_share", _LINES, "that begin with • or -", "lines.bullets", "lines.lines"),
         ("ellipsis_line_share", _LINES, "that end with ... or …", "lines.ellipses", "lines.lines"),
         ("n_paragraphs", "paragraphs", "between runs of newlines, not blank", "paragraphs.filled"),
@@ -122,14 +122,14 @@ SIGNALS: tuple[Signal, ...] = (
     ),
     *_from(
         "FineWeb (arXiv:2406.17557), as in datatrove",
-        ("newline_ratio", "newlines a word or mark", "of \\n", "text.newlines", "words.spans"),
+        ("newline_ratio", "newlines a word or mark", "of \\n", "signs.newlines", "words.spans"),
         ("n_newline_lines", "newline lines", "between newlines, not blank", "newline_lines.filled"),
         ("terminal_line_share", _NEWLINE_LINES, "whose last character is a terminal mark of any script",
          "newline_lines.terminal", "newline_lines.filled"),
         ("short_line_share", _NEWLINE_LINES, f"of at most {SHORT_LINE} characters, unless set otherwise",
          "newline_lines.short", "newline_lines.filled"),
         ("duplicate_newline_line_character_share", "share of characters but newlines",
-         "in newline lines equal to an earlier one", "newline_lines.filled_repeat_characters", "text.inline"),
+         "in newline lines equal to an earlier one", "newline_lines.filled_repeat_characters", "signs.inline"),
     ),
     *_from(
         "DCLM (arXiv:2406.11794), its content filters",
@@ -138,7 +138,7 @@ SIGNALS: tuple[Signal, ...] = (
         ("dclm_mean_word_length", "characters a plain word", "of str.split",
          "text.plain_word_characters", "text.plain_words"),
         ("dclm_symbol_ratio", "signs a plain word", "of #, ..., . . . and …",
-         "text.hashes text.ellipses text.spaced_ellipses", "text.plain_words"),
+         "signs.hashes signs.ellipses signs.spaced_ellipses", "text.plain_words"),
         ("dclm_letterless_word_share", _PLAIN, "without a letter",
          "text.plain_letterless_words", "text.plain_words"),
         ("dclm_n_stop_words", "plain words", "that are stop words, ASCII's capitals made small, all counted",
@@ -199,6 +199,7 @@ def signals(
     needed = {tuple(path.split(".")[:2]) for signal in wanted for path in signal.counters}
     groups = {group for group, _ in needed}
     counters = {
+        "signs": np.zeros(docs, SIGNS),
         "text": np.zeros(docs, COUNTS),
         "words": np.zeros(docs, N_GRAMS),
         "lines": np.zeros(docs, LINES),
@@ -206,16 +207,22 @@ def signals(
         "paragraphs": np.zeros(docs, SEGMENTS),
     }
     words = word_starts, word_ends, word_offsets
+    if "signs" in groups:
+        count_signs(data, offsets, counters["signs"])
     if "text" in groups:
         count_characters(data, offsets, stop_hashes, classes, counters["text"])
-    if "words" in groups:
+    if ("words", "spans") in needed:
+        counters["words"]["spans"] = np.diff(word_offsets)
+    if any(group == "words" for group, field in needed if field != "spans"):
         n_grams = ("words", "top") in needed or ("words", "repeated") in needed
         dclm = ("words", "dclm_top") in needed or ("words", "dclm_covered") in needed
         count_n_grams(data, *words, stop_hashes, classes, n_grams, dclm, counters["words"])
     if "lines" in groups:
-        count_lines(data, offsets, *words, classes, counters["lines"])
+        c4 = any(field not in PLAIN_LINES for group, field in needed if group == "lines")
+        count_lines(data, offsets, *words, classes, c4, counters["lines"])
     if groups & {"newline_lines", "paragraphs"}:
-        count_segments(data, offsets, short_line, classes, counters["newline_lines"], counters["paragraphs"])
+        lines, paragraphs = counters["newline_lines"], counters["paragraphs"]
+        count_segments(data, offsets, short_line, classes, lines, "paragraphs" in groups, paragraphs)
     return {signal.name: _value(signal, counters) for signal in wanted}
 
 

@@ -158,7 +158,7 @@ def _too_little(short: Short, choice: dict, wants: list[Want], names: list[str],
         given = {name for want in choice["wants"] for name in want["weights"]}
         fix = f"take `{name}` out of the weights, or give it documents"
         if others := [other for other in names if other not in given]:
-            fix = f"{did_you_mean(name, others)} Else {fix}"
+            fix = f"{did_you_mean(name, others)} Or {fix}"
         return CurateError(f"{asking} a share of `{name}`, and no document of it is left", "mixture", fix)
     if short.asked is None:
         what = f"{asking} a share of `{name}`, and the other phases take all {short.there:,} {unit} of it"

@@ -20,7 +20,7 @@ from curate.release.files import Unverified
 from curate.stages.removed import Removals, list_name, read_list
 from curate.store import Writer
 
-RECORD, CLUSTERS = "evidence/removed.parquet", "evidence/near_duplicates.parquet"
+RECORD = "evidence/removed.parquet"
 
 
 @dataclass(frozen=True)
@@ -114,19 +114,16 @@ def _evidence(release: Path, draft: Path, lock: dict, gone: set[str], name: str,
     """The record of removals with these, and the rest of the evidence without where they were."""
     ids = sorted(map(hashed, gone))
     record = pa.table({"id_sha256": ids, "list": [name] * len(ids), "version": [version] * len(ids)})
-    for entry in lock["files"]:
-        path = entry["path"]
+    for path in (entry["path"] for entry in lock["files"] if entry["path"].startswith("evidence/")):
+        table = pq.read_table(release / path)
         if path == RECORD:
-            record = pa.concat_tables([pq.read_table(release / path), record])
-        elif path == CLUSTERS:
-            table = pq.read_table(release / path)
-            kept = table.filter(pc.invert(pc.is_in(table["id"], pa.array(gone, pa.string()))))
-            if kept.num_rows == table.num_rows:
-                _copy(release / path, draft / path)
-            else:
-                _write(draft / path, kept, [(0, kept.num_rows)])
-        elif path.startswith("evidence/"):
+            record = pa.concat_tables([table, record])
+            continue
+        kept = table.filter(pc.invert(pc.is_in(table["id"], pa.array(gone, pa.string()))))
+        if kept.num_rows == table.num_rows:
             _copy(release / path, draft / path)
+        else:
+            _write(draft / path, kept, [(0, kept.num_rows)])
     _write(draft / RECORD, record, [(0, record.num_rows)])
 
 

@@ -8,7 +8,7 @@ import re
 SHAPES = {
     "aws": r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",
     "github": r"\bgh[pousr]_[A-Za-z0-9]{36}\b|\bgithub_pat_[A-Za-z0-9_]{82}\b",
-    "gitlab": r"\bglpat-[A-Za-z0-9_-]{20}\b",
+    "gitlab": r"\bglpat-[A-Za-z0-9_-]{20}",
     "slack": r"\bxox[abeprs]-[A-Za-z0-9-]{10,250}",
     "google": r"\bAIza[A-Za-z0-9_-]{35}",
     "stripe": r"\b[rs]k_live_[A-Za-z0-9]{24,247}",

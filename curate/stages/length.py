@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.documents import utf8
+from curate.documents import comparable, utf8
 from curate.kernels.words import word_spans
 from curate.stage import reject, set_column, stage
 
@@ -17,17 +17,21 @@ def length(
     max_chars: int | None = None,
     min_words: int = 50,
     max_words: int | None = 100_000,
+    normalized: bool = False,
 ) -> pa.Table:
     """Reject documents that are too short or too long, and keep their length.
 
     min_chars, max_chars  Unicode characters; null: no limit
     min_words, max_words  words, punctuation not counted; null: no limit. The defaults are those of Gopher
+    normalized            count the characters of the text in lower case, without ASCII punctuation, white space
+                          collapsed, as SlimPajama does
 
     Reads: text
     Adds: n_chars (int32, characters), n_words (int32, words)
     Reasons: too_short, too_long, too_few_words, too_many_words
     """
-    n_chars = pc.fill_null(pc.utf8_length(docs["text"]), 0).cast(pa.int32())
+    text = comparable(docs["text"]) if normalized else docs["text"]
+    n_chars = pc.fill_null(pc.utf8_length(text), 0).cast(pa.int32())
     _, _, words = word_spans(*utf8(docs["text"]))
     n_words = pa.array(np.diff(words), pa.int32())
     docs = set_column(set_column(docs, "n_chars", n_chars), "n_words", n_words)

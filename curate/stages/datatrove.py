@@ -1,0 +1,128 @@
+"""Any filter or formatter of datatrove, as a stage."""
+
+import copy
+import importlib
+import inspect
+import json
+import re
+from functools import lru_cache
+from importlib.util import find_spec
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.errors import CurateError, did_you_mean
+from curate.stage import reject, set_column, stage
+
+_REASON = re.compile(r"""return\s*\(?\s*False,\s*["']([\w ./-]+)["']""")
+FILTERED = "filtered"
+"""The reason of a filter that gives none."""
+
+
+def _packages(**_) -> tuple[str, ...]:
+    if find_spec("datatrove") is None:
+        raise CurateError("datatrove is not installed", fix='pip install "curate[datatrove]"')
+    return ("datatrove",)
+
+
+def _reasons(block: str, **_) -> tuple[str, ...]:
+    """Those that the source of a filter names; it may make more as it goes."""
+    source = inspect.getsource(_class(block))
+    return (*dict.fromkeys(_named(reason) for reason in _REASON.findall(source)), FILTERED)
+
+
+@stage(
+    version=1,
+    packages=_packages,
+    reads_from=lambda columns, **_: ("id", "text", *columns),
+    reasons_from=_reasons,
+    hazard=True,
+    dry=True,
+)
+def datatrove(
+    docs: pa.Table,
+    *,
+    block: str,
+    params: dict[str, Any] = {},  # noqa: B006
+    columns: list[str] = ["url", "language"],  # noqa: B006
+) -> pa.Table:
+    """Run a filter or formatter of datatrove, one document after the other, at its own speed.
+
+    What a filter says when it drops a document is the reason, else `filtered`. What it writes into the text stays;
+    what it writes into the metadata does not. A formatter is taken anew for each document, as some keep a state.
+    The block's result must depend on the document alone: the same is not asked twice.
+
+    block    path of the class, such as `datatrove.pipeline.filters.GopherQualityFilter`, or of one of your own that
+             is derived from BaseFilter or BaseFormatter
+    params   its arguments
+    columns  what it finds in the metadata of a document beside what `meta` says if that is among them
+
+    Changes: text
+    """
+    made = _make(block, json.dumps(params, sort_keys=True))
+    texts = [text or "" for text in docs["text"].to_pylist()]
+    if hasattr(made, "format"):
+        return _with_texts(docs, [copy.deepcopy(made).format(text) for text in texts])
+    from datatrove.data import Document
+
+    metadata = [_metadata(row) for row in docs.select(columns).to_pylist()] if columns else [{} for _ in texts]
+    documents = [
+        Document(text=text, id=id, metadata=more)
+        for text, id, more in zip(texts, docs["id"].to_pylist(), metadata, strict=True)
+    ]
+    reasons = [_reason(verdict) for verdict in made.filter_batch(documents)]
+    docs = _with_texts(docs, [document.text for document in documents])
+    reason = pa.array(reasons, pa.string())
+    return reject(docs, **{name: pc.equal(reason, name) for name in pc.unique(reason.drop_null()).to_pylist()})
+
+
+def _reason(verdict: bool | tuple[bool, str]) -> str | None:
+    kept, reason = verdict if isinstance(verdict, tuple) else (verdict, "")
+    return None if kept else _named(reason) or FILTERED
+
+
+def _named(reason: str) -> str:
+    """A reason as our evidence spells it: words of letters and digits, joined by underscores."""
+    return re.sub(r"\W+", "_", reason.lower()).strip("_")
+
+
+def _with_texts(docs: pa.Table, texts: list[str]) -> pa.Table:
+    """The table with these texts; what was null and is still empty stays null."""
+    old = docs["text"].combine_chunks()
+    new = pa.array(texts, old.type)
+    return set_column(docs, "text", pc.if_else(pc.and_(old.is_null(), pc.equal(new, "")), old, new))
+
+
+def _metadata(row: dict) -> dict:
+    meta = row.pop("meta", None)
+    return (json.loads(meta) if meta else {}) | {name: value for name, value in row.items() if value is not None}
+
+
+def _class(block: str) -> type:
+    _packages()
+    from datatrove.pipeline import filters
+    from datatrove.pipeline.filters.base_filter import BaseFilter
+    from datatrove.pipeline.formatters.base import BaseFormatter
+
+    module, _, name = block.rpartition(".")
+    known = [f"{filters.__name__}.{one}" for one in dir(filters) if one.endswith("Filter")]
+    try:
+        found = getattr(importlib.import_module(module or block), name, None)
+    except ImportError as error:
+        raise CurateError(f"cannot import block `{block}`: {error}", fix=did_you_mean(block, known)) from error
+    if not (inspect.isclass(found) and issubclass(found, (BaseFilter, BaseFormatter))):
+        raise CurateError(f"`{block}` is no filter or formatter of datatrove", fix=did_you_mean(block, known))
+    return found
+
+
+@lru_cache(maxsize=16)
+def _make(block: str, params: str):
+    chosen = _class(block)
+    try:
+        return chosen(**json.loads(params))
+    except TypeError as error:
+        takes = ", ".join(name for name in inspect.signature(chosen).parameters)
+        raise CurateError(f"{chosen.__name__} does not take these params: {error}", fix=f"it takes {takes}") from error
+    except ImportError as error:
+        raise CurateError(f"{chosen.__name__} needs more: {error}", fix="install what it names") from error

@@ -1,0 +1,42 @@
+"""The demo's corpus is the same for the same interpreter, and says nothing of the machine it was made on."""
+
+import gzip
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SECRET = "c0ffee-do-not-publish"
+
+
+def _make(folder: Path, **environment: str) -> dict[str, bytes]:
+    script = "import sys; from curate.demo import make_demo; make_demo(sys.argv[1])"
+    folder.mkdir()
+    root = str(Path(__file__).parents[1])
+    given = os.environ | {"PYTHONPATH": root} | environment
+    command = [sys.executable, "-c", script, str(folder / "demo")]
+    subprocess.run(command, env=given, cwd=folder, check=True, capture_output=True, timeout=120)
+    return {path.name: path.read_bytes() for path in sorted((folder / "demo" / "corpus").iterdir())}
+
+
+@pytest.fixture(scope="module")
+def corpora(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("demo")
+    one = _make(folder / "one", PYTHONHASHSEED="1", HF_TOKEN=SECRET)
+    return one, _make(folder / "two", PYTHONHASHSEED="2", COLUMNS="40", HOME=str(folder))
+
+
+def test_the_corpus_is_the_same_in_another_process(corpora):
+    one, two = corpora
+    assert {name: hashlib.sha256(content).hexdigest() for name, content in one.items()} == {
+        name: hashlib.sha256(content).hexdigest() for name, content in two.items()
+    }
+
+
+def test_no_page_tells_the_environment(corpora):
+    pages = gzip.decompress(corpora[0]["web.warc.gz"])
+    assert SECRET.encode() not in pages
+    assert os.environ["PATH"].encode() not in pages

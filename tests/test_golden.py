@@ -1,0 +1,88 @@
+"""The result of every stage on a small fixed corpus. A stage whose result changes raises its version.
+
+`python tests/test_golden.py` renews `tests/golden/` once a stage's version was raised, or a stage was added.
+"""
+
+import hashlib
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from releases import record, release, response, rows, write_jsonl, write_manifest
+
+from curate.explain import explain
+from curate.lock import read_lock
+from curate.stage import find_stage, stage_homes
+
+GOLDEN = Path(__file__).parent / "golden"
+CALLS = {
+    "length": {"length": {"min_words": 5}},
+    "filter": {"filter": {"early": "position < 3", "long": "n_bytes > 500"}},
+    "exact_dedup": {"exact_dedup": "normalized_text"},
+}
+PAGE = "<html><head><title>{0}</title></head><body><nav>Menu</nav><main><h1>{0}</h1><p>{1}</p></main></body></html>"
+ODD = ["Cafe\u0301\r\nline\u2028end", "a\x00b\x1fc", "\ufefftext", "- item\n- item\n- item", "x" * 3000]
+
+
+def result_of(name: str, folder: Path) -> dict:
+    """{"version", "packages", "digest"}: of all that a run with this stage says of every document."""
+    texts = [row["text"] for row in rows(1, 25)] + ODD
+    write_jsonl(folder / "in.jsonl", [{"text": text, "url": f"http://a/{n % 20}"} for n, text in enumerate(texts)])
+    pages = [response(f"http://a/{n}", PAGE.format(f"Page {n}", text)) for n, text in enumerate(texts[:8])]
+    pages += [
+        response("http://a/gone", "gone", "404 Not Found"),
+        record("request", "http://a/", b"GET /", "text/plain"),
+    ]
+    pages += [response("http://a/pdf", "%PDF-1.4", kind="application/pdf"), response("http://a/void", "")]
+    (folder / "in.warc.gz").write_bytes(b"".join(pages))
+    inputs = ["in.warc.gz"] if name == "extract" else ["in.jsonl"]
+    source = {"inputs": inputs, "pipeline": [CALLS.get(name, name)]}
+    document = {"name": "golden", "version": "1.0.0", "license": "cc0-1.0", "sources": {"only": source}}
+    manifest = write_manifest(folder / "manifest.yaml", document)
+    release(manifest, folder / "work")
+    [stage] = read_lock(folder / "work" / "releases" / "golden" / "1.0.0")["stages"]
+    found = [explained for n in range(20) for explained in _of_url(manifest, f"http://a/{n}", folder / "work")]
+    content = json.dumps(
+        [[one["id"], one["reason"], one["steps"]] for one in found] + [stage["sources"]], sort_keys=True
+    )
+    digest = hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
+    return {"version": stage["version"], "packages": stage["packages"], "digest": digest}
+
+
+def _of_url(manifest: Path, url: str, work: Path) -> list[dict]:
+    from curate.errors import CurateError
+
+    try:
+        return explain(manifest, url, work)
+    except CurateError:  # the archive has fewer pages
+        return []
+
+
+def ours() -> list[str]:
+    """The stages that need no model or word list."""
+    return [name for name, home in sorted(stage_homes().items()) if home.startswith("curate.") and not _needs(name)]
+
+
+def _needs(name: str) -> bool:
+    return find_stage(name).resources_from is not None
+
+
+@pytest.mark.parametrize("name", ours())
+def test_a_result_changes_with_its_version_alone(tmp_path, name):
+    path = GOLDEN / f"{name}.json"
+    assert path.exists(), f"run `python {__file__}` for the new stage `{name}`"
+    golden, now = json.loads(path.read_text()), result_of(name, tmp_path)
+    if golden["packages"] != now["packages"]:
+        pytest.skip(f"other packages: {golden['packages']}, {now['packages']}")
+    assert golden["version"] == now["version"], f"`{name}` has another version: run `python {__file__}`"
+    assert golden["digest"] == now["digest"], (
+        f"`{name}` gives another result: raise its version, run `python {__file__}`"
+    )
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or ours():
+        with tempfile.TemporaryDirectory() as folder:
+            (GOLDEN / f"{name}.json").write_text(json.dumps(result_of(name, Path(folder)), indent=1) + "\n")
