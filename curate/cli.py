@@ -153,16 +153,20 @@ def explain(
 
 @command
 def verify(
-    release: Annotated[Path, typer.Argument(help="folder of a release")],
+    release: Annotated[str, typer.Argument(help="folder of a release, or hf://datasets/ORG/NAME@vVERSION")],
     as_json: Json = False,
 ):
     """Hash a release again and compare it with its lock. Exit code 1 where they differ."""
     from curate.lock import read_lock, verify
 
-    problems = verify(release)
-    lock = read_lock(release)
+    if release.startswith("hf://"):
+        from curate.publish import verify_published
+
+        lock, problems = verify_published(release)
+    else:
+        problems, lock = verify(release), read_lock(release)
     result = {
-        "release": str(release),
+        "release": release,
         "digest": lock["digest"],
         "problems": [problem.as_dict() for problem in problems],
     }

@@ -208,7 +208,7 @@ def verify(release: str | Path) -> list[CurateError]:
     """Hash a release again: one problem for each file that is missing, changed or not in the lock. Empty: it holds."""
     root, lock = Path(release), read_lock(release)
     known = {"lock.json"} | {file["path"] for file in lock["files"]}
-    problems = [problem for file in lock["files"] if (problem := _problem(root, file))]
+    problems = [problem for file in lock["files"] if (problem := check_file(root, file))]
     for path in sorted(root.rglob("*")):
         name = path.relative_to(root).as_posix()
         if path.is_file() and name not in known:
@@ -218,8 +218,8 @@ def verify(release: str | Path) -> list[CurateError]:
     return problems
 
 
-def _problem(root: Path, file: dict) -> CurateError | None:
-    """What is wrong with a file of a release, if anything."""
+def check_file(root: Path, file: dict) -> CurateError | None:
+    """What is wrong with a file of a release, if anything. file: its entry in the lock."""
     place, again = PurePosixPath(file["path"]), "run the manifest again"
     if place.is_absolute() or ".." in place.parts:
         return CurateError("a file is outside the release", file["path"], again)

@@ -115,15 +115,13 @@ def _evidence(release: Path, draft: Path, lock: dict, gone: set[str], name: str,
     ids = sorted(map(hashed, gone))
     record = pa.table({"id_sha256": ids, "list": [name] * len(ids), "version": [version] * len(ids)})
     for path in (entry["path"] for entry in lock["files"] if entry["path"].startswith("evidence/")):
-        table = pq.read_table(release / path)
         if path == RECORD:
-            record = pa.concat_tables([table, record])
-            continue
-        kept = table.filter(pc.invert(pc.is_in(table["id"], pa.array(gone, pa.string()))))
-        if kept.num_rows == table.num_rows:
-            _copy(release / path, draft / path)
-        else:
+            record = pa.concat_tables([pq.read_table(release / path), record])
+        elif pq.read_table(release / path, columns=["id"], filters=[("id", "in", gone)]).num_rows:
+            kept = pq.read_table(release / path, filters=[("id", "not in", gone)])
             _write(draft / path, kept, [(0, kept.num_rows)])
+        else:
+            _copy(release / path, draft / path)
     _write(draft / RECORD, record, [(0, record.num_rows)])
 
 
