@@ -148,7 +148,7 @@ def explain(
     from curate.report import explain_lines
 
     found = explain(manifest, document, work)
-    return found, explain_lines(found), 0
+    return {"documents": found}, explain_lines(found), 0
 
 
 @command

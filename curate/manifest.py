@@ -5,7 +5,6 @@ them are reported together.
 """
 
 import itertools
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +73,7 @@ class Source(Strict):
     inputs: list[str | CommonCrawlInput | PathsInput] = Field(
         min_length=1, description="files, globs, folders, lists of paths, https://, s3://, hf://, commoncrawl"
     )
-    format: Literal["warc", "wet", "jsonl", "parquet"] | None = Field(
+    format: Literal["warc", "arc", "wet", "jsonl", "parquet"] | None = Field(
         None, description="of the files; by default told from their names"
     )
     layout: str | None = Field(None, description="a known dataset whose columns these are")
@@ -478,34 +477,3 @@ def dotted(place: Place) -> str:
     for part in place:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
     return text
-
-
-def json_schema() -> dict:
-    """The JSON Schema of a manifest, with every stage and its parameters, for editors and for checking."""
-    schema = Document.model_json_schema()
-    entries = [{"type": "string", "enum": sorted(stage_homes())}]
-    for name in sorted(stage_homes()):
-        params = find_stage(name).params.model_json_schema()
-        params |= {"title": name, "description": find_stage(name).declared.summary}
-        shorthand = {"type": ["string", "number", "boolean", "array", "null"]}
-        entries.append(
-            {
-                "type": "object",
-                "properties": {name: {"anyOf": [params, shorthand]}},
-                "required": [name],
-                "additionalProperties": False,
-            }
-        )
-    schema["$defs"]["Stage"] = {"anyOf": entries}
-    stages = {"type": "array", "items": {"$ref": "#/$defs/Stage"}}
-    named = {"anyOf": [{"type": "string"}, stages]}
-    schema["properties"]["stages"] |= named
-    schema["$defs"]["Source"]["properties"]["pipeline"] |= named
-    mixture = schema["properties"]["mixture"]
-    mixture["anyOf"] = [{"const": "everything"}, {"$ref": mixture.pop("$ref")}]
-    schema |= {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "curate manifest"}
-    return json.loads(json.dumps(schema))
-
-
-if __name__ == "__main__":
-    print(json.dumps(json_schema(), indent=1))

@@ -15,7 +15,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from curate.run import Ended, Lost, Released, Started
+from curate.run import Ended, Lost, Started
 
 SPARSE_SECONDS = 15
 

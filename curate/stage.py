@@ -44,7 +44,7 @@ ENTRY_POINTS = "curate.stages"
 class Step:
     """One round of a group stage.
 
-    run   a picklable function from table(s) to a table; what it is given depends on `over`:
+    run   a function from table(s) to a table; what it is given depends on `over`:
           docs  run(docs) for each block of a partition: live rows, the columns the stage reads, `doc` and
                 `priority`. From the second step on run(docs, rows), with the rows the step before sent to them.
           bins  run(rows) for each bin: all rows sent to it, sorted by `doc`.

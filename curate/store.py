@@ -163,7 +163,7 @@ class Store:
     def open(self, fp: str) -> pq.ParquetFile:
         """The part for reading. Its footer and, later, its pages are checked: a damaged part is never passed over."""
         with _reading(self, fp):
-            if _footer(self.part(fp)) != json.loads(self.marker_path(fp).read_bytes())["footer"]:
+            if _footer(self.part(fp)) != json.loads(self.marker_path(fp).read_bytes()).get("footer"):
                 raise pa.ArrowInvalid("its footer is not the one that was written")
             return pq.ParquetFile(self.part(fp), page_checksum_verification=True)
 

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from curate.errors import CurateError, ManifestError
-from curate.manifest import dotted, find, json_schema, library, load, loads, parse_size
+from curate.manifest import dotted, find, library, load, loads, parse_size
+from curate.schema import json_schema
 from curate.stage import stage_homes
 
 ROOT = Path(__file__).parents[1]
@@ -205,7 +206,7 @@ def test_dotted():
 
 
 def test_schema_is_the_committed_one():
-    """Made by `python -m curate.manifest > manifests/manifest.schema.json`."""
+    """Made by `python -m curate.schema > manifests/manifest.schema.json`."""
     assert json.loads(SCHEMA.read_text()) == json_schema()
 
 
