@@ -5,8 +5,8 @@
 Every tool has one core and the same documents in the same run: web pages in many languages, and rows of datasets.
 What is measured together is every signal, language, quality, tokens and MinHash signatures, one after the other, which
 is what a crawl's text costs before anything is decided. A filter judges every document, also those that another one
-rejects. Speeds are a core's: the best of the repeats, by processor time; ratios are of those. What the fastText models do comes from
-``classifiers.py``. Needs the ``bench`` extra and the documents in ``../shared/data``.
+rejects. Speeds are a core's, the best of the repeats by processor time; ratios are of those. What the fastText
+models do comes from ``classifiers.py``. Needs the ``bench`` extra and the documents in ``../shared/data``.
 """
 
 import argparse
