@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.documents import REJECT
+from curate.documents import REJECT, hashed
 from curate.mix.compose import Documents, compose
 from curate.mix.mixture import hash_line
 from curate.stage import arrow_type, find_stage, set_column
@@ -171,7 +171,7 @@ def rejected(store: Store, args: dict, draft: Path, counts: dict) -> None:
     examples: dict[tuple, list[dict]] = {}
 
     def choose(block: pa.Table) -> pa.Table:
-        out = block.filter(block[REJECT.name].is_valid())
+        out = block.filter(pc.and_(block[REJECT.name].is_valid(), pc.invert(_is_removed(block))))
         why = pc.split_pattern(out[REJECT.name].cast(pa.string()), ".", reverse=True, max_splits=1)
         stage, reason = pc.list_element(why, 0), pc.list_element(why, 1)
         out = out.append_column("stage", stage).append_column("reason", reason)
@@ -186,6 +186,33 @@ def rejected(store: Store, args: dict, draft: Path, counts: dict) -> None:
 
     _evidence(store, args, draft, counts, choose, {"stage": "string", "reason": "string"})
     counts["examples"] = [example for kind in sorted(examples) for example in examples[kind]]
+
+
+def _is_removed(block: pa.Table) -> pa.ChunkedArray:
+    """Which rows are out because someone asked: no evidence says where those were."""
+    return pc.fill_null(pc.starts_with(block[REJECT.name].cast(pa.string()), "removed."), False)
+
+
+def removed(store: Store, args: dict, draft: Path, counts: dict) -> None:
+    """Every document that is out on request, by the sha256 of its id: the list, and the first version without it.
+
+    counts["removed"]: {version: {list: documents}}.
+    """
+    found: dict[str, dict] = {}
+
+    def choose(block: pa.Table) -> pa.Table:
+        out = block.filter(_is_removed(block))
+        lists = pc.utf8_slice_codeunits(out[REJECT.name].cast(pa.string()), len("removed."))
+        ids = pa.array([hashed(id) for id in out["id"].to_pylist()], pa.string())
+        table = pa.table({"id_sha256": ids, "list": lists, "version": pc.fill_null(out["removed_in"], args["version"])})
+        for row in table.select(["list", "version"]).to_pylist():
+            counted = found.setdefault(row["version"], {})
+            counted[row["list"]] = counted.get(row["list"], 0) + 1
+        return table
+
+    types = {"id_sha256": "string", "list": "string", "version": "string"}
+    _evidence(store, args | {"types": types}, draft, counts, choose, {})
+    counts["removed"] = {version: dict(sorted(lists.items())) for version, lists in sorted(found.items())}
 
 
 def near_duplicates(store: Store, args: dict, draft: Path, counts: dict) -> None:
@@ -218,10 +245,10 @@ def decontamination(store: Store, args: dict, draft: Path, counts: dict) -> None
 
 
 def _marked(block: pa.Table, column: str) -> pa.Table:
-    """The documents of which a column is not null, and whether they are `kept`."""
+    """The documents of which a column is not null, without those out on request, and whether they are `kept`."""
     if column not in block.column_names:
         return block.slice(0, 0).append_column("kept", pa.array([], pa.bool_()))
-    found = block.filter(block[column].is_valid())
+    found = block.filter(pc.and_(block[column].is_valid(), pc.invert(_is_removed(block))))
     return found.append_column("kept", found[REJECT.name].is_null())
 
 

@@ -148,21 +148,25 @@ def explain(
     from curate.report import explain_lines
 
     found = explain(manifest, document, work)
-    return found, explain_lines(found), 0
+    return {"documents": found}, explain_lines(found), 0
 
 
 @command
 def verify(
-    release: Annotated[Path, typer.Argument(help="folder of a release")],
+    release: Annotated[str, typer.Argument(help="folder of a release, or hf://datasets/ORG/NAME@vVERSION")],
     as_json: Json = False,
 ):
     """Hash a release again and compare it with its lock. Exit code 1 where they differ."""
     from curate.lock import read_lock, verify
 
-    problems = verify(release)
-    lock = read_lock(release)
+    if release.startswith("hf://"):
+        from curate.publish import verify_published
+
+        lock, problems = verify_published(release)
+    else:
+        problems, lock = verify(release), read_lock(release)
     result = {
-        "release": str(release),
+        "release": release,
         "digest": lock["digest"],
         "problems": [problem.as_dict() for problem in problems],
     }
@@ -196,6 +200,42 @@ def publish(
         report=lambda event: _say(f"{event.kind}: {event.text}"),
     )
     return found.as_dict(), published_lines(found, dry_run), 0
+
+
+@command
+def remove(
+    release: Annotated[Path, typer.Argument(help="folder of a release")],
+    ids: Annotated[Path | None, typer.Option(help="file with ids, one a line")] = None,
+    urls: Annotated[Path | None, typer.Option(help="file with URLs, one a line")] = None,
+    domains: Annotated[Path | None, typer.Option(help="file with domains, one a line; those below go too")] = None,
+    as_json: Json = False,
+):
+    """Make the patch version of a release without the documents on a list. Only the shards that held them change."""
+    from curate.release.takedown import RECORD, remove
+
+    given = {kind: path for kind, path in (("ids", ids), ("urls", urls), ("domains", domains)) if path}
+    if len(given) != 1:
+        raise CurateError(f"{len(given)} lists were given", fix="give one of --ids, --urls and --domains")
+    ((kind, path),) = given.items()
+    made = remove(release, path, kind)
+    lines = [f"removed {made.documents:,} documents", *(f"changed: {name}" for name in made.changed)]
+    lines += [f"release: {made.path}", f"later runs: add `removed: [{made.path / RECORD}]` to the manifest"]
+    result = {"release": str(made.path), "version": made.version, "documents": made.documents, "changed": made.changed}
+    return result, lines, 0
+
+
+@command
+def diff(
+    old: Annotated[Path, typer.Argument(help="folder of a release")],
+    new: Annotated[Path, typer.Argument(help="folder of another")],
+    as_json: Json = False,
+):
+    """Say how a release became another: manifest, inputs, counts, documents, shards. Exit code 1 where they differ."""
+    from curate.release.diff import diff
+    from curate.report import diff_lines
+
+    found = diff(old, new)
+    return found, diff_lines(found), 0 if found["bump"] is None else 1
 
 
 @command

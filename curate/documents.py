@@ -5,7 +5,7 @@ release is made of them. Stages may add columns of any other name.
 """
 
 from dataclasses import dataclass
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from itertools import pairwise
 
 import numpy as np
@@ -54,6 +54,11 @@ def document_id(source: str, path: str, position: int, url: str | None = None, r
     """The id of a document: blake2b-128 of its provenance. The same place gives the same id for good."""
     key = "\x1f".join((source, path, str(position), url or "", record or ""))
     return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def hashed(id: str) -> str:
+    """How the record of removals names a document: the sha256 of its id, in hexadecimal digits."""
+    return sha256(id.encode()).hexdigest()
 
 
 def utf8(column: pa.ChunkedArray | pa.Array) -> tuple[np.ndarray, np.ndarray]:

@@ -1,11 +1,13 @@
 """Walk one document through every stage: to its shard and row, or to the reason it is out."""
 
+import re
 from pathlib import Path
 
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from curate.assemble import NOT_DRAWN
-from curate.documents import COLUMNS, REJECT
+from curate.documents import COLUMNS, REJECT, hashed
 from curate.errors import CurateError
 from curate.lock import shard_names
 from curate.manifest import Manifest, load
@@ -56,6 +58,7 @@ def _walk(plan: Plan, store: Store, lane: Lane, row: int) -> dict:
             break
     found = provenance | {"steps": steps, "reason": reason}
     found["released"] = None if reason else _released(plan, store, provenance)
+    found["removed"] = _removed(plan, store, provenance["id"])
     if not reason and not found["released"] and _drawn(plan, store):
         stage, found["reason"] = NOT_DRAWN.split(".")[0], NOT_DRAWN
         steps.append({"stages": [stage], "columns": {}, "reject": NOT_DRAWN})
@@ -64,6 +67,14 @@ def _walk(plan: Plan, store: Store, lane: Lane, row: int) -> dict:
         found["kept"] = {"id": kept, "similarity": steps[-1]["columns"].get("similarity")}
         found["kept"] |= {"text": _text(plan, store, kept), "against": _text(plan, store, provenance["id"])}
     return found
+
+
+def _removed(plan: Plan, store: Store, id: str) -> dict | None:
+    """The first version of the release that is without the document on request, and by which list."""
+    key, found = hashed(id), []
+    for path in sorted((store.root.parent / "releases" / plan.manifest.name).glob("*/evidence/removed.parquet")):
+        found += pq.read_table(path, filters=[("id_sha256", "=", key)]).select(["version", "list"]).to_pylist()
+    return min(found, key=lambda entry: [int(part) for part in re.findall(r"\d+", entry["version"])], default=None)
 
 
 def _text(plan: Plan, store: Store, document: str) -> str | None:

@@ -210,5 +210,6 @@ TASKS = {
     "index": assemble.index,
     "rejected": assemble.rejected,
     "near_duplicates": assemble.near_duplicates,
+    "removed": assemble.removed,
     "decontamination": assemble.decontamination,
 }

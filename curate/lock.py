@@ -111,6 +111,7 @@ def make_lock(plan: Plan, store: Store, parts: dict[str, str]) -> dict:
         named = ("rows", "text_bytes", "bytes", "sha256")
         files.append({"path": path} | {name: marker[name] for name in named if name in marker})
     clustered = plan.evidence.get("evidence/near_duplicates.parquet")
+    taken = plan.evidence.get("evidence/removed.parquet")
     return {
         "lock": FORMAT,
         "name": manifest.name,
@@ -139,12 +140,21 @@ def make_lock(plan: Plan, store: Store, parts: dict[str, str]) -> dict:
         "columns": columns(store, parts),
         "examples": store.marker(plan.evidence["evidence/rejected.parquet"])["examples"],
         "clusters": store.marker(clustered)["clusters"] if clustered else [],
-        "removed": [],
+        "removed": removals(store.marker(taken)["removed"]) if taken else [],
         "mixture": mixture,
         "files": files,
         "index": indexed.stage.index.scheme(**indexed.params) if indexed else None,
         "versions": dict(sorted(versions.items())),
     }
+
+
+def removals(counts: dict[str, dict[str, int]]) -> list[dict]:
+    """[{"version", "list", "documents"}] of {version: {list: documents}}."""
+    return [
+        {"version": version, "list": name, "documents": documents}
+        for version, lists in counts.items()
+        for name, documents in lists.items()
+    ]
 
 
 def columns(store: Store, parts: dict[str, str]) -> dict[str, str]:
@@ -198,7 +208,7 @@ def verify(release: str | Path) -> list[CurateError]:
     """Hash a release again: one problem for each file that is missing, changed or not in the lock. Empty: it holds."""
     root, lock = Path(release), read_lock(release)
     known = {"lock.json"} | {file["path"] for file in lock["files"]}
-    problems = [problem for file in lock["files"] if (problem := _problem(root, file))]
+    problems = [problem for file in lock["files"] if (problem := check_file(root, file))]
     for path in sorted(root.rglob("*")):
         name = path.relative_to(root).as_posix()
         if path.is_file() and name not in known:
@@ -208,8 +218,8 @@ def verify(release: str | Path) -> list[CurateError]:
     return problems
 
 
-def _problem(root: Path, file: dict) -> CurateError | None:
-    """What is wrong with a file of a release, if anything."""
+def check_file(root: Path, file: dict) -> CurateError | None:
+    """What is wrong with a file of a release, if anything. file: its entry in the lock."""
     place, again = PurePosixPath(file["path"]), "run the manifest again"
     if place.is_absolute() or ".." in place.parts:
         return CurateError("a file is outside the release", file["path"], again)

@@ -116,6 +116,9 @@ class Document(Strict):
         [], description="stages over the documents of all sources together: a pipeline's name, or a list"
     )
     set: dict[str, Any] = Field({}, description="`stage.parameter: value` for those stages, in place of their own")
+    removed: list[str] = Field(
+        [], description="lists of what is to stay out: ids, URLs or domains, or evidence/removed.parquet of a release"
+    )
     against: list[str] = Field([], description="earlier releases: what resembles their documents goes")
     mixture: Annotated[Mixture, pydantic.BeforeValidator(lambda given: {} if given == "everything" else given)] = Field(
         default_factory=Mixture, description="which documents are released: everything, or some in shares"
@@ -222,6 +225,12 @@ def loads(text: str, *, path: Path | None = None, folder: Path | None = None) ->
         taken = [call.label for calls in pipelines.values() for call in calls]
         stages = file.pipeline(value, "stages", (), folder, taken)
     document = file.validate(Document, value)
+    if document and document.removed:
+        from curate.stages.removed import list_name
+
+        lists = {list_name(path): path for path in document.removed}
+        call = file.call("removed", {"lists": lists}, ("removed",), "removed", {}, {})
+        stages += [call] if call else []
     if document:
         for name, source in document.sources.items():
             file.check_source(source, ("sources", name))

@@ -319,6 +319,10 @@ class Planner:
         mix = self.add("mix", "mix", args, [before])
         drawn = "" if mixture.takes_everything else mix
         evidence = {"evidence/rejected.parquet": self.evidence(lanes, "rejected", EVIDENCE, drawn)}
+        if manifest.document.removed:
+            evidence["evidence/removed.parquet"] = self.evidence(
+                lanes, "removed", ("id", "removed_in"), version=manifest.version
+            )
         if any("cluster" in lane.columns for lane in lanes):
             evidence["evidence/near_duplicates.parquet"] = self.evidence(lanes, "near_duplicates", CLUSTERS)
         if any("contamination" in lane.columns for lane in lanes):
@@ -331,11 +335,11 @@ class Planner:
             unique = {str(problem): problem for problem in self.problems}
             raise ManifestError(list(unique.values()))
 
-    def evidence(self, lanes: list[Lane], kind: str, names: tuple[str, ...], drawn: str = "") -> str:
+    def evidence(self, lanes: list[Lane], kind: str, names: tuple[str, ...], drawn: str = "", **more: str) -> str:
         readings = [lane.reading(name for name in names if name in lane.columns) for lane in lanes]
         types = {name: lane.types[name] for lane in lanes for name in names if name in lane.columns}
         upstream = [fp for reading in readings for fp in reading]
-        args = {"readings": readings, "types": types} | ({"drawn": drawn} if drawn else {})
+        args = {"readings": readings, "types": types} | ({"drawn": drawn} if drawn else {}) | more
         return self.add(kind, f"evidence: {kind}", args, [*upstream, drawn])
 
 

@@ -1,4 +1,4 @@
-"""A release -> the Hub. The only file that imports `huggingface_hub`.
+"""A release -> the Hub, and back. The only file that imports `huggingface_hub`.
 
 Publishing is a loop: look at what the Hub holds, send what differs in commits of bounded size (shards first;
 card, lock and index last), look again. It ends when nothing differs, which is also the check of every file
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from hashlib import sha1
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import sleep
 from typing import NamedTuple
 
@@ -29,6 +30,7 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import hf_raise_for_status
 
 from curate.errors import CurateError, Stopped
+from curate.lock import check_file, read_lock, release_digest
 from curate.release.files import File, Unverified, read_release
 
 SHARDS = ("data/", "evidence/")
@@ -147,6 +149,59 @@ def publish(
             return result(revision, None, commit, sent)
         remote.tag(tag, commit)
         return result(revision, tag, commit, sent)
+
+
+def verify_published(address: str, *, endpoint: str | None = None, token: str | None = None) -> tuple[dict, list]:
+    """The lock of a published release, and what is wrong with it: as `curate.lock.verify`, without its work folder.
+
+    address  hf://datasets/ORG/NAME@vVERSION. Its files are fetched one after the other, hashed and let go, so that
+             the largest alone needs room on this machine.
+
+    Raises CurateError where there is no such release, or the Hub does not answer.
+    """
+    repo, version = _address(address)
+    with _Remote(endpoint, token, lambda event: None).listening() as remote, TemporaryDirectory() as scratch:
+        remote.repo, root = repo, Path(scratch)
+        there = remote.files(version)
+        remote.fetch("lock.json", version, root, there, address)
+        lock, problems = read_lock(root), []
+        for file in lock["files"]:
+            if file["path"] in there:
+                remote.fetch(file["path"], version, root, there, address)
+            if problem := check_file(root, file):
+                problems.append(CurateError(problem.what, f"{address}/{file['path']}", "publish the release again"))
+            (root / file["path"]).unlink(missing_ok=True)
+    listed, again = {file["path"] for file in lock["files"]}, "publish the release again"
+    unknown = sorted(path for path in there if path.startswith(MANAGED) and path not in listed)
+    problems += [CurateError("a file is not in the lock", f"{address}/{path}", again) for path in unknown]
+    if release_digest(lock["files"]) != lock["digest"]:
+        problems.append(CurateError("the digest is not that of the files", address, again))
+    if f"v{lock['version']}" != version:
+        what = f"the lock is that of version {lock['version']}"
+        problems.append(CurateError(what, address, "name the tag of that version"))
+    return lock, problems
+
+
+def local_copy(address: str, *, endpoint: str | None = None, token: str | None = None) -> Path:
+    """A folder with lock, shards and index of a published release, downloaded once and kept in the Hub's cache.
+
+    address  hf://datasets/ORG/NAME@vVERSION. Raises CurateError where there is no such release.
+    """
+    repo, version = _address(address)
+    with _Remote(endpoint, token, lambda event: None).listening() as remote:
+        remote.repo = repo
+        patterns = ["lock.json", "data/*", "index/*"]
+        folder = remote.ask(remote.api.snapshot_download, revision=version, allow_patterns=patterns)
+    return Path(folder)
+
+
+def _address(address: str) -> tuple[str, str]:
+    """Repository and tag of hf://datasets/ORG/NAME@vVERSION."""
+    found = re.fullmatch(r"hf://datasets/([\w.-]+/[\w.-]+)@(v[^/]+)/?", address)
+    if not found:
+        fix = "write hf://datasets/ORG/NAME@vVERSION, such as hf://datasets/org/web@v1.0.0"
+        raise CurateError("not the address of a published release", address, fix)
+    return found[1], found[2]
 
 
 def _same(file: File, remote, release: Path) -> bool:
@@ -318,6 +373,12 @@ class _Remote:
             return {item.path: item for item in tree if isinstance(item, RepoFile)}
 
         return self.ask(walk)
+
+    def fetch(self, path: str, revision: str, root: Path, there: dict, address: str) -> None:
+        """Download one file into a folder."""
+        if path not in there:
+            raise CurateError("this is not a release: it has no lock.json", address, "name a release that curate made")
+        self.ask(self.api.hf_hub_download, filename=path, revision=revision, local_dir=root)
 
     # Writing
 

@@ -78,6 +78,31 @@ def release_lines(released) -> Iterator[str]:
     yield f"digest: {lock['digest']}"
 
 
+def diff_lines(found: dict) -> Iterator[str]:
+    yield f"{found['old']} -> {found['new']}"
+    yield from (f"  {line}" for line in found["manifest"])
+    for source, changes in found["inputs"].items():
+        for kind, paths in changes.items():
+            if paths:
+                more = f" and {len(paths) - 3:,} more" if len(paths) > 3 else ""
+                yield f"input {source}, {kind}: {', '.join(paths[:3])}{more}"
+    if found["stages"]:
+        rows = [("source", "stage", "in", "->", "kept", "->")]
+        for stage in found["stages"]:
+            counts = ["-" if count is None else count for name in ("in", "kept") for count in stage[name]]
+            rows.append((stage["source"], stage["stage"], *counts))
+        yield from table(rows, frozenset({2, 3, 4, 5}))
+    for name, (was, now) in found["columns"].items():
+        yield f"column {name}: {was or 'none'} -> {now or 'none'}"
+    documents, shards = found["documents"], found["shards"]
+    yield (
+        f"documents: {documents['added']:,} added, {documents['removed']:,} removed, {documents['shared']:,} shared "
+        f"({documents['text_changed']:,} with another text)"
+    )
+    yield f"shards: {shards['shared']:,} of {shards['new']:,} shared; {size(shards['bytes_new'])} in new ones"
+    yield f"such a change raises: {found['bump'] or 'nothing'}"
+
+
 def published_lines(published, dry_run: bool) -> Iterator[str]:
     for commit in published.commits:
         yield f"commit: {commit.title}"
@@ -142,5 +167,7 @@ def explain_lines(found: list[dict]) -> Iterator[str]:
             yield f"  resembles {kept['id']}{similarity}; this document on the left, the kept one on the right:"
             if kept["text"] is not None:
                 yield from (f"    {line}" for line in side_by_side(kept["against"], kept["text"]))
+        if removed := document["removed"]:
+            yield f"  removed on request: since version {removed['version']}, by the list `{removed['list']}`"
         if document["released"]:
             yield f"  released: {document['released']['shard']}, row {document['released']['row']}"

@@ -7,6 +7,8 @@ process a worker is started on this machine; `workers=0` runs everything in this
 import json
 import os
 import pickle
+import signal
+import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -202,13 +204,13 @@ class _Dask:
             }
         )
         if self.scheduler is None:
-            self.cluster = LocalCluster(
-                n_workers=self.workers,
-                threads_per_worker=1,
-                dashboard_address="127.0.0.1:0",  # any free port, for this machine alone
-                silence_logs=50,
-                local_directory=None,
-            )
+            with _deaf_to_ctrl_c():
+                self.cluster = LocalCluster(
+                    n_workers=self.workers,
+                    threads_per_worker=1,
+                    dashboard_address="127.0.0.1:0",  # any free port, for this machine alone
+                    silence_logs=50,
+                )
         try:
             self.client = Client(self.cluster or self.scheduler, timeout=30, set_as_default=False)
         except (OSError, ValueError) as error:  # ValueError: it is no address
@@ -245,6 +247,19 @@ class _Dask:
         for held in (self.client, self.cluster):
             if held is not None:
                 held.close(timeout=5)
+
+
+@contextmanager
+def _deaf_to_ctrl_c():
+    """Processes started meanwhile never hear Ctrl-C, which is for the one that runs the plan."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _run(store: str, job: bytes, mode: str, upstream: list) -> dict:

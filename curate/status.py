@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -98,6 +99,10 @@ def collect_garbage(manifests: list[str], work: str | Path, dry_run: bool = Fals
             size += path.stat().st_size
             if not dry_run:
                 path.unlink()
+    for draft in Path(work).glob("releases/*/.*"):
+        size += sum(path.stat().st_size for path in draft.rglob("*") if path.is_file())
+        if not dry_run:
+            shutil.rmtree(draft)
     return {"kept": kept, "removed": removed, "bytes": size}
 
 

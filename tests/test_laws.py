@@ -53,6 +53,8 @@ URLS = ("http://www.example.org/the-committee", "https://a.example.com/Report/2"
 LIST = str(Path(FOLDER.name) / "list")
 Path(LIST).write_text("example.com\ncommittee\nreport\n")
 
+ASKED = Path(FOLDER.name) / "asked.txt"
+ASKED.write_text("www.example.org\nhttps://a.example.com/Report/2\n" + "0" * 32 + "\n")
 QUESTIONS = Path(FOLDER.name) / "questions.jsonl"
 QUESTIONS.write_text(json.dumps({"question": PROSE.split("\n")[1]}) + "\n")
 
@@ -76,6 +78,7 @@ PARAMS = {
     "language": [{"model": str(model(("hq", "cc", "fr"), loss="hs")), "keep": ["hq"], "probabilities": ["fr"]}],
     "quality": [{"model": str(model()), "min_score": 0.5}, {"model": {"a": str(model()), "b": str(model(loss="ova"))}}],
     "exact_dedup": [{}, {"by": "normalized_text", "keep": ["-position"]}],
+    "removed": [{"lists": {"asked": str(ASKED)}}],
     "code": [{}, {"licenses": ["permissive"], "languages": ["Python"], "name": "url", "min_alphanumeric": 0.6}],
     "keep_top": [{"fraction": 0.3, "column": "position"}, {"fraction": 0.5, "column": "n_bytes", "by": "source"}],
     "robots": [{}, {"rules": ["noai"], "agents": ["ccbot"]}],

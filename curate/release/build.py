@@ -11,21 +11,23 @@ from curate import lock as locks
 from curate.assemble import digest
 from curate.plan import Plan
 from curate.release import card, charts, croissant, report
-from curate.store import Store
+from curate.store import Damaged, Store
 
 
 def build(plan: Plan, lock: dict, store: Store, parts: dict[str, str], releases: Path) -> tuple[Path, bool]:
     """Write `releases/NAME/VERSION`. Returns it, and whether it holds other data than before.
 
-    What goes beside the data (pages, charts, manifest) is added to `lock["files"]`.
+    Raises Damaged for a part that is not what was made. What goes beside the data (pages, charts, manifest) is added to `lock["files"]`.
     """
     target = releases / lock["name"] / lock["version"]
     old = locks.read_lock(target)["digest"] if (target / "lock.json").is_file() else None
     with replacing(target) as draft:
-        for name, fp in parts.items():
-            path = draft / name
+        for fp, file in zip(parts.values(), lock["files"], strict=True):
+            path = draft / file["path"]
             path.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(store.part(fp), path)
+            if digest(path) != {"bytes": file["bytes"], "sha256": file["sha256"]}:
+                raise Damaged(fp, store.part(fp), "its sha256 is not the one it was made with")
         write_pages(draft, lock, plan.manifest.text)
     return target, old != lock["digest"]
 

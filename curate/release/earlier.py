@@ -21,8 +21,13 @@ def earlier(manifest: Manifest) -> list[Shard]:
 
 
 def _shards(manifest: Manifest, name: str, place: int) -> list[Shard]:
-    folder = (manifest.folder / name).absolute()
     where = f"{manifest.path or 'manifest'}  against[{place}]"
+    if name.startswith("hf://"):
+        from curate.publish import local_copy
+
+        folder = local_copy(name)
+    else:
+        folder = (manifest.folder / name).absolute()
     if not folder.is_dir():
         raise CurateError(
             f"no earlier release at {folder}", where, "name the folder of a release: releases/NAME/VERSION"

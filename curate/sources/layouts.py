@@ -73,6 +73,14 @@ LAYOUTS: dict[str, dict[str, Any]] = {
         "license": "metadata.license",
         "meta": {"id": "id", "set": "source", "added": "added", "title": "metadata.title"},
     },
+    "curate": {
+        "text": "text",
+        "url": "url",
+        "date": "date",
+        "language": "language",
+        "license": "license",
+        "meta": {"id": "id", "source": "source", "path": "path", "meta": "meta"},
+    },
     "c4": {"text": "text", "url": "url", "date": "timestamp|date", "meta": {}},
 }
 

@@ -1,0 +1,153 @@
+"""What differs between two releases: what was asked, what came in, what was counted, what came out."""
+
+import difflib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import yaml
+
+from curate.lock import read_lock
+
+EXAMPLES = 5
+"""Ids shown of what was added and what was removed."""
+
+
+def diff(old: str | Path, new: str | Path) -> dict:
+    """How a release became another, of folders of releases. Raises CurateError for a folder that is none.
+
+    manifest   lines of a unified diff of the two manifests, as their values
+    inputs     {source: {"added", "removed", "changed": paths}}, sources without a difference left out
+    stages     [{"source", "stage", "in": [old, new], "kept": [old, new]}] where a count differs; None: no such stage
+    documents  {"added", "removed", "shared": counts, "added_ids", "removed_ids": some of them, by id}
+    text       documents of both with another text
+    shards     {"shared", "old", "new": counts, "bytes_new": size of those the old one lacks}
+    bump       the least part of the version that such a change raises: "major", "minor", "patch" or None
+    """
+    old, new = Path(old), Path(new)
+    locks = [read_lock(old), read_lock(new)]
+    documents = _documents(old, new, locks)
+    found = {
+        "old": f"{locks[0]['name']} {locks[0]['version']}",
+        "new": f"{locks[1]['name']} {locks[1]['version']}",
+        "same": locks[0]["digest"] == locks[1]["digest"],
+        "manifest": _manifests(old, new),
+        "inputs": dict(_inputs(*locks)),
+        "stages": list(_stages(*locks)),
+        "documents": documents,
+        "columns": {name: [lock["columns"].get(name) for lock in locks] for name in sorted(_columns(*locks))},
+        "shards": _shards(*locks),
+    }
+    return found | {"bump": _bump(found, *locks)}
+
+
+def _manifests(old: Path, new: Path) -> list[str]:
+    """The manifests without comments and layout, in which only what they say differs."""
+    said = [
+        yaml.safe_dump(yaml.safe_load((path / "manifest.yaml").read_text("utf-8")), sort_keys=False, allow_unicode=True)
+        for path in (old, new)
+    ]
+    lines = difflib.unified_diff(*(text.splitlines() for text in said), "old", "new", n=1, lineterm="")
+    return [line for line in lines if not line.startswith(("---", "+++"))]
+
+
+def _inputs(old: dict, new: dict) -> Iterator[tuple[str, dict]]:
+    for name in dict.fromkeys([*old["sources"], *new["sources"]]):
+        was, now = (
+            {file["path"]: file["digest"] for file in lock["sources"].get(name, {}).get("files", [])}
+            for lock in (old, new)
+        )
+        changed = {
+            "added": sorted(now.keys() - was.keys()),
+            "removed": sorted(was.keys() - now.keys()),
+            "changed": sorted(path for path in was.keys() & now.keys() if was[path] != now[path]),
+        }
+        if any(changed.values()):
+            yield name, changed
+
+
+def _stages(old: dict, new: dict) -> Iterator[dict]:
+    was, now = _counts(old), _counts(new)
+    for source, stage in dict.fromkeys([*was, *now]):
+        pair = was.get((source, stage)), now.get((source, stage))
+        if pair[0] != pair[1]:
+            yield {"source": source, "stage": stage} | {
+                name: [count and count[name] for count in pair] for name in ("in", "kept")
+            }
+
+
+def _counts(lock: dict) -> dict[tuple[str, str], dict]:
+    """{(source, stage): {"in", "kept"}}, from reading on."""
+    found = {}
+    for source, read in lock["sources"].items():
+        found[source, "read"] = {name: read["read"][name] for name in ("in", "kept")}
+        for stage in lock["stages"]:
+            if count := stage["sources"].get(source):
+                found[source, stage["label"]] = {name: count[name] for name in ("in", "kept")}
+    return found
+
+
+def _documents(old: Path, new: Path, locks: list[dict]) -> dict:
+    """Compare by id, on disk where there are more ids than memory; files that both have are the same documents."""
+    same = {file["sha256"] for file in locks[0]["files"]} & {file["sha256"] for file in locks[1]["files"]}
+    with duckdb.connect() as connection:
+        shared = 0
+        for name, root, lock in (("old", old, locks[0]), ("new", new, locks[1])):
+            data = [file for file in lock["files"] if file["path"].startswith("data/")]
+            shared = sum(file["rows"] for file in data if file["sha256"] in same)
+            paths = [str(root / file["path"]) for file in data if file["sha256"] not in same]
+            rows = (
+                "select id, hash(text) as text from read_parquet($1)" if paths else "select '' as id, 0 as text limit 0"
+            )
+            connection.execute(
+                f"create table {name} as select distinct on (id) * from ({rows})", [paths] if paths else []
+            )
+        counted = connection.execute(
+            """select count(*) filter (o.id is null), count(*) filter (n.id is null),
+                      count(*) filter (o.id = n.id), count(*) filter (o.id = n.id and o.text <> n.text)
+               from old o full join new n on o.id = n.id"""
+        ).fetchone()
+        added, removed, both, text = counted
+        only = "select id from {} where id not in (select id from {}) order by id limit ?"
+        ids = [
+            connection.execute(only.format(*pair), [EXAMPLES]).fetchall() for pair in (("new", "old"), ("old", "new"))
+        ]
+    return {
+        "added": added,
+        "removed": removed,
+        "shared": shared + both,
+        "text_changed": text,
+        "added_ids": [id for (id,) in ids[0]],
+        "removed_ids": [id for (id,) in ids[1]],
+    }
+
+
+def _columns(old: dict, new: dict) -> set[str]:
+    """Names of columns that one lacks, or that have another type."""
+    return {name for name, _ in old["columns"].items() ^ new["columns"].items()}
+
+
+def _shards(old: dict, new: dict) -> dict:
+    was, now = ([file for file in lock["files"] if file["path"].startswith("data/")] for lock in (old, new))
+    digests = Counter(file["sha256"] for file in was)
+    fresh = [file for file in now if file["sha256"] not in digests]
+    return {
+        "old": len(was),
+        "new": len(now),
+        "shared": len(now) - len(fresh),
+        "bytes_new": sum(file["bytes"] for file in fresh),
+    }
+
+
+def _bump(found: dict, old: dict, new: dict) -> str | None:
+    """See docs/versions.md: readers break at a major, find other documents at a minor, lack some at a patch."""
+    gone = [name for name, (was, now) in found["columns"].items() if was is not None and was != now]
+    phases = [{split["phase"] for split in lock["mixture"]["splits"]} for lock in (old, new)]
+    documents = found["documents"]
+    if gone or phases[0] - phases[1] or old["license"] != new["license"]:
+        return "major"
+    asked = sum(entry["documents"] for entry in new["removed"]) - sum(entry["documents"] for entry in old["removed"])
+    if documents["added"] or documents["text_changed"] or found["columns"] or documents["removed"] > max(asked, 0):
+        return "minor"
+    return None if found["same"] and not found["manifest"] else "patch"
