@@ -89,7 +89,10 @@ def locate(name: str | Path, kind: Kind = "model", url: str | None = None, sha25
     if url is None:
         places = " or ".join(str(folder / name) for folder in folders())
         where = places if len(Path(name).parts) == 1 else str(Path(name).absolute())
-        raise CurateError(f"no {kind} `{name}`", where, f"put the file there, or give the path of the {kind}")
+        fix = f"put the file there, or give the path of the {kind}"
+        if PurePosixPath(name).suffix == ".npz":
+            fix += "; `curate train` makes those of classifier recipes"
+        raise CurateError(f"no {kind} `{name}`", where, fix)
     return _download(url, folders()[-1] / file, kind, sha256)
 
 
