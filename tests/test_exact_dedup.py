@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from releases import one_source, release, write_jsonl, write_manifest
 
-from curate.dedup.exact_dedup import exact_dedup, normalize
+from curate.dedup.exact_dedup import exact_dedup
+from curate.documents import comparable
 from curate.errors import ManifestError
 from curate.manifest import load
 from curate.run import prepare
@@ -109,8 +110,8 @@ def test_against_the_reference(rows, by, keep, bins, count, chance):
 
 
 @given(st.lists(st.none() | st.text(alphabet="aBÉß .,!~\t\n\u00a0\u3000中")))
-def test_normalize(texts):
-    result = normalize(pa.chunked_array([pa.array(texts, pa.string())])).to_pylist()
+def test_comparable(texts):
+    result = comparable(pa.chunked_array([pa.array(texts, pa.string())])).to_pylist()
     assert result == [plain(text) for text in texts]
 
 
