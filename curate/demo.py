@@ -3,12 +3,14 @@
 - web: pydoc's pages of the standard library, as a WARC, with the odd records that crawls have
 - reference: the language reference of `pydoc_data.topics`, as SlimPajama-style rows
 - code: the standard library's own sources, as rows like those of The Stack
+- exercises: what methods of built-in types do, as rows like those of evaluation sets, for manifests/moxin-7b-tiny.yaml
 
 Beside it a recipe for a classifier, and a small evaluation set: paragraphs of the language reference.
 """
 
 import gzip
 import importlib
+import inspect
 import json
 import pydoc
 import re
@@ -69,6 +71,7 @@ def make_demo(folder: str | Path) -> Path:
     rows = (json.dumps(row, sort_keys=True).encode() + b"\n" for row in _reference())
     _write(corpus / "reference.jsonl", b"".join(rows))
     pq.write_table(_code(), corpus / "code.parquet", compression="zstd")
+    _write(corpus / "exercises.jsonl", b"".join(json.dumps(row).encode() + b"\n" for row in _exercises()))
     rows = (json.dumps(row, sort_keys=True).encode() + b"\n" for row in _questions())
     _write(corpus / "questions.jsonl", b"".join(rows))
     manifest, recipe = folder / "quickstart.yaml", recipe_of(folder)
@@ -160,6 +163,18 @@ def _record(kind: str, url: str, content: bytes, content_type: str) -> bytes:
 def _reference() -> Iterator[dict]:
     for name, text in sorted(topics.topics.items()):
         yield {"text": text, "meta": {"redpajama_set_name": "RedPajamaBook", "topic": name}}
+
+
+def _exercises() -> Iterator[dict]:
+    """What the methods of built-in types do, with four options of which one is right."""
+    for kind in (str, bytes, list, dict, set, int, float):
+        summaries = {name: (inspect.getdoc(getattr(kind, name)) or "").split("\n")[0] for name in dir(kind)}
+        names = [name for name, summary in summaries.items() if summary and not name.startswith("_")]
+        for place, name in enumerate(names):
+            answer = place % 4
+            options = [summaries[names[(place - answer + option) % len(names)]] for option in range(4)]
+            question = f"What does the method `{name}` of `{kind.__name__}` do?"
+            yield {"question": question, "options": options, "answer": answer}
 
 
 def _questions() -> Iterator[dict]:

@@ -32,7 +32,7 @@ EVIDENCE += ("contamination", "contamination_ngram", "contamination_share")
 CLUSTERS = ("id", "source", "path", "position", "url", "cluster", "cluster_size", "duplicate_of", "similarity")
 """What a document that near-duplicates join with others is recorded with, kept or not."""
 
-OVERLAPS = ("id", "source", "path", "url")
+OVERLAPS = ("id", "source", "path", "position", "url")
 OVERLAPS += ("contamination", "contamination_ngram", "contamination_ngrams", "contamination_share")
 """What a document that has n-grams in common with an evaluation set is recorded with, kept or not."""
 

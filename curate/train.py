@@ -23,7 +23,6 @@ from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
 
-import jinja2
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -36,6 +35,7 @@ from curate.fasttext_model import collapse
 from curate.manifest import Call, Document, Manifest, Name, Source, Strict, YamlFile, find, library
 from curate.metrics import measure
 from curate.plan import Job, Plan
+from curate.release.pages import environment
 from curate.resources import sha256
 from curate.run import cluster, execute, prepare
 from curate.store import Damaged, Store, live_blocks
@@ -284,7 +284,4 @@ def _said(counts: dict) -> str:
 
 def card(recipe: Recipe, lock: dict, metrics: dict) -> str:
     """The model card."""
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    options = {"trim_blocks": True, "lstrip_blocks": True, "keep_trailing_newline": True}
-    environment = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, **options)
-    return environment.get_template("classifier_card.md.jinja").render(recipe=recipe, lock=lock, metrics=metrics)
+    return environment().get_template("classifier.md.jinja").render(recipe=recipe, lock=lock, metrics=metrics)

@@ -128,6 +128,8 @@ def test_the_run_stops_where_the_filter_would_lie():
 def test_a_filter_that_does_not_fit_this_machine_is_refused_before_the_run():
     params = BLOOM_DEDUP.configure({"expected_ngrams": 10**15})
     assert BLOOM_DEDUP.memory(params) == pytest.approx(1.2e15, rel=0.01)
+    (note,) = BLOOM_DEDUP.notes(BLOOM_DEDUP.configure({"expected_ngrams": 10**9}))
+    assert "1,199 MB" in note
     with pytest.raises(CurateError, match="GB") as caught:
         BLOOM_DEDUP.reads(params)
     assert "groups" in caught.value.fix

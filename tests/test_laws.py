@@ -2,7 +2,6 @@
 
 import json
 import multiprocessing
-import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from itertools import cycle, islice
 from pathlib import Path

@@ -209,6 +209,23 @@ def test_train_has_nothing_that_resembles_validation(tmp_path):
     assert outed, "no document of train resembled one that is held out"
 
 
+def test_near_copies_of_what_is_held_out_go_from_train(tmp_path):
+    """Each text stands in two sources, with one word changed; both are kept or held out by the hash of their ids."""
+    chance = random.Random(3)
+    texts = [" ".join(str(chance.randrange(10**6)) for _ in range(60)) for _ in range(80)]
+    write_jsonl(tmp_path / "first.jsonl", [{"text": text} for text in texts])
+    write_jsonl(tmp_path / "second.jsonl", [{"text": f"{text} again"} for text in texts])
+    document = {"name": "near", "version": "1.0.0", "license": "cc0-1.0", "mixture": {"validation": 0.3}}
+    document["sources"] = {name: {"inputs": [f"{name}.jsonl"]} for name in ("first", "second")}
+    document["sources"]["first"]["priority"] = -1
+    made = release(write_manifest(tmp_path / "near.yaml", document | {"stages": ["near_dedup"]}), tmp_path / "work")
+    train, held = rows_of(made.path, ""), rows_of(made.path, "validation")
+    assert len(train) + len(held) == len(texts)
+    assert {row["source"] for row in train} == {"first"}, "where neither is held out, the source decides"
+    assert {row["source"] for row in held} == {"first", "second"}, "else the one that is held out stays"
+    assert not {row["text"].split()[0] for row in train} & {row["text"].split()[0] for row in held}
+
+
 def test_what_is_held_out_stays_so_when_a_better_source_comes(tmp_path):
     path = manifest(tmp_path, {"validation": 0.2})
     before = release(path, tmp_path / "work")

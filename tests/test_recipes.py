@@ -7,11 +7,11 @@ import pytest
 import yaml
 
 from curate.manifest import Manifest, loads
-from curate.stage import find_stage
 from curate.testing import docs
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = sorted((ROOT / "docs" / "recipes").glob("*.md"))
+PIPELINES = {path.stem for path in (ROOT / "pipelines").glob("*.yaml")}
+PAGES = [page for page in sorted((ROOT / "docs" / "recipes").glob("*.md")) if page.stem in PIPELINES]
 OURS = {"quickstart"}
 """Pipelines that are no one's recipe but the demo's."""
 SECTION = re.compile(r"^### `(\w+)`\n(.*?)(?=^#)", re.MULTILINE | re.DOTALL)
@@ -29,8 +29,7 @@ def pages_steps(page: Path) -> list[tuple[str, dict]]:
 
 
 def test_every_recipe_has_a_page():
-    pipelines = {path.stem for path in (ROOT / "pipelines").glob("*.yaml")}
-    assert pipelines - OURS == {page.stem for page in PAGES}
+    assert {page.stem for page in PAGES} == PIPELINES - OURS
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
@@ -59,9 +58,12 @@ def test_prose_passes_the_map_stages_of_a_recipe(page):
         "In the end the chair promised to write to all who had come, and thanked them for their patience.",
     )
     table = docs("\n".join(lines), "Home\nLogin", None)
-    for call in manifest_with(page.stem).pipelines["web"]:
-        if call.stage.kind == "map":
-            table = find_stage(call.stage.name)(table, **call.params)
+    calls = [call for call in manifest_with(page.stem).pipelines["web"] if call.stage.kind == "map"]
+    if not calls:
+        pytest.skip("no stage of it looks at one document alone")
+    for call in calls:
+        if call.stage.resources_from is None:  # no model is at hand
+            table = call.stage(table, **call.params)
     reasons = table["reject"].to_pylist()
     assert reasons[0] is None
     assert None not in reasons[1:]

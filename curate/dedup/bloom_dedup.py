@@ -33,7 +33,16 @@ def reads(keep: list[str], **params) -> tuple[str, ...]:
     return ("text", *keep_order.columns(keep))
 
 
-@group(version=1, reads_from=reads, memory_from=memory)
+def notes(groups: int, **params) -> list[str]:
+    """What the filter costs, said before the run and in the card."""
+    expected, rate = params["expected_ngrams"], params["false_positives"]
+    held = f"{memory(**params) / 1e6:,.0f} MB for each of {groups} groups, held by one worker at a time"
+    return [
+        f"a Bloom filter for {expected:,} n-grams at {rate:.2%} false positives takes {held}; more n-grams stop the run"
+    ]
+
+
+@group(version=1, reads_from=reads, notes_from=notes, memory_from=memory)
 def bloom_dedup(
     *,
     ngram: Count = 13,

@@ -63,10 +63,9 @@ def compose(documents: Documents, choice: dict, unit: str, shard_bytes: int) -> 
     recoded = np.searchsorted(names, documents.names) if documents.names else np.empty(0, np.int64)
     key = recoded.astype(np.int32)[documents.key]
     wants = [_want(given, names) for given in choice["wants"]]
-    line = np.lexsort((documents.doc, documents.line, key))
-    out = documents.line < held_out_end(choice["validation"])
-    held = line[out[line]]
-    line = line[~out[line]]
+    line = _sorted(documents, key)
+    out = (documents.line < held_out_end(choice["validation"]))[line]
+    held, line = line[out], line[~out]
     amount = documents.amount(unit)
     start = np.searchsorted(key[line], np.arange(len(names) + 1))
     try:
@@ -78,10 +77,10 @@ def compose(documents: Documents, choice: dict, unit: str, shard_bytes: int) -> 
     rows, places, shards, splits = [], [], [], []
 
     def add(split: dict, row: np.ndarray, place: np.ndarray) -> None:
-        order = np.lexsort((documents.doc[row], place))
+        order = np.argsort(place, kind="stable")
         rows.append(row[order])
         places.append(place[order])
-        shard = cut(documents.bytes[rows[-1]].astype(np.int64), shard_bytes)
+        shard = cut(documents.bytes[rows[-1]], shard_bytes)
         first = sum(split["shards"] for split in splits)
         shards.append(shard + np.uint32(first))
         split |= {"shards": int(shard[-1]) + 1 if len(shard) else 0} | _totals(documents, row)
@@ -110,6 +109,12 @@ def compose(documents: Documents, choice: dict, unit: str, shard_bytes: int) -> 
     seen[row] = True
     left_out = len(seen) - int(seen.sum())
     return Composed(row, np.concatenate(places), np.concatenate(shards), splits, left_out)
+
+
+def _sorted(documents: Documents, key: np.ndarray) -> np.ndarray:
+    """uint32[n]: the documents by key, then along the line."""
+    order = np.argsort(documents.line, kind="stable").astype(np.uint32)
+    return order[np.argsort(key[order], kind="stable")]
 
 
 def _want(given: dict, names: list[str]) -> Want:

@@ -60,12 +60,11 @@ def _mixed(word: np.ndarray) -> np.ndarray:
 def cut(size: np.ndarray, target: int) -> np.ndarray:
     """The shard of each document, for documents in the order of the line.
 
-    size  int64[n], bytes. Returns uint32[n], from 0 up without a gap: as few shards as keep near `target` bytes,
+    size  integers [n], bytes. Returns uint32[n], from 0 up without a gap: as few shards as keep near `target` bytes,
     and all of about one size.
     """
-    total = int(size.sum())
+    total = int(size.sum(dtype=np.int64))
     count = min(max(1, -(-total // target)), max(1, len(size)))
-    before = np.cumsum(size) - size
-    shard = (before * (count / max(total, 1))).astype(np.int64)
-    _, shard = np.unique(np.minimum(shard, count - 1), return_inverse=True)
-    return shard.astype(np.uint32)
+    before = np.cumsum(size, dtype=np.int64) - size
+    shard = np.minimum((before * (count / max(total, 1))).astype(np.uint32), count - 1)
+    return np.cumsum(np.diff(shard, prepend=shard[:1]) > 0, dtype=np.uint32)

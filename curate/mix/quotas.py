@@ -50,8 +50,8 @@ class Short(Exception):
 
 @dataclass(frozen=True)
 class Drawn:
-    """What the phases get: `row`, `phase`, `copy` (int64[m]), one entry for each time a document is seen, and the
-    budget and weights that each phase came to."""
+    """What the phases get: `row` (int64[m]), `phase` and `copy` (int16[m]), one entry for each time a document is seen,
+    and the budget and weights that each phase came to."""
 
     row: np.ndarray
     phase: np.ndarray
@@ -174,5 +174,6 @@ def _nearest(before: np.ndarray, first: int, stop: int, amount: int | Fraction) 
 def _expand(spans: list[tuple[int, int, int, int]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     phase, copy, first, stop = np.array(spans, np.int64).reshape(-1, 4).T
     count = stop - first
-    row = np.arange(count.sum()) + np.repeat(first - (np.cumsum(count) - count), count)
-    return row, np.repeat(phase, count), np.repeat(copy, count)
+    row = np.arange(count.sum())
+    row += np.repeat(first - (np.cumsum(count) - count), count)
+    return row, np.repeat(phase.astype(np.int16), count), np.repeat(copy.astype(np.int16), count)

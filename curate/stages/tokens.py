@@ -19,7 +19,7 @@ _ODD = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|[\t\r]['’‘ʼ＇]")
 
 _PIECES = ("a", "Z", "'s", "7", " ", "\n", "-", ".", "é", "中", "😀")
 _PROBES = tuple("".join(triple) for triple in itertools.product(_PIECES, repeat=3))
-_SAMPLED, _SAMPLE_CHARS = 64, 4096
+_SAMPLED, _SAMPLE_CHARS = 256, 4096
 """One document in so many of a block is counted both ways, up to so many characters."""
 
 

@@ -1,4 +1,4 @@
-"""How long a new weight takes over many documents: from the manifest to what the mixture draws, before shards are written.
+"""How long a new weight takes over many documents: from the manifest to what is drawn, before shards are written.
 
     python tests/bench/mixture.py [--documents 1000000] [--json]
 

@@ -172,23 +172,26 @@ def measure_signatures(megabytes: float, repeats: int) -> dict[str, float]:
 
 def measure_dedup(megabytes: float, workers: int, repeats: int) -> dict[str, float]:
     texts = up_to(megabytes, sources("purelib"))
-    spent = {"curate": [], "datatrove": []}
+    spent, busy = {"curate": [], "datatrove": []}, {"curate": [], "datatrove": []}
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "in").mkdir()
         for part in range(4):
             rows = [json.dumps({"id": str(i), "text": texts[i]}) for i in range(part, len(texts), 4)]
             (Path(folder) / "in" / f"{part}.jsonl").write_text("\n".join(rows) + "\n")
         for tool in ["curate", "datatrove", *["curate"] * (repeats - 1)]:  # datatrove's minutes are timed once
-            start = time.perf_counter()
+            start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
             script = Path(__file__).with_name("dedup_with.py")
             subprocess.run([sys.executable, script, tool, folder, str(workers)], check=True, stderr=subprocess.DEVNULL)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
             spent[tool].append(time.perf_counter() - start)
+            busy[tool].append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
             shutil.rmtree(Path(folder) / tool)
     medians = {tool: statistics.median(times) for tool, times in spent.items()}
     size = sum(len(text.encode()) for text in texts) / 1e6
     print(f"whole deduplication of {len(texts):,} documents, {size:.1f} MB, in {workers} process(es)")
     for tool, median in medians.items():
-        print(f"  {tool:<12}{median:>10.2f} s{median / medians['curate']:>10.1f} x   of {len(spent[tool])}")
+        ratio, core = median / medians["curate"], statistics.median(busy[tool])
+        print(f"  {tool:<12}{median:>10.2f} s{ratio:>10.1f} x   {core:.1f} s of a core; of {len(spent[tool])}")
     return {"dedup_x_datatrove": medians["datatrove"] / medians["curate"]}
 
 
