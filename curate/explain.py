@@ -9,9 +9,11 @@ import pyarrow.parquet as pq
 from curate.assemble import NOT_DRAWN
 from curate.documents import COLUMNS, REJECT, hashed
 from curate.errors import CurateError
-from curate.lock import shard_names
+from curate.lock import read_lock, shard_names
 from curate.manifest import Manifest, load
 from curate.plan import Lane, Plan, shards
+from curate.release.earlier import folder_of
+from curate.release.extend import rename
 from curate.run import prepare
 from curate.store import Store
 
@@ -105,11 +107,15 @@ def _released(plan: Plan, store: Store, document: dict) -> dict | None:
     if mixed is None:
         return None
     _, fps, _ = shards(plan, mixed["shards"])
-    for name, fp in zip(shard_names(mixed["splits"]), fps, strict=True):
+    names = [f"data/{name}" for name in shard_names(mixed["splits"])]
+    if earlier := plan.manifest.document.extends:
+        held = read_lock(folder_of(plan.manifest, earlier, "extends"))["files"]
+        names = rename(names, sum(file["path"].startswith("data/") for file in held)).values()
+    for name, fp in zip(names, fps, strict=True):
         if store.marker(fp) is None:
             continue
         ids = store.open(fp).read(columns=["id"])["id"]
         row = pc.index(ids, document["id"]).as_py()
         if row >= 0:
-            return {"shard": f"data/{name}", "row": row}
+            return {"shard": name, "row": row}
     return None

@@ -119,6 +119,9 @@ class Document(Strict):
     removed: list[str] = Field(
         [], description="lists of what is to stay out: ids, URLs or domains, or evidence/removed.parquet of a release"
     )
+    extends: str | None = Field(
+        None, description="earlier release whose shards stay as they are; only what does not resemble it is added"
+    )
     against: list[str] = Field([], description="earlier releases: what resembles their documents goes")
     mixture: Annotated[Mixture, pydantic.BeforeValidator(lambda given: {} if given == "everything" else given)] = Field(
         default_factory=Mixture, description="which documents are released: everything, or some in shares"
@@ -234,6 +237,10 @@ def loads(text: str, *, path: Path | None = None, folder: Path | None = None) ->
     if document:
         for name, source in document.sources.items():
             file.check_source(source, ("sources", name))
+        if document.extends and not any(call.stage.index for call in stages):
+            file.wrong(("extends",), "`extends` needs a stage that compares with it", "add `near_dedup` to `stages:`")
+        if document.extends and not (document.mixture.takes_everything and not document.mixture.validation):
+            file.wrong(("extends",), "`extends` takes everything that is new", "leave out `mixture:`")
         if _is_file(document.card) and not (folder / document.card).is_file():
             file.wrong(("card",), f"no file {document.card}", "name a Markdown file beside the manifest")
         for place, what, fix in mistakes(document.mixture, document.sources):

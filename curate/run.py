@@ -120,7 +120,7 @@ def run(
             yield from execute(jobs, store, submit)
             lock = make_lock(plan, store, parts)
             try:
-                path, changed = build(plan, lock, store, parts, work / "releases")
+                path, lock, changed = build(plan, lock, store, parts, work / "releases")
             except Damaged as error:
                 store.discard(error.fp)
                 yield Lost([job for job in jobs if job.fp == error.fp], "its part was damaged; it is made anew")

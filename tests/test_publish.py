@@ -17,7 +17,7 @@ from huggingface_hub import CommitOperationAdd, HfApi
 
 from curate import publish as publishing
 from curate.errors import CurateError, Stopped
-from curate.lock import release_digest
+from curate.lock import FORMAT, release_digest
 from curate.publish import Event, publish
 from curate.release.files import Unverified
 
@@ -57,7 +57,7 @@ def write_release(folder, version="1.0.0", license="mit", **changed):
     } | changed
     contents = {path: content for path, content in contents.items() if content is not None}
     files = [{"path": p, "bytes": len(c), "sha256": sha256(c).hexdigest()} for p, c in sorted(contents.items())]
-    lock = {"name": "web", "version": version, "license": license, "digest": release_digest(files)}
+    lock = {"lock": FORMAT, "name": "web", "version": version, "license": license, "digest": release_digest(files)}
     lock["files"] = files
     shutil.rmtree(folder, ignore_errors=True)
     for path, content in (contents | {"lock.json": json.dumps(lock).encode()}).items():
@@ -297,7 +297,7 @@ def test_what_the_hub_does_not_accept_is_said_before_anything_is_sent(lfs_hub, r
         (lambda r: write_release(r, license=None), CurateError, "no licence"),
         (lambda r: (r / "lock.json").unlink(), CurateError, "no lock.json"),
         (lambda r: (r / "lock.json").write_text("{"), CurateError, "lock.json is not JSON"),
-        (lambda r: (r / "lock.json").write_text('{"files": []}'), CurateError, "lock cannot be read"),
+        (lambda r: (r / "lock.json").write_text('{"files": []}'), CurateError, "no lock of this version"),
         (lambda r: (r / "README.md").write_text("# Web"), Unverified, "README.md .*5 bytes"),
         (lambda r: write_release(r, **{"README.md": b"# Web"}), CurateError, "lacks license, configs"),
         (lambda r: write_release(r, **{"README.md": b"---\n[\n---\n"}), CurateError, "not YAML"),

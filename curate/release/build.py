@@ -9,27 +9,36 @@ from uuid import uuid4
 
 from curate import lock as locks
 from curate.assemble import digest
+from curate.errors import CurateError
 from curate.plan import Plan
 from curate.release import card, charts, croissant, report
+from curate.release.extend import extend
 from curate.store import Damaged, Store
 
 
-def build(plan: Plan, lock: dict, store: Store, parts: dict[str, str], releases: Path) -> tuple[Path, bool]:
-    """Write `releases/NAME/VERSION`. Returns it, and whether it holds other data than before.
+def build(plan: Plan, lock: dict, store: Store, parts: dict[str, str], releases: Path) -> tuple[Path, dict, bool]:
+    """Write `releases/NAME/VERSION`. Returns it, its lock, and whether it holds other data than before.
 
-    Raises Damaged for a part that is not what was made. What goes beside the data (pages, charts, manifest) is added to `lock["files"]`.
+    What goes beside the data (pages, charts, manifest) is added to `lock["files"]`. Raises Damaged for a part that is
+    not what was made, CurateError for an earlier release that is not what its lock says.
     """
+    copies: dict[str, Path] = {}
+    if plan.manifest.document.extends:
+        lock, parts, copies = extend(lock, parts, plan.manifest)
     target = releases / lock["name"] / lock["version"]
     old = locks.read_lock(target)["digest"] if (target / "lock.json").is_file() else None
     with replacing(target) as draft:
-        for fp, file in zip(parts.values(), lock["files"], strict=True):
-            path = draft / file["path"]
+        for file in list(lock["files"]):
+            path, fp = draft / file["path"], parts.get(file["path"])
+            source = store.part(fp) if fp else copies[file["path"]]
             path.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(store.part(fp), path)
+            shutil.copyfile(source, path)
             if digest(path) != {"bytes": file["bytes"], "sha256": file["sha256"]}:
-                raise Damaged(fp, store.part(fp), "its sha256 is not the one it was made with")
+                if fp:
+                    raise Damaged(fp, source, "its sha256 is not the one it was made with")
+                raise CurateError("a file of the earlier release changed", str(source), "run `curate verify` on it")
         write_pages(draft, lock, plan.manifest.text)
-    return target, old != lock["digest"]
+    return target, lock, old != lock["digest"]
 
 
 def write_pages(folder: Path, lock: dict, manifest: str) -> None:

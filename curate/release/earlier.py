@@ -17,21 +17,27 @@ def earlier(manifest: Manifest) -> list[Shard]:
 
     Raises CurateError for a folder that is no release, and for an index made with other parameters.
     """
-    return [shard for place, name in enumerate(manifest.document.against) for shard in _shards(manifest, name, place)]
+    named = {f"against[{place}]": name for place, name in enumerate(manifest.document.against)}
+    if manifest.document.extends:
+        named = {"extends": manifest.document.extends} | named
+    return [shard for place, name in named.items() for shard in _shards(manifest, name, place)]
 
 
-def _shards(manifest: Manifest, name: str, place: int) -> list[Shard]:
-    where = f"{manifest.path or 'manifest'}  against[{place}]"
+def folder_of(manifest: Manifest, name: str, place: str) -> Path:
+    """The folder of an earlier release, by its path or address. Raises CurateError where there is none."""
     if name.startswith("hf://"):
         from curate.publish import local_copy
 
-        folder = local_copy(name)
-    else:
-        folder = (manifest.folder / name).absolute()
+        return local_copy(name)
+    folder = (manifest.folder / name).absolute()
     if not folder.is_dir():
-        raise CurateError(
-            f"no earlier release at {folder}", where, "name the folder of a release: releases/NAME/VERSION"
-        )
+        where, fix = f"{manifest.path or 'manifest'}  {place}", "name the folder of a release: releases/NAME/VERSION"
+        raise CurateError(f"no earlier release at {folder}", where, fix)
+    return folder
+
+
+def _shards(manifest: Manifest, name: str, place: str) -> list[Shard]:
+    folder, where = folder_of(manifest, name, place), f"{manifest.path or 'manifest'}  {place}"
     lock = read_lock(folder)
     call = manifest.indexed
     if call and lock.get("index"):
