@@ -21,6 +21,8 @@ CALLS = {
     "length": {"length": {"min_words": 5}},
     "filter": {"filter": {"early": "position < 3", "long": "n_bytes > 500"}},
     "exact_dedup": {"exact_dedup": "normalized_text"},
+    "keep_top": {"keep_top": {"fraction": 0.4, "column": "n_bytes"}},
+    "datatrove": {"datatrove": {"block": "datatrove.pipeline.filters.GopherQualityFilter"}},
 }
 PAGE = "<html><head><title>{0}</title></head><body><nav>Menu</nav><main><h1>{0}</h1><p>{1}</p></main></body></html>"
 ODD = ["Cafe\u0301\r\nline\u2028end", "a\x00b\x1fc", "\ufefftext", "- item\n- item\n- item", "x" * 3000]
