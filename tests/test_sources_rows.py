@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from curate.documents import SCHEMA
 from curate.errors import CurateError
-from curate.sources import File, Origin, format_of, jsonl, layouts, parquet, reader_of
+from curate.sources import File, Origin, binary, format_of, jsonl, layouts, parquet, reader_of
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "rows"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared rows are not on this machine")
@@ -411,3 +411,10 @@ def test_formats_by_name():
     with pytest.raises(CurateError, match="cannot tell the format"):
         reader_of("a.html")
     assert reader_of("a.html", "jsonl") is jsonl
+
+
+@given(st.lists(st.none() | st.binary(max_size=40), max_size=30))
+def test_binary_equals_arrow(values):
+    array = binary(values)
+    array.validate(full=True)
+    assert array.equals(pa.array(values, pa.binary()))

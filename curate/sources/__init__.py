@@ -8,8 +8,10 @@ the order of the file, with the columns of `curate.documents` and `reject` (stri
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import pyarrow as pa
 
 from curate.errors import CurateError
@@ -105,7 +107,21 @@ class Rows:
 
     def take(self) -> pa.Table:
         """The table of what was added; the next one starts empty."""
-        columns = zip(*self.rows, strict=True)
-        arrays = [pa.array(values, field.type) for values, field in zip(columns, self.schema, strict=True)]
+        columns = list(zip(*self.rows, strict=True))
         self.rows, self.size = [], 0
+        arrays = [
+            binary(values) if pa.types.is_binary(field.type) else pa.array(values, field.type)
+            for values, field in zip(columns, self.schema, strict=True)
+        ]
         return pa.Table.from_arrays(arrays, schema=self.schema)
+
+
+def binary(values: Sequence[bytes | None]) -> pa.Array:
+    """pa.array(values, pa.binary()), its bytes joined in one go: several times as fast for what is large."""
+    sizes = np.fromiter((len(value or b"") for value in values), np.int64, len(values))
+    if sizes.sum() >= 1 << 31:  # more than the offsets of `binary` reach: Arrow's own error says so
+        return pa.array(values, pa.binary())
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
+    valid = pa.array([value is not None for value in values], pa.bool_())
+    data = pa.py_buffer(b"".join(value or b"" for value in values))
+    return pa.Array.from_buffers(pa.binary(), len(values), [valid.buffers()[1], pa.py_buffer(offsets), data])
