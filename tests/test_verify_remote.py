@@ -1,7 +1,6 @@
 """A published release is checked, and used by a later one, without its work folder."""
 
 import json
-import os
 import subprocess
 import sys
 
@@ -41,7 +40,7 @@ def check(hub, address=ADDRESS):
 
 def curate(hub, *arguments):
     command = [sys.executable, "-m", "curate", *map(str, arguments)]
-    return subprocess.run(command, env=os.environ | hub.env(), capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, env=hub.env(), capture_output=True, text=True, timeout=120)
 
 
 def change(hub, *operations):

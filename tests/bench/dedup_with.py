@@ -35,7 +35,6 @@ def curate(folder: Path, workers: int) -> None:
 
 def datatrove(folder: Path, workers: int) -> None:
     """Its four steps, with a task a file and, in the second, a task a bucket; kept documents are not compressed."""
-    os.environ["HF_HUB_OFFLINE"] = "1"
     from datatrove.executor import LocalPipelineExecutor
     from datatrove.pipeline.dedup import (
         MinhashDedupBuckets,
@@ -66,4 +65,5 @@ def datatrove(folder: Path, workers: int) -> None:
 
 
 if __name__ == "__main__":
+    os.environ["HF_HUB_OFFLINE"] = "1"
     {"curate": curate, "datatrove": datatrove}[sys.argv[1]](Path(sys.argv[2]), int(sys.argv[3]))
