@@ -95,7 +95,8 @@ class BinnedWriter:
         self.waiting, self.bytes = [], 0
         bins = table["bin"].to_numpy()
         table = table.drop_columns("bin")
-        order = np.argsort(bins, kind="stable")
+        few = bins.max(initial=0) < 1 << 16  # of 16 bits NumPy makes a radix sort, which is several times as fast
+        order = np.argsort(bins.astype(np.uint16) if few else bins, kind="stable")
         table, bins = table.take(pa.array(order)), bins[order]
         starts = np.flatnonzero(np.diff(bins, prepend=-1))
         for start, stop in zip(starts, np.append(starts[1:], len(bins)), strict=False):
