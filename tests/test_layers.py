@@ -98,6 +98,8 @@ def test_no_circles():
         ("fastwarc", {f"curate.sources.{name}" for name in ("arc", "archive", "http", "warc", "wet")}),
         ("torch", set()),
         ("pandas", set()),
+        ("tokenizers", {"curate.tokenizer"}),
+        ("tokie", {"curate.tokenizer"}),
     ],
 )
 def test_heavy_libraries_have_a_home(library, homes):

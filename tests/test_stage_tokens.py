@@ -3,7 +3,9 @@
 import gzip
 import json
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,11 +13,12 @@ from small_tokenizers import KINDS, LINES, small_tokenizer
 from texts import texts
 from tokenizers import Tokenizer
 
+from curate import tokenizer as module
 from curate.errors import CurateError
 from curate.stage import find_stage
-from curate.stages import tokens as module
-from curate.stages.tokens import Counter, tokens
+from curate.stages.tokens import tokens
 from curate.testing import ODD_TEXTS, docs
+from curate.tokenizer import Tokenizer as Ours
 
 DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 
@@ -40,7 +43,7 @@ def test_every_kind_of_tokenizer(kind):
 
 @pytest.mark.parametrize("kind", ["gpt2", "llama3"])
 def test_byte_level_tokenizers_are_counted_the_fast_way(kind):
-    assert Counter(Path(small_tokenizer(kind))).fast
+    assert Ours(Path(small_tokenizer(kind))).fast
 
 
 @settings(deadline=None)
@@ -69,17 +72,45 @@ class Wrong:
     def count_tokens(self, text):
         return len(text) + 1
 
+    def encode(self, text, add_special_tokens):
+        return Encoding([0] * (len(text) + 1))
+
+
+class Encoding(NamedTuple):
+    ids: list[int]
+
 
 def test_a_fast_tokenizer_that_differs_is_not_believed():
     path = small_tokenizer("gpt2")
-    counter = Counter(Path(path))
+    counter = Ours(Path(path))
     counter.fast = Wrong()
     assert counter.count(list(LINES)) == expected(path, LINES)
+    assert [len(ids) for ids in counter.encode(list(LINES))] == expected(path, LINES)
+
+
+@settings(deadline=None)
+@given(st.sampled_from(KINDS), st.lists(texts | st.text(" \n\t\r'sSt1.éß’中😀"), max_size=6))
+def test_ids_are_those_of_tokenizers(kind, given):
+    path = small_tokenizer(kind)
+    oracle = Tokenizer.from_file(path)
+    oracle.no_truncation()
+    found = Ours(Path(path)).encode(given)
+    assert [ids.tolist() for ids in found] == [oracle.encode(text, add_special_tokens=False).ids for text in given]
+    assert all(ids.dtype == np.uint32 for ids in found)
+
+
+def test_ids_of_special_tokens():
+    ours = Ours(Path(small_tokenizer()))
+    assert ours.decode(np.array([ours.id_of("<s>")])) == "<s>"
+    assert ours.ids == ours.exact.get_vocab_size()
+    with pytest.raises(CurateError, match="no token `<z>`") as caught:
+        ours.id_of("<z>")
+    assert "`<s>`" in caught.value.fix
 
 
 def test_a_tokenizer_whose_fast_form_fails_the_probes_is_counted_exactly(monkeypatch):
     monkeypatch.setattr(module, "_PROBES", ("\t's",))
-    assert Counter(Path(small_tokenizer("llama3"))).fast is None
+    assert Ours(Path(small_tokenizer("llama3"))).fast is None
 
 
 @pytest.mark.parametrize(
