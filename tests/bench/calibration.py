@@ -58,7 +58,10 @@ SOURCES = {
     "web": {"inputs": ["corpus/web.warc.gz"], "pipeline": "quickstart"},
     "code": {"inputs": ["corpus/code.parquet"], "layout": "the-stack"},
 }
-REFERENCE = {"reference": {"inputs": ["corpus/reference.jsonl"], "layout": "slimpajama", "pipeline": ["normalize"]}}
+OTHERS = {
+    "english": {"inputs": [str(ENGLISH)]},
+    "reference": {"inputs": ["corpus/reference.jsonl"], "layout": "slimpajama", "pipeline": ["normalize"]},
+}
 STAGES = [{"length": {"min_words": 50}}, {"exact_dedup": "normalized_text"}, "near_dedup"]
 
 
@@ -108,10 +111,10 @@ def unigram(tokens: Tensor, windows: Tensor) -> float:
     return math.exp(-(counts / counts.sum()).log()[windows[:, 1:]].mean())
 
 
-def calibrated(release: Path, tokenizer: Path, sequences: int, seed: int) -> Tensor:
+def calibrated(release: Path, tokenizer: tokenizers.Tokenizer, sequences: int, seed: int) -> Tensor:
     """What `curate calibrate` draws from a release: int64[sequences, LENGTH]."""
     with tempfile.TemporaryDirectory() as folder:
-        options = {"tokenizer": str(tokenizer), "sequences": sequences, "length": LENGTH, "seed": seed}
+        options = {"tokenizer": str(tokenizer.path), "sequences": sequences, "length": LENGTH, "seed": seed}
         made = calibrate(release, "gptq", **options, to=folder)
         return torch.from_numpy(load_file(made.path / "calibration.safetensors")["input_ids"])
 
@@ -139,8 +142,8 @@ def quantized(model: GPT, bits: int, ids: Tensor | None, held_out: Tensor) -> fl
 def measure(options: argparse.Namespace, work: Path) -> dict:
     make_demo(work)
     release = options.release or make_release(work, "proof", SOURCES, validation=0.05)
-    english = {"english": {"inputs": [str(ENGLISH)]}}
-    other = options.other or make_release(work, "other", english if ENGLISH.exists() else REFERENCE)
+    name = "english" if ENGLISH.exists() else "reference"
+    other = options.other or make_release(work, name, {name: OTHERS[name]})
     train_tokenizer(texts(release, "train"), work / "tokenizer.json")
     tokenizer = tokenizers.load(str(work / "tokenizer.json"))
     tokens = stream(tokenizer, texts(release, "train"))
@@ -149,26 +152,25 @@ def measure(options: argparse.Namespace, work: Path) -> dict:
     model = trained(work, tokens, options.steps)
     figures = {"fp": perplexity(model, held_out), "unigram": unigram(tokens, held_out)}
     talk("perplexity {fp:.2f}, by frequency alone {unigram:.0f}".format(**figures))
-    figures |= {str(bits): {"release": [], "other": [], "random": []} for bits in (4, 3)}
+    figures |= {bits: {"release": [], "other": [], "random": [], "rtn": []} for bits in ("4", "3")}
+    for bits in ("4", "3"):
+        figures[bits]["rtn"].append(quantized(model, int(bits), None, held_out))
     for seed in range(options.seeds):
         chance = torch.Generator().manual_seed(seed)
         sets = {
-            "release": calibrated(release, work / "tokenizer.json", options.sequences, seed),
-            "other": calibrated(other, work / "tokenizer.json", options.sequences, seed),
+            "release": calibrated(release, tokenizer, options.sequences, seed),
+            "other": calibrated(other, tokenizer, options.sequences, seed),
             "random": torch.randint(IDS, (options.sequences, LENGTH), generator=chance),
         }
-        for bits in (4, 3):
+        for bits in ("4", "3"):
             for name, ids in sets.items():
-                figures[str(bits)][name].append(quantized(model, bits, ids, held_out))
-            talk(
-                f"seed {seed}, {bits} bits: " + ", ".join(f"{name} {figures[str(bits)][name][-1]:.3f}" for name in sets)
-            )
-    for bits in (4, 3):
-        figures[str(bits)]["rtn"] = [quantized(model, bits, None, held_out)]
+                figures[bits][name].append(quantized(model, int(bits), ids, held_out))
+                talk(f"seed {seed}, {bits} bits, {name}: {figures[bits][name][-1]:.3f}")
     return figures | {"from": {"release": described(release), "other": described(other)}}
 
 
 def described(release: Path) -> str:
+    """Name, version and digest."""
     lock = json.loads((release / "lock.json").read_text(encoding="utf-8"))
     return f"{lock['name']} {lock['version']} {lock['digest']}"
 
@@ -178,15 +180,16 @@ def talk(line: str) -> None:
 
 
 def table(figures: dict) -> str:
-    full = figures["fp"]
-    lines = [f"{'bits':<6}{'set':<10}{'perplexity':>11}{'least':>9}{'most':>9}{'above':>9}"]
-    lines += [f"{32:<6}{'':<10}{full:>11.3f}"]
+    """Medians over the seeds, the range where they differ, and how far above that of the model as it was trained."""
+    lines = [f"{'bits':<6}{'set':<10}{'perplexity':>11}{'least':>10}{'most':>10}{'above':>10}"]
+    lines += [f"{32:<6}{'':<10}{figures['fp']:>11.3f}"]
     for bits in ("4", "3"):
         for name, values in figures[bits].items():
-            median = statistics.median(values)
-            spread = f"{min(values):>9.3f}{max(values):>9.3f}" if len(values) > 1 else " " * 18
-            lines.append(f"{bits:<6}{name:<10}{median:>11.3f}{spread}{median / full - 1:>9.2%}")
-    return "\n".join(lines)
+            median, spread = statistics.median(values), ""
+            if len(values) > 1:
+                spread = f"{min(values):.3f}{max(values):>10.3f}"
+            lines.append(f"{bits:<6}{name:<10}{median:>11.3f}{spread:>20}{median / figures['fp'] - 1:>10.2%}")
+    return "\n".join([*(f"{kind}: {what}" for kind, what in figures["from"].items()), *lines])
 
 
 def main() -> None:
