@@ -119,10 +119,10 @@ def calibrated(release: Path, tokenizer: tokenizers.Tokenizer, sequences: int, s
         return torch.from_numpy(load_file(made.path / "calibration.safetensors")["input_ids"])
 
 
-def trained(work: Path, tokens: Tensor, steps: int) -> GPT:
+def trained(work: Path, tokens: Tensor, steps: int, seed: int) -> GPT:
     """The model, trained or as it was left."""
-    torch.manual_seed(0)
-    model, path = GPT(IDS, width=WIDTH), work / f"model-{steps}.pt"
+    torch.manual_seed(seed)
+    model, path = GPT(IDS, width=WIDTH), work / f"model-{steps}-{seed}.pt"
     if path.exists():
         model.load_state_dict(torch.load(path))
     else:
@@ -149,7 +149,7 @@ def measure(options: argparse.Namespace, work: Path) -> dict:
     tokens = stream(tokenizer, texts(release, "train"))
     held_out = windows(stream(tokenizer, texts(release, "validation")), LENGTH + 1, HELD_OUT)
     talk(f"{len(tokens):,} tokens to train on, {held_out[:, 1:].numel():,} to measure with")
-    model = trained(work, tokens, options.steps)
+    model = trained(work, tokens, options.steps, options.model_seed)
     figures = {"fp": perplexity(model, held_out), "unigram": unigram(tokens, held_out)}
     talk("perplexity {fp:.2f}, by frequency alone {unigram:.0f}".format(**figures))
     figures |= {bits: {"release": [], "other": [], "random": [], "rtn": []} for bits in ("4", "3")}
@@ -201,6 +201,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="calibration sets of each kind")
     parser.add_argument("--sequences", type=int, default=WIDTH * 64 // LENGTH, help="in a calibration set")
     parser.add_argument("--steps", type=int, default=2000, help="of training, 1,024 tokens each")
+    parser.add_argument("--model-seed", type=int, default=0, help="of its weights and training")
     parser.add_argument("--threads", type=int, help="of PyTorch [default: one a core]")
     options = parser.parse_args()
     if options.threads:
