@@ -13,8 +13,8 @@ trained. The linear layers of its blocks, not its embedding and head, are then q
     random   token ids drawn uniformly
     rtn      none: rounded to nearest, which takes no data
 
-The figure is the perplexity of tokens of the release's validation split that neither the model nor a set has seen. One
-model is trained, as that takes the most time; the seeds are those of the sets.
+The figure is the perplexity of tokens of the release's validation split, which neither the model nor a set has seen.
+One model is trained, as that takes the most time; the seeds are those of the sets. `--model-seed` trains another.
 
 The defaults keep to what is usual for large models: groups of 128 weights, and 64 calibration tokens for each unit of
 width, as 128 sequences of 2,048 tokens are for a width of 4,096. What is in --work is used again, so that other sets
