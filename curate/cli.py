@@ -123,7 +123,17 @@ def _release(manifest: str, work: Path, workers: int | None, scheduler: str | No
 
     released = follow(run(manifest, work, workers, scheduler))
     result = {"release": str(released.path), "changed": released.changed, "lock": released.lock}
-    return result, release_lines(released), 0
+    return result, release_lines(released.lock, released.path, released.changed), 0
+
+
+@command
+def report(release: Annotated[Path, typer.Argument(help="folder of a release")], as_json: Json = False):
+    """Say again what a release holds and what was left out of it. Its report.html shows the same in pictures."""
+    from curate.lock import read_lock
+    from curate.report import release_lines
+
+    lock = read_lock(release)
+    return lock, [*release_lines(lock, release), f"pictures: {release / 'report.html'}"], 0
 
 
 @command
