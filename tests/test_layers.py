@@ -89,7 +89,7 @@ def test_no_circles():
     [
         ("dask", {"curate.run"}),
         ("distributed", {"curate.run"}),
-        ("huggingface_hub", {"curate.publish"}),
+        ("huggingface_hub", {"curate.hub"}),
         ("duckdb", {"curate.stages.filter", "curate.release.diff"}),
         ("typer", {"curate.cli", "curate.reference"}),
         ("rich", {"curate.progress", "curate.cli", "curate.report"}),
