@@ -26,7 +26,7 @@ PUBLISHED = ("id", "text", "source", "path", "url", "date", "language", "license
 """Columns of a released row, as far as the documents have them."""
 
 EVIDENCE = ("id", "source", "path", "position", "url", "duplicate_of", "similarity", "cluster", "meta")
-EVIDENCE += ("contamination", "contamination_ngram", "contamination_share")
+EVIDENCE += ("contamination", "contamination_ngram", "contamination_share", "selection_cluster", "selection_rank")
 """What a rejected document is recorded with, as far as it has it, beside its stage and reason."""
 
 CLUSTERS = ("id", "source", "path", "position", "url", "cluster", "cluster_size", "duplicate_of", "similarity")
