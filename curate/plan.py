@@ -260,7 +260,7 @@ class Planner:
         names = ("id", *call.stage.reads(params))
         types = {name: kind for lane in lanes for name, kind in lane.types.items()}
         before, bins = "", 0
-        taking_part = lanes if scope else [*lanes, *self.references]
+        taking_part = lanes if scope or call.stage.new_only else [*lanes, *self.references]
         steps = call.stage.function(**params)
         applied = steps[-1].over == "apply"  # carried out where verdicts are collected
         for number, step in enumerate(steps[:-1] if applied else steps):

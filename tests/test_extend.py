@@ -106,3 +106,13 @@ def test_old_and_new_hold_together_what_one_run_over_both_holds(tmp_path, how):
         assert row["duplicate_of"] == found[id]["duplicate_of"]
         named[row["source"]] += row["duplicate_of"] in before
     assert all(count > 5 for count in named.values())
+
+
+@pytest.mark.parametrize(
+    "stage", [{"select": {"count": 5, "order": []}}, {"keep_top": {"fraction": 0.5, "column": "position"}}]
+)
+def test_a_number_of_documents_is_counted_among_what_is_new(tmp_path, old, stage):
+    settings = {"against": [str(old)], "stages": [*STAGES, stage], "version": "2.0.0"}
+    made = release(one_source(tmp_path, rows(1, 40) + rows(2, 10), [], **settings), tmp_path / "work")
+    assert made.lock["documents"] == 5
+    assert {row["text"] for row in released_rows(made.path)} <= {row["text"] for row in rows(2, 10)}
