@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from curate.kernels import kernel
+from curate.kernels import device, kernel
 from curate.kernels.characters import ALL, LETTER, NUMERIC, PUNCTUATION, SPACE, UPPER
 from curate.kernels.hash_table import add, append, append_byte, find, table_size
 from curate.kernels.hashing import mix64
@@ -23,7 +23,7 @@ COUNTS = np.dtype([(name, np.int64) for name in _FIELDS.split()])
 _NEWLINE, _HASH, _DOT, _ELLIPSIS = 0x0A, 0x23, 0x2E, 0x2026
 
 
-@kernel
+@device
 def dots(data, i, end, step):
     """Whether three dots, ``step`` bytes apart with only spaces between, begin at ``i``."""
     k = 0
@@ -32,14 +32,14 @@ def dots(data, i, end, step):
     return k > 2 * step
 
 
-@kernel
+@device
 def ends_with_ellipsis(data, first, last):
     """Whether ``data[first:last]`` ends with ``...`` or ``…``."""
     start = last - 3
     return start >= first and (dots(data, start, last, 1) or decode(data, start, last)[0] == _ELLIPSIS)
 
 
-@kernel
+@device
 def ends_with_spaced_ellipsis(data, first, last):
     """Whether ``data[first:last]`` ends with ``. . .``."""
     return last - 5 >= first and dots(data, last - 5, last, 2)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from curate.kernels import kernel
+from curate.kernels import device
 from curate.kernels.hashing import mix64
 
 _BASE = np.uint64(0x9E3779B97F4A7C15)
@@ -10,13 +10,13 @@ _INVERSE = np.uint64(pow(0x9E3779B97F4A7C15, -1, 2**64))
 _ONE = np.uint64(1)
 
 
-@kernel
+@device
 def append_byte(h, power, byte):
     """``append`` of one byte."""
     return h + (np.uint64(byte) + _ONE) * power, power * _BASE
 
 
-@kernel
+@device
 def append(h, power, data, start, end):
     """Hash, and power, of the bytes so far and ``data[start:end]`` after them.
 
@@ -28,7 +28,7 @@ def append(h, power, data, start, end):
     return h, power
 
 
-@kernel
+@device
 def inverse(n, start):
     """``start`` times what undoes the power of ``n`` bytes, mod 2^64."""
     for _ in range(n):
@@ -36,13 +36,13 @@ def inverse(n, start):
     return start
 
 
-@kernel
+@device
 def byte_hash(data, start, end):
     """``append`` from nothing, mixed: a key."""
     return mix64(append(np.uint64(0), _ONE, data, start, end)[0])
 
 
-@kernel
+@device
 def table_size(n):
     """Slots for ``n`` keys: a power of two, at most half full."""
     size = 4
@@ -51,7 +51,7 @@ def table_size(n):
     return size
 
 
-@kernel
+@device
 def add(keys, counts, size, key):
     """Count ``key`` once more in the first ``size`` slots: its slot. Those with a count of 0 are free."""
     mask = np.uint64(size - 1)
@@ -63,7 +63,7 @@ def add(keys, counts, size, key):
     return np.int64(slot)
 
 
-@kernel
+@device
 def find(keys, counts, size, key):
     """Slot of ``key``, or -1."""
     mask = np.uint64(size - 1)
@@ -75,7 +75,7 @@ def find(keys, counts, size, key):
     return -1
 
 
-@kernel
+@device
 def seen(keys, size, key):
     """Whether ``key`` is in the first ``size`` slots of a table without counts, where it is from now on.
 

@@ -7,7 +7,7 @@ that rule, as in FineWeb (``any_``).
 
 import numpy as np
 
-from curate.kernels import kernel
+from curate.kernels import device, kernel
 from curate.kernels.characters import BREAK, DECIMAL, PUNCTUATION, SPACE, TERMINAL
 from curate.kernels.counts import ends_with_ellipsis
 from curate.kernels.words import decode
@@ -48,7 +48,7 @@ _EDIT = np.frombuffer(b"[edit]", np.uint8).copy()
 _NEEDED = np.frombuffer(b"[citation needed]", np.uint8).copy()
 
 
-@kernel
+@device
 def _starts_with(data, i, end, text):
     k = 0
     while k < len(text) and i + k < end and data[i + k] == text[k]:
@@ -56,7 +56,7 @@ def _starts_with(data, i, end, text):
     return k == len(text)
 
 
-@kernel
+@device
 def citation(data, i, end, classes):
     """Bytes of the citation at ``i``: ``[edit]``, ``[citation needed]`` or ``[12]``; 0 if there is none."""
     if _starts_with(data, i, end, _EDIT):
@@ -76,7 +76,7 @@ def citation(data, i, end, classes):
     return 0
 
 
-@kernel
+@device
 def _before(data, first, end, classes):
     """Where the text before ``end`` ends once the citations there are taken away."""
     while end > first and data[end - 1] == _CLOSE:
@@ -89,7 +89,7 @@ def _before(data, first, end, classes):
     return end
 
 
-@kernel
+@device
 def ends_terminal(data, first, end, classes):
     """C4's end of a sentence: ``. ? ! " '`` but not three dots, citations aside."""
     end = _before(data, first, end, classes)
@@ -105,7 +105,7 @@ def ends_terminal(data, first, end, classes):
     return False
 
 
-@kernel
+@device
 def phrases(data, i, end, classes):
     """What the phrases at ``i`` mean, a sum of flags; letter case of ASCII and citations do not matter."""
     found = 0
@@ -136,7 +136,7 @@ def phrases(data, i, end, classes):
     return found
 
 
-@kernel
+@device
 def sentences(data, first, last, starts, ends, word, stop, classes):
     """Sentences of the line ``data[first:last]``, whose words are from ``word`` on: a terminal mark that is a
     word, or between words, ends one where a word that is not mere punctuation follows in the line."""
@@ -164,7 +164,7 @@ def sentences(data, first, last, starts, ends, word, stop, classes):
     return sentences
 
 
-@kernel
+@device
 def scan_line(data, i, end, classes, search):
     """The line of ``str.splitlines`` that begins at ``i < end``.
 

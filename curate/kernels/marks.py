@@ -8,7 +8,7 @@ its own ('s), and so is each ideograph. Of other characters but white space, a r
 
 import numpy as np
 
-from curate.kernels import kernel
+from curate.kernels import device, kernel
 from curate.kernels.characters import SPACE
 from curate.kernels.words import IDEOGRAPH, LETTER, MARK, character
 
@@ -17,12 +17,12 @@ _PLAIN = np.zeros(256, np.bool_)  # bytes that are in a word wherever they stand
 _PLAIN[list(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz")] = True
 
 
-@kernel
+@device
 def _in_word(kind, code):
     return kind == LETTER or code == _UNDERSCORE
 
 
-@kernel
+@device
 def _letter_at(data, i, end):
     if i >= end:
         return False
@@ -30,12 +30,12 @@ def _letter_at(data, i, end):
     return _in_word(kind, code)
 
 
-@kernel
+@device
 def _joins(code):
     return code in (0x2E, 0x2C, 0x3A, 0x40)
 
 
-@kernel
+@device
 def _end_of_run(data, i, end, across):
     """Where a word that goes on at ``i`` ends; ``across`` the signs that join, or before them."""
     while i < end:
@@ -53,7 +53,7 @@ def _end_of_run(data, i, end, across):
     return i
 
 
-@kernel
+@device
 def _end_of_same(data, i, end, kind, code):
     """Where a run of the character ``code`` ends that goes on at ``i``; of an ideograph, its marks alone."""
     while i < end:

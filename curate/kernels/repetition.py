@@ -7,7 +7,7 @@ of what appears more than once, over the words that begin with a letter or a dig
 
 import numpy as np
 
-from curate.kernels import kernel
+from curate.kernels import device, kernel
 from curate.kernels.characters import LETTER, MARK, NUMERIC, SPACE, TERMINAL
 from curate.kernels.counts import ends_with_ellipsis, ends_with_spaced_ellipsis
 from curate.kernels.hash_table import add, append, append_byte, byte_hash, find, inverse, seen, table_size
@@ -41,7 +41,7 @@ _FIRST, _LAST_TOP, _LAST = 2, 4, 10
 _SEPARATOR = np.uint64(0xD6E8FEB86659FD93)
 
 
-@kernel
+@device
 def _characters(data, start, end):
     """Characters of well-formed text: bytes that do not continue one."""
     n = 0
@@ -50,7 +50,7 @@ def _characters(data, start, end):
     return n
 
 
-@kernel
+@device
 def _before(data, start, end, classes):
     """Where the last character before ``end > start`` begins, and its classes."""
     i = end - 1
@@ -62,7 +62,7 @@ def _before(data, start, end, classes):
     return end - 1, np.uint16(0)
 
 
-@kernel
+@device
 def strip(data, start, end, classes):
     """First byte, and end, of ``data[start:end]`` without the white space around it."""
     while start < end:
@@ -78,13 +78,13 @@ def strip(data, start, end, classes):
     return start, end
 
 
-@kernel
+@device
 def _bullet(data, first, last):
     code, _ = decode(data, first, last)
     return code == 0x2D or code == 0x2A or code == 0x2022 or code == 0x25CF
 
 
-@kernel
+@device
 def _count_segments(data, start, end, gap, short_line, classes, keys, counts, stripped_keys, stripped_counts, row):
     """One document's segments, which runs of ``gap`` newlines or more separate, as ``re.split`` would."""
     n = 1
@@ -167,7 +167,7 @@ def count_segments(data, offsets, short_line, classes, lines, with_paragraphs, p
             )
 
 
-@kernel
+@device
 def _chain(hashes, ends, m, last_n, grams, repeated, slots, candidates, keys, counts, top, longest, covered):
     """n-grams of ``m`` words for n from 2 to ``last_n``, equal where all their words are.
 
@@ -222,7 +222,7 @@ def _chain(hashes, ends, m, last_n, grams, repeated, slots, candidates, keys, co
                     done = i + n
 
 
-@kernel
+@device
 def _repeated(prefixes, inverses, ends, m, keys, row):
     """datatrove's duplicate n-grams, n = 5 to 10, equal where their letters are, wherever words begin: from
     left to right, one that was seen before counts and is stepped over; another is remembered.
