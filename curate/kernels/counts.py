@@ -20,11 +20,13 @@ COUNTS = np.dtype([(name, np.int64) for name in _FIELDS.split()])
 """One record a document: characters by class, and plain words, which are those of ``str.split``."""
 
 _NEWLINE, _HASH, _DOT, _ELLIPSIS = 0x0A, 0x23, 0x2E, 0x2026
+_PLAIN = np.arange(256) < 0x80  # bytes that no sign begins with
+_PLAIN[[_NEWLINE, _HASH, _DOT]] = False
 
 
 @device
 def read(data, i, end, classes, h, fold):
-    """(classes, bytes, hash) of the character at ``i < end``: ``h`` with it, ASCII's capitals made small if ``fold``."""
+    """(classes, bytes, hash) of the character at ``i < end``: ``h`` with it, small if ``fold`` and ASCII."""
     byte = data[i]
     if byte < 0x80:
         kind = classes[byte]
@@ -62,13 +64,16 @@ def count_signs(data, offsets, rows):
         row = rows[doc]
         i, end = offsets[doc], offsets[doc + 1]
         next_dots = next_spaced = i
-        characters = newlines = 0
+        characters, newlines = end - i, 0
         while i < end:
             byte = data[i]
-            characters += 1
+            if _PLAIN[byte]:
+                i += 1
+                continue
             if byte >= 0x80:
                 code, size = decode(data, i, end)
                 row.ellipses += code == _ELLIPSIS
+                characters -= size - 1
                 i += size
                 continue
             if byte == _NEWLINE:

@@ -39,11 +39,13 @@ _PHRASES = {
 _TEXT = np.frombuffer(b"".join(_PHRASES), np.uint8).copy()
 _BOUNDS = np.cumsum([0, *map(len, _PHRASES)])
 _MEANS = np.array(list(_PHRASES.values()))
-_BEGINS = np.zeros(256, np.bool_)  # bytes to look at: a brace, and the first letters of phrases
-_BEGINS[_BRACE] = True
-_BEGINS[[letter for phrase in _PHRASES for letter in (phrase[0], phrase[0] - 32)]] = True
-_SECOND = np.zeros(256, np.uint8)  # the second letter of the phrases that begin with a letter, in small letters
-_SECOND[[phrase[0] for phrase in _PHRASES]] = [phrase[1] for phrase in _PHRASES]
+_LETTERS = sorted({phrase[0] for phrase in _PHRASES})  # that phrases begin with: each has a bit, and the brace has one
+_FIRST, _SECOND = np.zeros(256, np.uint8), np.full(256, 1 << len(_LETTERS), np.uint8)
+_FIRST[_BRACE] = 1 << len(_LETTERS)
+for _phrase in _PHRASES:
+    _bit = 1 << _LETTERS.index(_phrase[0])
+    _FIRST[[_phrase[0], _phrase[0] - 32]] = _bit
+    _SECOND[[_phrase[1], _phrase[1] - 32, _OPEN]] |= _bit
 _EDIT = np.frombuffer(b"[edit]", np.uint8).copy()
 _NEEDED = np.frombuffer(b"[citation needed]", np.uint8).copy()
 
@@ -110,8 +112,6 @@ def phrases(data, i, end, classes):
     """What the phrases at ``i`` mean, a sum of flags; letter case of ASCII and citations do not matter."""
     found = 0
     first = data[i] | 32
-    if i + 1 == end or (data[i + 1] | 32 != _SECOND[first] and data[i + 1] != _OPEN):
-        return found
     for p in range(len(_MEANS)):
         if _TEXT[_BOUNDS[p]] != first:
             continue
@@ -195,7 +195,7 @@ def scan_line(data, i, end, classes, search):
             length += 1
             longest = max(longest, length)
             last = i + size
-            if search and _BEGINS[byte]:
+            if search and _FIRST[byte] & _SECOND[data[i + 1] if i + 1 < end else 0]:
                 found |= CURLY if byte == _BRACE else phrases(data, i, end, classes)
         i += size
     following = i

@@ -15,6 +15,9 @@ from curate.kernels.words import IDEOGRAPH, LETTER, MARK, character
 _UNDERSCORE, _APOSTROPHE, _QUOTE = 0x5F, 0x27, 0x2019
 _PLAIN = np.zeros(256, np.bool_)  # bytes that are in a word wherever they stand
 _PLAIN[list(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz")] = True
+_ENDS = ~_PLAIN  # bytes that end one wherever they stand: ASCII's others but the signs that join
+_ENDS[128:] = False
+_ENDS[[ord(sign) for sign in ".,:@"]] = False
 
 
 @device
@@ -43,7 +46,7 @@ def _end_of_run(data, i, end, across):
         if _PLAIN[byte]:
             i += 1
             continue
-        if byte < 0x80 and not (across and _joins(byte)):
+        if _ENDS[byte]:
             break
         kind, code, _, size = character(data, i, end)
         joins = across and _joins(code) and _letter_at(data, i + 1, end)
@@ -97,4 +100,4 @@ def word_and_mark_spans(data, offsets, classes):
             ends[count] = i
             count += 1
         doc_offsets[doc + 1] = count
-    return starts[:count].copy(), ends[:count].copy(), doc_offsets
+    return starts[:count], ends[:count], doc_offsets
