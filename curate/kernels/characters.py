@@ -12,9 +12,7 @@ import zlib
 
 import numpy as np
 
-from curate.kernels import device
 from curate.kernels.character_table import PACKED
-from curate.kernels.words import decode
 
 LETTER = 1  # str.isalpha
 NUMERIC = 2  # str.isnumeric, isdigit or isdecimal; LETTER or NUMERIC is str.isalnum
@@ -57,13 +55,3 @@ def character_classes() -> np.ndarray:
     classes[terminals] |= TERMINAL
     classes[terminals + _points(_CONTROLS) + [ord(c) for c in _MARKS]] |= MARK
     return classes
-
-
-@device
-def class_at(data, i, end, classes):
-    """Classes of the character at ``i < end``, and the number of its bytes."""
-    byte = data[i]
-    if byte < 0x80:
-        return classes[byte], 1
-    code, size = decode(data, i, end)
-    return classes[code], size

@@ -49,6 +49,7 @@ def text_hash(data, start, end):
 
 @device
 def _slot(key, mask):
+    """Where to look first. The last bytes of a text are in the low bits of its hash alone, all others in all."""
     return (key ^ (key >> _HALF)) & mask
 
 

@@ -238,8 +238,8 @@ def _repeated(letters, prefixes, powers, places, ends, m, candidates, slots, key
     left to right, one that was seen before counts and is stepped over; another is remembered.
 
     ``letters`` are the bytes of all words, where word ``i`` begins at ``places[i]``, ``prefixes[i]`` is the hash of
-    all before it, and ``powers`` are those of the hash's base. Only n-grams that begin with letters that come twice,
-    or with few, are looked at.
+    all before it, and ``powers`` are those of the hash's base. Equal n-grams begin with the same letters, so that
+    only those whose first letters come twice are looked at, and those too short to tell.
     """
     shortest = _LAST_TOP + 1
     positions = max(m - shortest + 1, 0)
@@ -270,16 +270,18 @@ def _repeated(letters, prefixes, powers, places, ends, m, candidates, slots, key
 def count_n_grams(data, starts, ends, doc_words, stop_hashes, classes, n_grams, dclm, rows):
     """Fill ``rows`` (``N_GRAMS``, one a document) from words given as byte positions: of n-grams, datatrove's
     only if ``n_grams``, and DCLM's only if ``dclm``."""
-    longest = most = 0
+    longest = most = reach = 0  # words and bytes of a document, bytes of an n-gram
     for doc in range(len(rows)):
         first, last = doc_words[doc], doc_words[doc + 1]
         longest = max(longest, last - first)
         if first < last:
             most = max(most, ends[last - 1] - starts[first])
+        for word in range(first, last):
+            reach = max(reach, ends[min(word + _LAST, last) - 1] - starts[word])
     size = table_size(longest)
     keys, counts = np.empty(size, np.uint64), np.empty(size, np.int32)
-    letters, powers = np.zeros(most + _BEGINNING, np.uint8), np.ones(most + 1, np.uint64)
-    for i in range(most):
+    letters, powers = np.zeros(most + _BEGINNING, np.uint8), np.ones(reach + 1, np.uint64)
+    for i in range(reach):
         powers[i + 1] = powers[i] * BASE
     prefixes, places = np.zeros(longest + 1, np.uint64), np.zeros(longest + 1, np.int64)
     hashes = np.empty(longest, np.uint64)
