@@ -14,7 +14,7 @@ import pyarrow as pa
 from curate import tokenizer
 from curate.documents import utf8
 from curate.mix.pack import PIECE, counts, lay, pack
-from curate.mix.tokens import check_filled, described
+from curate.mix.tokens import COUNTS, check_filled, described
 from curate.plan import Plan, TokenParts
 from curate.store import Store, Writer
 
@@ -77,21 +77,19 @@ def sequence_blocks(store: Store, fp: str) -> Iterator[tuple[np.ndarray, np.ndar
         yield sequences, utf8(table["pieces"])[0].view(PIECE)
 
 
-COUNTS = ("documents", "tokens", "longest", "sequences", "padding", "cut")
-
-
 def tokens_of(plan: Plan, store: Store, parts: list[TokenParts], splits: list[dict]) -> dict:
     """What the lock says of token shards. splits: those of the mixture, in the order of their shards.
 
     Raises CurateError for a split that does not fill one sequence.
     """
     tokens, encoding = plan.manifest.document.tokens, plan.encoding
-    entries = [{"phase": split["phase"], "split": split["split"], "context": None, "shards": []} for split in splits]
+    entries = []
+    for split in splits:
+        context = tokens.context_of(split["phase"], plan.manifest.document.mixture) if tokens.packs else None
+        entries.append({"phase": split["phase"], "split": split["split"], "context": context, "shards": []})
     for part in parts:
         marker = store.marker(part.packed or part.tokenized)
-        entry = entries[part.split]
-        entry["context"] = marker.get("context")
-        entry["shards"].append({name: marker[name] for name in COUNTS if name in marker})
+        entries[part.split]["shards"].append({name: marker[name] for name in COUNTS if name in marker})
     entries = list(map(described, entries))
     for entry in entries:
         check_filled(entry)

@@ -19,6 +19,9 @@ PACKED = ("npy", "mds")
 MOST_IDS = 1 << 31
 """What fits the integers of all formats: Megatron's are signed."""
 
+COUNTS = ("documents", "tokens", "longest", "sequences", "padding", "cut")
+"""What is counted of a token shard; the first three where it has no sequences. longest: tokens of a document."""
+
 PADDED = 0.05
 """Share of padding above which a note says how to have less."""
 
@@ -83,19 +86,21 @@ def encoding(tokens: Tokens) -> tuple[Encoding, Path]:
     """
     try:
         path = locate(tokens.tokenizer, "tokenizer")
-        loaded = tokenizers.load(tokens.tokenizer)
+        loaded = tokenizers.load(str(path))
     except CurateError as error:
         at = f": {error.where}" if error.where else ""
         raise CurateError(error.what + at, "tokenizer", error.fix) from None
     if loaded.ids > MOST_IDS:
-        what = f"ids of this tokenizer go up to {loaded.ids - 1:,}; token shards hold ids up to {MOST_IDS - 1:,}"
-        raise CurateError(what, "tokenizer", "number its tokens from 0 without gaps")
+        raise CurateError(
+            f"ids of the tokenizer go up to {loaded.ids - 1:,}; token shards hold ids up to {MOST_IDS - 1:,}",
+            "tokenizer",
+            "number its tokens from 0 without gaps",
+        )
     try:
         eos = loaded.id_of(tokens.eos) if tokens.eos is not None else None
     except CurateError as error:
-        raise CurateError(
-            error.what, "eos", f"{error.fix} Or leave it out: nothing between documents".strip()
-        ) from None
+        fix = f"{error.fix} Or leave `eos` out, and nothing is put between documents"
+        raise CurateError(error.what, "eos", fix.strip()) from None
     dtype = "uint16" if loaded.ids <= 1 << 16 else "uint32"
     packages = {name: version(name) for name in ("tokenizers", "tokie")}
     return Encoding(f"sha256:{sha256(path)}", dtype, eos, packages), path
@@ -127,18 +132,13 @@ def notes(tokens: Tokens) -> list[str]:
     return lines
 
 
-def total(shards: list[dict]) -> dict:
-    """The counts of shards together: sums, and the most of `longest`."""
-    names = dict.fromkeys(name for shard in shards for name in shard)
-    summed = {name: sum(shard[name] for shard in shards) for name in names}
-    return summed | {"longest": max((shard["longest"] for shard in shards), default=0)}
-
-
 def described(split: dict) -> dict:
     """An entry of the lock with the totals of its `shards`, and `notes` on what to know of them."""
-    split = {name: split[name] for name in ("phase", "split", "context", "shards")} | total(split["shards"])
-    context, lines = split["context"], []
-    if context and split["sequences"]:
+    context, shards, lines = split["context"], split["shards"], []
+    split = {name: split[name] for name in ("phase", "split", "context")}
+    split |= {name: sum(shard[name] for shard in shards) for name in (COUNTS if context else COUNTS[:3])}
+    split |= {"longest": max((shard["longest"] for shard in shards), default=0), "shards": shards}
+    if context and shards:
         if split["longest"] < context:
             lines.append(f"no document fills a sequence of {context:,} tokens: the longest has {split['longest']:,}")
         if (share := split["padding"] / (split["sequences"] * context)) > PADDED:
@@ -149,8 +149,10 @@ def described(split: dict) -> dict:
 def check_filled(split: dict) -> None:
     """Raise CurateError where the tokens of a split do not fill one sequence. split: an entry of the lock."""
     if split["documents"] and split["tokens"] < (split["context"] or 0):
-        what = (
-            f"`{split['phase'] or split['split']}` has {split['tokens']:,} tokens, which do not fill one sequence of "
+        name, most = split["phase"] or split["split"], split["tokens"]
+        raise CurateError(
+            f"`{name}` has {most:,} tokens, which do not fill one sequence of {split['context']:,}; "
+            f"its longest document has {split['longest']:,}",
+            "tokens.context",
+            f"lower `context` to {most:,} or less",
         )
-        what += f"{split['context']:,}; its longest document has {split['longest']:,}"
-        raise CurateError(what, "tokens.context", f"lower `context` to {split['tokens']:,} or less")

@@ -50,9 +50,9 @@ def rewrite_token_shards(release: Path, folder: Path, lock: dict, kept: dict[str
 
     kept  {path of a changed shard: bool[rows], what stays}
     """
-    if not lock["tokens"]:
+    tokens = lock.setdefault("tokens", None)  # a release may be older than token shards
+    if not tokens:
         return
-    tokens = lock["tokens"]
     for (old, _, _), (path, split, shard) in zip(_shards(release, lock), _shards(folder, lock), strict=True):
         keep = kept.get(f"data/{path.relative_to(folder / 'tokens').as_posix()}.parquet")
         if keep is None:
