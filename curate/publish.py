@@ -20,7 +20,7 @@ from curate.hub import FAILURES, Event, Remote
 from curate.lock import check_file, read_lock, release_digest
 from curate.release.files import File, Unverified, read_release
 
-SHARDS = ("data/", "evidence/")
+SHARDS = ("data/", "evidence/", "tokens/")
 MANAGED = (*SHARDS, "index/")  # folders in which files that the new version lacks are deleted
 
 # https://huggingface.co/docs/hub/storage-limits; of the 128 commits an hour some are left to others

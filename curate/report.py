@@ -74,6 +74,10 @@ def release_lines(lock: dict, path: Path, changed: bool = True) -> Iterator[str]
     data = [file for file in lock["files"] if file["path"].startswith("data/")]
     text = sum(file["text_bytes"] for file in data)
     yield f"{lock['documents']:,} documents, {size(text)} of text in {len(data)} shards; {lock['rejected']:,} rejected"
+    for split in (lock.get("tokens") or {"splits": []})["splits"]:
+        packed = f", {split['sequences']:,} sequences of {split['context']:,}" if split["context"] else ""
+        yield f"tokens of {split['phase'] or split['split']}: {split['tokens']:,}{packed}"
+        yield from (f"  {note}" for note in split["notes"])
     yield f"release: {path}{'' if changed else ' (unchanged)'}"
     yield f"digest: {lock['digest']}"
 

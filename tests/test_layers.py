@@ -47,7 +47,7 @@ LAYERS = [
     {"curate.dedup", "curate.mix", "curate.sources", "curate.stages", "curate.testing"},
     {"curate.manifest"},
     {"curate.plan", "curate.store", "curate.apply", "curate.isolate"},
-    {"curate.assemble", "curate.jobs", "curate.lock"},
+    {"curate.assemble", "curate.sequences", "curate.jobs", "curate.lock"},
     {"curate.release"},
     {"curate.run", "curate.worker"},
     {"curate.status", "curate.explain", "curate.progress", "curate.demo", "curate.doctor", "curate.report"},
