@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from hub import Hub
 from releases import curate, one_source, release, rows, write_manifest
 from small_tokenizers import small_tokenizer
 from tokenizers import Tokenizer
@@ -24,6 +25,7 @@ from tokenizers import Tokenizer
 from curate.errors import CurateError, ManifestError
 from curate.lock import read_lock, verify
 from curate.manifest import load
+from curate.publish import publish
 from curate.release.diff import diff
 from curate.release.takedown import remove
 from curate.run import Ended, run
@@ -345,6 +347,17 @@ def test_a_context_that_nothing_fills_is_an_error_with_a_mend(tmp_path):
     assert made.lock["tokens"]["splits"][0]["tokens"] == most
     with pytest.raises(CurateError):
         release(manifest(tmp_path, {"context": most + 1}), tmp_path / "work")
+
+
+def test_they_are_published_with_the_shards(tmp_path):
+    made = release(manifest(tmp_path, {"formats": FORMATS}, license="mit"), tmp_path / "work").path
+    with Hub(tmp_path) as hub:
+        sent = publish(made, repo="tester/one", endpoint=hub.endpoint, token=hub.token)
+    first, *_, last = ({file.path for file in commit.files} for commit in sent.commits)
+    tokens = {file["path"] for file in read_lock(made)["files"] if file["path"].startswith("tokens/")}
+    assert tokens
+    assert tokens <= first
+    assert not tokens & last
 
 
 MISTAKES = {

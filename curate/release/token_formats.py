@@ -50,10 +50,10 @@ def write_megatron(path: Path, dtype: str, blocks: Iterable[Documents]) -> None:
             file.write(np.ascontiguousarray(ids).data)
             length.append(np.diff(offsets))
     length = np.concatenate(length)
-    code = 8 if np.dtype(dtype).itemsize == 2 else 4
+    kind = 8 if np.dtype(dtype).itemsize == 2 else 4
     begin = np.append(0, np.cumsum(length))[:-1] * np.dtype(dtype).itemsize
     with open(f"{path}.idx", "wb") as file:
-        file.write(MEGATRON_MAGIC + struct.pack("<QBQQ", 1, code, len(length), len(length) + 1))
+        file.write(MEGATRON_MAGIC + struct.pack("<QBQQ", 1, kind, len(length), len(length) + 1))
         for array in (length.astype("<i4"), begin.astype("<i8"), np.arange(len(length) + 1, dtype="<i8")):
             file.write(array.data)
 
@@ -61,9 +61,9 @@ def write_megatron(path: Path, dtype: str, blocks: Iterable[Documents]) -> None:
 def read_megatron(path: Path) -> Documents:
     """What `write_megatron` wrote."""
     index = Path(f"{path}.idx").read_bytes()
-    _, code, count, _ = struct.unpack_from("<QBQQ", index, len(MEGATRON_MAGIC))
+    _, kind, count, _ = struct.unpack_from("<QBQQ", index, len(MEGATRON_MAGIC))
     length = np.frombuffer(index, "<i4", count, len(MEGATRON_MAGIC) + 25)
-    dtype = np.dtype(MEGATRON_DTYPES[code].replace("i", "u"))
+    dtype = np.dtype(MEGATRON_DTYPES[kind].replace("i", "u"))
     return np.fromfile(f"{path}.bin", dtype), np.append(0, np.cumsum(length, dtype=np.int64))
 
 
