@@ -193,8 +193,8 @@ def reference_set(path: Path, total: int, length: int, seed: int, fill: bool) ->
             size = row.get("n_tokens") or -(-len(row["text"].encode()) // 4)
             weight, gives = (size, min(size, length)) if fill else (-(-size // length), 1)
             docs.append({"id": id, "line": lines[id], "size": size, "weight": weight, "gives": gives})
-        once, copies = sum(doc["size"] for doc in docs), sum(row["n_tokens"] for row in rows if row["source"] == source)
-        weights.append(copies if fill else sum(doc["weight"] for doc in docs) * copies // once)
+        weight_of = {doc["id"]: doc["weight"] for doc in docs}
+        weights.append(sum(weight_of[row["id"]] for row in rows if row["source"] == source))
         by_source[source] = reference_order(docs)
     for quota, docs in zip(reference_quotas(weights, total), by_source.values(), strict=True):
         mine, open_one = [], None

@@ -94,7 +94,7 @@ def calibrate(
         return Calibrated(home, made, False)
     if made is None and home.exists() and (not home.is_dir() or any(home.iterdir())):
         raise CurateError("something else is there already", str(home), "name another folder with --to")
-    docs = shards.documents(found, seed)
+    docs = shards.documents(found, seed, None if form.fill else asked.length)
     exclusion = Exclusion(shards.held_out(found), sets)
     try:
         drawn = Drawing(found, docs, loaded, exclusion, asked).draw()
@@ -261,7 +261,7 @@ def _sources(docs: shards.Documents, drawn: Drawn) -> dict[str, dict]:
         made[sequence.source].append(sequence)
     return {
         name: {
-            "share": round(int(drawn.weight[place]) / int(drawn.weight.sum()), 6),
+            "share": round(int(docs.total[place]) / int(docs.total.sum()), 6),
             "asked": int(drawn.quotas[place]),
             "sequences": len(made[place]),
             "documents": sum(len(one.pieces) for one in made[place]),
