@@ -296,7 +296,7 @@ def calibrate(
     seed: Annotated[int, typer.Option(help="of the draw")] = 0,
     phase: Annotated[str | None, typer.Option(help="draw from this phase [default: from all]")] = None,
     join: Annotated[
-        bool, typer.Option(help="join documents that are shorter than a sequence, or leave them out")
+        bool, typer.Option(help="join documents shorter than a sequence; --no-join leaves them out")
     ] = True,
     end: Annotated[
         str | None, typer.Option(help="token between joined documents [default: <|endoftext|>, </s> and their like]")
@@ -317,13 +317,13 @@ def calibrate(
 ):
     """Draw a calibration set for quantization or kernel tuning from a release; or say how far two sets differ."""
     from curate.calibration.calibrate import calibrate
-    from curate.calibration.compare import compare
+    from curate.calibration.compare import compare_sets
     from curate.report import calibrated_lines, compared_lines
 
     if recipe == "compare":
         if other is None:
             raise CurateError("nothing to compare with", "--with", "name a set, a release, a Parquet or a text file")
-        found = compare(release, other)
+        found = compare_sets(release, other)
         return found, compared_lines(found), 0
     if other is not None:
         raise CurateError("--with is for `--recipe compare`", "--with", "leave it out, or compare a set that is there")

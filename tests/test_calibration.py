@@ -23,7 +23,7 @@ from texts import untimed
 
 from curate.calibration import draw
 from curate.calibration.calibrate import calibrate, digest
-from curate.calibration.compare import compare
+from curate.calibration.compare import compare_sets
 from curate.calibration.exclude import Exclusion
 from curate.errors import CurateError
 from curate.mix.mixture import hash_line
@@ -516,15 +516,15 @@ def test_a_set_is_at_no_distance_from_itself_and_distances_are_symmetric(small, 
     other = calibrate(plain, "kernel", tokenizer=small_tokenizer(), sequences=60, to=tmp_path / "other").path
     text = calibrate(small, "imatrix", tokens=900, length=90, to=tmp_path / "text").path
     for path in (one, other, text):
-        same = compare(path, path)
+        same = compare_sets(path, path)
         assert same["distance"] == {"tokens": 0, "lengths": 0, "sources": 0}
         assert same["set"]["missing"] == 0
         assert same["largest"] == []
-    there, back = compare(one, other), compare(other, one)
+    there, back = compare_sets(one, other), compare_sets(other, one)
     assert there["distance"] == back["distance"]
     assert there["set"] == back["other"]
     assert all(0 < distance < 1 for distance in there["distance"].values())
-    assert compare(one, text)["distance"]["tokens"] > 0
+    assert compare_sets(one, text)["distance"]["tokens"] > 0
 
 
 def reference_distances(here: list[dict], there: list[dict], tokenizer) -> dict[str, float]:
@@ -566,12 +566,12 @@ def test_distances_are_those_of_the_formulas(plain, tmp_path):
     generic = [{"text": row["text"] + " 数据 QQ", "source": row["source"]} for row in rows if row["source"] != "chat"]
     pq.write_table(pa.Table.from_pylist(generic), tmp_path / "generic.parquet")
     expected = reference_distances([row for row in rows if row["id"] in drawn], generic, load(small_tokenizer()))
-    found = compare(made.path, tmp_path / "generic.parquet")
+    found = compare_sets(made.path, tmp_path / "generic.parquet")
     for name, distance in found["distance"].items():
         assert distance == pytest.approx(expected[name], abs=1e-6)
     assert found["set"]["missing"] == pytest.approx(expected["missing"], abs=1e-6)
     assert found["set"]["missing"] > 0
-    whole = compare(made.path, plain)
+    whole = compare_sets(made.path, plain)
     assert whole["other"]["tokens"] == sum(
         len(ids) for ids in load(small_tokenizer()).encode([row["text"] for row in rows])
     )
@@ -581,7 +581,7 @@ def test_distances_are_those_of_the_formulas(plain, tmp_path):
 def test_a_text_file_has_tokens_alone(small, tmp_path):
     made = calibrate(small, "gptq", **SMALL, to=tmp_path / "set")
     (tmp_path / "wiki.txt").write_text("= Heading =\n\nThe committee met on Tuesday.\n" * 20)
-    found = compare(made.path, tmp_path / "wiki.txt")
+    found = compare_sets(made.path, tmp_path / "wiki.txt")
     assert found["distance"]["tokens"] > 0.5
     assert found["distance"]["lengths"] is None
     assert found["distance"]["sources"] is None
@@ -664,7 +664,7 @@ def test_what_cannot_be_compared_is_refused(small, tmp_path):
         (made.path, tmp_path / "a.parquet", "no column `text`; there are content"),
     ):
         with pytest.raises(CurateError, match=said):
-            compare(one, other)
+            compare_sets(one, other)
 
 
 # The command

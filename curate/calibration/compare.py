@@ -41,7 +41,7 @@ class Profile:
     sources: dict[str, int] | None
 
 
-def compare(calibration_set: str | Path, other: str | Path) -> dict:
+def compare_sets(calibration_set: str | Path, other: str | Path) -> dict:
     """Distances of two sets, and what one has that the other lacks.
 
     other  a set, a release (folder or address), a Parquet file with `text` and perhaps `source`, or a text file.
