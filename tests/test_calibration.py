@@ -616,7 +616,7 @@ def test_mistakes_are_told_with_numbers_and_a_mend(small, plain, tmp_path):
     longest = max(row["n_tokens"] for row in trained_rows(small))
     said = mistake(small, "gptq", length=longest + 1, join=False, **to)
     assert f"the longest document has {longest:,} tokens, fewer than the {longest + 1:,} of a sequence" in said
-    assert f"--length {longest}" in said
+    assert f"--length of at most {longest}" in said
     assert not (tmp_path / "none").exists()
 
 

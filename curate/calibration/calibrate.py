@@ -245,7 +245,9 @@ def _whole(home: Path, lock: dict) -> bool:
 def _too_few(short: Short, form: Form, asked: Asked, docs: shards.Documents, where: str) -> CurateError:
     if not short.there and not asked.join and short.longest:
         what = f"the longest document has {short.longest:,} tokens, fewer than the {asked.length:,} of a sequence"
-        return CurateError(what, where, f"give --length {short.longest}, or let documents be joined (--join)")
+        return CurateError(
+            what, where, f"give a --length of at most {short.longest}, or let documents be joined (--join)"
+        )
     what = f"{asked.total:,} sequences of {asked.length:,} tokens were asked for, {short.there:,} can be had from"
     what += f" {len(docs.line):,} documents, each drawn once"
     fewer = f"--tokens {short.there * asked.length}" if form.tokens else f"--sequences {short.there}"
