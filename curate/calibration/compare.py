@@ -4,8 +4,8 @@
     lengths  Kolmogorov-Smirnov distance of the lengths of the documents that tokens stand in
     sources  total variation of the shares of sources, in tokens
 
-The other texts are a release, a Parquet file or a text file. All distances are symmetric, 0 for equal distributions and 1
-for those that have nothing in common.
+The other texts are a release, a Parquet file or a text file. All distances are symmetric, 0 for equal distributions and
+1 for those that have nothing in common.
 """
 
 import json
