@@ -123,7 +123,17 @@ def _release(manifest: str, work: Path, workers: int | None, scheduler: str | No
 
     released = follow(run(manifest, work, workers, scheduler))
     result = {"release": str(released.path), "changed": released.changed, "lock": released.lock}
-    return result, release_lines(released), 0
+    return result, release_lines(released.lock, released.path, released.changed), 0
+
+
+@command
+def report(release: Annotated[Path, typer.Argument(help="folder of a release")], as_json: Json = False):
+    """Say again what a release holds and what was left out of it. Its report.html shows the same in pictures."""
+    from curate.lock import read_lock
+    from curate.report import release_lines
+
+    lock = read_lock(release)
+    return lock, [*release_lines(lock, release), f"pictures: {release / 'report.html'}"], 0
 
 
 @command
@@ -281,7 +291,7 @@ def calibrate(
     ],
     recipe: Annotated[str, typer.Option(help="gptq, awq, imatrix, kernel, or compare")] = "gptq",
     tokenizer: Annotated[
-        str | None, typer.Option(help="a tokenizer.json [default: the one that counted the release's tokens]")
+        str | None, typer.Option(help="a tokenizer.json [default: that of the release's tokens]")
     ] = None,
     sequences: Annotated[
         int | None, typer.Option(min=1, help="how many [default: gptq and awq 128, kernel 1024]")
@@ -299,7 +309,10 @@ def calibrate(
         bool, typer.Option(help="join documents shorter than a sequence; --no-join leaves them out")
     ] = True,
     end: Annotated[
-        str | None, typer.Option(help="token between joined documents [default: <|endoftext|>, </s> and their like]")
+        str | None,
+        typer.Option(
+            help="token between joined documents [default: the release's, or <|endoftext|>, </s> and their like]"
+        ),
     ] = None,
     against: Annotated[
         list[str] | None,

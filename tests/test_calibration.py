@@ -16,7 +16,7 @@ import pytest
 from datasets import load_dataset
 from hypothesis import given
 from hypothesis import strategies as st
-from releases import curate, release, write_jsonl, write_manifest
+from releases import curate, one_source, release, write_jsonl, write_manifest
 from safetensors.numpy import load_file
 from small_tokenizers import small_tokenizer
 from texts import untimed
@@ -262,6 +262,18 @@ def test_a_phase_is_drawn_from_alone(small, tmp_path):
     with pytest.raises(CurateError, match="no phase `lat`") as error:
         calibrate(small, phase="lat", to=tmp_path / "none")
     assert error.value.fix == "did you mean `late`?"
+
+
+@pytest.mark.parametrize("end", ["<unk>", None])
+def test_token_shards_say_which_tokenizer_context_and_end_of_text(tmp_path, end):
+    texts = [{"text": prose(random.Random(row), 20)} for row in range(40)]
+    tokens = {"tokenizer": small_tokenizer(), "context": 16, "eos": end}
+    made = release(one_source(tmp_path, texts, [], tokens=tokens), tmp_path / "work").path
+    options = calibrate(made, "kernel", sequences=9, to=tmp_path / "set").lock["options"]
+    assert (options["length"], options["end"]) == (16, end)
+    assert (
+        calibrate(made, "awq", sequences=9, length=99, end="<s>", to=tmp_path / "other").lock["options"]["end"] == "<s>"
+    )
 
 
 def with_texts(path: Path, folder: Path, change) -> Path:
