@@ -9,6 +9,8 @@ What the command line does, these functions do: each verb is one of them. Some b
 in; `from curate.run import Ended` reaches into those as usual.
 """
 
+from curate.calibration.calibrate import calibrate
+from curate.calibration.compare import compare_sets
 from curate.demo import init_manifest, make_demo
 from curate.doctor import examine
 from curate.errors import CurateError, ManifestError, Stopped
@@ -25,7 +27,9 @@ __all__ = [
     "ManifestError",
     "Step",
     "Stopped",
+    "calibrate",
     "collect_garbage",
+    "compare_sets",
     "examine",
     "explain",
     "explain_plan",

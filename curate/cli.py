@@ -285,6 +285,80 @@ def train(
 
 
 @command
+def calibrate(
+    release: Annotated[
+        str, typer.Argument(help="folder of a release, or hf://datasets/ORG/NAME@vVERSION; to compare: folder of a set")
+    ],
+    recipe: Annotated[str, typer.Option(help="gptq, awq, imatrix, kernel, or compare")] = "gptq",
+    tokenizer: Annotated[
+        str | None, typer.Option(help="a tokenizer.json [default: that of the release's tokens]")
+    ] = None,
+    sequences: Annotated[
+        int | None, typer.Option(min=1, help="how many [default: gptq and awq 128, kernel 1024]")
+    ] = None,
+    length: Annotated[
+        int | None,
+        typer.Option(
+            min=2, help="tokens of a sequence, at most [default: awq 512; kernel the phase's context; else 2048]"
+        ),
+    ] = None,
+    tokens: Annotated[int | None, typer.Option(min=2, help="size of the text of imatrix [default: 262144]")] = None,
+    seed: Annotated[int, typer.Option(help="of the draw")] = 0,
+    phase: Annotated[str | None, typer.Option(help="draw from this phase [default: from all]")] = None,
+    join: Annotated[
+        bool, typer.Option(help="join documents shorter than a sequence; --no-join leaves them out")
+    ] = True,
+    end: Annotated[
+        str | None,
+        typer.Option(
+            help="token between joined documents [default: the release's, or <|endoftext|>, </s> and their like]"
+        ),
+    ] = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(help="evaluation set, Parquet or JSONL, that must not be in the set; may be repeated"),
+    ] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option(help="folder of the set [default: calibration/NAME-VERSION/RECIPE in the work folder]"),
+    ] = None,
+    other: Annotated[
+        str | None, typer.Option("--with", help="compare: another set, a release, or a Parquet or text file")
+    ] = None,
+    work: Work = WORK,
+    as_json: Json = False,
+):
+    """Draw a calibration set for quantization or kernel tuning from a release; or say how far two sets differ."""
+    from curate.calibration.calibrate import calibrate
+    from curate.calibration.compare import compare_sets
+    from curate.report import calibrated_lines, compared_lines
+
+    if recipe == "compare":
+        if other is None:
+            raise CurateError("nothing to compare with", "--with", "name a set, a release, a Parquet or a text file")
+        found = compare_sets(release, other)
+        return found, compared_lines(found), 0
+    if other is not None:
+        raise CurateError("--with is for `--recipe compare`", "--with", "leave it out, or compare a set that is there")
+    made = calibrate(
+        release,
+        recipe,
+        tokenizer=tokenizer,
+        sequences=sequences,
+        length=length,
+        tokens=tokens,
+        seed=seed,
+        phase=phase,
+        join=join,
+        end=end,
+        against=against,
+        to=to,
+        work=work,
+    )
+    return {"set": str(made.path), "changed": made.changed, "lock": made.lock}, calibrated_lines(made), 0
+
+
+@command
 def doctor(work: Work = WORK, as_json: Json = False):
     """Check the machine: Python, packages, memory, disk, models. Exit code 1 where something is missing."""
     from curate.doctor import examine

@@ -6,7 +6,17 @@ from pathlib import Path
 from curate.compare import side_by_side
 from curate.release.pages import reasons, size
 
-__all__ = ["explain_lines", "plan_lines", "published_lines", "release_lines", "size", "status_lines", "trained_lines"]
+__all__ = [
+    "calibrated_lines",
+    "compared_lines",
+    "explain_lines",
+    "plan_lines",
+    "published_lines",
+    "release_lines",
+    "size",
+    "status_lines",
+    "trained_lines",
+]
 
 
 def table(rows: list[tuple], right: frozenset[int] = frozenset()) -> Iterator[str]:
@@ -151,6 +161,58 @@ def trained_lines(trained) -> Iterator[str]:
     yield f"ROC-AUC {trained.metrics['roc_auc']:.4f}, Brier score {trained.metrics['brier']:.4f}"
     yield f"classifier: {trained.path}{'' if trained.changed else ' (unchanged)'}"
     yield f"model.bin: sha256:{trained.lock['files']['model.bin']}"
+
+
+def calibrated_lines(made) -> Iterator[str]:
+    """What a calibration set was drawn from."""
+    lock = made.lock
+    rows = [("source", "share", "asked", "made", "documents", "tokens")]
+    for name, source in lock["sources"].items():
+        counts = (source[key] for key in ("asked", "sequences", "documents", "tokens"))
+        rows.append((name, f"{source['share']:.2%}", *counts))
+    yield from table(rows, frozenset({1, 2, 3, 4, 5}))
+    yield ""
+    counts = lock["counts"]
+    yield f"{counts['sequences']:,} sequences, {counts['tokens']:,} tokens, from {counts['documents']:,} documents"
+    if lock["left_out"]:
+        yield f"passed over: {reasons(lock['left_out'])}"
+    if not lock["decontaminated"] and not lock["against"]:
+        yield "not decontaminated: name evaluation sets with --against"
+    yield f"set: {made.path}{'' if made.changed else ' (unchanged)'}"
+    yield f"digest: {lock['digest']}"
+
+
+def compared_lines(found: dict) -> Iterator[str]:
+    """How far two sets differ, and where most."""
+    one, other = found["set"], found["other"]
+    rows = [("", "the set", "the other"), ("", one["name"], other["name"])]
+    for label, key in (
+        ("tokens", "tokens"),
+        ("distinct tokens", "distinct_tokens"),
+        ("median length", "median_length"),
+    ):
+        rows.append((label, *(f"{side[key]:,}" if side[key] is not None else "-" for side in (one, other))))
+    yield from table(rows, frozenset({1, 2}))
+    yield ""
+    measures = {"tokens": "Jensen-Shannon", "lengths": "Kolmogorov-Smirnov", "sources": "total variation"}
+    rows = [("distance of", "0 to 1", "measure")]
+    for key, measure in measures.items():
+        value = found["distance"][key]
+        rows.append((key, "-" if value is None else f"{value:.4f}", measure))
+    yield from table(rows, frozenset({1}))
+    yield ""
+    yield f"of the other's tokens, {one['missing']:.2%} occur nowhere in the set"
+    yield f"of the set's tokens, {other['missing']:.2%} occur nowhere in the other"
+    for key, column in (("largest", "token"), ("sources", "source")):
+        entries = found[key] if key == "largest" else [{"source": name} | at for name, at in found[key].items()]
+        if entries:
+            yield ""
+            rows = [(column, "the set", "the other")]
+            for entry in entries:
+                shares = (entry["set"], entry["other"])
+                name = repr(entry[column]) if column == "token" else entry[column]
+                rows.append((name, *("-" if share is None else f"{share:.3%}" for share in shares)))
+            yield from table(rows, frozenset({1, 2}))
 
 
 def explain_lines(found: list[dict]) -> Iterator[str]:

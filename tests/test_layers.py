@@ -50,6 +50,7 @@ LAYERS = [
     {"curate.assemble", "curate.sequences", "curate.jobs", "curate.lock"},
     {"curate.release"},
     {"curate.run", "curate.worker"},
+    {"curate.calibration"},
     {"curate.status", "curate.explain", "curate.progress", "curate.demo", "curate.doctor", "curate.report"},
     {"curate"},
     {"curate.cli"},
@@ -100,6 +101,7 @@ def test_no_circles():
         ("pandas", set()),
         ("tokenizers", {"curate.tokenizer"}),
         ("tokie", {"curate.tokenizer"}),
+        ("safetensors", {"curate.calibration.compare", "curate.calibration.forms"}),
     ],
 )
 def test_heavy_libraries_have_a_home(library, homes):
