@@ -10,7 +10,7 @@ in; `from curate.run import Ended` reaches into those as usual.
 """
 
 from curate.calibration.calibrate import calibrate
-from curate.calibration.compare import compare
+from curate.calibration.compare import compare_sets
 from curate.demo import init_manifest, make_demo
 from curate.doctor import examine
 from curate.errors import CurateError, ManifestError, Stopped
@@ -29,7 +29,7 @@ __all__ = [
     "Stopped",
     "calibrate",
     "collect_garbage",
-    "compare",
+    "compare_sets",
     "examine",
     "explain",
     "explain_plan",

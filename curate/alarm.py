@@ -46,6 +46,5 @@ def _largest(plan: Plan, store: Store) -> str:
     groups = found.group_by(["cluster", "cluster_size"]).aggregate([("source", "count_distinct")])
     groups = groups.sort_by([("cluster_size", "descending"), ("cluster", "ascending")]).slice(0, SHOWN)
     lines = ["largest clusters:"]
-    for row in groups.to_pylist():
-        lines.append(f"  {row['cluster_size']:>10,} documents like {row['cluster']}")
+    lines += [f"  {row['cluster_size']:>10,} documents like {row['cluster']}" for row in groups.to_pylist()]
     return "\n".join(lines) if pc.count(found["cluster"]).as_py() else ""

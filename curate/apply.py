@@ -42,7 +42,9 @@ def apply(block: pa.Table, stages: list[Configured], counts: dict, guard: Callab
     if pc.any(out).as_py():
         live, rows = _split(block, rows, out, settled, places)
     live = live.drop_columns(REJECT.name)
-    for stage in stages:
+    reading = [place for place, stage in enumerate(stages) if TRANSIENT.keys() & {*stage.stage.reads(stage.params)}]
+    live = live if reading else _stored(live)
+    for place, stage in enumerate(stages):
         old = [name for name in stage.stage.adds(stage.params) if name in live.column_names]
         live = live.drop_columns(old)  # of an earlier stage that adds the same
         result = guard(stage, live) if guard and stage.stage.hazard else stage(live)
@@ -50,11 +52,11 @@ def apply(block: pa.Table, stages: list[Configured], counts: dict, guard: Callab
             raise AssertionError(f"stage {stage.label} returned {result.num_rows} rows of {live.num_rows}")
         count = counts.setdefault(stage.label, {"in": 0, "kept": 0, "bytes": 0, "reasons": {}})
         count["in"] += result.num_rows
-        live = result
-        if REJECT.name in result.column_names:
-            reasons = result[REJECT.name].cast(pa.string())
+        live = result if place < max(reading, default=0) else _stored(result)  # payloads are large to copy
+        if REJECT.name in live.column_names:
+            reasons = live[REJECT.name].cast(pa.string())
             out = reasons.is_valid()
-            live = set_column(result, REJECT.name, pc.binary_join_element_wise(stage.label, reasons, "."))
+            live = set_column(live, REJECT.name, pc.binary_join_element_wise(stage.label, reasons, "."))
             tally = Counter(count["reasons"])
             tally.update(pc.drop_null(reasons).to_pylist())
             count["reasons"] = dict(sorted(tally.items()))
@@ -66,7 +68,7 @@ def apply(block: pa.Table, stages: list[Configured], counts: dict, guard: Callab
     live = live.append_column(REJECT.name, pa.nulls(live.num_rows, pa.string()))
     if not settled:
         return live
-    tables = [_stored(table) for table in (*settled, live)]
+    tables = [*settled, _stored(live)]
     order = np.argsort(np.concatenate([*places, rows]), kind="stable")
     return pa.concat_tables(tables, promote_options="default").take(pa.array(order))
 
@@ -74,7 +76,7 @@ def apply(block: pa.Table, stages: list[Configured], counts: dict, guard: Callab
 def _split(table: pa.Table, rows: np.ndarray, out: pa.ChunkedArray, settled: list, places: list) -> tuple:
     """Set aside the rows that are out; return those that are not, and their places."""
     mask = out.to_numpy()
-    dead = table.filter(out)
+    dead = _stored(table).filter(out)
     settled.append(set_column(dead, REJECT.name, dead[REJECT.name].cast(pa.string())))
     places.append(rows[mask])
     return table.filter(pc.invert(out)), rows[~mask]

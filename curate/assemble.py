@@ -220,23 +220,28 @@ def near_duplicates(store: Store, args: dict, draft: Path, counts: dict) -> None
 
     counts["clusters"]: the largest, each by a document that was kept of it.
     """
-    largest: dict[int, dict] = {}
+    largest: dict[str, dict] = {}
+
+    def place(row: dict) -> tuple:  # nothing that depends on the blocks seen so far
+        return -row["cluster_size"], row["cluster"]
 
     def choose(block: pa.Table) -> pa.Table:
         found = _marked(block, "cluster")
         kept = found.filter(found["kept"])
         if kept.num_rows:
-            kept = kept.sort_by([("cluster_size", "descending"), ("id", "ascending")])
+            kept = kept.sort_by("id")
             shown = [name for name in ("cluster_size", *SHOWN) if name in kept.column_names]
             first = kept.group_by("cluster", use_threads=False).aggregate([(name, "first") for name in shown])
-            for row in first.rename_columns(["cluster", *shown]).slice(0, CLUSTERS).to_pylist():
+            first = first.rename_columns(["cluster", *shown])
+            first = first.sort_by([("cluster_size", "descending"), ("cluster", "ascending")])  # groups have no order
+            for row in first.slice(0, CLUSTERS).to_pylist():
                 largest[row["cluster"]] = min(largest.get(row["cluster"], row), row, key=itemgetter("id"))
-        for row in sorted(largest.values(), key=lambda row: (-row["cluster_size"], row["id"]))[CLUSTERS:]:
+        for row in sorted(largest.values(), key=place)[CLUSTERS:]:
             del largest[row["cluster"]]
         return found
 
     _evidence(store, args, draft, counts, choose, {"kept": "bool"})
-    counts["clusters"] = sorted(largest.values(), key=lambda row: (-row["cluster_size"], row["id"]))
+    counts["clusters"] = sorted(largest.values(), key=place)
 
 
 def decontamination(store: Store, args: dict, draft: Path, counts: dict) -> None:

@@ -123,7 +123,17 @@ def _release(manifest: str, work: Path, workers: int | None, scheduler: str | No
 
     released = follow(run(manifest, work, workers, scheduler))
     result = {"release": str(released.path), "changed": released.changed, "lock": released.lock}
-    return result, release_lines(released), 0
+    return result, release_lines(released.lock, released.path, released.changed), 0
+
+
+@command
+def report(release: Annotated[Path, typer.Argument(help="folder of a release")], as_json: Json = False):
+    """Say again what a release holds and what was left out of it. Its report.html shows the same in pictures."""
+    from curate.lock import read_lock
+    from curate.report import release_lines
+
+    lock = read_lock(release)
+    return lock, [*release_lines(lock, release), f"pictures: {release / 'report.html'}"], 0
 
 
 @command
@@ -281,7 +291,7 @@ def calibrate(
     ],
     recipe: Annotated[str, typer.Option(help="gptq, awq, imatrix, kernel, or compare")] = "gptq",
     tokenizer: Annotated[
-        str | None, typer.Option(help="a tokenizer.json [default: the one that counted the release's tokens]")
+        str | None, typer.Option(help="a tokenizer.json [default: that of the release's tokens]")
     ] = None,
     sequences: Annotated[
         int | None, typer.Option(min=1, help="how many [default: gptq and awq 128, kernel 1024]")
@@ -296,10 +306,13 @@ def calibrate(
     seed: Annotated[int, typer.Option(help="of the draw")] = 0,
     phase: Annotated[str | None, typer.Option(help="draw from this phase [default: from all]")] = None,
     join: Annotated[
-        bool, typer.Option(help="join documents that are shorter than a sequence, or leave them out")
+        bool, typer.Option(help="join documents shorter than a sequence; --no-join leaves them out")
     ] = True,
     end: Annotated[
-        str | None, typer.Option(help="token between joined documents [default: <|endoftext|>, </s> and their like]")
+        str | None,
+        typer.Option(
+            help="token between joined documents [default: the release's, or <|endoftext|>, </s> and their like]"
+        ),
     ] = None,
     against: Annotated[
         list[str] | None,
@@ -317,13 +330,13 @@ def calibrate(
 ):
     """Draw a calibration set for quantization or kernel tuning from a release; or say how far two sets differ."""
     from curate.calibration.calibrate import calibrate
-    from curate.calibration.compare import compare
+    from curate.calibration.compare import compare_sets
     from curate.report import calibrated_lines, compared_lines
 
     if recipe == "compare":
         if other is None:
             raise CurateError("nothing to compare with", "--with", "name a set, a release, a Parquet or a text file")
-        found = compare(release, other)
+        found = compare_sets(release, other)
         return found, compared_lines(found), 0
     if other is not None:
         raise CurateError("--with is for `--recipe compare`", "--with", "leave it out, or compare a set that is there")

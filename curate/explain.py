@@ -98,7 +98,7 @@ def _labels(args: dict) -> list[str]:
 def _drawn(plan: Plan, store: Store) -> bool:
     """Whether all shards are made."""
     mixed = store.marker(plan.mix)
-    return mixed is not None and all(store.marker(fp) for fp in shards(plan, mixed["shards"])[1])
+    return mixed is not None and all(map(store.marker, shards(plan, mixed["splits"]).data))
 
 
 def _released(plan: Plan, store: Store, document: dict) -> dict | None:
@@ -106,7 +106,7 @@ def _released(plan: Plan, store: Store, document: dict) -> dict | None:
     mixed = store.marker(plan.mix)
     if mixed is None:
         return None
-    _, fps, _ = shards(plan, mixed["shards"])
+    fps = shards(plan, mixed["splits"]).data
     names = [f"data/{name}" for name in shard_names(mixed["splits"])]
     if earlier := plan.manifest.document.extends:
         held = read_lock(folder_of(plan.manifest, earlier, "extends"))["files"]

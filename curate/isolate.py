@@ -53,7 +53,7 @@ def isolated(stage: Configured, docs: pa.Table) -> pa.Table:
 
 
 class _Child:
-    """A process that runs a stage on the documents it is sent. (A worker, being a daemon, may not use multiprocessing.)"""
+    """A process that runs a stage on the documents it is sent. (A worker, a daemon, may not use multiprocessing.)"""
 
     def __init__(self, stage: Configured, nothing: pa.Table):
         ours, theirs = socket.socketpair()

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curate import assemble
+from curate import assemble, sequences
 from curate.apply import Configured, apply
 from curate.documents import ARCHIVE_SCHEMA, REJECT
 from curate.isolate import isolated, watched
@@ -208,6 +208,8 @@ TASKS = {
     "scatter": assemble.scatter,
     "shard": assemble.shard,
     "index": assemble.index,
+    "tokenize": sequences.tokenize_shard,
+    "pack": sequences.pack_shard,
     "rejected": assemble.rejected,
     "near_duplicates": assemble.near_duplicates,
     "removed": assemble.removed,

@@ -16,7 +16,8 @@ from curate.assemble import digest
 from curate.errors import CurateError
 from curate.manifest import Manifest
 from curate.mix.settings import VALIDATION, notes
-from curate.plan import Plan
+from curate.plan import Plan, TokenParts
+from curate.sequences import tokens_of
 from curate.store import Store
 
 FORMAT = 1
@@ -66,8 +67,11 @@ def deduplicating(manifest: Manifest) -> list[str]:
     return [call.label for call in manifest.stages if call.stage.kind == "group" and "keep" in call.params]
 
 
-def make_lock(plan: Plan, store: Store, parts: dict[str, str]) -> dict:
-    """The lock of a run, from its plan, what its jobs counted, and the parts that lie in the release."""
+def make_lock(plan: Plan, store: Store, parts: dict[str, str], tokens: list[TokenParts]) -> dict:
+    """The lock of a run, from its plan, what its jobs counted, and the parts that lie in the release.
+
+    Raises CurateError for token shards without one full sequence.
+    """
     manifest = plan.manifest
     sources: dict[str, dict] = {}
     for name, source in manifest.document.sources.items():
@@ -79,7 +83,7 @@ def make_lock(plan: Plan, store: Store, parts: dict[str, str]) -> dict:
             "files": [],
         }
     counted: dict[str, dict[str, dict]] = {}
-    versions: dict[str, str] = {"pyarrow": version("pyarrow")}
+    versions: dict[str, str] = {"pyarrow": version("pyarrow")} | (plan.encoding.packages if plan.encoding else {})
     for job in plan.jobs.values():
         if job.task not in ("map", "collect"):
             continue
@@ -142,6 +146,7 @@ def make_lock(plan: Plan, store: Store, parts: dict[str, str]) -> dict:
         "clusters": store.marker(clustered)["clusters"] if clustered else [],
         "removed": removals(store.marker(taken)["removed"]) if taken else [],
         "mixture": mixture,
+        "tokens": tokens_of(plan, store, tokens, mixture["splits"]) if plan.encoding else None,
         "files": files,
         "index": indexed.stage.index.scheme(**indexed.params) if indexed else None,
         "versions": dict(sorted(versions.items())),

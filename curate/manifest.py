@@ -16,7 +16,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from curate.errors import CurateError, ManifestError, did_you_mean
+from curate.mix import tokens as token_shards
 from curate.mix.settings import Mixture, mistakes
+from curate.mix.tokens import Tokens
 from curate.stage import Stage, find_stage, stage_homes
 
 Place = tuple[str | int, ...]
@@ -127,6 +129,7 @@ class Document(Strict):
         default_factory=Mixture, description="which documents are released: everything, or some in shares"
     )
     shards: Shards = Field(default_factory=Shards)
+    tokens: Tokens | None = Field(None, description="token shards beside the Parquet, for trainers")
     publish: Publish = Field(default_factory=Publish)
 
 
@@ -245,6 +248,8 @@ def loads(text: str, *, path: Path | None = None, folder: Path | None = None) ->
             file.wrong(("card",), f"no file {document.card}", "name a Markdown file beside the manifest")
         for place, what, fix in mistakes(document.mixture, document.sources):
             file.wrong(("mixture", *place), what, fix)
+        for place, what, fix in token_shards.mistakes(document.tokens, document.mixture) if document.tokens else ():
+            file.wrong(("tokens", *place), what, fix)
     file.check()
     return Manifest(document, pipelines, stages, folder.resolve(), path, text)
 
@@ -318,7 +323,7 @@ class YamlFile:
         if value is None and self.problems:
             return None
         try:
-            return model.model_validate(value if value is not None else {})
+            return model.model_validate(value if value is not None else {}, context=self.folder)
         except pydantic.ValidationError as error:
             self.blame(error, (), model)
             return None

@@ -9,12 +9,14 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from typing import NamedTuple
 
 import pyarrow as pa
 
 from curate.documents import COLUMNS, REJECT, TRANSIENT
 from curate.errors import CurateError, ManifestError, did_you_mean
 from curate.manifest import Call, Manifest
+from curate.mix.tokens import Encoding, encoding
 from curate.sources import File
 from curate.sources.partitions import Partition
 from curate.stage import arrow_type
@@ -26,7 +28,7 @@ PUBLISHED = ("id", "text", "source", "path", "url", "date", "language", "license
 """Columns of a released row, as far as the documents have them."""
 
 EVIDENCE = ("id", "source", "path", "position", "url", "duplicate_of", "similarity", "cluster", "meta")
-EVIDENCE += ("contamination", "contamination_ngram", "contamination_share")
+EVIDENCE += ("contamination", "contamination_ngram", "contamination_share", "selection_cluster", "selection_rank")
 """What a rejected document is recorded with, as far as it has it, beside its stage and reason."""
 
 CLUSTERS = ("id", "source", "path", "position", "url", "cluster", "cluster_size", "duplicate_of", "similarity")
@@ -113,6 +115,10 @@ class Plan:
     """{path in the release: fingerprint}"""
     references: list[Lane]
     """Shards of earlier releases."""
+    encoding: Encoding | None
+    """How documents become tokens, where token shards are asked for."""
+    resources: dict[str, str]
+    """{digest: path} of the files that jobs need."""
 
 
 def fingerprint(task: str, args: dict, upstream: Iterable[str]) -> str:
@@ -130,6 +136,7 @@ class Planner:
         self.references: list[Lane] = []
         self.resources: dict[str, str] = {}
         self.held: dict | None = None
+        self.encoding: Encoding | None = None
 
     def add(self, task: str, label: str, args: dict, upstream: Iterable[str] = (), where: dict | None = None) -> str:
         upstream = tuple(dict.fromkeys(filter(None, upstream)))
@@ -160,6 +167,17 @@ class Planner:
             self.problems.append(CurateError(error.what + at, call.place, error.fix))
             return False
         return True
+
+    def encode(self, manifest: Manifest) -> None:
+        """Find the tokenizer of the token shards, and what they need of it."""
+        if manifest.document.tokens:
+            try:
+                self.encoding, path = encoding(manifest.document.tokens)
+            except CurateError as error:
+                where = f"{manifest.path or 'manifest'}  tokens.{error.where}"
+                self.problems.append(CurateError(error.what, where, error.fix))
+            else:
+                self.resources[self.encoding.tokenizer] = str(path)
 
     def has_columns(self, lane: Lane, call: Call) -> bool:
         """Whether the lane has what the stage reads. What is missing becomes a problem."""
@@ -260,7 +278,7 @@ class Planner:
         names = ("id", *call.stage.reads(params))
         types = {name: kind for lane in lanes for name, kind in lane.types.items()}
         before, bins = "", 0
-        taking_part = lanes if scope else [*lanes, *self.references]
+        taking_part = lanes if scope or call.stage.new_only else [*lanes, *self.references]
         steps = call.stage.function(**params)
         applied = steps[-1].over == "apply"  # carried out where verdicts are collected
         for number, step in enumerate(steps[:-1] if applied else steps):
@@ -327,7 +345,7 @@ class Planner:
             evidence["evidence/near_duplicates.parquet"] = self.evidence(lanes, "near_duplicates", CLUSTERS)
         if any("contamination" in lane.columns for lane in lanes):
             evidence["evidence/decontamination.parquet"] = self.evidence(lanes, "decontamination", OVERLAPS)
-        return Plan(manifest, lanes, self.jobs, mix, unit, evidence, self.references)
+        return Plan(manifest, lanes, self.jobs, mix, unit, evidence, self.references, self.encoding, self.resources)
 
     def check(self) -> None:
         """Raise ManifestError with all problems so far, if there are any."""
@@ -377,6 +395,7 @@ def make(manifest: Manifest, inputs: dict[str, list[Partition]], against: Iterab
         if name not in known:
             where = f"{manifest.path or 'manifest'}  shards.columns"
             planner.problems.append(CurateError(f"no column `{name}` to publish", where, did_you_mean(name, known)))
+    planner.encode(manifest)
     planner.check()
     return planner.finish(manifest, lanes)
 
@@ -390,12 +409,30 @@ def _through(planner: Planner, lanes: list[Lane], calls: list[Call], scope: str)
             planner.group(lanes, call, scope)
 
 
-def shards(plan: Plan, count: int) -> tuple[list[Job], list[str], list[str]]:
-    """The jobs that write `count` shards, and the fingerprints of the shards and of their index, in order.
+class TokenParts(NamedTuple):
+    """The parts of one token shard. packed: its sequences, if they are asked for; split: the number of its split."""
+
+    tokenized: str
+    packed: str | None
+    split: int
+
+
+class Shards(NamedTuple):
+    """What writes the shards: jobs, and fingerprints of the shards, their index and their tokens, in order."""
+
+    jobs: list[Job]
+    data: list[str]
+    index: list[str]
+    tokens: list[TokenParts]
+
+
+def shards(plan: Plan, splits: list[dict]) -> Shards:
+    """The jobs that write the shards of splits, as the mixture has cut them.
 
     They are planned once the mixture is made, since it is what knows how many there are.
     """
     planner, lanes, document = Planner(), plan.lanes, plan.manifest.document
+    planner.resources = plan.resources
     known = {name: kind for lane in lanes for name, kind in lane.types.items()}
     types = {name: known[name] for name in dict.fromkeys([*PUBLISHED, *document.shards.columns]) if name in known}
     scattered = []
@@ -405,12 +442,30 @@ def shards(plan: Plan, count: int) -> tuple[list[Job], list[str], list[str]]:
         args = {"reading": reading, "types": types, "place": place, "mix": plan.mix, "license": license}
         scattered.append(planner.add("scatter", f"{lane.name}: scatter", args, [*reading, plan.mix]))
     before = planner.gate("scatter", scattered)
-    made, indexed = [], []
-    call = plan.manifest.indexed
-    for number in range(count):
+    data, index, tokens = [], [], []
+    call, count = plan.manifest.indexed, sum(split["shards"] for split in splits)
+    if document.extends and plan.encoding:  # the tokens of its shards are made anew, as this manifest wants them
+        old = plan.references[: plan.references[0].of]
+        tokens += [_tokens(planner, plan, lane.name, lane.parts[0], 0, splits) for lane in old]
+    of_split = [place for place, split in enumerate(splits) for _ in range(split["shards"])]
+    for number, split in enumerate(of_split):
         label = f"shard {number + 1}/{count}"
-        made.append(planner.add("shard", label, {"number": number, "before": before}, [before]))
+        data.append(planner.add("shard", label, {"number": number, "before": before}, [before]))
         if call:
-            args = {"call": call.identity, "shard": made[-1]}
-            indexed.append(planner.add("index", f"{label}: index", args, [made[-1]]))
-    return list(planner.jobs.values()), made, indexed
+            args = {"call": call.identity, "shard": data[-1]}
+            index.append(planner.add("index", f"{label}: index", args, [data[-1]]))
+        if plan.encoding:
+            tokens.append(_tokens(planner, plan, label, data[-1], split, splits))
+    return Shards(list(planner.jobs.values()), data, index, tokens)
+
+
+def _tokens(planner: Planner, plan: Plan, label: str, shard: str, split: int, splits: list[dict]) -> TokenParts:
+    """Plan the tokens of a shard, and its sequences where a format has such."""
+    asked, mixture = plan.manifest.document.tokens, plan.manifest.document.mixture
+    args = {"call": plan.encoding.identity, "shard": shard}
+    tokenized, packed = planner.add("tokenize", f"{label}: tokenize", args, [shard]), None
+    if asked.packs:
+        args = {"tokenized": tokenized, "context": asked.context_of(splits[split]["phase"], mixture)}
+        args |= {"pack": asked.pack, "pad": plan.encoding.pad}
+        packed = planner.add("pack", f"{label}: pack", args, [tokenized])
+    return TokenParts(tokenized, packed, split)

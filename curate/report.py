@@ -1,6 +1,7 @@
 """Lines for people, of what commands found."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from curate.compare import side_by_side
 from curate.release.pages import reasons, size
@@ -69,22 +70,25 @@ def status_lines(found: dict) -> Iterator[str]:
     yield f"release: {found['release'] or 'not written yet'}"
 
 
-def release_lines(released) -> Iterator[str]:
-    lock = released.lock
+def release_lines(lock: dict, path: Path, changed: bool = True) -> Iterator[str]:
+    """What went into a release and what was left out. changed: whether its folder was written anew."""
     rows = [("source", "stage", "in", "kept", "reasons")]
     for name, source in lock["sources"].items():
         read = source["read"]
         rows.append((name, "read", read["in"], read["kept"], reasons(read["reasons"])))
-        for stage in lock["stages"]:
-            if count := stage["sources"].get(name):
-                rows.append(("", stage["label"], count["in"], count["kept"], reasons(count["reasons"])))
+        counts = ((stage["label"], stage["sources"].get(name)) for stage in lock["stages"])
+        rows += [("", label, got["in"], got["kept"], reasons(got["reasons"])) for label, got in counts if got]
     yield from table(rows, frozenset({2, 3}))
     yield ""
     yield from mixture_lines(lock["mixture"])
     data = [file for file in lock["files"] if file["path"].startswith("data/")]
     text = sum(file["text_bytes"] for file in data)
     yield f"{lock['documents']:,} documents, {size(text)} of text in {len(data)} shards; {lock['rejected']:,} rejected"
-    yield f"release: {released.path}{'' if released.changed else ' (unchanged)'}"
+    for split in (lock.get("tokens") or {"splits": []})["splits"]:
+        packed = f", {split['sequences']:,} sequences of {split['context']:,}" if split["context"] else ""
+        yield f"tokens of {split['phase'] or split['split']}: {split['tokens']:,}{packed}"
+        yield from (f"  {note}" for note in split["notes"])
+    yield f"release: {path}{'' if changed else ' (unchanged)'}"
     yield f"digest: {lock['digest']}"
 
 

@@ -112,15 +112,15 @@ def run(
     with cluster(workers, scheduler) as submit:
         yield from execute(list(plan.jobs.values()), store, submit)
         check_alarms(plan, store)
-        made, shards, index = planning.shards(plan, store.marker(plan.mix)["shards"])
-        jobs = [*plan.jobs.values(), *made]  # all, since a damaged part may lie further up
+        shards = planning.shards(plan, store.marker(plan.mix)["splits"])
+        jobs = [*plan.jobs.values(), *shards.jobs]  # all, since a damaged part may lie further up
         remember(plan, jobs, work)
-        parts = lay_out(plan, store, shards, index)
+        parts = lay_out(plan, store, shards.data, shards.index)
         for _ in range(ATTEMPTS):
             yield from execute(jobs, store, submit)
-            lock = make_lock(plan, store, parts)
+            lock = make_lock(plan, store, parts, shards.tokens)
             try:
-                path, lock, changed = build(plan, lock, store, parts, work / "releases")
+                path, lock, changed = build(plan, lock, store, parts, shards.tokens, work / "releases")
             except Damaged as error:
                 store.discard(error.fp)
                 yield Lost([job for job in jobs if job.fp == error.fp], "its part was damaged; it is made anew")

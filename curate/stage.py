@@ -107,6 +107,7 @@ class Stage:
     memory_from: Callable[..., int] | None = None
     notes_from: Callable[..., list[str]] | None = None
     index: "Index | None" = None
+    new_only: bool = False
 
     def __call__(self, /, *args, **params):
         return self.function(*args, **params)
@@ -197,6 +198,8 @@ def group(version: int, **options) -> Callable[[Callable], Stage]:
 
     index        what a release keeps for later ones, see `Index`
     memory_from  bytes a job needs beside its documents, a function of the parameters
+    new_only     documents of the earlier releases that a manifest names in `against:` take no part: a stage that keeps
+                 a number of documents counts those of this run
     """
     return lambda function: Stage(function.__name__, "group", version, function, alone=True, **options)
 

@@ -9,12 +9,13 @@ from pathlib import Path
 from curate.estimate import estimate
 from curate.lock import deduplicating
 from curate.manifest import Manifest, load
+from curate.mix import tokens
 from curate.mix.settings import notes
 from curate.plan import Job, Plan, shards
 from curate.run import memory_of, prepare
 from curate.store import Store
 
-UPSTREAM = {"reading", "readings", "before", "order", "heads", "mix"}
+UPSTREAM = {"reading", "readings", "before", "order", "heads", "mix", "shard", "tokenized"}
 """Arguments of a job that say whose parts it reads: a change there began further up."""
 
 
@@ -50,7 +51,7 @@ def explain_plan(manifest: str | Path | Manifest, work: str | Path) -> dict:
         "version": made.manifest.version,
         "sources": {name: source | {"files": len(source["files"])} for name, source in sources.items()},
         "steps": list(steps.values()),
-        "notes": _mixture_notes(made)
+        "notes": _notes(made)
         | {
             call.label: notes
             for calls in (*made.manifest.pipelines.values(), made.manifest.stages)
@@ -106,9 +107,12 @@ def collect_garbage(manifests: list[str], work: str | Path, dry_run: bool = Fals
     return {"kept": kept, "removed": removed, "bytes": size}
 
 
-def _mixture_notes(made: Plan) -> dict[str, list[str]]:
-    found = notes(made.manifest.document.mixture, made.unit, deduplicating(made.manifest))
-    return {"mixture": found} if found else {}
+def _notes(made: Plan) -> dict[str, list[str]]:
+    """What mixture and token shards mean, where they are asked for."""
+    document = made.manifest.document
+    found = {"mixture": notes(document.mixture, made.unit, deduplicating(made.manifest))}
+    found["tokens"] = tokens.notes(document.tokens) if document.tokens else []
+    return {name: lines for name, lines in found.items() if lines}
 
 
 def _prepared(manifest: str | Path | Manifest, work: str | Path) -> tuple[Plan, Store]:
@@ -119,7 +123,7 @@ def _prepared(manifest: str | Path | Manifest, work: str | Path) -> tuple[Plan, 
 def _all_jobs(made: Plan, store: Store) -> list[Job]:
     """The jobs of a plan, and those of its shards once it is known how many there are."""
     mixed = store.marker(made.mix)
-    return [*made.jobs.values(), *(shards(made, mixed["shards"])[0] if mixed else [])]
+    return [*made.jobs.values(), *(shards(made, mixed["splits"]).jobs if mixed else [])]
 
 
 def _key(label: str) -> str:

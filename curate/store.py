@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 
 from curate.documents import REJECT
 from curate.errors import CurateError, refusal
+from curate.scratch import together
 from curate.stage import set_column
 
 DICTIONARY = ("source", "path", "language", "license", "reject", "split", "stage", "reason", "key")
@@ -50,8 +51,8 @@ class Damaged(CurateError):
 class Writer:
     """A Parquet file that is the same bytes for the same row groups, however their tables were chunked."""
 
-    def __init__(self, path: Path, level: int = 1, content_defined: bool = False):
-        self.path, self.level, self.content_defined = path, level, content_defined
+    def __init__(self, path: Path, codec: str = "zstd", level: int | None = 1, content_defined: bool = False):
+        self.path, self.codec, self.level, self.content_defined = path, codec, level, content_defined
         self.file: pq.ParquetWriter | None = None
 
     def write(self, table: pa.Table) -> None:
@@ -60,7 +61,7 @@ class Writer:
             self.file = pq.ParquetWriter(
                 self.path,
                 table.schema,
-                compression="zstd",
+                compression=self.codec,
                 compression_level=self.level,
                 use_dictionary=[name for name in DICTIONARY if name in table.column_names],
                 write_page_checksum=True,
@@ -78,7 +79,7 @@ class BinnedWriter:
     """Sorts rows into bins by their column `bin` (uint32), which is not itself written."""
 
     def __init__(self, path: Path):
-        self.writer, self.bins = Writer(path), []
+        self.writer, self.bins = Writer(path, "lz4", level=None), []  # read once, so quick before small
         self.waiting: list[pa.Table] = []
         self.bytes = 0
 
@@ -95,9 +96,10 @@ class BinnedWriter:
         self.waiting, self.bytes = [], 0
         bins = table["bin"].to_numpy()
         table = table.drop_columns("bin")
-        few = bins.max(initial=0) < 1 << 16  # of 16 bits NumPy makes a radix sort, which is several times as fast
-        order = np.argsort(bins.astype(np.uint16) if few else bins, kind="stable")
-        table, bins = table.take(pa.array(order)), bins[order]
+        if (bins[1:] < bins[:-1]).any():
+            few = bins.max() < 1 << 16  # of 16 bits NumPy makes a radix sort, which is several times as fast
+            order = np.argsort(bins.astype(np.uint16) if few else bins, kind="stable")
+            table, bins = table.take(pa.array(order)), bins[order]
         starts = np.flatnonzero(np.diff(bins, prepend=-1))
         for start, stop in zip(starts, np.append(starts[1:], len(bins)), strict=False):
             self.writer.write(table.slice(start, stop - start))
@@ -285,7 +287,7 @@ def globally(table: pa.Table, place: int, local: bool) -> pa.Table:
 
 def sent_to(store: Store, before: list[str], number: int, local: bool) -> pa.Table:
     """The rows that the parts of a step sent to a bin or a partition, sorted by `doc`."""
-    rows = pa.concat_tables([globally(table, place, local) for place, table in store.bin(before, number)])
+    rows = together(globally(table, place, local) for place, table in store.bin(before, number))
     doc = rows["doc"].to_numpy()
     if (doc[1:] < doc[:-1]).any():
         rows = rows.take(pa.array(np.argsort(doc, kind="stable")))

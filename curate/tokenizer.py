@@ -7,18 +7,19 @@ texts where it is known to differ go to `tokenizers` at once.
 
 import itertools
 import json
-import re
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import tokenizers
 import tokie
 
 from curate.errors import CurateError, did_you_mean
 from curate.resources import locate, sha256
 
-_ODD = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|[\t\r]['’‘ʼ＇]")
+_ODD = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x{9f}]|[\t\r]['’‘ʼ＇]"
 """Where tokie is known to cut otherwise: at controls, and at a tab before an apostrophe."""
 
 _PIECES = ("a", "Z", "'s", "7", " ", "\n", "-", ".", "é", "中", "😀")
@@ -67,19 +68,18 @@ class Tokenizer:
 
     def count(self, texts: list[str]) -> list[int]:
         """How many tokens each text is."""
-        if not self._trusted(texts):
-            return [len(self._encode(text)) for text in texts]
-        return [len(self._encode(text)) if _ODD.search(text) else self.fast.count_tokens(text) for text in texts]
+        exactly = self._exactly(texts)
+        return [
+            len(self._encode(text)) if exact else self.fast.count_tokens(text)
+            for text, exact in zip(texts, exactly, strict=True)
+        ]
 
     def encode(self, texts: list[str]) -> list[np.ndarray]:
         """The ids of each text, uint32[tokens]."""
-        fast = self._trusted(texts)
+        exactly = self._exactly(texts)
         return [
-            np.array(
-                self._encode(text) if not fast or _ODD.search(text) else fast.encode(text, False).ids,
-                np.uint32,
-            )
-            for text in texts
+            np.array(self._encode(text) if exact else self.fast.encode(text, False).ids, np.uint32)
+            for text, exact in zip(texts, exactly, strict=True)
         ]
 
     def decode(self, ids: np.ndarray) -> str:
@@ -89,10 +89,14 @@ class Tokenizer:
     def _encode(self, text: str) -> list[int]:
         return self.exact.encode_batch_fast([text], add_special_tokens=False)[0].ids
 
-    def _trusted(self, texts: list[str]) -> tokie.Tokenizer | None:
-        """tokie's tokenizer, if it agrees on a sample of the texts."""
-        sample = [text[:_SAMPLE_CHARS] for text in texts[::_SAMPLED] if not _ODD.search(text)]
-        return self.fast if self.fast and self._agree(self.fast, sample) else None
+    def _exactly(self, texts: list[str]) -> list[bool]:
+        """Which texts are not for tokie: the odd ones; all, if it does not agree on a sample of the others."""
+        if self.fast:
+            odd = pc.match_substring_regex(pa.array(texts, pa.large_string()), _ODD).to_pylist()
+            sample = [texts[i][:_SAMPLE_CHARS] for i in range(0, len(texts), _SAMPLED) if not odd[i]]
+            if self._agree(self.fast, sample):
+                return odd
+        return [True] * len(texts)
 
     def _agree(self, fast: tokie.Tokenizer, texts) -> bool:
         return all(fast.encode(text, False).ids == self._encode(text) for text in texts)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
+from texts import reference_words
 
 from curate.run import Released, run
 
@@ -47,6 +48,28 @@ def rows(seed: int, count: int, words: int = 80) -> list[dict]:
         for row in range(count)
     ]
     return [{"text": text, "url": f"https://{seed}.example/{row}"} for row, text in enumerate(texts)]
+
+
+def resembling(seed: int, documents: list[dict]) -> list[dict]:
+    """These documents again, with a run of 1 to 8 words changed: some are near-duplicates, some are not."""
+    chance = random.Random(seed)
+    found = []
+    for number, document in enumerate(documents):
+        words = document["text"].split()
+        start, length = chance.randrange(len(words)), 1 + number % 8
+        words[start : start + length] = [f"changed{seed}x{number}x{place}" for place in range(length)]
+        found.append({"text": " ".join(words), "url": f"https://{seed}.example/again/{number}"})
+    return found
+
+
+def jaccard(one: str, other: str, n: int = 5) -> float:
+    """True similarity of two texts by their word n-grams, in plain Python."""
+    first, second = (_shingles(reference_words(text.lower().encode()), n) for text in (one, other))
+    return len(first & second) / len(first | second)
+
+
+def _shingles(words: list[str], n: int) -> set[tuple[str, ...]]:
+    return {tuple(words[start : start + n]) for start in range(max(len(words) - n + 1, 1))}
 
 
 def write_jsonl(path: Path, rows: list[dict]) -> None:

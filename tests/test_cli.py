@@ -12,7 +12,22 @@ from releases import curate, one_source, release, released_rows, rows, write_cor
 
 from curate.cli import app, main
 
-VERBS = {"demo", "init", "plan", "run", "status", "explain", "verify", "gc", "doctor"}
+VERBS = {
+    "demo",
+    "init",
+    "plan",
+    "run",
+    "status",
+    "explain",
+    "report",
+    "verify",
+    "diff",
+    "publish",
+    "remove",
+    "train",
+    "gc",
+}
+VERBS |= {"doctor"}
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +93,16 @@ def test_run_prints_one_object_and_talks_on_stderr(made, said, found):
     done = said("run", manifest, "--work", work, "--workers", 0)
     assert result["lock"]["digest"] in done.out
     assert "(unchanged)" in done.out
+
+
+def test_report_says_again_what_a_run_said(made, said, found):
+    manifest, work, path = made
+    of_run = said("run", manifest, "--work", work, "--workers", 0).out.splitlines()
+    again = said("report", path).out
+    assert all(line.replace(" (unchanged)", "") in again for line in of_run)
+    assert str(path / "report.html") in again
+    assert found("report", path) == json.loads((path / "lock.json").read_text())
+    assert "no lock.json" in said("report", work, code=2).err
 
 
 def test_a_first_run_says_how_it_goes_on_without_colour(tmp_path):

@@ -24,7 +24,8 @@ import curate
 from curate import reference
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ["README.md", "docs/tutorial.md", "docs/concepts.md", "docs/write-a-stage.md"]
+PAGES = ["README.md", "docs/tutorial.md", "docs/concepts.md", "docs/write-a-stage.md", "docs/token-shards.md"]
+PAGES += ["docs/calibration.md"]
 BLOCK = re.compile(r"^```(?P<kind>\S+)(?: (?P<name>\S+))?\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 MAP = re.compile(r"<!-- map -->.*<!-- end -->|^## Map\n+```text.*?^```$", re.MULTILINE | re.DOTALL)
 

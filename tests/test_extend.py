@@ -2,7 +2,18 @@
 
 import pyarrow.parquet as pq
 import pytest
-from releases import curate, one_source, release, released_rows, rows
+from releases import (
+    curate,
+    jaccard,
+    one_source,
+    rejected_rows,
+    release,
+    released_rows,
+    resembling,
+    rows,
+    write_jsonl,
+    write_manifest,
+)
 
 from curate.errors import ManifestError
 from curate.lock import verify
@@ -57,3 +68,51 @@ def test_what_cannot_be_extended_is_said(tmp_path, old):
     assert (done.returncode, "has other columns" in done.stderr) == (2, True)
     done = curate("run", extended(tmp_path, tmp_path / "none", rows(2, 5)), "--work", tmp_path / "work")
     assert (done.returncode, "no earlier release" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("how", ["against", "extends"])
+def test_old_and_new_hold_together_what_one_run_over_both_holds(tmp_path, how):
+    known = rows(1, 60)
+    old, new = known + resembling(2, known[::2]), resembling(3, known) + rows(4, 30) + resembling(5, rows(4, 30))
+    write_jsonl(tmp_path / "old.jsonl", old)
+    write_jsonl(tmp_path / "new.jsonl", new)
+    sources = {"old": {"inputs": ["old.jsonl"]}, "new": {"inputs": ["new.jsonl"], "priority": 1}}
+    document = {"version": "1.0.0", "license": "cc0-1.0", "stages": [{"length": {"min_words": 5}}, "near_dedup"]}
+
+    def made(name, taken, **more):
+        chosen = {"name": name, "sources": {source: sources[source] for source in taken}} | document | more
+        return release(write_manifest(tmp_path / f"{name}.yaml", chosen), tmp_path / "work").path
+
+    def texts(path):
+        return {row["id"]: row["text"] for row in released_rows(path)}
+
+    both, first = made("both", ["old", "new"]), made("first", ["old"])
+    earlier = str(first) if how == "extends" else [str(first)]
+    second = made("first", ["new"], version="1.1.0", **{how: earlier})
+    expected, before, after = texts(both), texts(first), texts(second)
+    assert before | after == expected
+    assert before.keys() <= after.keys() if how == "extends" else before.keys().isdisjoint(after)
+
+    removed = {row["id"]: row for row in rejected_rows(both) if row["reason"] == "near_duplicate"}
+    found = {row["id"]: row for path in (first, second) for row in rejected_rows(path)}
+    given = {row["url"]: row["text"] for row in old + new}
+    named = {"old": 0, "new": 0}
+    for id, row in removed.items():
+        for evidence in (row, found[id]):
+            kept = evidence["duplicate_of"]
+            assert evidence["reason"] == "near_duplicate"
+            assert evidence["similarity"] == pytest.approx(jaccard(given[row["url"]], expected[kept]), abs=1e-6)
+            assert evidence["similarity"] >= 0.8
+        assert row["duplicate_of"] == found[id]["duplicate_of"]
+        named[row["source"]] += row["duplicate_of"] in before
+    assert all(count > 5 for count in named.values())
+
+
+@pytest.mark.parametrize(
+    "stage", [{"select": {"count": 5, "order": []}}, {"keep_top": {"fraction": 0.5, "column": "position"}}]
+)
+def test_a_number_of_documents_is_counted_among_what_is_new(tmp_path, old, stage):
+    settings = {"against": [str(old)], "stages": [*STAGES, stage], "version": "2.0.0"}
+    made = release(one_source(tmp_path, rows(1, 40) + rows(2, 10), [], **settings), tmp_path / "work")
+    assert made.lock["documents"] == 5
+    assert {row["text"] for row in released_rows(made.path)} <= {row["text"] for row in rows(2, 10)}

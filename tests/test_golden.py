@@ -22,6 +22,7 @@ CALLS = {
     "filter": {"filter": {"early": "position < 3", "long": "n_bytes > 500"}},
     "exact_dedup": {"exact_dedup": "normalized_text"},
     "keep_top": {"keep_top": {"fraction": 0.4, "column": "n_bytes"}},
+    "select": {"select": {"count": 9, "order": ["-n_bytes"], "by": "minhash"}},
     "datatrove": {"datatrove": {"block": "datatrove.pipeline.filters.GopherQualityFilter"}},
 }
 PAGE = "<html><head><title>{0}</title></head><body><nav>Menu</nav><main><h1>{0}</h1><p>{1}</p></main></body></html>"

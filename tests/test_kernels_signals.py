@@ -128,6 +128,7 @@ PIECES = (
 )
 texts = st.lists(st.sampled_from(PIECES), max_size=40).map("".join)
 loops = st.lists(st.sampled_from(["a", "b", "ab", "-", "\n", "\n\n"]), max_size=80).map(" ".join)
+shifts = st.lists(st.sampled_from(["once", "upon", "on", "ceupon", "midnight", "-", "\n"]), max_size=80).map(" ".join)
 any_texts = st.text(st.characters(exclude_categories=["Cs", "Cn"]), max_size=30).map(
     lambda text: "".join(char for char in text if not NEWER or character_classes()[ord(char)])
 )
@@ -342,7 +343,7 @@ def assert_in_range(values: dict[str, np.ndarray]) -> None:
 
 
 @settings(deadline=None)  # compilation falls into the first example
-@given(st.lists(texts | loops | any_texts, max_size=2))
+@given(st.lists(texts | loops | shifts | any_texts, max_size=2))
 @example(["", "\n", "\n\n", " \n \n", "🙂", "a\n\n\nb\n\na", "\na\n", "- - -", "...", "- a...\n- a...\n"])
 def test_every_signal_is_what_plain_python_computes(documents):
     values = signals_of(documents)
@@ -419,7 +420,7 @@ def test_classes_and_repetition_agree_with_datatrove():
 
 
 @settings(deadline=None)  # compilation falls into the first example
-@given(loops.filter(str.strip))
+@given((loops | shifts).filter(str.strip))
 def test_repetition_agrees_with_datatrove(document):
     gopher = pytest.importorskip("datatrove.pipeline.filters.gopher_repetition_filter")
     values = {name: column[0] for name, column in signals_of([document]).items()}

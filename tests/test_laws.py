@@ -81,6 +81,12 @@ PARAMS = {
     "removed": [{"lists": {"asked": str(ASKED)}}],
     "code": [{}, {"licenses": ["permissive"], "languages": ["Python"], "name": "url", "min_alphanumeric": 0.6}],
     "keep_top": [{"fraction": 0.3, "column": "position"}, {"fraction": 0.5, "column": "n_bytes", "by": "source"}],
+    "select": [
+        {"count": 5, "order": ["-n_bytes"], "by": "minhash"},
+        {"count": 3, "order": ["-position", "url"], "by": "host"},
+        {"count": 99, "order": [], "by": "url", "at_most": True},
+        {"count": 6, "order": ["-position"]},
+    ],
     "robots": [{}, {"rules": ["noai"], "agents": ["ccbot"]}],
     "tokens": [{"tokenizer": small_tokenizer()}],
     "url_filter": [{"domains": [LIST], "urls": [LIST], "strict_words": [LIST], "soft_words": [LIST]}],

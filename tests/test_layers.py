@@ -47,7 +47,7 @@ LAYERS = [
     {"curate.dedup", "curate.mix", "curate.sources", "curate.stages", "curate.testing"},
     {"curate.manifest"},
     {"curate.plan", "curate.store", "curate.apply", "curate.isolate"},
-    {"curate.assemble", "curate.jobs", "curate.lock"},
+    {"curate.assemble", "curate.sequences", "curate.jobs", "curate.lock"},
     {"curate.release"},
     {"curate.run", "curate.worker"},
     {"curate.calibration"},
@@ -90,7 +90,7 @@ def test_no_circles():
     [
         ("dask", {"curate.run"}),
         ("distributed", {"curate.run"}),
-        ("huggingface_hub", {"curate.publish"}),
+        ("huggingface_hub", {"curate.hub"}),
         ("duckdb", {"curate.stages.filter", "curate.release.diff"}),
         ("typer", {"curate.cli", "curate.reference"}),
         ("rich", {"curate.progress", "curate.cli", "curate.report"}),

@@ -1,11 +1,14 @@
 """Near-duplicates against the sequential rule that says what they are."""
 
+from unittest.mock import patch
+
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from curate import scratch
 from curate.dedup.near_dedup import Scheme
 from curate.errors import CurateError
 from curate.stage import find_stage
@@ -64,7 +67,8 @@ def test_equals_the_sequential_rule_on_any_texts_in_any_partitions(texts, data):
     cut = data.draw(st.integers(0, len(texts)))
     priorities = data.draw(st.sampled_from([[0, 0], [1, 0], [0, 1]]))
     parts = [table.slice(0, cut), table.slice(cut)]
-    found = pa.concat_tables(run_group(NEAR_DEDUP, parts, params, priorities))
+    with patch.object(scratch, "IN_MEMORY", data.draw(st.sampled_from([1, scratch.IN_MEMORY]))):  # 1: all in files
+        found = pa.concat_tables(run_group(NEAR_DEDUP, parts, params, priorities))
     of = {id: priorities[place] for place, part in enumerate(parts) for id in part["id"].to_pylist()}
     expected = reference(table, of, params)
     for row in found.to_pylist():

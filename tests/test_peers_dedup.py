@@ -1,13 +1,16 @@
-"""The same documents through datatrove's MinHash deduplication and ours, and every difference explained.
+"""The same documents deduplicated by datatrove, by text-dedup and by us, all with MinHash; every difference explained.
 
-Both compare word 5-grams by 14 bands of 8 rows and join what they propose. They draw other hashes and permutations, and
-cut words otherwise: datatrove deletes punctuation and counts every number as 0, so that two texts may be a little more
-alike to it. A pair of true Jaccard J is therefore proposed by each with the chance 1 - (1 - J^8)^14 of its own J, and
-nothing else may differ.
+All compare word 5-grams by 14 bands of 8 rows and join what they propose. They draw other hashes and permutations, and
+cut words otherwise: datatrove deletes punctuation and counts every number as 0; text-dedup has an empty word wherever
+two signs stand side by side. So two texts are a little more or less alike to each. A pair of true Jaccard J is
+therefore proposed by each with the chance 1 - (1 - J^8)^14 of its own J, and nothing else may differ.
 """
 
 import importlib.util
 import json
+import re
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,8 +20,6 @@ import pytest
 from curate.kernels.shingles import shingle_sets
 from curate.stage import find_stage
 from curate.testing import docs, run_group
-
-pytest.importorskip("datatrove", reason="datatrove is not installed")
 
 WORDS = "the of and report don't e-mail U.S. 3.14 1984 year, said; (it) was house; water. Zürich 'quoted' state-owned"
 PAIRS = 160
@@ -56,11 +57,16 @@ def ours(corpus) -> tuple[np.ndarray, np.ndarray]:
     return found["reject"].is_null().to_numpy(), similarities(sets)
 
 
-@pytest.fixture(scope="module")
-def theirs(corpus, tmp_path_factory) -> tuple[np.ndarray, np.ndarray]:
+@pytest.fixture(scope="module", params=["datatrove", "text_dedup"])
+def theirs(request, corpus, tmp_path_factory) -> tuple[np.ndarray, np.ndarray]:
+    """The same by a peer, with the similarity by its own cut of words."""
+    pytest.importorskip(request.param, reason=f"{request.param} is not installed")
+    return {"datatrove": datatrove, "text_dedup": text_dedup}[request.param](corpus, tmp_path_factory.mktemp("peer"))
+
+
+def datatrove(corpus: list[str], folder: Path) -> tuple[np.ndarray, np.ndarray]:
     from datatrove.pipeline.dedup import MinhashDedupSignature
 
-    folder = tmp_path_factory.mktemp("datatrove")
     (folder / "in").mkdir()
     rows = [json.dumps({"id": str(place), "text": text}) for place, text in enumerate(corpus)]
     for part in range(2):
@@ -75,6 +81,25 @@ def theirs(corpus, tmp_path_factory) -> tuple[np.ndarray, np.ndarray]:
         kept[[int(json.loads(line)["id"]) for line in file.read_text().splitlines()]] = True
     step = MinhashDedupSignature(str(folder / "shingles"))
     return kept, similarities([set(step.get_shingles(text).ravel().tolist()) for text in corpus])
+
+
+def text_dedup(corpus: list[str], folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """In a process of its own, since its module sets how processes start."""
+    from datasets import load_from_disk
+    from text_dedup.utils import ngrams
+
+    rows = "".join(json.dumps({"row": row, "text": text}) + "\n" for row, text in enumerate(corpus))
+    (folder / "in.jsonl").write_text(rows)
+    asked = {"path": "json", "data_files": folder / "in.jsonl", "cache_dir": folder / "cache", "split": "train"}
+    asked |= {"output": folder / "out", "column": "text", "ngram": 5, "min_length": 5, "num_perm": 112, "b": 14, "r": 8}
+    asked |= {"hash_func": "xxh3", "num_proc": 1, "batch_size": 1000}
+    options = [word for name, value in asked.items() for word in (f"--{name}", str(value))]
+    command = [sys.executable, "-m", "text_dedup.minhash", *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    kept = np.zeros(len(corpus), bool)
+    kept[load_from_disk(str(folder / "out"))["row"][:]] = True
+    return kept, similarities([set(ngrams(re.split(r"\W", text.lower()), 5)) for text in corpus])
 
 
 def similarities(sets: list[set]) -> np.ndarray:

@@ -15,10 +15,12 @@ import pytest
 from hub import Hub
 from huggingface_hub import CommitOperationAdd, HfApi
 
+from curate import hub as hub_client
 from curate import publish as publishing
 from curate.errors import CurateError, Stopped
+from curate.hub import Event
 from curate.lock import FORMAT, release_digest
-from curate.publish import Event, publish
+from curate.publish import publish
 from curate.release.files import Unverified
 
 REPO = "tester/web"
@@ -75,7 +77,7 @@ def release(tmp_path):
 def waits(monkeypatch):
     """The seconds that would have been waited."""
     waits = []
-    monkeypatch.setattr(publishing, "sleep", waits.append)
+    monkeypatch.setattr(hub_client, "sleep", waits.append)
     return waits
 
 

@@ -37,7 +37,7 @@ def _drafts(work) -> list[str]:
 
 def _jobs(manifest, work) -> list:
     plan, store = prepare(load(manifest), work), Store(work / "store")
-    return [*plan.jobs.values(), *shards(plan, store.marker(plan.mix)["shards"])[0]]
+    return [*plan.jobs.values(), *shards(plan, store.marker(plan.mix)["splits"]).jobs]
 
 
 def test_events_tell_of_every_job_once(corpus, tmp_path):

@@ -12,23 +12,57 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from conftest import forget_stages, know_odd_stages
-from releases import CORPUS, release, released_rows, rows, sentence, write_corpus, write_jsonl, write_manifest
+from releases import (
+    CORPUS,
+    jaccard,
+    rejected_rows,
+    release,
+    released_rows,
+    resembling,
+    rows,
+    sentence,
+    write_corpus,
+    write_jsonl,
+    write_manifest,
+)
 
 from curate.run import Ended, Lost, Released, run
 from curate.store import Store
 
 SEED = 20250101
+GIVEN = [document for seed, count in enumerate((60, 70, 50, 90, 40), 1) for document in rows(seed, count)]
+AGAIN = resembling(6, GIVEN[::7]), resembling(7, GIVEN[::8])
+
+
+def write_resembling_corpus(folder: Path) -> Path:
+    """The small corpus, with documents in two of its sources that resemble others of all sources."""
+    write_corpus(folder)
+    write_jsonl(folder / "in" / "old" / "c.jsonl", AGAIN[0])
+    write_jsonl(folder / "in" / "extra.jsonl", rows(5, 40) + AGAIN[1])
+    stages = [*CORPUS["stages"], {"near_dedup": {"bins": 3}}]
+    return write_manifest(folder / "manifest.yaml", CORPUS | {"stages": stages})
+
+
+@pytest.fixture
+def corpus(tmp_path, odd_stages) -> Path:
+    return write_resembling_corpus(tmp_path / "corpus")
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory):
-    """The lock of the corpus, made in one process without an accident."""
+def made(tmp_path_factory) -> Released:
+    """The release of the corpus, made in one process without an accident."""
     with pytest.MonkeyPatch.context() as patch:
         know_odd_stages(patch)
         folder = tmp_path_factory.mktemp("plain")
-        lock = release(write_corpus(folder), folder / "work").lock
+        made = release(write_resembling_corpus(folder), folder / "work")
     forget_stages()
-    return lock
+    return made
+
+
+@pytest.fixture(scope="module")
+def plain(made) -> dict:
+    """Its lock."""
+    return made.lock
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
@@ -48,6 +82,17 @@ def test_every_document_is_kept_or_named(corpus, tmp_path, plain):
         assert read["in"] == plain["kept"][source]["documents"] + lost + (read["in"] - read["kept"])
     assert plain["documents"] + plain["rejected"] == sum(s["read"]["in"] for s in plain["sources"].values())
     assert 0 < plain["rejected"] < plain["documents"]
+
+
+def test_a_near_duplicate_names_a_released_document_that_is_as_similar(made):
+    texts = {row["id"]: row["text"] for row in released_rows(made.path)}
+    given = {document["url"]: document["text"] for document in [*GIVEN, *AGAIN[0], *AGAIN[1]]}
+    removed = [row for row in rejected_rows(made.path) if row["reason"] == "near_duplicate"]
+    assert len(removed) > 30
+    assert {row["source"] for row in removed} == set(CORPUS["sources"])
+    for row in removed:
+        assert row["similarity"] >= 0.8
+        assert row["similarity"] == pytest.approx(jaccard(given[row["url"]], texts[row["duplicate_of"]]), abs=1e-6)
 
 
 @pytest.mark.parametrize("block_bytes", ["3000"])

@@ -74,7 +74,8 @@ def calibrate(
     seed       of the draw
     phase      draw from the shards of this phase alone
     join       whether documents shorter than a sequence are joined, or left out
-    end        token between joined documents; None: the tokenizer's end of text, if it has one of the usual names
+    end        token between joined documents; None: that of the release's token shards, or else the tokenizer's end of
+               text, if it has one of the usual names
     against    evaluation sets, Parquet or JSONL, whose questions must not be in the set
     to         folder of the set; None: calibration/NAME-VERSION/RECIPE in `work`
 
@@ -84,7 +85,7 @@ def calibrate(
     found = shards.open_release(release, phase)
     loaded = tokenizers.load(tokenizer or _tokenizer_of(found))
     check_ids(form, loaded)
-    ending = _end(loaded, end)
+    ending = _end(found, loaded, end)
     asked = _asked(recipe, form, sequences, length or form.length or _context(found, phase), tokens, join, ending)
     sets = evaluation_sets(against or ())
     identity = _identity(found, recipe, asked, seed, phase, loaded, ending, sets)
@@ -94,7 +95,7 @@ def calibrate(
         return Calibrated(home, made, False)
     if made is None and home.exists() and (not home.is_dir() or any(home.iterdir())):
         raise CurateError("something else is there already", str(home), "name another folder with --to")
-    docs = shards.documents(found, seed)
+    docs = shards.documents(found, seed, None if form.fill else asked.length)
     exclusion = Exclusion(shards.held_out(found), sets)
     try:
         drawn = Drawing(found, docs, loaded, exclusion, asked).draw()
@@ -138,10 +139,12 @@ def _form(recipe: str) -> Form:
 
 
 def _tokenizer_of(release: shards.Release) -> Path:
-    """The tokenizer with which a release counted its tokens, by the name in its manifest and the digest in its lock."""
+    """The tokenizer of a release's tokens, by the name in its manifest and the digest in its lock."""
     fix = "name one with --tokenizer: a tokenizer.json, its folder, or hf://OWNER/MODEL/tokenizer.json"
     where = str(release.folder)
     digests = {stage["params"]["tokenizer"] for stage in release.lock["stages"] if stage["stage"] == "tokens"}
+    if encoded := release.lock.get("tokens"):
+        digests.add(f"sha256:{encoded['tokenizer']['sha256']}")
     if not digests:
         raise CurateError("the release has counted no tokens, so that it names no tokenizer", where, fix)
     path = release.folder / "manifest.yaml"
@@ -157,7 +160,7 @@ def _tokenizer_of(release: shards.Release) -> Path:
 
 
 def _named(value) -> list[str]:
-    """The tokenizers of all stages `tokens` in a manifest."""
+    """The tokenizers of all that is called `tokens` in a manifest: stages, and its token shards."""
     if isinstance(value, list):
         return [name for one in value for name in _named(one)]
     if not isinstance(value, dict):
@@ -169,15 +172,18 @@ def _named(value) -> list[str]:
 
 def _context(release: shards.Release, phase: str | None) -> int:
     """Length of the sequences of a phase, or the longest of all."""
-    splits = release.lock["mixture"]["splits"]
+    splits = [*release.lock["mixture"]["splits"], *(release.lock.get("tokens") or {"splits": []})["splits"]]
     known = [split["context"] for split in splits if split.get("context") and phase in (None, split["phase"])]
     return max(known, default=CONTEXT)
 
 
-def _end(tokenizer: Tokenizer, name: str | None) -> tuple[str, int] | None:
+def _end(release: shards.Release, tokenizer: Tokenizer, name: str | None) -> tuple[str, int] | None:
     """The token between documents, and its id."""
     if name is not None:
         return name, tokenizer.id_of(name)
+    encoded = release.lock.get("tokens")
+    if encoded and encoded["tokenizer"]["sha256"] == sha256(tokenizer.path):
+        return (encoded["eos"]["token"], encoded["eos"]["id"]) if encoded["eos"] else None
     for usual in ENDS:
         if (found := tokenizer.exact.token_to_id(usual)) is not None:
             return usual, found
@@ -245,7 +251,9 @@ def _whole(home: Path, lock: dict) -> bool:
 def _too_few(short: Short, form: Form, asked: Asked, docs: shards.Documents, where: str) -> CurateError:
     if not short.there and not asked.join and short.longest:
         what = f"the longest document has {short.longest:,} tokens, fewer than the {asked.length:,} of a sequence"
-        return CurateError(what, where, f"give --length {short.longest}, or let documents be joined (--join)")
+        return CurateError(
+            what, where, f"give a --length of at most {short.longest}, or let documents be joined (--join)"
+        )
     what = f"{asked.total:,} sequences of {asked.length:,} tokens were asked for, {short.there:,} can be had from"
     what += f" {len(docs.line):,} documents, each drawn once"
     fewer = f"--tokens {short.there * asked.length}" if form.tokens else f"--sequences {short.there}"
@@ -261,7 +269,7 @@ def _sources(docs: shards.Documents, drawn: Drawn) -> dict[str, dict]:
         made[sequence.source].append(sequence)
     return {
         name: {
-            "share": round(int(drawn.weight[place]) / int(drawn.weight.sum()), 6),
+            "share": round(int(docs.total[place]) / int(docs.total.sum()), 6),
             "asked": int(drawn.quotas[place]),
             "sequences": len(made[place]),
             "documents": sum(len(one.pieces) for one in made[place]),

@@ -1,10 +1,11 @@
-"""How far two calibration sets differ, or a set and anything else: a release, a Parquet file of texts, a text file.
+"""How far two calibration sets differ, or a set and any other texts.
 
     tokens   Jensen-Shannon distance (Endres, Schindelin 2003; base 2) of the frequencies of tokens
     lengths  Kolmogorov-Smirnov distance of the lengths of the documents that tokens stand in
     sources  total variation of the shares of sources, in tokens
 
-All are symmetric, 0 for equal distributions and 1 for those that have nothing in common.
+The other texts are a release, a Parquet file or a text file. All distances are symmetric, 0 for equal distributions and
+1 for those that have nothing in common.
 """
 
 import json
@@ -41,7 +42,7 @@ class Profile:
     sources: dict[str, int] | None
 
 
-def compare(calibration_set: str | Path, other: str | Path) -> dict:
+def compare_sets(calibration_set: str | Path, other: str | Path) -> dict:
     """Distances of two sets, and what one has that the other lacks.
 
     other  a set, a release (folder or address), a Parquet file with `text` and perhaps `source`, or a text file.

@@ -62,13 +62,11 @@ class Asked:
 class Drawn:
     """The sequences in the order of the set.
 
-    weight    int64[sources], the part of each in the release, in tokens, or in chunks where sequences are chunks
     quotas    int64[sources], sequences asked of each
     left_out  {reason: documents}
     """
 
     sequences: list[Sequence]
-    weight: np.ndarray
     quotas: np.ndarray
     left_out: dict[str, int]
 
@@ -87,7 +85,7 @@ class _Candidate:
 
     reason: str | None
     piece: Piece | None
-    keys: np.ndarray
+    keys: np.ndarray | None
 
 
 class Drawing:
@@ -102,32 +100,30 @@ class Drawing:
         asked: Asked,
     ):
         self.release, self.docs, self.tokenizer, self.exclusion, self.asked = release, docs, tokenizer, exclusion, asked
-        chunks = -(-docs.size // asked.length)
-        weight = docs.size if asked.fill else chunks
         self.gives = np.minimum(docs.size, asked.length) if asked.fill else np.ones_like(docs.size)
-        self.weight = docs.weight if asked.fill else self._copied(chunks)
-        self.order = draw.order(docs.line, docs.source, weight, self.gives, docs.size, len(docs.sources))
+        self.order = draw.order(docs.line, docs.source, docs.weight, self.gives, docs.size, len(docs.sources))
         self.at = draw.uniform(docs.line, 1)
         self.longest = 0
 
     def draw(self) -> Drawn:
         """All that was asked for. What a source lacks comes from the others. Raises Short."""
-        asked, weight, ends = self.asked, self.weight, self.order.start[1:]
+        asked, weight, ends = self.asked, self.docs.total, self.order.start[1:]
         next_row, packs = self.order.start[:-1].copy(), [_Pack(asked, source) for source in range(len(weight))]
         quotas = draw.quotas(weight, asked.total) if weight.any() else np.zeros_like(weight)
-        first_quotas = quotas
+        first_quotas, turn = quotas, 1
         left_out: dict[str, int] = {}
         while missing := asked.total - sum(len(pack.made) for pack in packs):
             wanted = [
-                self._next(next_row[source], ends[source], quotas[source] - len(pack.made))
+                self._next(next_row[source], ends[source], turn * (quotas[source] - len(pack.made)))
                 for source, pack in enumerate(packs)
             ]
+            turn *= 2  # where most are passed over, few turns must do
             if not sum(map(len, wanted)):
                 there = np.array([len(pack.made) for pack in packs])
                 more = np.where(next_row < ends, weight, 0)
                 if not more.any():
                     raise Short(int(there.sum()), self.longest)
-                quotas = there + draw.quotas(more, missing)
+                quotas, turn = there + draw.quotas(more, missing), 1
                 continue
             found = self._look(np.concatenate(wanted))
             for source, pack in enumerate(packs):
@@ -142,14 +138,7 @@ class Drawing:
                         continue
                     pack.add(candidate.piece, draw.uniform(self.docs.line[row : row + 1], 2)[0])
         made = sorted((one for pack in packs for one in pack.made), key=lambda one: one.order)
-        return Drawn(made, weight, first_quotas, dict(sorted(left_out.items())))
-
-    def _copied(self, chunks: np.ndarray) -> np.ndarray:
-        """int64[sources]: the chunks of each source, as often as its tokens are there."""
-        once = [np.zeros_like(self.docs.weight) for _ in range(2)]
-        for total, amount in zip(once, (chunks, self.docs.size), strict=True):
-            np.add.at(total, self.docs.source, amount)
-        return once[0] * self.docs.weight // np.maximum(once[1], 1)
+        return Drawn(made, first_quotas, dict(sorted(left_out.items())))
 
     def _next(self, start: int, end: int, sequences: int) -> np.ndarray:
         """The next rows of a source, in order: about as many as some sequences need, and a few more."""
@@ -174,7 +163,7 @@ class Drawing:
                 piece = None
                 if reason is None:
                     reason, piece = self._piece(row, id, *next(encoded))
-                found[row] = _Candidate(reason, piece, key)
+                found[row] = _Candidate(reason, piece, None if reason else key.copy())
         return found
 
     def _piece(self, row: int, id: str, text: str, ids: np.ndarray) -> tuple[str | None, Piece | None]:

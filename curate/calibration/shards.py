@@ -42,17 +42,19 @@ class Documents:
     """The documents of some shards, each once, in the order of the line.
 
     sources  names, sorted
-    weight   int64[sources], tokens of each in the shards, copies too
+    total    int64[sources], how much of each is in the shards, copies too: in tokens, or in chunks
     source   int32[n], place among the names
     size     int64[n], tokens, as the release counted them or as its bytes suggest
+    weight   int64[n], how much of its source it is, in tokens or in chunks
     line     uint64[n], the place on the hash line, without repeats
     place    int64[n], the row, counted through all shards
     """
 
     sources: list[str]
-    weight: np.ndarray
+    total: np.ndarray
     source: np.ndarray
     size: np.ndarray
+    weight: np.ndarray
     line: np.ndarray
     place: np.ndarray
 
@@ -82,8 +84,11 @@ def open_release(name: str | Path, phase: str | None = None) -> Release:
     return Release(folder, lock, [folder / path for path in train], [folder / path for path in validation])
 
 
-def documents(release: Release, seed: int) -> Documents:
-    """All documents to draw from, by their columns alone. Documents without text are none."""
+def documents(release: Release, seed: int, chunk: int | None = None) -> Documents:
+    """All documents to draw from, by their columns alone. Documents without text are none.
+
+    chunk  weigh by the chunks of so many tokens that documents are cut into, instead of by tokens
+    """
     names: dict[str, int] = {}
     found = [(np.empty(0, np.uint64), np.empty(0, np.int32), np.empty(0, np.int64))]
     for block in _blocks(release.train, ["id", "source", "n_tokens" if release.counted else "text"]):
@@ -97,12 +102,13 @@ def documents(release: Release, seed: int) -> Documents:
     line, source, size = (np.concatenate(column) for column in zip(*found, strict=True))
     sources = sorted(names)
     source = np.array([sources.index(name) for name in names], np.int32)[source]
-    weight = np.zeros(len(sources), np.int64)
-    np.add.at(weight, source, size)
+    weight = -(-size // chunk) if chunk else size
+    total = np.zeros(len(sources), np.int64)
+    np.add.at(total, source, weight)
     line, place = np.unique(line, return_index=True)
     there = size[place] > 0
     line, place = line[there], place[there]
-    return Documents(sources, weight, source[place], size[place], line, place)
+    return Documents(sources, total, source[place], size[place], weight[place], line, place)
 
 
 def texts(release: Release, places: np.ndarray) -> Iterator[pa.Table]:

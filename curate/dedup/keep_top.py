@@ -16,7 +16,7 @@ from curate.stage import Step, group
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-@group(version=1, reads_from=lambda column, by, **_: (column, by) if by else (column,))
+@group(version=1, new_only=True, reads_from=lambda column, by, **_: (column, by) if by else (column,))
 def keep_top(*, fraction: Share, column: str = "quality", by: str | None = None, bins: int = 0) -> list[Step]:
     """Keep exactly a share of the documents: those with the highest values of a column, ties settled by the lowest id.
 

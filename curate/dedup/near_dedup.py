@@ -8,7 +8,7 @@ In parallel: signatures and band keys (by partition) -> edges (by bin of keys) -
 array) -> the documents of one component meet in one bin, with their texts -> the sequential rule there.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Annotated, Literal
 
@@ -25,6 +25,7 @@ from curate.kernels.minhash import permutations as draw_permutations
 from curate.kernels.minhash import signatures
 from curate.kernels.shingles import shingle_sets
 from curate.kernels.unionfind import components, singletons, union_edges
+from curate.scratch import Pile, zeros
 from curate.stage import Index, Step, group
 
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -75,6 +76,21 @@ class Scheme:
     def sets(self, text: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
         """Shingle sets: hashes uint64[s], offsets int64[documents + 1]."""
         return shingle_sets(*self.utf8(text), self.ngram, self.characters)
+
+    def all(self, texts: Iterable[pa.Array], signed: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Band keys, signatures (none unless `signed`), hashes and offsets of texts that come in pieces. What is large
+        lies in files."""
+        keys, drawn, hashes, ends = Pile(np.uint64), Pile(np.uint32), Pile(np.uint64), [np.zeros(1, np.int64)]
+        for text in texts:
+            found = self.signatures(text)
+            keys.add(self.keys(found))
+            if signed:
+                drawn.add(found)
+            part, offsets = self.sets(text)
+            hashes.add(part)
+            ends.append(offsets[1:] + ends[-1][-1])
+        by_document = keys.array().reshape(-1, self.bands), drawn.array().reshape(-1, self.permutations)
+        return *by_document, hashes.array(), np.concatenate(ends)
 
 
 def reads(keep: list[str], verify: str, rule: str, **params) -> tuple[str, ...]:
@@ -200,25 +216,27 @@ def near_dedup(
         return pa.table(sent | {"bin": _bins(component * np.uint64(0x9E3779B97F4A7C15), bins)})
 
     def decide(rows: pa.Table) -> pa.Table:
-        rows = rows.sort_by(keep_order.sort_keys(keep))
-        text, member = _distinct(rows)
-        hashes, offsets = hashing.sets(text)
-        found = hashing.signatures(text)
+        member, carriers = _distinct(rows)
+        keys, drawn, hashes, offsets = hashing.all(_pieces(rows["text"], carriers), verify == "signature")
+        sequence = pa.compute.sort_indices(rows.drop_columns("text"), keep_order.sort_keys(keep))
+        rows, member = rows.drop_columns("text").take(sequence), member[sequence.to_numpy()]
         component = rows["component"].to_numpy()
         _, first, cluster, size = np.unique(component, return_index=True, return_inverse=True, return_counts=True)
         head = first[cluster]  # the first document, in keep order, of each document's component
-        begin = np.full(len(offsets) - 1, len(member), np.int64)
-        np.minimum.at(begin, member, np.arange(len(member)))  # the first document of each distinct text
         if rule == "components":
             kept = head
             similarity = jaccard(hashes, offsets, member, member[head])
         else:
+            begin = np.full(len(carriers), len(member), np.int64)
+            np.minimum.at(begin, member, np.arange(len(member)))  # the first document of each distinct text
+            texts = np.argsort(begin)
             if verify == "exact":
-                leader, similar = leaders(hashing.keys(found), hashes, offsets, threshold)
+                leader, similar = leaders(keys, hashes, offsets, threshold, texts, zeros)
             else:
-                leader, similar = leaders_by_signature(hashing.keys(found), found, threshold)
-            kept = np.where(leader < 0, begin, begin[leader])[member]
-            similarity = np.where(leader < 0, 1.0, similar)[member]
+                leader, similar = leaders_by_signature(keys, drawn, threshold, texts, zeros)
+            place = np.argsort(texts)[member]  # of each document's text among the texts
+            kept = begin[texts[np.where(leader < 0, np.arange(len(texts)), leader)]][place]
+            similarity = np.where(leader < 0, 1.0, similar)[place]
         out = kept != np.arange(len(member))
         ids = rows["id"]
         return pa.table(
@@ -270,14 +288,23 @@ def _bins(keys: np.ndarray, bins: int) -> np.ndarray:
     return ((keys >> np.uint64(32)) % np.uint64(bins)).astype(np.uint32)
 
 
-def _distinct(rows: pa.Table) -> tuple[pa.Array, np.ndarray]:
-    """The distinct texts of rows in order of first appearance, and which of them each row has (int64[rows])."""
+def _distinct(rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    """Which of the distinct texts each row has (int64[rows]), and the row that carries each of them (int64[texts]), in
+    the order of those rows."""
     keys = np.stack([rows["high"].to_numpy(), rows["low"].to_numpy()])
-    _, first, member = np.unique(keys, axis=1, return_index=True, return_inverse=True)
-    rank = np.empty(len(first), np.int64)
-    rank[np.argsort(first)] = np.arange(len(first))
-    member = rank[member.ravel()]
+    _, member = np.unique(keys, axis=1, return_inverse=True)
+    member = member.ravel()
     carries = np.flatnonzero(rows["text"].is_valid().to_numpy())
-    carrier = np.empty(len(first), np.int64)
-    carrier[member[carries]] = carries
-    return rows["text"].combine_chunks().take(pa.array(carrier)), member
+    _, first = np.unique(member[carries], return_index=True)
+    carriers = carries[first]
+    return np.argsort(np.argsort(carriers))[member], np.sort(carriers)
+
+
+def _pieces(text: pa.ChunkedArray, rows: np.ndarray) -> Iterator[pa.Array]:
+    """The texts of these rows (int64, ascending), chunk by chunk, so that few are in memory at a time."""
+    start = 0
+    for chunk in text.chunks:
+        mine = rows[np.searchsorted(rows, start) : np.searchsorted(rows, start + len(chunk))]
+        if len(mine):
+            yield chunk.take(pa.array(mine - start))
+        start += len(chunk)

@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from curate.kernels import kernel
+from curate.kernels import device, kernel
 from curate.kernels.characters import ALL, LETTER, NUMERIC, PUNCTUATION, SPACE, UPPER
 from curate.kernels.hash_table import add, append, append_byte, find, table_size
-from curate.kernels.hashing import mix64
 from curate.kernels.words import decode
 
 _FIELDS = "characters newlines inline hashes ellipses spaced_ellipses"
@@ -21,9 +20,22 @@ COUNTS = np.dtype([(name, np.int64) for name in _FIELDS.split()])
 """One record a document: characters by class, and plain words, which are those of ``str.split``."""
 
 _NEWLINE, _HASH, _DOT, _ELLIPSIS = 0x0A, 0x23, 0x2E, 0x2026
+_PLAIN = np.arange(256) < 0x80  # bytes that no sign begins with
+_PLAIN[[_NEWLINE, _HASH, _DOT]] = False
 
 
-@kernel
+@device
+def read(data, i, end, classes, h, fold):
+    """(classes, bytes, hash) of the character at ``i < end``: ``h`` with it, small if ``fold`` and ASCII."""
+    byte = data[i]
+    if byte < 0x80:
+        kind = classes[byte]
+        return kind, 1, append_byte(h, byte + 32 if fold and kind & UPPER else byte)
+    code, size = decode(data, i, end)
+    return classes[code], size, append(h, data, i, i + size)
+
+
+@device
 def dots(data, i, end, step):
     """Whether three dots, ``step`` bytes apart with only spaces between, begin at ``i``."""
     k = 0
@@ -32,14 +44,14 @@ def dots(data, i, end, step):
     return k > 2 * step
 
 
-@kernel
+@device
 def ends_with_ellipsis(data, first, last):
     """Whether ``data[first:last]`` ends with ``...`` or ``…``."""
     start = last - 3
     return start >= first and (dots(data, start, last, 1) or decode(data, start, last)[0] == _ELLIPSIS)
 
 
-@kernel
+@device
 def ends_with_spaced_ellipsis(data, first, last):
     """Whether ``data[first:last]`` ends with ``. . .``."""
     return last - 5 >= first and dots(data, last - 5, last, 2)
@@ -52,13 +64,16 @@ def count_signs(data, offsets, rows):
         row = rows[doc]
         i, end = offsets[doc], offsets[doc + 1]
         next_dots = next_spaced = i
-        characters = newlines = 0
+        characters, newlines = end - i, 0
         while i < end:
             byte = data[i]
-            characters += 1
+            if _PLAIN[byte]:
+                i += 1
+                continue
             if byte >= 0x80:
                 code, size = decode(data, i, end)
                 row.ellipses += code == _ELLIPSIS
+                characters -= size - 1
                 i += size
                 continue
             if byte == _NEWLINE:
@@ -79,10 +94,10 @@ def count_signs(data, offsets, rows):
 @kernel
 def count_characters(data, offsets, stop_hashes, classes, rows):
     """Fill ``rows`` (``COUNTS``). Plain words meet the stop words with ASCII's capitals made small."""
-    size = table_size(len(stop_hashes))
-    keys, counts = np.empty(size, np.uint64), np.zeros(size, np.int32)
+    slots = table_size(8 * len(stop_hashes))  # wide, so that most words meet a free slot
+    keys, counts = np.empty(slots, np.uint64), np.zeros(slots, np.int32)
     for key in stop_hashes:
-        add(keys, counts, size, key)
+        add(keys, counts, slots, key)
     of_class = np.empty(ALL + 1, np.int64)
 
     for doc in range(len(rows)):
@@ -92,18 +107,10 @@ def count_characters(data, offsets, stop_hashes, classes, rows):
         while i < end:
             length = 0
             some = np.uint16(0)
-            h, power = np.uint64(0), np.uint64(1)
+            h = np.uint64(0)
             while i < end:
-                byte = data[i]
-                if byte < 0x80:
-                    kind = classes[byte]
-                    h, power = append_byte(h, power, byte + 32 if kind & UPPER else byte)
-                    i += 1
-                else:
-                    code, step = decode(data, i, end)
-                    kind = classes[code]
-                    h, power = append(h, power, data, i, i + step)
-                    i += step
+                kind, size, h = read(data, i, end, classes, h, True)
+                i += size
                 of_class[kind] += 1
                 if kind & SPACE:
                     break
@@ -114,7 +121,7 @@ def count_characters(data, offsets, stop_hashes, classes, rows):
                 row.plain_words += 1
                 row.plain_word_characters += length
                 row.plain_letterless_words += some & LETTER == 0
-                row.plain_stop_words += find(keys, counts, size, mix64(word)) >= 0
+                row.plain_stop_words += find(keys, counts, slots, word) >= 0
         for kind in range(ALL + 1):
             n = of_class[kind]
             if n:

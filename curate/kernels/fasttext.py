@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from curate.kernels import kernel
+from curate.kernels import device, kernel
 
 FNV32_BASIS, FNV32_PRIME = np.uint32(2166136261), np.uint32(16777619)
 FNV64_BASIS, FNV64_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
@@ -45,23 +45,23 @@ class Features(NamedTuple):
     word_ngrams: int  # longest word n-gram
 
 
-@kernel
+@device
 def _fnv32(h, byte):
     """fastText's step: the byte is sign-extended, unlike in true FNV-1a."""
     return np.uint32((h ^ np.uint32(np.int8(byte))) * FNV32_PRIME)
 
 
-@kernel
+@device
 def _fnv64(h, byte):
     return (h ^ np.uint64(byte)) * FNV64_PRIME
 
 
-@kernel
+@device
 def _is_space(byte):
     return byte <= 32 and (byte == 32 or 9 <= byte <= 13 or byte == 0)
 
 
-@kernel
+@device
 def _slot(key, mask):
     return np.int64((key ^ (key >> np.uint64(32))) >> np.uint64(1)) & mask
 
@@ -165,7 +165,7 @@ def tokenize(data, offsets):
     return Tokens(entries[:tokens], token_offsets, keys[:words], hashes[:words], starts[:words], ends[:words])
 
 
-@kernel
+@device
 def _find(keys, slots, key):
     """Position of a key in the dictionary, or -1."""
     mask = len(slots) - 1
@@ -175,7 +175,7 @@ def _find(keys, slots, key):
     return np.int64(slots[slot])
 
 
-@kernel
+@device
 def _is_label(data, start, end):
     """Whether fastText takes an unknown word for a label."""
     if end - start < len(LABEL_PREFIX):
@@ -186,12 +186,12 @@ def _is_label(data, start, end):
     return True
 
 
-@kernel
+@device
 def _is_kept(kept, place):
     return np.int64((kept[place >> 6] >> np.uint64(place & 63)) & np.uint64(1))
 
 
-@kernel
+@device
 def _add_ngrams(total, rows, prune, n_words, places, n):
     """Add the rows of the first ``n`` of these buckets, four in one go: fewer round trips through memory."""
     for i in range(n):
@@ -317,7 +317,7 @@ def project(rows, direction):
     return result
 
 
-@kernel
+@device
 def _multiply(mean, output, logits):
     """Set ``logits`` to ``mean @ output``."""
     logits[:] = 0

@@ -2,47 +2,58 @@
 
 import numpy as np
 
-from curate.kernels import kernel
-from curate.kernels.hashing import mix64
+from curate.kernels import device
 
-_BASE = np.uint64(0x9E3779B97F4A7C15)
-_INVERSE = np.uint64(pow(0x9E3779B97F4A7C15, -1, 2**64))
-_ONE = np.uint64(1)
+BASE = np.uint64(0x9E3779B97F4A7C15)
+_ONE, _HALF = np.uint64(1), np.uint64(32)
 
 
-@kernel
-def append_byte(h, power, byte):
+@device
+def append_byte(h, byte):
     """``append`` of one byte."""
-    return h + (np.uint64(byte) + _ONE) * power, power * _BASE
+    return h * BASE + (np.uint64(byte) + _ONE)
 
 
-@kernel
-def append(h, power, data, start, end):
-    """Hash, and power, of the bytes so far and ``data[start:end]`` after them.
+@device
+def append(h, data, start, end):
+    """Hash of the bytes so far, which is ``h``, 0 for none, and ``data[start:end]`` after them.
 
-    The hash is a polynomial in the bytes, mod 2^64, and the power is the base to their number, so that the
-    hash of a text is ``hash(left) + power(left) * hash(right)``. They begin as 0 and 1. Keys mix the hash.
+    The hash is a polynomial in the bytes, mod 2^64, so that the hash of a text is
+    ``hash(left) * BASE**len(right) + hash(right)``.
     """
     for i in range(start, end):
-        h, power = append_byte(h, power, data[i])
-    return h, power
+        h = append_byte(h, data[i])
+    return h
 
 
-@kernel
-def inverse(n, start):
-    """``start`` times what undoes the power of ``n`` bytes, mod 2^64."""
-    for _ in range(n):
-        start *= _INVERSE
-    return start
+@device
+def eight_bytes(data, i):
+    """``data[i:i + 8]`` as one number, which takes one load as no index can be negative."""
+    i = np.uint64(i)
+    word = np.uint64(0)
+    for k in range(8):
+        word |= np.uint64(data[i + np.uint64(k)]) << np.uint64(8 * k)
+    return word
 
 
-@kernel
-def byte_hash(data, start, end):
-    """``append`` from nothing, mixed: a key."""
-    return mix64(append(np.uint64(0), _ONE, data, start, end)[0])
+@device
+def text_hash(data, start, end):
+    """Another hash of ``data[start:end]``, for long texts: of eight bytes at a time."""
+    h = np.uint64(end - start)
+    while start + 8 <= end:
+        h = (h ^ eight_bytes(data, start)) * BASE
+        h ^= h >> _HALF
+        start += 8
+    return append(h, data, start, end)
 
 
-@kernel
+@device
+def _slot(key, mask):
+    """Where to look first. The last bytes of a text are in the low bits of its hash alone, all others in all."""
+    return (key ^ (key >> _HALF)) & mask
+
+
+@device
 def table_size(n):
     """Slots for ``n`` keys: a power of two, at most half full."""
     size = 4
@@ -51,11 +62,11 @@ def table_size(n):
     return size
 
 
-@kernel
+@device
 def add(keys, counts, size, key):
     """Count ``key`` once more in the first ``size`` slots: its slot. Those with a count of 0 are free."""
     mask = np.uint64(size - 1)
-    slot = key & mask
+    slot = _slot(key, mask)
     while counts[slot] != 0 and keys[slot] != key:
         slot = (slot + _ONE) & mask
     keys[slot] = key
@@ -63,11 +74,11 @@ def add(keys, counts, size, key):
     return np.int64(slot)
 
 
-@kernel
+@device
 def find(keys, counts, size, key):
     """Slot of ``key``, or -1."""
     mask = np.uint64(size - 1)
-    slot = key & mask
+    slot = _slot(key, mask)
     while counts[slot] != 0:
         if keys[slot] == key:
             return np.int64(slot)
@@ -75,7 +86,7 @@ def find(keys, counts, size, key):
     return -1
 
 
-@kernel
+@device
 def seen(keys, size, key):
     """Whether ``key`` is in the first ``size`` slots of a table without counts, where it is from now on.
 
@@ -83,7 +94,7 @@ def seen(keys, size, key):
     """
     mask = np.uint64(size - 1)
     key = max(key, _ONE)
-    slot = key & mask
+    slot = _slot(key, mask)
     while keys[slot] != key:
         if keys[slot] == 0:
             keys[slot] = key

@@ -5,13 +5,17 @@ exceeds the true one, and only equal sets reach 1. Sets are the sorted, unique s
 `shingles.shingle_sets`: document i has ``hashes[offsets[i]:offsets[i + 1]]``.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from curate.kernels import device, kernel
 from curate.kernels.hashing import mix64
 
 _MILLION = 1_000_000
-_WORDS = 16  # 64-bit words of a bitmap looked at together; a bitmap has a power of two times as many
+_WORDS = 16
+"""64-bit words of a bitmap looked at together. A bitmap has a power of two times as many: 1,024 bits, or one for each
+member of an average set."""
 
 
 @device
@@ -95,24 +99,19 @@ def estimated_jaccard(signatures, left, right):
 
 
 @kernel
-def _sketch(hashes, offsets):
-    """(fingerprints uint64[docs], bitmaps uint64[docs, words]): a hash of each set, and the parity of the
-    number of its members that fall on each of some bits: 1,024, or as many as an average set has members."""
-    docs = len(offsets) - 1
-    words, shift = _WORDS, 54
-    while words * 64 * docs < offsets[-1] - offsets[0]:
-        words *= 2
+def _sketch(hashes, offsets, fingerprints, bitmaps):
+    """Fill in for each set a hash of it (uint64[docs]), and the parity of the number of its members that fall on each
+    bit of a bitmap (uint64[docs, words], a power of two)."""
+    shift = 58
+    while 1 << (64 - shift) < 64 * bitmaps.shape[1]:
         shift -= 1
-    fingerprints = np.empty(docs, np.uint64)
-    bitmaps = np.zeros((docs, words), np.uint64)
-    for doc in range(docs):
+    for doc in range(len(offsets) - 1):
         fingerprint = np.uint64(0)
         for i in range(offsets[doc], offsets[doc + 1]):
             bit = np.int64(hashes[i] >> np.uint64(shift))
             bitmaps[doc, bit >> 6] ^= np.uint64(1) << np.uint64(bit & 63)
             fingerprint = mix64(fingerprint ^ hashes[i])
         fingerprints[doc] = fingerprint
-    return fingerprints, bitmaps
 
 
 @kernel
@@ -126,96 +125,100 @@ def _signature_fingerprints(signatures):
 
 @device
 def _find(table_keys, table_heads, key):
-    """Slot of ``key`` in an open-addressed table, or the free slot (head -1) where it belongs."""
+    """Slot of ``key`` in an open-addressed table, or the free slot (head 0) where it belongs."""
     slot = np.int64(key >> np.uint64(1)) & (len(table_keys) - 1)
-    while table_heads[slot] >= 0 and table_keys[slot] != key:
+    while table_heads[slot] and table_keys[slot] != key:
         slot = (slot + 1) & (len(table_keys) - 1)
     return slot
 
 
 @kernel
-def _doubled(table_keys, table_heads):
-    """The same table with twice the room."""
-    new_keys = np.empty(2 * len(table_keys), np.uint64)
-    new_heads = np.full(2 * len(table_keys), -1, np.int64)
-    for slot in range(len(table_keys)):
-        if table_heads[slot] >= 0:
-            new = _find(new_keys, new_heads, table_keys[slot])
-            new_keys[new], new_heads[new] = table_keys[slot], table_heads[slot]
-    return new_keys, new_heads
-
-
-@kernel
-def _leaders(keys, fingerprints, hashes, offsets, bitmaps, signatures, exact, threshold):
-    docs, width = len(keys), keys.shape[1] + 1
+def _leaders(order, keys, fingerprints, hashes, offsets, bitmaps, signatures, exact, threshold, tables):
+    # For each key, a chain of the kept documents that have it, newest first: 1 + ``p * width + column`` stands for the
+    # document at place p of the order; column 0 is its fingerprint, so that copies meet at once.
+    table_keys, table_heads, links, last_seen_by = tables
+    docs, width = len(order), keys.shape[1] + 1
     duplicate_of = np.full(docs, -1, np.int64)
     similarity = np.zeros(docs, np.float64)
-    # For each key, a chain of the kept documents that have it, newest first. Place ``k * width + column`` of
-    # `links` belongs to the k-th kept document; column 0 is its fingerprint, so that copies meet at once.
-    kept = np.empty(docs, np.int64)
-    last_seen_by = np.full(docs, -1, np.int64)
-    links = np.empty(16 * width, np.int64)
-    table_keys, table_heads = np.empty(1024, np.uint64), np.full(1024, -1, np.int64)
-    n_kept = n_keys = 0
-    for i in range(docs):
-        leader, best = -1, threshold
+    for p in range(docs):
+        i, leader, best = order[p], -1, threshold
         for column in range(width):
             key = keys[i, column - 1] if column else fingerprints[i]
             place = table_heads[_find(table_keys, table_heads, key)]
-            while place >= 0 and not (leader >= 0 and best == _MILLION):
-                k = place // width
-                place = links[place]
-                if last_seen_by[k] == i:
+            while place and not (leader >= 0 and best == _MILLION):
+                q = (place - 1) // width
+                place = links[place - 1]
+                if last_seen_by[q] == p + 1:
                     continue
-                last_seen_by[k] = i
-                j = kept[k]
-                need = best + 1 if 0 <= leader < j else best
+                last_seen_by[q] = p + 1
+                need = best + 1 if 0 <= leader < q else best
                 if exact:
-                    found = _similarity(hashes, offsets, bitmaps, i, j, need)
+                    found = _similarity(hashes, offsets, bitmaps, i, order[q], need)
                 else:
-                    found = _agreement(signatures, i, j)
+                    found = _agreement(signatures, i, order[q])
                 if found >= need:
-                    leader, best = j, found
+                    leader, best = q, found
         if leader >= 0:
-            duplicate_of[i], similarity[i] = leader, best / _MILLION
+            duplicate_of[p], similarity[p] = leader, best / _MILLION
             continue
-        if (n_kept + 1) * width > len(links):
-            links = np.concatenate((links, np.empty_like(links)))
-        while 2 * (n_keys + width) > len(table_keys):
-            table_keys, table_heads = _doubled(table_keys, table_heads)
         for column in range(width):
             key = keys[i, column - 1] if column else fingerprints[i]
             slot = _find(table_keys, table_heads, key)
-            n_keys += table_heads[slot] < 0
-            links[n_kept * width + column] = table_heads[slot]
-            table_keys[slot], table_heads[slot] = key, n_kept * width + column
-        kept[n_kept] = i
-        n_kept += 1
+            links[p * width + column] = table_heads[slot]
+            table_keys[slot], table_heads[slot] = key, 1 + p * width + column
     return duplicate_of, similarity
 
 
+def _tables(docs: int, width: int, zeros: Callable) -> tuple[np.ndarray, ...]:
+    slots = 1 << (2 * docs * width).bit_length()
+    return zeros(slots, np.uint64), zeros(slots, np.int64), zeros(docs * width, np.int64), zeros(docs, np.int64)
+
+
 def leaders(
-    keys: np.ndarray, hashes: np.ndarray, offsets: np.ndarray, threshold: float
+    keys: np.ndarray,
+    hashes: np.ndarray,
+    offsets: np.ndarray,
+    threshold: float,
+    order: np.ndarray | None = None,
+    zeros: Callable = np.zeros,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Drop each document that shares a band with a kept earlier one and is ``threshold`` similar to it.
 
-    Documents come in keep order: ``keys`` uint64[docs, bands] as of `bands.band_keys`, and their sets, from
-    which the keys must have been made. Returns (duplicate_of int64[docs], similarity float64[docs]): -1 and 0
-    for a kept document; for a dropped one the kept document it is most similar to, of several the earliest.
-    ``threshold`` counts to six decimals.
+    keys             uint64[docs, bands] as of `bands.band_keys`
+    hashes, offsets  the sets from which the keys were made
+    threshold        0 to 1, counts to six decimals
+    order            int64[docs], the documents in keep order; None: as they come
+    zeros            makes the arrays to work with, some 1.5 kB a document at 32 bands, as `np.zeros` does
+
+    Returns (duplicate_of int64[docs], similarity float64[docs]) by place in the order: -1 and 0 for a kept document;
+    for a dropped one the place of the kept document it is most similar to, of several the earliest.
 
     Any number of components may be given together, as documents without a common key never meet. A copy of a
     kept document costs one look-up. Otherwise a document is compared with each kept one it shares a band
     with: n documents that all share a band and are all dissimilar take n * n / 2 comparisons, nearly all of
     which end at the bitmaps (tens of millions a second) or early in the sets.
     """
-    fingerprints, bitmaps = _sketch(hashes, offsets)
-    unused = np.empty((0, 0), np.uint32)
-    return _leaders(keys, fingerprints, hashes, offsets, bitmaps, unused, True, round(threshold * _MILLION))
+    docs, words = len(keys), _WORDS
+    while words * 64 * docs < offsets[-1] - offsets[0]:
+        words *= 2
+    fingerprints, bitmaps = zeros(docs, np.uint64), zeros((docs, words), np.uint64)
+    _sketch(hashes, offsets, fingerprints, bitmaps)
+    order = np.arange(docs) if order is None else order
+    unused, tables = np.empty((0, 0), np.uint32), _tables(docs, keys.shape[1] + 1, zeros)
+    millionths = round(threshold * _MILLION)
+    return _leaders(order, keys, fingerprints, hashes, offsets, bitmaps, unused, True, millionths, tables)
 
 
-def leaders_by_signature(keys: np.ndarray, signatures: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+def leaders_by_signature(
+    keys: np.ndarray,
+    signatures: np.ndarray,
+    threshold: float,
+    order: np.ndarray | None = None,
+    zeros: Callable = np.zeros,
+) -> tuple[np.ndarray, np.ndarray]:
     """The same with similarities estimated from ``signatures`` (uint32[docs, num_perm])."""
     fingerprints = _signature_fingerprints(signatures)
+    order = np.arange(len(keys)) if order is None else order
     unused = np.empty(0, np.uint64), np.empty(0, np.int64), np.empty((0, 0), np.uint64)
-    return _leaders(keys, fingerprints, *unused, signatures, False, round(threshold * _MILLION))
+    tables = _tables(len(keys), keys.shape[1] + 1, zeros)
+    return _leaders(order, keys, fingerprints, *unused, signatures, False, round(threshold * _MILLION), tables)

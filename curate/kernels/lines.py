@@ -7,7 +7,7 @@ that rule, as in FineWeb (``any_``).
 
 import numpy as np
 
-from curate.kernels import kernel
+from curate.kernels import device, kernel
 from curate.kernels.characters import BREAK, DECIMAL, PUNCTUATION, SPACE, TERMINAL
 from curate.kernels.counts import ends_with_ellipsis
 from curate.kernels.words import decode
@@ -39,16 +39,18 @@ _PHRASES = {
 _TEXT = np.frombuffer(b"".join(_PHRASES), np.uint8).copy()
 _BOUNDS = np.cumsum([0, *map(len, _PHRASES)])
 _MEANS = np.array(list(_PHRASES.values()))
-_BEGINS = np.zeros(256, np.bool_)  # bytes to look at: a brace, and the first letters of phrases
-_BEGINS[_BRACE] = True
-_BEGINS[[letter for phrase in _PHRASES for letter in (phrase[0], phrase[0] - 32)]] = True
-_SECOND = np.zeros(256, np.uint8)  # the second letter of the phrases that begin with a letter, in small letters
-_SECOND[[phrase[0] for phrase in _PHRASES]] = [phrase[1] for phrase in _PHRASES]
+_LETTERS = sorted({phrase[0] for phrase in _PHRASES})  # that phrases begin with: each has a bit, and the brace has one
+_FIRST, _SECOND = np.zeros(256, np.uint8), np.full(256, 1 << len(_LETTERS), np.uint8)
+_FIRST[_BRACE] = 1 << len(_LETTERS)
+for _phrase in _PHRASES:
+    _bit = 1 << _LETTERS.index(_phrase[0])
+    _FIRST[[_phrase[0], _phrase[0] - 32]] = _bit
+    _SECOND[[_phrase[1], _phrase[1] - 32, _OPEN]] |= _bit
 _EDIT = np.frombuffer(b"[edit]", np.uint8).copy()
 _NEEDED = np.frombuffer(b"[citation needed]", np.uint8).copy()
 
 
-@kernel
+@device
 def _starts_with(data, i, end, text):
     k = 0
     while k < len(text) and i + k < end and data[i + k] == text[k]:
@@ -56,7 +58,7 @@ def _starts_with(data, i, end, text):
     return k == len(text)
 
 
-@kernel
+@device
 def citation(data, i, end, classes):
     """Bytes of the citation at ``i``: ``[edit]``, ``[citation needed]`` or ``[12]``; 0 if there is none."""
     if _starts_with(data, i, end, _EDIT):
@@ -76,7 +78,7 @@ def citation(data, i, end, classes):
     return 0
 
 
-@kernel
+@device
 def _before(data, first, end, classes):
     """Where the text before ``end`` ends once the citations there are taken away."""
     while end > first and data[end - 1] == _CLOSE:
@@ -89,7 +91,7 @@ def _before(data, first, end, classes):
     return end
 
 
-@kernel
+@device
 def ends_terminal(data, first, end, classes):
     """C4's end of a sentence: ``. ? ! " '`` but not three dots, citations aside."""
     end = _before(data, first, end, classes)
@@ -105,13 +107,11 @@ def ends_terminal(data, first, end, classes):
     return False
 
 
-@kernel
+@device
 def phrases(data, i, end, classes):
     """What the phrases at ``i`` mean, a sum of flags; letter case of ASCII and citations do not matter."""
     found = 0
     first = data[i] | 32
-    if i + 1 == end or (data[i + 1] | 32 != _SECOND[first] and data[i + 1] != _OPEN):
-        return found
     for p in range(len(_MEANS)):
         if _TEXT[_BOUNDS[p]] != first:
             continue
@@ -136,7 +136,7 @@ def phrases(data, i, end, classes):
     return found
 
 
-@kernel
+@device
 def sentences(data, first, last, starts, ends, word, stop, classes):
     """Sentences of the line ``data[first:last]``, whose words are from ``word`` on: a terminal mark that is a
     word, or between words, ends one where a word that is not mere punctuation follows in the line."""
@@ -164,7 +164,7 @@ def sentences(data, first, last, starts, ends, word, stop, classes):
     return sentences
 
 
-@kernel
+@device
 def scan_line(data, i, end, classes, search):
     """The line of ``str.splitlines`` that begins at ``i < end``.
 
@@ -195,7 +195,7 @@ def scan_line(data, i, end, classes, search):
             length += 1
             longest = max(longest, length)
             last = i + size
-            if search and _BEGINS[byte]:
+            if search and _FIRST[byte] & _SECOND[data[i + 1] if i + 1 < end else 0]:
                 found |= CURLY if byte == _BRACE else phrases(data, i, end, classes)
         i += size
     following = i

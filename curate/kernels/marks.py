@@ -8,21 +8,24 @@ its own ('s), and so is each ideograph. Of other characters but white space, a r
 
 import numpy as np
 
-from curate.kernels import kernel
+from curate.kernels import device, kernel
 from curate.kernels.characters import SPACE
 from curate.kernels.words import IDEOGRAPH, LETTER, MARK, character
 
 _UNDERSCORE, _APOSTROPHE, _QUOTE = 0x5F, 0x27, 0x2019
 _PLAIN = np.zeros(256, np.bool_)  # bytes that are in a word wherever they stand
 _PLAIN[list(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz")] = True
+_ENDS = ~_PLAIN  # bytes that end one wherever they stand: ASCII's others but the signs that join
+_ENDS[128:] = False
+_ENDS[[ord(sign) for sign in ".,:@"]] = False
 
 
-@kernel
+@device
 def _in_word(kind, code):
     return kind == LETTER or code == _UNDERSCORE
 
 
-@kernel
+@device
 def _letter_at(data, i, end):
     if i >= end:
         return False
@@ -30,12 +33,12 @@ def _letter_at(data, i, end):
     return _in_word(kind, code)
 
 
-@kernel
+@device
 def _joins(code):
     return code in (0x2E, 0x2C, 0x3A, 0x40)
 
 
-@kernel
+@device
 def _end_of_run(data, i, end, across):
     """Where a word that goes on at ``i`` ends; ``across`` the signs that join, or before them."""
     while i < end:
@@ -43,7 +46,7 @@ def _end_of_run(data, i, end, across):
         if _PLAIN[byte]:
             i += 1
             continue
-        if byte < 0x80 and not (across and _joins(byte)):
+        if _ENDS[byte]:
             break
         kind, code, _, size = character(data, i, end)
         joins = across and _joins(code) and _letter_at(data, i + 1, end)
@@ -53,7 +56,7 @@ def _end_of_run(data, i, end, across):
     return i
 
 
-@kernel
+@device
 def _end_of_same(data, i, end, kind, code):
     """Where a run of the character ``code`` ends that goes on at ``i``; of an ideograph, its marks alone."""
     while i < end:
@@ -97,4 +100,4 @@ def word_and_mark_spans(data, offsets, classes):
             ends[count] = i
             count += 1
         doc_offsets[doc + 1] = count
-    return starts[:count].copy(), ends[:count].copy(), doc_offsets
+    return starts[:count], ends[:count], doc_offsets

@@ -7,11 +7,10 @@ of what appears more than once, over the words that begin with a letter or a dig
 
 import numpy as np
 
-from curate.kernels import kernel
+from curate.kernels import device, kernel
 from curate.kernels.characters import LETTER, MARK, NUMERIC, SPACE, TERMINAL
-from curate.kernels.counts import ends_with_ellipsis, ends_with_spaced_ellipsis
-from curate.kernels.hash_table import add, append, append_byte, byte_hash, find, inverse, seen, table_size
-from curate.kernels.hashing import mix64
+from curate.kernels.counts import ends_with_ellipsis, ends_with_spaced_ellipsis, read
+from curate.kernels.hash_table import BASE, add, eight_bytes, find, seen, table_size, text_hash
 from curate.kernels.words import decode
 
 _FIELDS = """
@@ -38,19 +37,20 @@ N_GRAMS = np.dtype(
 
 _NEWLINE = 10
 _FIRST, _LAST_TOP, _LAST = 2, 4, 10
+_BEGINNING = 16  # bytes of an n-gram that are looked at first
 _SEPARATOR = np.uint64(0xD6E8FEB86659FD93)
 
 
-@kernel
+@device
 def _characters(data, start, end):
     """Characters of well-formed text: bytes that do not continue one."""
     n = 0
-    for i in range(start, end):
-        n += data[i] & 0xC0 != 0x80
+    for byte in data[start:end]:
+        n += byte & 0xC0 != 0x80
     return n
 
 
-@kernel
+@device
 def _before(data, start, end, classes):
     """Where the last character before ``end > start`` begins, and its classes."""
     i = end - 1
@@ -62,7 +62,7 @@ def _before(data, start, end, classes):
     return end - 1, np.uint16(0)
 
 
-@kernel
+@device
 def strip(data, start, end, classes):
     """First byte, and end, of ``data[start:end]`` without the white space around it."""
     while start < end:
@@ -78,48 +78,65 @@ def strip(data, start, end, classes):
     return start, end
 
 
-@kernel
+@device
 def _bullet(data, first, last):
     code, _ = decode(data, first, last)
     return code == 0x2D or code == 0x2A or code == 0x2022 or code == 0x25CF
 
 
-@kernel
-def _count_segments(data, start, end, gap, short_line, classes, keys, counts, stripped_keys, stripped_counts, row):
-    """One document's segments, which runs of ``gap`` newlines or more separate, as ``re.split`` would."""
-    n = 1
-    for i in range(start, end):
-        n += data[i] == _NEWLINE
-    size = table_size(n)
+@device
+def _count_newlines(data, start, end):
+    n = 0
+    for byte in data[start:end]:
+        n += byte == _NEWLINE
+    return n
+
+
+@device
+def _count_segments(data, start, end, gap, newlines, n, short_line, classes, tables, row):
+    """One document's segments, which runs of ``gap`` newlines or more separate, as ``re.split`` would.
+
+    ``newlines`` are the ``n`` places of newlines in the document, and perhaps before ``start`` or after ``end``.
+    """
+    keys, counts, stripped_keys, stripped_counts = tables
+    size = table_size(n + 1)
     counts[:size] = 0
     stripped_counts[:size] = 0
+    k = 0
+    while k < n and newlines[k] < start:
+        k += 1
+    while n > k and newlines[n - 1] >= end:
+        n -= 1
     while True:
-        stop = following = start
-        while stop < end:
-            while following < end and data[following] == _NEWLINE:
-                following += 1
-            if following - stop >= gap:
+        stop = following = end
+        while k < n:
+            run = k
+            k += 1
+            while k < n and newlines[k] - newlines[k - 1] == 1:
+                k += 1
+            if k - run >= gap:
+                stop, following = newlines[run], newlines[k - 1] + 1
                 break
-            stop = following = max(following, stop + 1)
         first, last = strip(data, start, stop, classes)
         characters = _characters(data, start, stop)
         row.segments += 1
-        key = byte_hash(data, start, stop)
+        key = text_hash(data, start, stop)
         if counts[add(keys, counts, size, key)] > 1:
             row.repeats += 1
             row.repeat_characters += characters
             if first < last:
                 row.filled_repeat_characters += characters
         if first < last:
-            stripped = _characters(data, first, last)
+            stripped = characters
+            if first > start or last < stop:
+                key = text_hash(data, first, last)
+                stripped = _characters(data, first, last)
             row.filled += 1
             row.characters += stripped
             row.terminal += _before(data, start, stop, classes)[1] & TERMINAL != 0
             row.short += characters <= short_line
             row.bullets += _bullet(data, first, last)
             row.ellipses += ends_with_ellipsis(data, first, last) or ends_with_spaced_ellipsis(data, first, last)
-            if first > start or last < stop:
-                key = byte_hash(data, first, last)
             copies = stripped_counts[add(stripped_keys, stripped_counts, size, key)]
             if copies > 1:
                 row.copies += 2 if copies == 2 else 1
@@ -132,42 +149,29 @@ def _count_segments(data, start, end, gap, short_line, classes, keys, counts, st
 @kernel
 def count_segments(data, offsets, short_line, classes, lines, with_paragraphs, paragraphs):
     """Fill ``lines``, and ``paragraphs`` if asked to (``SEGMENTS``, one a document). An empty document has none."""
-    longest = 0
+    most = 0
     for doc in range(len(offsets) - 1):
-        n = 1
-        for i in range(offsets[doc], offsets[doc + 1]):
-            n += data[i] == _NEWLINE
-        longest = max(longest, n)
-    size = table_size(longest)
-    keys, counts = np.empty(size, np.uint64), np.empty(size, np.int32)
-    stripped_keys, stripped_counts = np.empty(size, np.uint64), np.empty(size, np.int32)
+        most = max(most, _count_newlines(data, offsets[doc], offsets[doc + 1]))
+    newlines = np.empty(most + 1, np.int64)
+    size = table_size(most + 1)
+    tables = np.empty(size, np.uint64), np.empty(size, np.int32), np.empty(size, np.uint64), np.empty(size, np.int32)
     for doc in range(len(offsets) - 1):
         start, end = offsets[doc], offsets[doc + 1]
         if start == end:
             continue
-        _count_segments(
-            data, start, end, 1, short_line, classes, keys, counts, stripped_keys, stripped_counts, lines[doc]
-        )
+        n = 0
+        for i in range(start, end):
+            newlines[n] = i
+            n += data[i] == _NEWLINE
+        _count_segments(data, start, end, 1, newlines, n, short_line, classes, tables, lines[doc])
         if not with_paragraphs:
             continue
         start, end = strip(data, start, end, classes)
         if start < end:
-            _count_segments(
-                data,
-                start,
-                end,
-                2,
-                short_line,
-                classes,
-                keys,
-                counts,
-                stripped_keys,
-                stripped_counts,
-                paragraphs[doc],
-            )
+            _count_segments(data, start, end, 2, newlines, n, short_line, classes, tables, paragraphs[doc])
 
 
-@kernel
+@device
 def _chain(hashes, ends, m, last_n, grams, repeated, slots, candidates, keys, counts, top, longest, covered):
     """n-grams of ``m`` words for n from 2 to ``last_n``, equal where all their words are.
 
@@ -197,7 +201,7 @@ def _chain(hashes, ends, m, last_n, grams, repeated, slots, candidates, keys, co
         counts[:size] = 0
         most = 0
         for c in range(kept):
-            slots[c] = add(keys, counts, size, mix64(grams[candidates[c]]))
+            slots[c] = add(keys, counts, size, grams[candidates[c]])
             most = max(most, counts[slots[c]])
         for c in range(kept):
             repeated[candidates[c]] = counts[slots[c]] > 1
@@ -222,35 +226,64 @@ def _chain(hashes, ends, m, last_n, grams, repeated, slots, candidates, keys, co
                     done = i + n
 
 
-@kernel
-def _repeated(prefixes, inverses, ends, m, keys, row):
+@device
+def _beginning(letters, i):
+    """Key of the first letters of an n-gram."""
+    return eight_bytes(letters, i) * BASE + eight_bytes(letters, i + 8)
+
+
+@device
+def _repeated(letters, prefixes, powers, places, ends, m, candidates, slots, keys, counts, row):
     """datatrove's duplicate n-grams, n = 5 to 10, equal where their letters are, wherever words begin: from
     left to right, one that was seen before counts and is stepped over; another is remembered.
 
-    ``prefixes[i]`` is the hash of all before word ``i``, and ``inverses[i]`` undoes the power of that.
+    ``letters`` are the bytes of all words, where word ``i`` begins at ``places[i]``, ``prefixes[i]`` is the hash of
+    all before it, and ``powers`` are those of the hash's base. Equal n-grams begin with the same letters, so that
+    only those whose first letters come twice are looked at, and those too short to tell.
     """
-    size = table_size(m)
-    for n in range(_LAST_TOP + 1, min(m, _LAST) + 1):
+    shortest = _LAST_TOP + 1
+    positions = max(m - shortest + 1, 0)
+    size = table_size(positions)
+    counts[:size] = 0
+    for i in range(positions):
+        slots[i] = add(keys, counts, size, _beginning(letters, places[i]))
+    n_candidates = 0
+    for i in range(positions):
+        if counts[slots[i]] > 1 or places[i + shortest] - places[i] < _BEGINNING:
+            candidates[n_candidates] = i
+            n_candidates += 1
+    size = table_size(n_candidates)
+    for n in range(shortest, _LAST + 1):
         keys[:size] = 0
-        i = 0
-        while i <= m - n:
-            if seen(keys, size, mix64((prefixes[i + n] - prefixes[i]) * inverses[i])):
-                row.repeated[n - _LAST_TOP - 1] += ends[i + n] - ends[i]
-                i += n
-            else:
-                i += 1
+        done = 0
+        for c in range(n_candidates):
+            i = candidates[c]
+            if i < done or i + n > m:
+                continue
+            power = powers[places[i + n] - places[i]]
+            if seen(keys, size, prefixes[i + n] - prefixes[i] * power):
+                row.repeated[n - shortest] += ends[i + n] - ends[i]
+                done = i + n
 
 
 @kernel
 def count_n_grams(data, starts, ends, doc_words, stop_hashes, classes, n_grams, dclm, rows):
     """Fill ``rows`` (``N_GRAMS``, one a document) from words given as byte positions: of n-grams, datatrove's
     only if ``n_grams``, and DCLM's only if ``dclm``."""
-    longest = 0
+    longest = most = reach = 0  # words and bytes of a document, bytes of an n-gram
     for doc in range(len(rows)):
-        longest = max(longest, doc_words[doc + 1] - doc_words[doc])
+        first, last = doc_words[doc], doc_words[doc + 1]
+        longest = max(longest, last - first)
+        if first < last:
+            most = max(most, ends[last - 1] - starts[first])
+        for word in range(first, last):
+            reach = max(reach, ends[min(word + _LAST, last) - 1] - starts[word])
     size = table_size(longest)
     keys, counts = np.empty(size, np.uint64), np.empty(size, np.int32)
-    prefixes, inverses = np.zeros(longest + 1, np.uint64), np.ones(longest + 1, np.uint64)
+    letters, powers = np.zeros(most + _BEGINNING, np.uint8), np.ones(reach + 1, np.uint64)
+    for i in range(reach):
+        powers[i + 1] = powers[i] * BASE
+    prefixes, places = np.zeros(longest + 1, np.uint64), np.zeros(longest + 1, np.int64)
     hashes = np.empty(longest, np.uint64)
     grams, slots = np.empty(longest, np.uint64), np.empty(longest, np.int64)
     before = np.zeros(longest + 1, np.int64)
@@ -258,7 +291,7 @@ def count_n_grams(data, starts, ends, doc_words, stop_hashes, classes, n_grams, 
     candidates, repeated = np.empty(longest, np.int64), np.empty(longest, np.bool_)
     unused = np.zeros(3, np.int64)
 
-    stop_size = table_size(len(stop_hashes))
+    stop_size = table_size(8 * len(stop_hashes))  # wide, so that most words meet a free slot
     stop_keys, stop_counts = np.empty(stop_size, np.uint64), np.zeros(stop_size, np.int32)
     for key in stop_hashes:
         add(stop_keys, stop_counts, stop_size, key)
@@ -267,41 +300,37 @@ def count_n_grams(data, starts, ends, doc_words, stop_hashes, classes, n_grams, 
     for doc in range(len(rows)):
         row = rows[doc]
         m = k = 0
-        h, power = np.uint64(0), np.uint64(1)
         for word in range(doc_words[doc], doc_words[doc + 1]):
             i, end = starts[word], ends[word]
+            place = places[m]
             characters = 0
             every, some = np.uint16(MARK), np.uint16(0)
             begins = np.uint16(0)
+            h = np.uint64(0)
             while i < end:
-                byte = data[i]
-                if byte < 0x80:
-                    kind = classes[byte]
-                    h, power = append_byte(h, power, byte)
-                    i += 1
-                else:
-                    code, step = decode(data, i, end)
-                    kind = classes[code]
-                    h, power = append(h, power, data, i, i + step)
-                    i += step
+                kind, size, h = read(data, i, end, classes, h, False)
+                letters[place] = data[i]
+                for at in range(1, size):
+                    letters[place + at] = data[i + at]
+                place += size
+                i += size
                 every &= kind
                 some |= kind
                 if characters == 0:
                     begins = kind
                 characters += 1
-            prefixes[m + 1] = h
-            inverses[m + 1] = inverse(end - starts[word], inverses[m])
-            hashes[m] = (h - prefixes[m]) * inverses[m]
+            places[m + 1] = place
+            prefixes[m + 1] = prefixes[m] * powers[place - places[m]] + h
+            hashes[m] = h
             before[m + 1] = before[m] + characters
             row.letter_spans += some & LETTER != 0
-            if not every & MARK:
-                row.words += 1
-                row.word_characters += characters
-            if begins & (LETTER | NUMERIC):
-                dclm_hashes[k] = hashes[m]
-                dclm_before[k + 1] = dclm_before[k] + characters
-                k += 1
-            slot = find(stop_keys, stop_counts, stop_size, mix64(hashes[m]))
+            is_word = every & MARK == 0
+            row.words += is_word
+            row.word_characters += is_word * characters
+            dclm_hashes[k] = h
+            dclm_before[k + 1] = dclm_before[k] + characters
+            k += begins & (LETTER | NUMERIC) != 0
+            slot = find(stop_keys, stop_counts, stop_size, h)
             if slot >= 0 and seen_in[slot] != doc:
                 seen_in[slot] = doc
                 row.stop_words += 1
@@ -313,7 +342,7 @@ def count_n_grams(data, starts, ends, doc_words, stop_hashes, classes, n_grams, 
                 hashes, before, m, _LAST_TOP, grams, repeated, slots, candidates, keys, counts,
                 row.top, unused, unused,
             )  # fmt: skip
-            _repeated(prefixes, inverses, before, m, keys, row)
+            _repeated(letters, prefixes, powers, places, before, m, candidates, slots, keys, counts, row)
         if dclm:
             _chain(
                 dclm_hashes, dclm_before, k, _LAST, grams, repeated, slots, candidates, keys, counts,

@@ -12,7 +12,7 @@ import numpy as np
 
 from curate.kernels.characters import character_classes
 from curate.kernels.counts import COUNTS, SIGNS, count_characters, count_signs
-from curate.kernels.hash_table import byte_hash
+from curate.kernels.hash_table import append
 from curate.kernels.lines import LINES, PLAIN_LINES, count_lines
 from curate.kernels.repetition import N_GRAMS, SEGMENTS, count_n_grams, count_segments
 
@@ -171,7 +171,7 @@ SIGNALS: tuple[Signal, ...] = (
 def stop_word_hashes(words: Iterable[str] = GOPHER_STOP_WORDS) -> np.ndarray:
     """Hashes of stop words for ``signals``: uint64[number of different words]."""
     encoded = (np.frombuffer(word.encode(), np.uint8) for word in sorted(set(words)))
-    return np.array([byte_hash(word, 0, len(word)) for word in encoded], np.uint64)
+    return np.array([append(np.uint64(0), word, 0, len(word)) for word in encoded], np.uint64)
 
 
 def signals(

@@ -10,23 +10,26 @@ from uuid import uuid4
 from curate import lock as locks
 from curate.assemble import digest
 from curate.errors import CurateError
-from curate.plan import Plan
+from curate.plan import Plan, TokenParts
 from curate.release import card, charts, croissant, report
 from curate.release.extend import extend
+from curate.release.token_shards import write_token_shards
 from curate.store import Damaged, Store
 
 
-def build(plan: Plan, lock: dict, store: Store, parts: dict[str, str], releases: Path) -> tuple[Path, dict, bool]:
+def build(
+    plan: Plan, lock: dict, store: Store, parts: dict[str, str], tokens: list[TokenParts], releases: Path
+) -> tuple[Path, dict, bool]:
     """Write `releases/NAME/VERSION`. Returns it, its lock, and whether it holds other data than before.
 
-    What goes beside the data (pages, charts, manifest) is added to `lock["files"]`. Raises Damaged for a part that is
-    not what was made, CurateError for an earlier release that is not what its lock says.
+    What goes beside the data (token shards, pages, charts, manifest) is added to `lock["files"]`. Raises Damaged for a
+    part that is not what was made, CurateError for an earlier release that is not what its lock says.
     """
     copies: dict[str, Path] = {}
     if plan.manifest.document.extends:
         lock, parts, copies = extend(lock, parts, plan.manifest)
     target = releases / lock["name"] / lock["version"]
-    old = locks.read_lock(target)["digest"] if (target / "lock.json").is_file() else None
+    old = locks.read_lock(target) if (target / "lock.json").is_file() else {}
     with replacing(target) as draft:
         for file in list(lock["files"]):
             path, fp = draft / file["path"], parts.get(file["path"])
@@ -37,8 +40,9 @@ def build(plan: Plan, lock: dict, store: Store, parts: dict[str, str], releases:
                 if fp:
                     raise Damaged(fp, source, "its sha256 is not the one it was made with")
                 raise CurateError("a file of the earlier release changed", str(source), "run `curate verify` on it")
+        write_token_shards(draft, lock, store, tokens)
         write_pages(draft, lock, plan.manifest.text)
-    return target, lock, old != lock["digest"]
+    return target, lock, any(old.get(name) != lock[name] for name in ("digest", "tokens"))
 
 
 def write_pages(folder: Path, lock: dict, manifest: str) -> None:

@@ -51,6 +51,8 @@ FORMATS = {
     "html": "text/html",
     "svg": "image/svg+xml",
     "yaml": "application/yaml",
+    "json": "application/json",
+    **dict.fromkeys(["npy", "bin", "idx", "mds"], "application/octet-stream"),
 }
 
 

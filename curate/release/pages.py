@@ -1,5 +1,6 @@
 """What the pages of a release have in common: where their templates are, and how they write numbers and places."""
 
+from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -8,6 +9,7 @@ import jinja2
 LONGEST_PLACE = 100
 
 
+@cache
 def environment() -> jinja2.Environment:
     """Templates of the release's pages. What is not in the lock is an error, never an empty cell."""
     made = jinja2.Environment(

@@ -7,6 +7,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -17,6 +18,7 @@ from curate.documents import hashed
 from curate.errors import CurateError
 from curate.release.build import replacing, write_pages
 from curate.release.files import Unverified
+from curate.release.token_shards import rewrite_token_shards
 from curate.stages.removed import Removals, list_name, read_list
 from curate.store import Writer
 
@@ -53,13 +55,14 @@ def remove(release: str | Path, file: str | Path, kind: str) -> TakenDown:
     if (target / "lock.json").is_file():
         raise CurateError(f"version {version} is there already", str(target), f"remove from {version} instead")
     with replacing(target) as draft:
-        gone, counts = _shards(release, draft, lock, removals)
+        gone, counts, kept = _shards(release, draft, lock, removals)
         if not gone:
             what = f"no document of {lock['name']} {lock['version']} is on the list"
             raise CurateError(what, str(file), "look at the release's ids and URLs")
         _evidence(release, draft, lock, gone, list_name(file), version)
         before = {entry["path"]: entry["sha256"] for entry in lock["files"]}
         made = _patched(draft, lock, counts, version, {"list": list_name(file), "documents": len(gone)})
+        rewrite_token_shards(release, draft, made, kept)
         write_pages(draft, made, _manifest((release / "manifest.yaml").read_text(encoding="utf-8"), version))
         changed = [entry["path"] for entry in made["files"] if before.get(entry["path"]) != entry["sha256"]]
     return TakenDown(target, version, len(gone), changed)
@@ -71,10 +74,12 @@ def patch(version: str) -> str:
     return f"{major}.{minor}.{int(last) + 1}"
 
 
-def _shards(release: Path, draft: Path, lock: dict, removals: Removals) -> tuple[set[str], dict]:
-    """Write shards and their index without what is named. The ids that are gone, and what each shard lost."""
+def _shards(release: Path, draft: Path, lock: dict, removals: Removals) -> tuple[set[str], dict, dict]:
+    """Write shards and their index without what is named. The ids that are gone, and of each changed shard what it lost
+    and which of its rows are kept."""
     gone: set[str] = set()
     lost: dict[str, dict] = {}
+    kept: dict[str, np.ndarray] = {}
     paths = {entry["path"] for entry in lock["files"]}
     for path in sorted(path for path in paths if path.startswith("data/")):
         index = path.replace("data/", "index/", 1)
@@ -90,11 +95,12 @@ def _shards(release: Path, draft: Path, lock: dict, removals: Removals) -> tuple
         table = pq.read_table(release / path)
         lost[path] = composition(table.filter(out))
         gone |= set(table.filter(out)["id"].to_pylist())
-        kept = table.filter(keep)
-        _write(draft / path, kept, row_groups(pc.binary_length(kept["text"]).to_numpy()))
+        kept[path] = keep.to_numpy(zero_copy_only=False)
+        left = table.filter(keep)
+        _write(draft / path, left, row_groups(pc.binary_length(left["text"]).to_numpy()))
         for name in beside:
-            _write(draft / name, pq.read_table(release / name).filter(keep), [(0, kept.num_rows)])
-    return gone, lost
+            _write(draft / name, pq.read_table(release / name).filter(keep), [(0, left.num_rows)])
+    return gone, lost, kept
 
 
 def _write(path: Path, table: pa.Table, groups) -> None:

@@ -14,7 +14,7 @@ NAME = re.compile(r"\w+")
 
 
 def columns_of(**rules: str) -> tuple[str, ...]:
-    """The columns that the rules read. Raises ManifestError for rules that are no expression, or not always the same."""
+    """The columns that rules read. Raises ManifestError for rules that are no expression, or not always the same."""
     found: dict[str, None] = {}
     problems = []
     for name, rule in rules.items():

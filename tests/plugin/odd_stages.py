@@ -1,7 +1,7 @@
 """Stages of another package, as the tests need them: they reach the engine, and its workers, through entry points.
 
-`fragile` does what a file in the folder $CURATE_TEST_FATE says, once, and then never again: so a test can lose a worker or
-stop a run in the middle of a job without any clock.
+`fragile` does what a file in the folder $CURATE_TEST_FATE says, once, and then never again: so a test can lose a worker
+or stop a run in the middle of a job without any clock.
 """
 
 import ctypes

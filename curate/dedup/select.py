@@ -1,0 +1,140 @@
+"""A small set of the best documents that does not say the same thing over and over: clusters take turns."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from curate.dedup import _keep_order as keep_order
+from curate.documents import hashes128, utf8
+from curate.errors import CurateError
+from curate.kernels.lowest_word import lowest_words
+from curate.stage import Step, group, reject
+
+Count = Annotated[int, Field(ge=1)]
+
+LONG = 6
+"""Characters from which a word tells the topic: shorter ones are mostly those that all texts have."""
+
+
+def reads(order: list[str], by: str | None, **_) -> tuple[str, ...]:
+    return (*([COLUMN.get(by, by)] if by else []), *keep_order.columns(order))
+
+
+@group(version=1, new_only=True, reads_from=reads)
+def select(
+    *,
+    count: Count,
+    order: list[str] = ["-quality"],  # noqa: B006
+    by: str | None = None,
+    at_most: bool = False,
+    bins: int = 0,
+) -> list[Step]:
+    """Select exactly so many documents, the best of each cluster in turn, as s1K (1,000 of 59,000) and LIMO (817) did.
+
+    Every cluster gives its best document, then every cluster its second best, and so on; one that has no more drops
+    out. In the last round, which not all clusters can end, the best documents go first. In other words: documents are
+    ranked in their cluster, and of all of them the first `count` by (rank, order, id) stay. What is too easy or not
+    good enough is for a `filter` before it to reject.
+
+    count    documents to select
+    order    columns that say which document is better, the first first: the lowest value, or with a `-` the highest,
+             such as [-n_tokens, -quality]; then the lowest id. One without a value comes after all that have one.
+    by       what a cluster is. A column, such as `domain` or `source`: one for each value, and one for no value. host:
+             the host of `url`, without `www.`. minhash: the word that comes first in an order drawn by hash among the
+             document's words of 6 or more characters (all its words, if it has none): two documents share it with a
+             chance equal to the Jaccard similarity of these sets. null: all documents are one cluster.
+    at_most  take all documents where there are fewer than `count`; else that is an error
+    bins     parts the work is cut in, 0: by the size of the inputs. No bearing on the result.
+
+    Adds: selection_cluster (string), selection_rank (int64, place in the cluster, from 1; null beyond `count`)
+
+    Reasons: not_selected
+
+    Source: Muennighoff et al. 2025, "s1: Simple test-time scaling" (a domain drawn at random gives a document, long
+    traces first); Ye et al. 2025, "LIMO: Less is more for reasoning"; Broder 1997 (MinHash).
+    """
+    columns = keep_order.columns(order)
+    keys = [*zip(map(str, range(len(order))), keep_order.directions(order), strict=True), ("id", "ascending")]
+
+    def candidates(docs: pa.Table) -> pa.Table:
+        named = {str(place): docs[name] for place, name in enumerate(columns)}
+        rows = pa.table({"doc": docs["doc"], "id": docs["id"], "cluster": clusters(docs, by)} | named)
+        rows = ranked(rows).drop_columns("rank")
+        bin = hashes128(rows["cluster"])[0] % np.uint64(bins)
+        return rows.append_column("bin", pa.array(bin.astype(np.uint32)))
+
+    def ranked(rows: pa.Table) -> pa.Table:
+        """The first `count` of each cluster, with their rank."""
+        rows = rows.sort_by([("cluster", "ascending"), *keys])
+        codes = rows["cluster"].combine_chunks().dictionary_encode("encode").indices.to_numpy()
+        rank = np.arange(1, len(codes) + 1) - np.searchsorted(codes, codes)
+        return rows.append_column("rank", pa.array(rank)).filter(pa.array(rank <= count))
+
+    def finalists(rows: pa.Table) -> pa.Table:
+        """Only the first `count` of a bin can be among the first of all: the others go on without what is compared."""
+        rows = ranked(rows).sort_by([("rank", "ascending"), *keys])
+        rows = rows.select(["doc", "rank", *(name for name, _ in keys)])
+        others = rows.slice(count).select(["doc", "rank"])
+        rows = pa.concat_tables([rows.slice(0, count), others], promote_options="default")
+        return rows.append_column("bin", pa.array(np.zeros(len(rows), np.uint32)))
+
+    def choose(tables: Iterator[pa.Table], sizes: np.ndarray) -> Iterator[pa.Table]:
+        running = []
+        for table in tables:
+            running.append(table.filter(table["id"].is_valid()))
+            others = table.filter(table["id"].is_null())
+            yield verdicts(others, np.zeros(len(others), bool))
+        rows = pa.concat_tables(running).sort_by([("rank", "ascending"), *keys])
+        if 0 < len(rows) < count and not at_most:
+            what = f"`select` is to find {count:,} documents, and there are {len(rows):,}"
+            raise CurateError(what, fix="lower `count`, loosen the stages before it, or set `at_most: true`")
+        yield verdicts(rows, np.arange(len(rows)) < count)
+
+    def decide(docs: pa.Table, rows: pa.Table) -> pa.Table:
+        place = pc.index_in(docs["doc"].combine_chunks(), rows["doc"].combine_chunks())
+        docs = docs.append_column("selection_cluster", clusters(docs, by))
+        docs = docs.append_column("selection_rank", rows["rank"].take(place))
+        return reject(docs, not_selected=pc.invert(pc.fill_null(rows["selected"].take(place), False)))
+
+    return [
+        Step(candidates, "docs", bins),
+        Step(finalists, "bins", 1),
+        Step(choose, "all"),
+        Step(decide, "apply"),
+    ]
+
+
+def verdicts(rows: pa.Table, selected: np.ndarray) -> pa.Table:
+    return rows.select(["doc", "rank"]).append_column("selected", pa.array(selected))
+
+
+def clusters(docs: pa.Table, by: str | None) -> pa.Array | pa.ChunkedArray:
+    """The cluster of each document: string[documents]."""
+    if by is None:
+        return pa.nulls(len(docs), pa.string())
+    values = docs[COLUMN.get(by, by)]
+    return NAMES[by](values) if by in NAMES else values.cast(pa.string())
+
+
+def hosts(urls: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Their hosts in lower case, without `www.`, user and port; null for what has none."""
+    found = pc.extract_regex(urls, r"^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(?P<host>\[[^/?#\]]*\]|[^/?#:\[\]]+)")
+    return pc.replace_substring_regex(pc.utf8_lower(pc.struct_field(found, "host")), r"^www\.", "")
+
+
+def topics(text: pa.ChunkedArray) -> pa.Array:
+    """The lowest of their long words, see `lowest_words`, in lower case; null where there is no word."""
+    data, offsets = utf8(text)
+    starts, stops = lowest_words(data, offsets, LONG)
+    words = [data[start:stop].tobytes().decode() or None for start, stop in zip(starts, stops, strict=True)]
+    return pc.utf8_lower(pa.array(words, pa.string()))
+
+
+COLUMN = {"host": "url", "minhash": "text"}
+"""What clusters that are no column are made of."""
+
+NAMES = {"host": hosts, "minhash": topics}

@@ -1,0 +1,134 @@
+"""Lay token shards out in a release: `tokens/` beside `data/`, for each shard what the manifest asks for.
+
+tokens/PHASE/train-00000-of-00042.npy, train-00000-of-00042-documents.npy
+tokens/PHASE/train-00000-of-00042.bin, train-00000-of-00042.idx
+tokens/PHASE/mds/index.json, tokens/PHASE/mds/train-00000-of-00042.000.mds
+"""
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from curate.assemble import digest
+from curate.mix.pack import counts, documents, lay, pack
+from curate.mix.tokens import described
+from curate.plan import TokenParts
+from curate.release.token_formats import (
+    Documents,
+    Sequences,
+    read_mds,
+    read_megatron,
+    read_npy,
+    write_mds,
+    write_mds_index,
+    write_megatron,
+    write_npy,
+)
+from curate.sequences import sequence_blocks, token_blocks
+from curate.store import Store
+
+
+def write_token_shards(folder: Path, lock: dict, store: Store, parts: list[TokenParts]) -> None:
+    """Write the token shards of a release, and add their files to its lock. parts: in the order of the shards."""
+    if not lock["tokens"]:
+        return
+    for part, (path, split, shard) in zip(parts, _shards(folder, lock), strict=True):
+        documents, sequences = (
+            partial(token_blocks, store, part.tokenized),
+            partial(sequence_blocks, store, part.packed),
+        )
+        _write(path, lock["tokens"], split, shard, documents, sequences)
+    _finish(folder, lock)
+
+
+def rewrite_token_shards(release: Path, folder: Path, lock: dict, kept: dict[str, np.ndarray]) -> None:
+    """Write the token shards of a patch version of a release, packed anew where documents are gone, and bring its lock
+    up to date. No tokenizer is needed.
+
+    kept  {path of a changed shard: bool[rows], what stays}
+    """
+    tokens = lock.setdefault("tokens", None)  # a release may be older than token shards
+    if not tokens:
+        return
+    for (old, _, _), (path, split, shard) in zip(_shards(release, lock), _shards(folder, lock), strict=True):
+        keep = kept.get(f"data/{path.relative_to(folder / 'tokens').as_posix()}.parquet")
+        if keep is None:
+            _copy(old, path)
+            continue
+        shard |= _pack_again(old, path, tokens, split, keep)
+    tokens["splits"] = list(map(described, tokens["splits"]))
+    _finish(folder, lock)
+
+
+def _shards(folder: Path, lock: dict) -> Iterator[tuple[Path, dict, dict]]:
+    """For each shard, in order: the path of its token shard without an ending, its split, and its counts."""
+    data = (file["path"] for file in lock["files"] if file["path"].startswith("data/"))
+    for split in lock["tokens"]["splits"]:
+        for shard in split["shards"]:
+            yield folder / next(data).replace("data/", "tokens/", 1).removesuffix(".parquet"), split, shard
+
+
+def _write(
+    path: Path,
+    tokens: dict,
+    split: dict,
+    shard: dict,
+    documents: Callable[[], Iterable[Documents]],
+    sequences: Callable[[], Iterable[Sequences]],
+) -> None:
+    """Write a token shard in all formats. tokens, split, shard: what the lock says."""
+    dtype, context = tokens["dtype"], split["context"]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if "npy" in tokens["formats"]:
+        write_npy(path, dtype, context, shard["sequences"], sequences())
+    if "megatron" in tokens["formats"]:
+        write_megatron(path, dtype, documents())
+    if "mds" in tokens["formats"]:
+        _in_mds(path).parent.mkdir(exist_ok=True)
+        write_mds(_in_mds(path), dtype, context, sequences())
+
+
+def _pack_again(old: Path, path: Path, tokens: dict, split: dict, keep: np.ndarray) -> dict:
+    """Write a token shard without some documents. Returns its counts."""
+    ids, offsets = _read(old, tokens["formats"], len(keep))
+    length = np.diff(offsets)
+    ids, length = ids[np.repeat(keep, length)], length[keep]
+    offsets, context, sequences = np.append(0, np.cumsum(length)), split["context"], []
+    made = {"documents": len(length), "tokens": len(ids), "longest": int(length.max(initial=0))}
+    if context:
+        pieces = pack(length, context, tokens["pack"])
+        sequences.append((lay(ids, offsets, pieces, context, tokens["pad"]), pieces))
+        made = counts(length, pieces, context)
+    _write(path, tokens, split, made, lambda: [(ids, offsets)], lambda: sequences)
+    return made
+
+
+def _read(path: Path, formats: list[str], count: int) -> Documents:
+    """The documents of a token shard, from one of its formats."""
+    if "megatron" in formats:
+        return read_megatron(path)
+    sequences, pieces = read_npy(path) if "npy" in formats else read_mds(_in_mds(path))
+    return documents(sequences, pieces, count)
+
+
+def _copy(old: Path, path: Path) -> None:
+    """Copy a token shard as it is, in all formats."""
+    for of, to in ((old, path), (_in_mds(old), _in_mds(path))):
+        for file in of.parent.glob(f"{of.name}[.-]*"):
+            to.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, to.with_name(file.name))
+
+
+def _in_mds(path: Path) -> Path:
+    return path.parent / "mds" / path.name
+
+
+def _finish(folder: Path, lock: dict) -> None:
+    """Write the index of each MDS dataset, and note all files in the lock."""
+    for mds in sorted(folder.glob("tokens/**/mds")):
+        write_mds_index(mds)
+    for path in sorted(folder.glob("tokens/**/*.*")):
+        lock["files"].append({"path": path.relative_to(folder).as_posix()} | digest(path))
