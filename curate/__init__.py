@@ -9,8 +9,8 @@ What the command line does, these functions do: each verb is one of them. Some b
 in; `from curate.run import Ended` reaches into those as usual.
 """
 
-from curate.calibration.calibrate import calibrate
-from curate.calibration.compare import compare_sets
+from importlib import import_module
+
 from curate.demo import init_manifest, make_demo
 from curate.doctor import examine
 from curate.errors import CurateError, ManifestError, Stopped
@@ -20,6 +20,9 @@ from curate.manifest import load, loads
 from curate.run import prepare, run
 from curate.stage import Step, group, reject, stage
 from curate.status import collect_garbage, explain_plan, status
+
+_LATER = {"calibrate": "curate.calibration.calibrate", "compare_sets": "curate.calibration.compare"}
+"""Imported when they are asked for, as they bring the compiler of the kernels with them."""
 
 __version__ = "0.1.0"
 __all__ = [
@@ -46,3 +49,9 @@ __all__ = [
     "status",
     "verify",
 ]
+
+
+def __getattr__(name: str):
+    if name not in _LATER:
+        raise AttributeError(f"module `curate` has no attribute `{name}`")
+    return getattr(import_module(_LATER[name]), name)

@@ -98,7 +98,8 @@ def scatter(store: Store, args: dict, draft: Path, counts: dict) -> None:
     for docs in live_blocks(store, args["reading"]):
         chosen = for_block(sent, docs)
         index = np.searchsorted(docs["doc"].to_numpy(), chosen["doc"].to_numpy())
-        rows = docs.take(pa.array(index))
+        everything = np.array_equal(index, np.arange(docs.num_rows))
+        rows = docs if everything else docs.take(pa.array(index))  # which would copy all texts
         columns = {
             name: rows[name].cast(kind) if name in rows.column_names else pa.nulls(len(index), kind)
             for name, kind in types.items()

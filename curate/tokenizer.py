@@ -9,15 +9,17 @@ import itertools
 import json
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import tokenizers
-import tokie
 
 from curate.errors import CurateError, did_you_mean
 from curate.resources import locate, sha256
+
+if TYPE_CHECKING:  # both are loaded with the first tokenizer, as most commands need none
+    import tokie
 
 _ODD = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x{9f}]|[\t\r]['’‘ʼ＇]"
 """Where tokie is known to cut otherwise: at controls, and at a tab before an apostrophe."""
@@ -35,6 +37,8 @@ class Tokenizer:
     """
 
     def __init__(self, path: Path):
+        import tokenizers
+
         spec = _spec(path)
         self.path = path
         try:
@@ -46,7 +50,9 @@ class Tokenizer:
         self.exact.no_padding()
         self.fast = self._load(path) if _is_byte_level(spec) else None
 
-    def _load(self, path: Path) -> tokie.Tokenizer | None:
+    def _load(self, path: Path) -> "tokie.Tokenizer | None":
+        import tokie
+
         try:
             fast = tokie.Tokenizer.from_json(str(path))
         except (tokie.TokieError, ValueError, OSError):
@@ -98,7 +104,7 @@ class Tokenizer:
                 return odd
         return [True] * len(texts)
 
-    def _agree(self, fast: tokie.Tokenizer, texts) -> bool:
+    def _agree(self, fast: "tokie.Tokenizer", texts) -> bool:
         return all(fast.encode(text, False).ids == self._encode(text) for text in texts)
 
 

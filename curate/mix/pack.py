@@ -7,8 +7,6 @@ arXiv:2404.10830). What no document fills is padding, and the pieces say where i
 
 import numpy as np
 
-from curate.kernels.pack import best_fit, copy_pieces
-
 PIECE = np.dtype([(name, "<i4") for name in ("sequence", "start", "stop", "document", "offset")])
 """A run of tokens: `tokens[sequence, start:stop]` are those of `document` from its token `offset` on."""
 
@@ -31,6 +29,8 @@ def lay(ids: np.ndarray, offsets: np.ndarray, pieces: np.ndarray, context: int, 
 
     ids, offsets  the tokens of all documents end to end, and int64[documents + 1] where each begins
     """
+    from curate.kernels.pack import copy_pieces  # here, so that planning waits for no compiler
+
     count = int(pieces["sequence"][-1]) + 1 if len(pieces) else 0
     sequences = np.full(count * context, pad, ids.dtype)
     copy_pieces(ids, *_begins(offsets, pieces), sequences, *_places(pieces, context))
@@ -39,6 +39,8 @@ def lay(ids: np.ndarray, offsets: np.ndarray, pieces: np.ndarray, context: int, 
 
 def documents(sequences: np.ndarray, pieces: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """The tokens of `count` documents end to end, and where each begins (int64[count + 1]): what `lay` was given."""
+    from curate.kernels.pack import copy_pieces
+
     to, length = _places(pieces, sequences.shape[1])
     offsets = np.zeros(count + 1, np.int64)
     np.add.at(offsets, pieces["document"].astype(np.int64) + 1, length)
@@ -77,6 +79,8 @@ def _concat(length: np.ndarray, context: int) -> np.ndarray:
 
 
 def _best_fit(length: np.ndarray, context: int) -> np.ndarray:
+    from curate.kernels.pack import best_fit
+
     of = -(-length // context)  # pieces of each document
     document = np.repeat(np.arange(len(length)), of)
     offset = (np.arange(len(document)) - np.repeat(np.cumsum(of) - of, of)) * context

@@ -384,7 +384,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     parser.add_argument("--planted", type=int, default=20_000_000, metavar="N", help="planted signatures; 0: none")
     parser.add_argument("--megabytes", type=float, default=3, help="text for the comparison of signatures")
-    parser.add_argument("--corpus", type=float, default=128, metavar="M", help="megabytes to deduplicate; 0: none")
+    parser.add_argument("--corpus", type=float, default=160, metavar="M", help="megabytes to deduplicate; 0: none")
     parser.add_argument("--workers", type=int, default=1, help="processes to deduplicate with")
     parser.add_argument("--wheels", nargs="+", default=[], metavar="FILE", help="versions of one project")
     parser.add_argument("--repeats", type=int, default=3, help="rounds in which each tool is timed")
