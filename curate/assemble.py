@@ -113,10 +113,11 @@ def scatter(store: Store, args: dict, draft: Path, counts: dict) -> None:
 def shard(store: Store, args: dict, draft: Path, counts: dict) -> None:
     """One shard of the release, in the order of the line."""
     rows = pa.concat_tables([table for _, table in store.bin(store.behind(args["before"]), args["number"])])
-    rows = rows.sort_by([("order", "ascending"), ("id", "ascending")]).drop_columns("order")
+    sequence = pc.sort_indices(rows, [("order", "ascending"), ("id", "ascending")])
+    rows = rows.drop_columns("order").combine_chunks()
     writer = Writer(draft, level=3, content_defined=True)
-    for start, stop in row_groups(pc.binary_length(rows["text"]).to_numpy()):
-        writer.write(rows.slice(start, stop - start))
+    for start, stop in row_groups(pc.binary_length(rows["text"]).take(sequence).to_numpy()):
+        writer.write(rows.take(sequence.slice(start, stop - start)))  # few rows at a time are copied
     writer.close()
     counts |= {"rows": rows.num_rows, "text_bytes": pc.sum(pc.binary_length(rows["text"])).as_py() or 0}
     counts |= {"composition": composition(rows)} | digest(draft)
