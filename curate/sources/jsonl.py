@@ -13,6 +13,7 @@ Reasons:
 
 import json
 import lzma
+import re
 from collections.abc import Iterator
 
 import pyarrow as pa
@@ -25,6 +26,7 @@ from curate.sources.layouts import BadRow, mapping
 TABLE = SCHEMA.append(pa.field("reject", pa.string()))
 MAX_LINE = 256 << 20
 _PIECE = 1 << 22
+_HALVES = re.compile(rb"\\u[dD]")  # escapes that may spell half a character
 _DECODER = json.JSONDecoder(parse_constant=lambda name: None)  # NaN and infinities are no JSON
 
 
@@ -118,7 +120,7 @@ def _lines(stream) -> Iterator[bytes | BadRow]:
 def _parse(line: bytes) -> dict:
     try:
         row = _DECODER.decode(line.decode())
-        if b"\\ud" in line or b"\\uD" in line:  # escapes may spell half a character
+        if _HALVES.search(line):
             whole = json.dumps(row, ensure_ascii=False).encode("utf-16-le", "surrogatepass")
             row = json.loads(whole.decode("utf-16-le", "replace"))
     except UnicodeDecodeError as error:

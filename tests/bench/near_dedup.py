@@ -5,8 +5,8 @@
 Signatures: every tool gets the same texts in the same run, on one core, and does the whole work from text to
 signatures: word 5-grams, 112 permutations. Figures are medians.
 
-Whole deduplication: `dedup_with.py` on the sources of the installed packages, from the start of a process to its end,
-JSONL in and files out, with as many processes each.
+Whole deduplication: `dedup_with.py` on the sources of Python and the installed packages, from the start of a process to
+its end, JSONL in and files out, with as many processes each.
 
 Accuracy: of the default setting, against the true similarity of all pairs of a few thousand real documents: the .py
 files of two versions of one project (`--wheels`, such as Django 4.2.16 and 5.0.9), or those of the standard library;
@@ -34,6 +34,7 @@ import time
 import zipfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from itertools import chain
 from pathlib import Path
 
 os.environ["RAYON_NUM_THREADS"] = "1"  # rensa's threads: every tool has one core here
@@ -171,7 +172,7 @@ def measure_signatures(megabytes: float, repeats: int) -> dict[str, float]:
 
 
 def measure_dedup(megabytes: float, workers: int, repeats: int) -> dict[str, float]:
-    texts = up_to(megabytes, sources("purelib"))
+    texts = up_to(megabytes, chain(sources("purelib"), sources("stdlib")))
     spent, busy = {"curate": [], "datatrove": []}, {"curate": [], "datatrove": []}
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "in").mkdir()
@@ -384,7 +385,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     parser.add_argument("--planted", type=int, default=20_000_000, metavar="N", help="planted signatures; 0: none")
     parser.add_argument("--megabytes", type=float, default=3, help="text for the comparison of signatures")
-    parser.add_argument("--corpus", type=float, default=160, metavar="M", help="megabytes to deduplicate; 0: none")
+    parser.add_argument("--corpus", type=float, default=192, metavar="M", help="megabytes to deduplicate; 0: none")
     parser.add_argument("--workers", type=int, default=1, help="processes to deduplicate with")
     parser.add_argument("--wheels", nargs="+", default=[], metavar="FILE", help="versions of one project")
     parser.add_argument("--repeats", type=int, default=3, help="rounds in which each tool is timed")
