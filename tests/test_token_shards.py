@@ -276,6 +276,14 @@ def test_only_what_differs_runs_again(tmp_path):
     assert rerun({"formats": ["megatron"], "context": None})[0] == set()
 
 
+def test_a_phase_may_have_a_dot_in_its_name(tmp_path):
+    mixture = {"phases": [{"name": "stage-1.5", "context": 64}]}
+    made = release(manifest(tmp_path, {"context": None, "formats": FORMATS}, mixture=mixture), tmp_path / "work")
+    assert verify(made.path) == []
+    for name, ids in shards(made.path, "stage-1.5/").items():
+        assert documents(*from_npy(made.path, name), len(ids)) == ids
+
+
 def test_megatron_alone_needs_no_context(tmp_path):
     path = release(manifest(tmp_path, {"formats": ["megatron"], "context": None}), tmp_path / "work").path
     for name, ids in shards(path).items():

@@ -131,4 +131,5 @@ def _finish(folder: Path, lock: dict) -> None:
     for mds in sorted(folder.glob("tokens/**/mds")):
         write_mds_index(mds)
     for path in sorted(folder.glob("tokens/**/*.*")):
-        lock["files"].append({"path": path.relative_to(folder).as_posix()} | digest(path))
+        if path.is_file():  # a phase may have a dot in its name
+            lock["files"].append({"path": path.relative_to(folder).as_posix()} | digest(path))
