@@ -445,7 +445,7 @@ def shards(plan: Plan, splits: list[dict]) -> Shards:
     data, index, tokens = [], [], []
     call, count = plan.manifest.indexed, sum(split["shards"] for split in splits)
     if document.extends and plan.encoding:  # the tokens of its shards are made anew, as this manifest wants them
-        old = plan.references[: plan.references[0].of]
+        old = plan.references[: plan.references[0].of] if plan.references else []
         tokens += [_tokens(planner, plan, lane.name, lane.parts[0], 0, splits) for lane in old]
     of_split = [place for place, split in enumerate(splits) for _ in range(split["shards"])]
     for number, split in enumerate(of_split):
