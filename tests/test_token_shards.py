@@ -395,6 +395,14 @@ def test_a_phase_without_a_context_is_named(tmp_path):
     load(manifest(tmp_path, {"context": 32}, mixture=mixture))
 
 
+@pytest.mark.parametrize("context", [1, 1 << 40])
+def test_a_phase_whose_context_no_sequence_can_have_is_named(tmp_path, context):
+    mixture = {"phases": [{"name": "main", "context": context}]}
+    with pytest.raises(ManifestError, match=f"phase `main` has a `context` of {context:,}"):
+        load(manifest(tmp_path, {"context": None}, mixture=mixture))
+    load(manifest(tmp_path, {"context": 32}, mixture=mixture))
+
+
 def test_what_is_wrong_with_a_tokenizer_is_said_before_anything_runs(tmp_path):
     (tmp_path / "broken.json").write_text("{")
     huge = word_level(tmp_path / "huge.json", {"<unk>": 0, "the": 3_000_000_000})

@@ -19,6 +19,9 @@ PACKED = ("npy", "mds")
 MOST_IDS = 1 << 31
 """What fits the integers of all formats: Megatron's are signed."""
 
+CONTEXTS = range(2, (1 << 28) + 1)
+"""Tokens that a sequence can have."""
+
 COUNTS = ("documents", "tokens", "longest", "sequences", "padding", "cut")
 """What is counted of a token shard; the first three where it has no sequences. longest: tokens of a document."""
 
@@ -30,7 +33,7 @@ class Tokens(BaseModel, extra="forbid"):
     """Token shards for trainers, beside the Parquet."""
 
     tokenizer: Name = Field(description="a tokenizer.json: its path or folder, an address, or a name")
-    context: Annotated[int, Field(ge=2, le=1 << 28)] | None = Field(
+    context: Annotated[int, Field(ge=CONTEXTS.start, lt=CONTEXTS.stop)] | None = Field(
         None, description="tokens of a sequence; default: the phase's own `context`"
     )
     pack: Literal["concat", "best-fit"] = Field(
@@ -114,8 +117,12 @@ def mistakes(tokens: Tokens, mixture: Mixture) -> Iterator[tuple[tuple, str, str
     if not mixture.phases and not tokens.context:
         yield (), "`tokens` has no `context`, the tokens of a sequence", fix
     for phase in mixture.phases:
-        if not tokens.context_of(phase.name, mixture):
+        context = tokens.context_of(phase.name, mixture)
+        if not context:
             yield (), f"phase `{phase.name}` has no `context`, the tokens of a sequence", f"{fix}, or to the phase"
+        elif context not in CONTEXTS:
+            what = f"phase `{phase.name}` has a `context` of {context:,}; a sequence has 2 to {CONTEXTS[-1]:,} tokens"
+            yield (), what, fix
 
 
 def notes(tokens: Tokens) -> list[str]:
