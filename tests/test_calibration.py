@@ -652,12 +652,15 @@ def test_ids_that_do_not_fit_are_refused(small, tmp_path):
     assert "highest id is 3,000,000,000; int32 holds up to 2,147,483,647" in said
 
 
-def test_a_shard_that_is_gone_or_cut_is_named(plain, tmp_path):
+def test_a_shard_that_is_gone_or_damaged_is_named(plain, tmp_path):
     broken = tmp_path / "broken"
     shutil.copytree(plain, broken)
     (shard,) = (broken / "data").glob("*.parquet")
-    shard.write_bytes(shard.read_bytes()[:-9])
-    assert "a shard cannot be read" in mistake(broken, tokenizer=small_tokenizer(), to=tmp_path / "none")
+    whole = shard.read_bytes()
+    middle = len(whole) // 3
+    for damaged in (whole[:-9], whole[:4] + bytes(40) + whole[44:], whole[:middle] + b"?" + whole[middle + 1 :]):
+        shard.write_bytes(damaged)
+        assert "a shard cannot be read" in mistake(broken, tokenizer=small_tokenizer(), to=tmp_path / "none")
     shard.unlink()
     said = mistake(broken, tokenizer=small_tokenizer(), to=tmp_path / "none")
     assert shard.name in said

@@ -116,7 +116,7 @@ def texts(release: Release, places: np.ndarray) -> Iterator[pa.Table]:
     start = 0
     for path in release.train:
         with _reading(path):
-            file = pq.ParquetFile(path)
+            file = pq.ParquetFile(path, page_checksum_verification=True)
             for group in range(file.num_row_groups):
                 stop = start + file.metadata.row_group(group).num_rows
                 mine = places[np.searchsorted(places, start) : np.searchsorted(places, stop)]
@@ -140,7 +140,7 @@ def all_texts(release: Release) -> Iterator[pa.Table]:
 def _blocks(paths: list[Path], columns: list[str]) -> Iterator[pa.Table]:
     for path in paths:
         with _reading(path):
-            file = pq.ParquetFile(path)
+            file = pq.ParquetFile(path, page_checksum_verification=True)
             for group in range(file.num_row_groups):
                 yield file.read_row_group(group, columns=columns)
 
@@ -149,6 +149,6 @@ def _blocks(paths: list[Path], columns: list[str]) -> Iterator[pa.Table]:
 def _reading(path: Path) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowInvalid, FileNotFoundError) as error:
+    except (pa.ArrowInvalid, OSError) as error:
         fix = "run `curate verify` on the release"
         raise CurateError(f"a shard cannot be read: {error}", str(path), fix) from error
