@@ -621,6 +621,10 @@ def test_mistakes_are_told_with_numbers_and_a_mend(small, plain, tmp_path):
     assert "no token `<end>`" in mistake(small, end="<end>", **to)
     assert "it names no tokenizer" in mistake(plain, **to)
     assert "cu_seqlens" in mistake(small, "kernel", sequences=10**9, length=3, **to)
+    for recipe, option in (("gptq", "sequences"), ("kernel", "sequences"), ("awq", "length"), ("imatrix", "tokens")):
+        for value in (-1, 0, 10**20):
+            assert f"--{option} {value} is out of range" in mistake(small, recipe, **{option: value}, **to)
+    assert "can be had from" in mistake(small, "gptq", sequences=2**31 - 1, length=2**31 - 1, **to)
     (tmp_path / "tokenizer.json").write_text("{")
     assert "is no JSON" in mistake(small, tokenizer=str(tmp_path / "tokenizer.json"), **to)
     (tmp_path / "questions.jsonl").write_text("?")

@@ -35,6 +35,9 @@ from curate.tokenizer import Tokenizer
 
 FORMAT = 1
 CONTEXT = 2048
+MOST = np.iinfo(np.int32).max
+"""Most sequences, tokens of one, and tokens of a set of `kernel`."""
+
 ENDS = ("<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>", "<｜end▁of▁sentence｜>", "<|im_end|>")
 """What tokenizers call the end of a text; the first that one has stands between joined documents."""
 
@@ -86,7 +89,8 @@ def calibrate(
     loaded = tokenizers.load(tokenizer or _tokenizer_of(found))
     check_ids(form, loaded)
     ending = _end(found, loaded, end)
-    asked = _asked(recipe, form, sequences, length or form.length or _context(found, phase), tokens, join, ending)
+    length = length if length is not None else form.length or _context(found, phase)
+    asked = _asked(recipe, form, sequences, length, tokens, join, ending)
     sets = evaluation_sets(against or ())
     identity = _identity(found, recipe, asked, seed, phase, loaded, ending, sets)
     named = f"{found.lock['name']}-{found.lock['version']}"
@@ -204,15 +208,16 @@ def _asked(
     if (sequences if takes_tokens else tokens) is not None:
         wrong, right = ("--sequences", "--tokens") if takes_tokens else ("--tokens", "--sequences")
         raise CurateError(f"`{recipe}` takes no {wrong}", wrong, f"give {right} instead")
+    for option, value in (("--sequences", sequences), ("--length", context), ("--tokens", tokens)):
+        if value is not None and not 1 <= value <= MOST:
+            raise CurateError(f"{option} {value} is out of range", option, f"give 1 to {MOST:,}")
     length, total, tokens = context, sequences or form.sequences, tokens or form.tokens
     if tokens:
         total = ceil(tokens / length)
         length = tokens // total
-    if total * length > np.iinfo(np.int32).max and form.dtype is np.int32:
+    if total * length > MOST and form.dtype is np.int32:
         what = f"{total:,} sequences of up to {length:,} tokens do not fit cu_seqlens, int32"
-        raise CurateError(
-            what, "--sequences", f"give at most {np.iinfo(np.int32).max // length:,}, or a lower --length"
-        )
+        raise CurateError(what, "--sequences", f"give at most {MOST // length:,}, or a lower --length")
     return Asked(total, length, form.fill, join, ending[1] if ending else None)
 
 
