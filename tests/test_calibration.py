@@ -629,6 +629,8 @@ def test_mistakes_are_told_with_numbers_and_a_mend(small, plain, tmp_path):
     assert "is no JSON" in mistake(small, tokenizer=str(tmp_path / "tokenizer.json"), **to)
     (tmp_path / "questions.jsonl").write_text("?")
     assert "cannot read the evaluation set" in mistake(small, against=[str(tmp_path / "questions.jsonl")], **to)
+    (tmp_path / "none.jsonl").write_text("")
+    assert "the evaluation set is empty" in mistake(small, against=[str(tmp_path / "none.jsonl")], **to)
     longest = max(row["n_tokens"] for row in trained_rows(small))
     said = mistake(small, "gptq", length=longest + 1, join=False, **to)
     assert f"the longest document has {longest:,} tokens, fewer than the {longest + 1:,} of a sequence" in said

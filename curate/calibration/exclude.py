@@ -56,7 +56,7 @@ class Exclusion:
 def evaluation_sets(files: Iterable[str | Path]) -> dict[str, dict]:
     """Files of questions (Parquet or JSONL) as sets for `decontaminate`, by their names: all columns are searched for.
 
-    Raises CurateError for a file that cannot be read, and for two of one name.
+    Raises CurateError for a file that cannot be read or holds nothing, and for two of one name.
     """
     sets: dict[str, dict] = {}
     for file in map(str, files):
@@ -64,7 +64,9 @@ def evaluation_sets(files: Iterable[str | Path]) -> dict[str, dict]:
         name = re.sub(r"[^\w-]", "_", path.name.partition(".")[0]) or "set"
         if name in sets:
             raise CurateError(f"two evaluation sets are called `{name}`", file, "rename one of the files")
-        sets[name] = {"path": str(path), "columns": _columns(path)}
+        if not (columns := _columns(path)):
+            raise CurateError("the evaluation set is empty", file, "give one that holds questions")
+        sets[name] = {"path": str(path), "columns": columns}
     return sets
 
 
