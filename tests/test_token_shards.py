@@ -485,5 +485,5 @@ def test_a_release_that_extends_another_has_the_tokens_of_both(tmp_path):
 def test_an_empty_release_cannot_be_extended(tmp_path):
     path = release(one_source(tmp_path, [], [], stages=["near_dedup"]), tmp_path / "work").path
     more = {"version": "1.1.0", "extends": str(path), "stages": ["near_dedup"]}
-    with pytest.raises(CurateError, match="one 1.0.0 has other columns"):
+    with pytest.raises(CurateError, match="has other columns"):
         release(manifest(tmp_path, {}, **more), tmp_path / "work")

@@ -144,7 +144,8 @@ class Drawing:
         """The next rows of a source, in order: about as many as some sequences need, and a few more."""
         if sequences <= 0:
             return self.order.row[:0]
-        need = min(sequences, end - start) * (self.asked.length if self.asked.fill else 1)  # a document gives one or less
+        sequences = min(sequences, end - start)  # a document gives no more than one
+        need = sequences * (self.asked.length if self.asked.fill else 1)
         rows = self.order.row[start : min(end, start + need)]
         count = int(np.searchsorted(np.cumsum(self.gives[rows]), need)) + 1
         return rows[: count + count // 8 + 4]

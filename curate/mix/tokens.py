@@ -33,7 +33,7 @@ class Tokens(BaseModel, extra="forbid"):
     """Token shards for trainers, beside the Parquet."""
 
     tokenizer: Name = Field(description="a tokenizer.json: its path or folder, an address, or a name")
-    context: Annotated[int, Field(ge=CONTEXTS.start, lt=CONTEXTS.stop)] | None = Field(
+    context: Annotated[int, Field(ge=CONTEXTS[0], le=CONTEXTS[-1])] | None = Field(
         None, description="tokens of a sequence; default: the phase's own `context`"
     )
     pack: Literal["concat", "best-fit"] = Field(
