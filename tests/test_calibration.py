@@ -678,11 +678,25 @@ def test_what_cannot_be_compared_is_refused(small, tmp_path):
     shutil.copytree(made.path, tmp_path / "other")
     shutil.copy(small_tokenizer("unigram"), tmp_path / "other" / "tokenizer.json")
     pq.write_table(pa.table({"content": ["a"]}), tmp_path / "a.parquet")
+    pq.write_table(pa.table({"text": [1]}), tmp_path / "numbers.parquet")
+    pq.write_table(pa.table({"text": ["a"], "source": [{"url": "b"}]}), tmp_path / "nested.parquet")
+    (tmp_path / "cut.parquet").write_bytes(b"PAR1" + bytes(99) + b"\x10\0\0\0PAR1")
+    for broken, file in (("gone", "documents.parquet"), ("unnamed", "tokenizer.json")):
+        shutil.copytree(made.path, tmp_path / broken)
+        (tmp_path / broken / file).unlink()
+    shutil.copytree(made.path, tmp_path / "short")
+    (tmp_path / "short" / "calibration.safetensors").write_bytes(b"?")
     for one, other, said in (
         (small, made.path, "no calibration set"),
         (made.path, tmp_path / "other", "different tokenizers"),
         (made.path, tmp_path / "nowhere.txt", "nothing to compare with"),
         (made.path, tmp_path / "a.parquet", "no column `text`; there are content"),
+        (made.path, tmp_path / "numbers.parquet", "nothing to compare with"),
+        (made.path, tmp_path / "nested.parquet", "nothing to compare with"),
+        (made.path, tmp_path / "cut.parquet", "nothing to compare with"),
+        (made.path, tmp_path / "gone", "a calibration set cannot be read"),
+        (made.path, tmp_path / "unnamed", "a calibration set cannot be read"),
+        (tmp_path / "short", made.path, "a calibration set cannot be read"),
     ):
         with pytest.raises(CurateError, match=said):
             compare_sets(one, other)

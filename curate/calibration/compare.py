@@ -9,13 +9,15 @@ The other texts are a release, a Parquet file or a text file. All distances are 
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from curate.calibration import shards
@@ -52,7 +54,7 @@ def compare_sets(calibration_set: str | Path, other: str | Path) -> dict:
     "lengths", "sources"}, "largest": [{"id", "token", "set", "other"}], "sources": {name: {"set", "other"}}}. `missing`
     is the share of the other one's tokens that occur nowhere here. What cannot be compared is None.
 
-    Raises CurateError for what is neither, and for two sets of different tokenizers.
+    Raises CurateError for what is neither or cannot be read, and for two sets of different tokenizers.
     """
     here, folder = _lock(Path(calibration_set)), Path(calibration_set)
     if here is None:
@@ -91,7 +93,9 @@ def compare_sets(calibration_set: str | Path, other: str | Path) -> dict:
 def _profile(other: str | Path, tokenizer: Tokenizer) -> Profile:
     path = Path(other)
     if lock := _lock(path):
-        if (digest := sha256(path / "tokenizer.json")) != sha256(tokenizer.path):
+        with _reading(path):
+            digest = sha256(path / "tokenizer.json")
+        if digest != sha256(tokenizer.path):
             what = f"the two sets have different tokenizers: sha256 {sha256(tokenizer.path)[:12]}… and {digest[:12]}…"
             raise CurateError(what, str(other), "draw one of them again with the --tokenizer of the other")
         return _of_set(path, lock, tokenizer)
@@ -103,25 +107,26 @@ def _profile(other: str | Path, tokenizer: Tokenizer) -> Profile:
         if path.suffix == ".parquet":
             return _of_parquet(path, tokenizer)
         text = path.read_text(encoding="utf-8")
-    except (pa.ArrowInvalid, FileNotFoundError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         fix = "name a set, a release, a Parquet file or a text file"
         raise CurateError(f"nothing to compare with: {error}", str(other), fix) from error
     return Profile(path.name, _counts(tokenizer.encode([text])[0], tokenizer), None, None)
 
 
 def _of_set(folder: Path, lock: dict, tokenizer: Tokenizer) -> Profile:
-    documents = pq.read_table(folder / "documents.parquet")
+    with _reading(folder):
+        documents = pq.read_table(folder / "documents.parquet")
+        if lock["recipe"] == "kernel":
+            tokens = load_file(folder / "kernel.safetensors")["token_counts"]
+        elif lock["recipe"] == "imatrix":
+            text = (folder / "calibration.txt").read_bytes().decode()
+            tokens = _counts(tokenizer.encode([text])[0], tokenizer)
+        else:
+            tokens = _counts(load_file(folder / "calibration.safetensors")["input_ids"].ravel(), tokenizer)
     given = documents["stop"].to_numpy() - documents["start"].to_numpy()
     sources: dict[str, int] = {}
     for name, count in zip(documents["source"].to_pylist(), given.tolist(), strict=True):
         sources[name] = sources.get(name, 0) + count
-    if lock["recipe"] == "kernel":
-        tokens = load_file(folder / "kernel.safetensors")["token_counts"]
-    elif lock["recipe"] == "imatrix":
-        text = (folder / "calibration.txt").read_bytes().decode()
-        tokens = _counts(tokenizer.encode([text])[0], tokenizer)
-    else:
-        tokens = _counts(load_file(folder / "calibration.safetensors")["input_ids"].ravel(), tokenizer)
     name = f"{lock['release']['name']} {lock['release']['version']} {lock['recipe']}"
     return Profile(name, tokens, (documents["n_tokens"].to_numpy(), given), sources)
 
@@ -144,10 +149,20 @@ def _of_texts(name: str, blocks: Iterable[pa.Table], tokenizer: Tokenizer) -> Pr
             tokens += _counts(ids, tokenizer)
         lengths.append(np.array([len(ids) for ids in encoded], np.int64))
         if "source" in block.column_names:
-            for source, count in zip(block["source"].to_pylist(), lengths[-1].tolist(), strict=True):
+            names = block["source"].cast(pa.string()).to_pylist()
+            for source, count in zip(names, lengths[-1].tolist(), strict=True):
                 sources[source or "unknown"] = sources.get(source or "unknown", 0) + count
     length = np.concatenate(lengths)
     return Profile(name, tokens, (length, length), sources or None)
+
+
+@contextmanager
+def _reading(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, SafetensorError, OSError) as error:
+        fix = "draw it again with `curate calibrate`"
+        raise CurateError(f"a calibration set cannot be read: {error}", str(folder), fix) from error
 
 
 def _lock(folder: Path) -> dict | None:
