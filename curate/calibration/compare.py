@@ -145,8 +145,7 @@ def _of_texts(name: str, blocks: Iterable[pa.Table], tokenizer: Tokenizer) -> Pr
     tokens, lengths, sources = np.zeros(tokenizer.ids, np.int64), [np.empty(0, np.int64)], {}
     for block in blocks:
         encoded = tokenizer.encode([text or "" for text in block["text"].to_pylist()])
-        for ids in encoded:
-            tokens += _counts(ids, tokenizer)
+        tokens += _counts(np.concatenate([np.empty(0, np.uint32), *encoded]), tokenizer)
         lengths.append(np.array([len(ids) for ids in encoded], np.int64))
         if "source" in block.column_names:
             names = block["source"].cast(pa.string()).to_pylist()
