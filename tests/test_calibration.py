@@ -416,6 +416,12 @@ def test_only_a_set_is_replaced(small, tmp_path):
     with pytest.raises(CurateError, match="something else is there"):
         calibrate(small, "gptq", **SMALL, to=tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "all of it"
+    made = calibrate(small, "gptq", **SMALL, to=tmp_path / "set").path
+    (made / "model-4bit").mkdir()
+    with pytest.raises(CurateError, match="something else is there"):
+        calibrate(small, "gptq", **SMALL, seed=9, to=made)
+    assert (made / "model-4bit").is_dir()
+    assert not calibrate(small, "gptq", **SMALL, to=made).changed
 
 
 # What consumers get

@@ -97,7 +97,7 @@ def calibrate(
     home = (Path(to) if to else Path(work) / "calibration" / named / recipe).absolute()
     if (made := _made(home)) and made["fingerprint"] == identity["fingerprint"] and _whole(home, made):
         return Calibrated(home, made, False)
-    if made is None and home.exists() and (not home.is_dir() or any(home.iterdir())):
+    if home.exists() and not _only(home, made):
         raise CurateError("something else is there already", str(home), "name another folder with --to")
     docs = shards.documents(found, seed, None if form.fill else asked.length)
     exclusion = Exclusion(shards.held_out(found), sets)
@@ -244,6 +244,12 @@ def _made(home: Path) -> dict | None:
         return lock if lock["calibration"] == FORMAT and lock["fingerprint"] else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _only(home: Path, lock: dict | None) -> bool:
+    """Whether nothing is in a folder but what a set has, so that another one may take its place."""
+    known = {"lock.json", *lock["files"]} if lock else set()
+    return home.is_dir() and all(path.name in known for path in home.iterdir())
 
 
 def _whole(home: Path, lock: dict) -> bool:
