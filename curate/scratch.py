@@ -65,11 +65,11 @@ def together(tables: Iterable[pa.Table]) -> pa.Table:
 
 
 def _mapped(held: deque[pa.Table], rest: Iterator[pa.Table]) -> pa.Table:
-    with tempfile.NamedTemporaryFile(suffix=".arrow") as file:
+    with tempfile.TemporaryFile() as file:
         with pa.ipc.new_file(file, held[0].schema) as writer:
             while held:
                 writer.write_table(held.popleft())
             for table in rest:
                 writer.write_table(table)
         file.flush()
-        return pa.ipc.open_file(pa.memory_map(file.name)).read_all()
+        return pa.ipc.open_file(pa.py_buffer(np.memmap(file, np.uint8, "r"))).read_all()

@@ -45,7 +45,13 @@ def test_tables_end_to_end(lists, limit):
 def test_nothing_stays_behind(tmp_path, monkeypatch):
     monkeypatch.setattr(scratch, "IN_MEMORY", 1)
     monkeypatch.setattr(scratch.tempfile, "tempdir", str(tmp_path))
-    table = scratch.together([pa.table({"a": [1, 2]}), pa.table({"a": [3]})])
+
+    def tables():
+        yield pa.table({"a": [1, 2]})
+        yield pa.table({"a": [3]})
+        assert not list(tmp_path.iterdir())  # nor would, were the process killed here
+
+    table = scratch.together(tables())
     pile = scratch.Pile(np.int64)
     pile.add(np.arange(3))
     assert not list(tmp_path.iterdir())
