@@ -3,6 +3,7 @@
 The files have no name, so that nothing of them stays behind, and lie in the folder for temporary files (`TMPDIR`).
 """
 
+import os
 import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -21,6 +22,8 @@ def zeros(shape: int | tuple[int, ...], dtype: type) -> np.ndarray:
     if size < IN_MEMORY or not size:
         return np.zeros(shape, dtype)
     with tempfile.TemporaryFile() as file:
+        if hasattr(os, "posix_fallocate"):  # else a disk that is full kills the process when a page is written
+            os.posix_fallocate(file.fileno(), 0, size)
         return np.asarray(np.memmap(file, dtype, "w+", shape=shape))
 
 

@@ -1,5 +1,7 @@
 """Arrays and tables that outgrow memory are the same as those that do not."""
 
+import os
+import tempfile
 from unittest.mock import patch
 
 import numpy as np
@@ -32,6 +34,22 @@ def test_zeros(limit, shape, monkeypatch):
     assert (made == np.zeros(shape)).all()
     made += 1
     assert made.sum() == made.size
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="this system cannot reserve room on a disk")
+def test_room_on_the_disk_is_there_before_it_is_written(monkeypatch):
+    make, held = tempfile.TemporaryFile, []
+
+    def watched():
+        file = make()
+        held.append(os.dup(file.fileno()))
+        return file
+
+    monkeypatch.setattr(scratch, "IN_MEMORY", 1)
+    monkeypatch.setattr(scratch.tempfile, "TemporaryFile", watched)
+    made = scratch.zeros(1 << 20, np.uint8)
+    assert os.fstat(held[0]).st_blocks * 512 >= made.nbytes
+    os.close(held[0])
 
 
 @untimed
