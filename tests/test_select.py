@@ -160,6 +160,11 @@ def test_words_are_compared_without_case_and_short_ones_only_where_there_is_no_o
     assert found[2] in ("a", "to", "of")
     assert found[3:5] == [None, None]
     assert found[5] in ("数", "据")
+    greek, long_s = (
+        topics(pa.chunked_array([["ΛΟΓΟΣΣΣ", "λογοσσς"]])),
+        topics(pa.chunked_array([["ſtreets", "STREETS"]])),
+    )
+    assert len(set(greek.to_pylist())) == len(set(long_s.to_pylist())) == 1
 
 
 @pytest.mark.skipif(not ROWS.is_dir(), reason="no real rows beside the project, at ../shared/data/rows")

@@ -127,11 +127,11 @@ def hosts(urls: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def topics(text: pa.ChunkedArray) -> pa.Array:
-    """The lowest of their long words, see `lowest_words`, in lower case; null where there is no word."""
+    """The lowest of their long words, see `lowest_words`, case-folded; null where there is no word."""
     data, offsets = utf8(text)
     starts, stops = lowest_words(data, offsets, LONG)
-    words = [data[start:stop].tobytes().decode() or None for start, stop in zip(starts, stops, strict=True)]
-    return pc.utf8_lower(pa.array(words, pa.string()))
+    words = (data[start:stop].tobytes().decode().casefold() for start, stop in zip(starts, stops, strict=True))
+    return pa.array([word or None for word in words], pa.string())
 
 
 COLUMN = {"host": "url", "minhash": "text"}
