@@ -114,10 +114,13 @@ def shard(store: Store, args: dict, draft: Path, counts: dict) -> None:
     """One shard of the release, in the order of the line."""
     rows = pa.concat_tables([table for _, table in store.bin(store.behind(args["before"]), args["number"])])
     sequence = pc.sort_indices(rows, [("order", "ascending"), ("id", "ascending")])
-    rows = rows.drop_columns("order").combine_chunks()
+    rows = rows.drop_columns("order")
+    schema = rows.schema
+    wide = [field.with_type(pa.large_string()) if pa.types.is_string(field.type) else field for field in schema]
+    rows = rows.cast(pa.schema(wide)).combine_chunks()  # a column of strings ends at 2 GiB, a shard need not
     writer = Writer(draft, level=3, content_defined=True)
     for start, stop in row_groups(pc.binary_length(rows["text"]).take(sequence).to_numpy()):
-        writer.write(rows.take(sequence.slice(start, stop - start)))  # few rows at a time are copied
+        writer.write(rows.take(sequence.slice(start, stop - start)).cast(schema))  # few rows at a time are copied
     writer.close()
     counts |= {"rows": rows.num_rows, "text_bytes": pc.sum(pc.binary_length(rows["text"])).as_py() or 0}
     counts |= {"composition": composition(rows)} | digest(draft)
