@@ -203,9 +203,9 @@ def read_lock(release: str | Path) -> dict:
         ) from None
     except ValueError as error:
         raise CurateError(f"lock.json is not JSON: {error}", str(path), "run the manifest again") from error
-    if not isinstance(lock, dict) or lock.get("lock") != FORMAT:
-        fix = "use the version of curate that wrote it, or run the manifest again"
-        raise CurateError("lock.json is no lock of this version of curate", str(path), fix)
+    if not isinstance(lock, dict) or lock.get("lock") != FORMAT or "digest" not in lock:
+        fix = "name a folder that `curate run` wrote; if it is one, use the version of curate that did, or run it again"
+        raise CurateError("lock.json is no lock of a release, or not of this version of curate", str(path), fix)
     return lock
 
 

@@ -59,7 +59,7 @@ def test_verify_holds_the_lock_to_itself(made):
     assert "the lock says" in str(verify(made)[0])
 
 
-@pytest.mark.parametrize("text", ["{", "{}", "[]", '{"lock": 99}'])
+@pytest.mark.parametrize("text", ["{", "{}", "[]", '{"lock": 99}', '{"lock": 1, "files": {"model.bin": ""}}'])
 def test_what_is_no_lock(made, text):
     (made / "lock.json").write_text(text)
     with pytest.raises(CurateError) as caught:

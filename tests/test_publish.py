@@ -299,7 +299,7 @@ def test_what_the_hub_does_not_accept_is_said_before_anything_is_sent(lfs_hub, r
         (lambda r: write_release(r, license=None), CurateError, "no licence"),
         (lambda r: (r / "lock.json").unlink(), CurateError, "no lock.json"),
         (lambda r: (r / "lock.json").write_text("{"), CurateError, "lock.json is not JSON"),
-        (lambda r: (r / "lock.json").write_text('{"files": []}'), CurateError, "no lock of this version"),
+        (lambda r: (r / "lock.json").write_text('{"files": []}'), CurateError, "no lock of a release"),
         (lambda r: (r / "README.md").write_text("# Web"), Unverified, "README.md .*5 bytes"),
         (lambda r: write_release(r, **{"README.md": b"# Web"}), CurateError, "lacks license, configs"),
         (lambda r: write_release(r, **{"README.md": b"---\n[\n---\n"}), CurateError, "not YAML"),

@@ -70,8 +70,6 @@ def open_release(name: str | Path, phase: str | None = None) -> Release:
 
         folder = local_copy(str(name))
     lock = read_lock(folder)
-    if "mixture" not in lock:
-        raise CurateError("its lock is not that of a release", str(name), "name a folder that `curate run` wrote")
     data = [file["path"] for file in lock["files"] if file["path"].startswith("data/")]
     validation = [path for path in data if path.startswith(f"data/{VALIDATION}/")]
     train = [path for path in data if path not in validation]
