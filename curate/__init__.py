@@ -2,8 +2,9 @@
 
     import curate
 
-    for event in curate.run("manifest.yaml"):
-        print(event)
+    if __name__ == "__main__":  # since workers, which are processes of their own, import a script anew
+        for event in curate.run("manifest.yaml"):
+            print(event)
 
 What the command line does, these functions do: each verb is one of them. Some bear the name of the module they are
 in; `from curate.run import Ended` reaches into those as usual.

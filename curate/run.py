@@ -204,13 +204,18 @@ class _Dask:
             }
         )
         if self.scheduler is None:
-            with _deaf_to_ctrl_c():
-                self.cluster = LocalCluster(
-                    n_workers=self.workers,
-                    threads_per_worker=1,
-                    dashboard_address="127.0.0.1:0",  # any free port, for this machine alone
-                    silence_logs=50,
-                )
+            try:
+                with _deaf_to_ctrl_c():
+                    self.cluster = LocalCluster(
+                        n_workers=self.workers,
+                        threads_per_worker=1,
+                        dashboard_address="127.0.0.1:0",  # any free port, for this machine alone
+                        silence_logs=50,
+                    )
+            except RuntimeError as error:
+                fix = 'in a script, start it below `if __name__ == "__main__":`, since each worker imports the script; '
+                fix += "or take workers=0"
+                raise CurateError(f"the workers on this machine do not start: {error}", fix=fix) from None
         try:
             self.client = Client(self.cluster or self.scheduler, timeout=30, set_as_default=False)
         except (OSError, ValueError) as error:  # ValueError: it is no address

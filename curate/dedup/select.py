@@ -47,7 +47,7 @@ def select(
              the host of `url`, without `www.`. minhash: the word that comes first in an order drawn by hash among the
              document's words of 6 or more characters (all its words, if it has none): two documents share it with a
              chance equal to the Jaccard similarity of these sets. null: all documents are one cluster.
-    at_most  take all documents where there are fewer than `count`; else that is an error
+    at_most  take all documents where there are fewer than `count`; else that is an error, unless there are none
     bins     parts the work is cut in, 0: by the size of the inputs. No bearing on the result.
 
     Adds: selection_cluster (string), selection_rank (int64, place in the cluster, from 1; null beyond `count`)

@@ -140,4 +140,4 @@ def read_mds(path: Path) -> Sequences:
             numbered = np.insert(inside, 0, len(tokens), axis=1)
             pieces.append(np.ascontiguousarray(numbered).view(PIECE).reshape(-1))
             tokens.append(np.frombuffer(content, dtype, int(context), at + 4 + size))
-    return np.stack(tokens), np.concatenate(pieces)
+    return np.array(tokens, dtype).reshape(-1, int(context)), np.concatenate([np.empty(0, PIECE), *pieces])
