@@ -68,9 +68,8 @@ def apply(block: pa.Table, stages: list[Configured], counts: dict, guard: Callab
     live = live.append_column(REJECT.name, pa.nulls(live.num_rows, pa.string()))
     if not settled:
         return live
-    tables = [*settled, _stored(live)]
     order = np.argsort(np.concatenate([*places, rows]), kind="stable")
-    return pa.concat_tables(tables, promote_options="default").take(pa.array(order))
+    return pa.concat_tables([*settled, live], promote_options="default").take(pa.array(order))
 
 
 def _split(table: pa.Table, rows: np.ndarray, out: pa.ChunkedArray, settled: list, places: list) -> tuple:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.documents import REJECT, hashed
+from curate.documents import REJECT, coded, hashed
 from curate.mix.compose import Documents, compose
 from curate.mix.mixture import hash_line
 from curate.stage import arrow_type, find_stage, set_column
@@ -78,9 +78,7 @@ def _all_documents(store: Store, parts: list[str]) -> Documents:
         for name in arrays.keys() & set(table.column_names):
             arrays[name][rows] = table[name].to_numpy()
         arrays["doc"][rows] |= np.uint64(place) << np.uint64(32)
-        values = table["key"].combine_chunks().dictionary_encode()
-        codes = [known.setdefault(value, len(known)) for value in values.dictionary.to_pylist()]
-        key[rows] = np.array(codes, np.int32)[values.indices.to_numpy()]
+        key[rows] = coded(table["key"], known)
         counted &= "tokens" in table.column_names
         start += table.num_rows
     names = sorted(known)

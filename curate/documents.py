@@ -61,6 +61,13 @@ def hashed(id: str) -> str:
     return sha256(id.encode()).hexdigest()
 
 
+def coded(column: pa.ChunkedArray, known: dict) -> np.ndarray:
+    """Values as numbers, int32[rows], null too; `known` has the number of each value, and gets those that are new."""
+    values = column.combine_chunks().dictionary_encode("encode")
+    codes = [known.setdefault(value, len(known)) for value in values.dictionary.to_pylist()]
+    return np.array(codes, np.int32)[values.indices.to_numpy()]
+
+
 def utf8(column: pa.ChunkedArray | pa.Array) -> tuple[np.ndarray, np.ndarray]:
     """A string column as kernels take it: `data` (uint8) and `offsets` (int64, rows + 1). Null is empty text.
 

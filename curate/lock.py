@@ -7,6 +7,7 @@ inputs gives the same lock everywhere. Its `digest` is the sha256 of the lines `
 
 import hashlib
 import json
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 
@@ -17,6 +18,7 @@ from curate.errors import CurateError
 from curate.manifest import Manifest
 from curate.mix.settings import VALIDATION, notes
 from curate.plan import Plan, TokenParts
+from curate.resources import sha256
 from curate.sequences import tokens_of
 from curate.store import Store
 
@@ -184,8 +186,25 @@ def add(total: dict, more: dict) -> None:
 
 def release_digest(files: list[dict]) -> str:
     """The digest of a release: of its data and evidence, whatever else lies beside them."""
-    lines = sorted((file["path"], file["sha256"]) for file in files if file["path"].startswith(("data/", "evidence/")))
-    return "sha256:" + hashlib.sha256("".join(f"{sha}  {path}\n" for path, sha in lines).encode()).hexdigest()
+    held = [file for file in files if file["path"].startswith(("data/", "evidence/"))]
+    return digest_of((file["path"], file["sha256"]) for file in held)
+
+
+def digest_of(files: Iterable[tuple[str, str]]) -> str:
+    """The sha256 of the lines that `sha256sum` prints for files, (path, sha256) each, sorted by path."""
+    lines = "".join(f"{sha}  {path}\n" for path, sha in sorted(files))
+    return "sha256:" + hashlib.sha256(lines.encode()).hexdigest()
+
+
+def made_before(home: Path, fingerprint: str) -> dict | None:
+    """The lock of a folder that is made once, of a classifier or a calibration set, if it is this one and whole."""
+    try:
+        lock = json.loads((home / "lock.json").read_text(encoding="utf-8"))
+        same = lock["fingerprint"] == fingerprint
+        whole = all(sha256(home / name) == digest for name, digest in lock["files"].items())
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return lock if same and whole else None
 
 
 def dumps(lock: dict) -> str:

@@ -32,6 +32,7 @@ from curate.documents import hashes128, utf8
 from curate.errors import CurateError, Stopped
 from curate.fasttext_file import load_model
 from curate.fasttext_model import collapse
+from curate.lock import made_before
 from curate.manifest import Call, Document, Manifest, Name, Source, Strict, YamlFile, find, library
 from curate.metrics import measure
 from curate.plan import Job, Plan
@@ -142,7 +143,7 @@ def train(
         yield from execute(_jobs(plan), store, submit)
     identity = _identity(classifier.recipe, plan)
     home = work / "classifiers" / classifier.recipe.name
-    lock = _made(home, identity)
+    lock = made_before(home, identity["fingerprint"])
     if lock is None:
         home.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=home.parent) as draft:
@@ -184,17 +185,6 @@ def _identity(recipe: Recipe, plan: Plan) -> dict:
     identity = {"lock": FORMAT, "name": recipe.name, "sources": sources, "options": options, "versions": versions}
     key = json.dumps(identity, sort_keys=True)
     return identity | {"fingerprint": blake2b(key.encode(), digest_size=16).hexdigest()}
-
-
-def _made(home: Path, identity: dict) -> dict | None:
-    """The lock of the model that is there, if it is this one and whole."""
-    try:
-        lock = json.loads((home / "lock.json").read_text(encoding="utf-8"))
-        same = lock["fingerprint"] == identity["fingerprint"]
-        whole = all(sha256(home / name) == digest for name, digest in lock["files"].items())
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return lock if same and whole else None
 
 
 def _make(recipe: Recipe, plan: Plan, store: Store, identity: dict, home: Path) -> None:

@@ -22,10 +22,11 @@ from small_tokenizers import small_tokenizer
 from texts import untimed
 
 from curate.calibration import draw
-from curate.calibration.calibrate import calibrate, digest
+from curate.calibration.calibrate import calibrate
 from curate.calibration.compare import compare_sets
 from curate.calibration.exclude import Exclusion
 from curate.errors import CurateError
+from curate.lock import digest_of
 from curate.mix.mixture import hash_line
 from curate.resources import sha256
 from curate.tokenizer import load
@@ -393,7 +394,7 @@ def test_a_damaged_set_is_made_again_and_a_lock_tells_no_place(small, tmp_path):
     assert files_of(again.path) == before
     assert str(tmp_path) not in json.dumps(made.lock)
     assert made.lock["files"] == {name: sha256(made.path / name) for name in sorted(before) if name != "lock.json"}
-    assert made.lock["digest"] == digest(made.lock["files"])
+    assert made.lock["digest"] == digest_of(made.lock["files"].items())
 
 
 def test_what_is_interrupted_leaves_nothing_and_what_was_there(small, tmp_path, monkeypatch):

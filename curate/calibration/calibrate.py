@@ -26,9 +26,9 @@ from curate.calibration.exclude import Exclusion, described, evaluation_sets
 from curate.calibration.forms import FORMS, Form, check_ids, write
 from curate.calibration.sequences import Asked, Drawing, Drawn, Sequence, Short
 from curate.errors import CurateError, did_you_mean
-from curate.lock import dumps
+from curate.lock import digest_of, dumps, made_before
 from curate.release.build import replacing
-from curate.release.card import LICENSES
+from curate.release.card import licence_fields
 from curate.release.pages import environment
 from curate.resources import locate, sha256
 from curate.tokenizer import Tokenizer
@@ -95,9 +95,9 @@ def calibrate(
     identity = _identity(found, recipe, asked, seed, phase, loaded, ending, sets)
     named = f"{found.lock['name']}-{found.lock['version']}"
     home = (Path(to) if to else Path(work) / "calibration" / named / recipe).absolute()
-    if (made := _made(home)) and made["fingerprint"] == identity["fingerprint"] and _whole(home, made):
+    if made := made_before(home, identity["fingerprint"]):
         return Calibrated(home, made, False)
-    if home.exists() and not _only(home, made):
+    if home.exists() and not _only(home, _made(home)):
         raise CurateError("something else is there already", str(home), "name another folder with --to")
     docs = shards.documents(found, seed, None if form.fill else asked.length)
     exclusion = Exclusion(shards.held_out(found), sets)
@@ -112,24 +112,16 @@ def calibrate(
         lock |= {"held_out": exclusion.compared, "decontaminated": _decontaminated(found)}
         (draft / "README.md").write_text(card(lock), encoding="utf-8")
         lock["files"] = {path.name: sha256(path) for path in sorted(draft.iterdir())}
-        lock["digest"] = digest(lock["files"])
+        lock["digest"] = digest_of(lock["files"].items())
         (draft / "lock.json").write_text(dumps(lock), encoding="utf-8")
     return Calibrated(home, lock, True)
 
 
-def digest(files: dict[str, str]) -> str:
-    """Of a set: the sha256 of the lines that `sha256sum` prints for its files but the lock, sorted by name."""
-    lines = "".join(f"{sha}  {name}\n" for name, sha in sorted(files.items()))
-    return "sha256:" + hashlib.sha256(lines.encode()).hexdigest()
-
-
 def card(lock: dict) -> str:
     """The card of a set, from its lock."""
-    known = lock["license"] in LICENSES
     facts = {
         "lock": lock,
-        "license": lock["license"] if known else "other",
-        "license_name": None if known else lock["license"],
+        "licence": licence_fields(lock["license"]),
         "data_file": FORMS[lock["recipe"]].data_file,
         "short": [name for name, source in lock["sources"].items() if source["sequences"] < source["asked"]],
     }
@@ -250,13 +242,6 @@ def _only(home: Path, lock: dict | None) -> bool:
     """Whether nothing is in a folder but what a set has, so that another one may take its place."""
     known = {"lock.json", *lock["files"]} if lock else set()
     return home.is_dir() and all(path.name in known for path in home.iterdir())
-
-
-def _whole(home: Path, lock: dict) -> bool:
-    try:
-        return all(sha256(home / name) == digest for name, digest in lock["files"].items())
-    except OSError:
-        return False
 
 
 def _too_few(short: Short, form: Form, asked: Asked, docs: shards.Documents, where: str) -> CurateError:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from curate.documents import coded
 from curate.errors import CurateError, did_you_mean
 from curate.lock import read_lock
 from curate.mix.mixture import hash_line
@@ -94,9 +95,8 @@ def documents(release: Release, seed: int, chunk: int | None = None) -> Document
             size = pc.fill_null(block["n_tokens"].cast(pa.int64()), 0).to_numpy()
         else:
             size = -(-pc.fill_null(pc.binary_length(block["text"]), 0).to_numpy().astype(np.int64) // BYTES_A_TOKEN)
-        keys = pc.fill_null(block["source"].cast(pa.string()), "unknown").combine_chunks().dictionary_encode()
-        codes = np.array([names.setdefault(key, len(names)) for key in keys.dictionary.to_pylist()], np.int32)
-        found.append((hash_line(block["id"], seed), codes[keys.indices.to_numpy()], size))
+        codes = coded(pc.fill_null(block["source"].cast(pa.string()), "unknown"), names)
+        found.append((hash_line(block["id"], seed), codes, size))
     line, source, size = (np.concatenate(column) for column in zip(*found, strict=True))
     sources = sorted(names)
     source = np.array([sources.index(name) for name in names], np.int32)[source]

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
+from curate.documents import coded
 from curate.errors import CurateError
 from curate.stage import Step, group
 
@@ -75,9 +76,7 @@ def _selection(fraction: float):
             docs.append(table["doc"].to_numpy())
             keys.append(table["key"].to_numpy())
             if "group" in table.column_names:
-                encoded = table["group"].combine_chunks().dictionary_encode("encode")
-                known = [names.setdefault(name, len(names)) for name in encoded.dictionary.to_pylist()]
-                codes.append(np.array(known, np.int32)[encoded.indices.to_numpy()])
+                codes.append(coded(table["group"], names))
         docs, keys, codes = np.concatenate(docs), np.concatenate(keys), np.concatenate(codes)
         for code in range(max(len(names), 1)):
             mine = np.flatnonzero(codes == code) if names else slice(None)

@@ -169,9 +169,13 @@ def _leaders(order, keys, fingerprints, hashes, offsets, bitmaps, signatures, ex
     return duplicate_of, similarity
 
 
-def _tables(docs: int, width: int, zeros: Callable) -> tuple[np.ndarray, ...]:
+def _decide(order, keys, fingerprints, hashes, offsets, bitmaps, signatures, exact, threshold, zeros):
+    docs, width = len(keys), keys.shape[1] + 1
     slots = 1 << (2 * docs * width).bit_length()
-    return zeros(slots, np.uint64), zeros(slots, np.int64), zeros(docs * width, np.int64), zeros(docs, np.int64)
+    tables = zeros(slots, np.uint64), zeros(slots, np.int64), zeros(docs * width, np.int64), zeros(docs, np.int64)
+    order = np.arange(docs) if order is None else order
+    millionths = round(threshold * _MILLION)
+    return _leaders(order, keys, fingerprints, hashes, offsets, bitmaps, signatures, exact, millionths, tables)
 
 
 def leaders(
@@ -203,10 +207,8 @@ def leaders(
         words *= 2
     fingerprints, bitmaps = zeros(docs, np.uint64), zeros((docs, words), np.uint64)
     _sketch(hashes, offsets, fingerprints, bitmaps)
-    order = np.arange(docs) if order is None else order
-    unused, tables = np.empty((0, 0), np.uint32), _tables(docs, keys.shape[1] + 1, zeros)
-    millionths = round(threshold * _MILLION)
-    return _leaders(order, keys, fingerprints, hashes, offsets, bitmaps, unused, True, millionths, tables)
+    unused = np.empty((0, 0), np.uint32)
+    return _decide(order, keys, fingerprints, hashes, offsets, bitmaps, unused, True, threshold, zeros)
 
 
 def leaders_by_signature(
@@ -218,7 +220,5 @@ def leaders_by_signature(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The same with similarities estimated from ``signatures`` (uint32[docs, num_perm])."""
     fingerprints = _signature_fingerprints(signatures)
-    order = np.arange(len(keys)) if order is None else order
     unused = np.empty(0, np.uint64), np.empty(0, np.int64), np.empty((0, 0), np.uint64)
-    tables = _tables(len(keys), keys.shape[1] + 1, zeros)
-    return _leaders(order, keys, fingerprints, *unused, signatures, False, round(threshold * _MILLION), tables)
+    return _decide(order, keys, fingerprints, *unused, signatures, False, threshold, zeros)

@@ -92,13 +92,11 @@ def configs(lock: dict) -> dict[str, dict[str, dict]]:
 def front_matter(lock: dict) -> dict:
     """What the Hub and `datasets` read of a card."""
     documents = sum(file["rows"] for file in data_files(lock))
-    known = lock["license"] in LICENSES
     codes = languages(lock)
     features = [feature(name, kind) for name, kind in lock["columns"].items()]
     made = {
         "pretty_name": lock["name"],
-        "license": lock["license"] if known else "other",
-        **({} if known else {"license_name": lock["license"]}),
+        **licence_fields(lock["license"]),
         **({"language": codes} if codes else {}),
         "size_categories": [next(name for name, limit in LIMITS if documents < limit)],
         "task_categories": ["text-generation"],
@@ -122,6 +120,11 @@ def front_matter(lock: dict) -> dict:
             }
         )
     return made
+
+
+def licence_fields(name: str) -> dict[str, str]:
+    """A licence as the Hub reads it of a card."""
+    return {"license": name} if name in LICENSES else {"license": "other", "license_name": name}
 
 
 def feature(name: str, kind: str) -> dict:
