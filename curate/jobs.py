@@ -5,6 +5,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +100,7 @@ def _read(args: dict, where: dict, counts: dict) -> Iterator[pa.Table]:
         yield set_column(block, REJECT.name, full)
     counts["files"] = {path: files[path] for path, *_ in args["read"]["pieces"]}
     counts["skipped"] = dict(sorted(origin.skipped.items()))
+    counts["file_reads"] = {path: asdict(found) for path, found in sorted(origin.files.items())}
     total = files.total()
     counts["read"] = {"in": total, "kept": total - reasons.total(), "reasons": dict(sorted(reasons.items()))}
 

@@ -100,9 +100,10 @@ def make_lock(plan: Plan, store: Store, parts: dict[str, str], tokens: list[Toke
             add(sources[source]["skipped"], marker["skipped"])
             versions |= job.args["read"]["packages"]
             for path, file_digest, _ in job.args["read"]["pieces"]:
-                sources[source]["files"].append(
-                    {"path": path, "digest": file_digest, "documents": marker["files"][path]}
-                )
+                entry = {"path": path, "digest": file_digest, "documents": marker["files"][path]}
+                found = marker["file_reads"].get(path, {})
+                entry |= {name: found[name] for name in ("lost", "damage", "notes") if found.get(name)}
+                sources[source]["files"].append(entry)
     kept: dict[str, dict] = {}
     for lane in plan.lanes:
         last = store.marker(lane.parts[-1])

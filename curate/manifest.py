@@ -83,6 +83,9 @@ class Source(Strict):
         None, description="our column: theirs, for rows that are no known layout; meta: a list"
     )
     max_bad_rows: float = Field(0.01, ge=0, le=1, description="share of rows of a file that may be unreadable")
+    max_damaged: float = Field(
+        0.01, ge=0, le=1, description="share of the bytes of its files that may be unreadable; more stops the run"
+    )
     pipeline: str | StageList = Field([], description="stages for this source: a pipeline's name, or a list")
     set: dict[str, Any] = Field({}, description="`stage.parameter: value` in place of the pipeline's own")
     priority: int = Field(0, description="which copy of a duplicate is kept: that of the lowest number")

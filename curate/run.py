@@ -18,6 +18,7 @@ from uuid import uuid4
 
 from curate import plan as planning
 from curate.alarm import check_alarms
+from curate.damage import check_damage
 from curate.errors import CurateError, Stopped
 from curate.jobs import run_job
 from curate.lock import lay_out, make_lock
@@ -111,6 +112,7 @@ def run(
     remember(plan, plan.jobs.values(), work)
     with cluster(workers, scheduler) as submit:
         yield from execute(list(plan.jobs.values()), store, submit)
+        check_damage(plan, store)
         check_alarms(plan, store)
         shards = planning.shards(plan, store.marker(plan.mix)["splits"])
         jobs = [*plan.jobs.values(), *shards.jobs]  # all, since a damaged part may lie further up

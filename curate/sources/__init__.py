@@ -10,6 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -48,16 +49,56 @@ class File:
 
 
 @dataclass
+class FileRead:
+    """What reading one file came to, beside its documents. Counts of several readers of a file add up.
+
+    lost      bytes of the file, as it lies on disk, that could not be read
+    damage    the first places where that was, each a sentence with its offset
+    notes     what a person should know though nothing is lost, such as bytes after the end of compressed data
+    rows      rows or lines that were looked at, where the format has rows; 0 for archives
+    bad_rows  of them those that could not be used
+    first_bad the first of them, for the error
+    """
+
+    SHOWN: ClassVar[int] = 5
+
+    lost: int = 0
+    damage: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    rows: int = 0
+    bad_rows: int = 0
+    first_bad: str = ""
+
+
+@dataclass
 class Origin:
     """What a reader is told about the source it reads for, and where it counts what it passes over.
 
-    skipped  records that are no documents (`request`, `warcinfo`, `blank_line`, ...), counted by kind.
+    skipped  records that are not documents (`request`, `warcinfo`, `blank_line`, ...), counted by kind.
+    files    what reading came to, by the path of the file.
     """
 
     source: str
     license: str | None = None
     block_bytes: int = BLOCK_BYTES
     skipped: Counter = field(default_factory=Counter)
+    files: dict[str, FileRead] = field(default_factory=dict)
+
+    def of(self, path: str) -> FileRead:
+        return self.files.setdefault(path, FileRead())
+
+    def lose(self, path: str, first: int, end: int, why: str) -> None:
+        """Bytes `first` to `end` (exclusive) of a file on disk cannot be read. Reading goes on after them."""
+        found = self.of(path)
+        found.lost += max(end - first, 0)
+        if len(found.damage) < FileRead.SHOWN:
+            found.damage.append(f"bytes {first:,} to {end:,}: {why}")
+
+    def note(self, path: str, what: str) -> None:
+        """Something a person should know of a file, though no document is lost by it."""
+        notes = self.of(path).notes
+        if len(notes) < FileRead.SHOWN:
+            notes.append(what)
 
 
 def compression_of(path: str) -> str | None:
