@@ -34,8 +34,8 @@ IDEOGRAPHIC = [
     (0x30000, 0x3FFFD),
 ]
 
-# Scripts of letters that are written without spaces too: Thai and Lao, Myanmar, Khmer, Tai Le, New Tai Lue, Tai Tham, Tai
-# Viet, Ahom, Balinese, Javanese. (Tibetan puts a mark after each syllable.) Their digits form runs as those of others do.
+# Scripts of letters that are written without spaces too: Thai and Lao, Myanmar, Khmer, Tai Le, New Tai Lue, Tai Tham,
+# Tai Viet, Ahom, Balinese, Javanese. (Tibetan puts a mark after each syllable.) Their digits form runs as others do.
 SPACELESS = [
     (0x0E00, 0x0EFF),
     (0x1000, 0x109F),
