@@ -1,5 +1,6 @@
 """Shingles and signatures: against plain Python, and against datasketch."""
 
+import re
 from pathlib import Path
 
 import datasketch
@@ -10,9 +11,10 @@ from hypothesis import strategies as st
 from texts import columns, documents, fold, reference_words, untimed
 
 from curate.kernels.minhash import permutations, signatures
-from curate.kernels.shingles import shingle_hashes, shingle_sets
+from curate.kernels.shingles import CHARACTERS, PIECES, WORDS, shingle_hashes, shingle_sets
 
 lengths = st.integers(1, 6)
+units = st.sampled_from([WORDS, CHARACTERS, PIECES])
 M = (1 << 64) - 1
 
 
@@ -22,14 +24,16 @@ def mix64(h: int) -> int:
     return h ^ h >> 33
 
 
-def reference_tokens(document: bytes, characters: bool, folded: bool) -> list[str]:
+def reference_tokens(document: bytes, unit: int, folded: bool) -> list[str]:
     text = document.decode("utf-8", "surrogateescape")
-    tokens = list(text) if characters else reference_words(document)
+    if unit == PIECES:
+        return re.split("[^A-Za-z_0-9]", text)
+    tokens = list(text) if unit == CHARACTERS else reference_words(document)
     return ["".join(map(fold, token)) for token in tokens] if folded else tokens
 
 
-def reference_hashes(document: bytes, n: int, characters: bool, folded: bool) -> list[int]:
-    tokens = reference_tokens(document, characters, folded)
+def reference_hashes(document: bytes, n: int, unit: int, folded: bool) -> list[int]:
+    tokens = reference_tokens(document, unit, folded)
     if not tokens:
         h = 0xA0761D6478BD642F
         for byte in document:
@@ -40,7 +44,7 @@ def reference_hashes(document: bytes, n: int, characters: bool, folded: bool) ->
         h = 0x2545F4914F6CDD1D
         for char in token:
             h = (h ^ ord(char)) * 0x9E3779B97F4A7C15 & M
-        hashes.append(mix64(ord(token) + 1 if characters else h))
+        hashes.append(mix64(ord(token) + 1 if unit == CHARACTERS else h))
     grams = []
     for i in range(max(1, len(hashes) - n + 1)):
         h = 0
@@ -55,33 +59,33 @@ def split(values: np.ndarray, doc_offsets: np.ndarray) -> list[list[int]]:
 
 
 @untimed
-@given(documents, lengths, st.booleans(), st.booleans())
-def test_shingle_hashes_equal_the_reference(documents, n, characters, folded):
-    expected = [reference_hashes(document, n, characters, folded) for document in documents]
-    assert split(*shingle_hashes(*columns(documents), n, characters, folded)) == expected
+@given(documents, lengths, units, st.booleans())
+def test_shingle_hashes_equal_the_reference(documents, n, unit, folded):
+    expected = [reference_hashes(document, n, unit, folded) for document in documents]
+    assert split(*shingle_hashes(*columns(documents), n, unit, folded)) == expected
     unique = [sorted(set(hashes)) for hashes in expected]
-    assert split(*shingle_sets(*columns(documents), n, characters, folded)) == unique
+    assert split(*shingle_sets(*columns(documents), n, unit, folded)) == unique
 
 
-@pytest.mark.parametrize("characters", [False, True])
-def test_one_hash_one_ngram(characters):
+@pytest.mark.parametrize("unit", [WORDS, CHARACTERS, PIECES])
+def test_one_hash_one_ngram(unit):
     """On a real text, hashes are equal exactly where n-grams are."""
     document = Path(datasketch.minhash.__file__).read_bytes()
-    tokens = reference_tokens(document, characters, folded=True)
+    tokens = reference_tokens(document, unit, folded=True)
     grams = list(zip(*(tokens[k:] for k in range(5)), strict=False))
-    hashes, _ = shingle_hashes(*columns([document]), 5, characters)
+    hashes, _ = shingle_hashes(*columns([document]), 5, unit)
     assert len(hashes) == len(grams)
     assert len(set(zip(hashes.tolist(), grams, strict=True))) == len(set(grams)) == len(set(hashes.tolist()))
 
 
 @untimed
-@given(documents, lengths, st.booleans(), st.integers(1, 40), st.integers(0, 2**32 - 1))
-def test_signatures_equal_datasketch_fed_the_same_hashes(documents, n, characters, num_perm, seed):
+@given(documents, lengths, units, st.integers(1, 40), st.integers(0, 2**32 - 1))
+def test_signatures_equal_datasketch_fed_the_same_hashes(documents, n, unit, num_perm, seed):
     drawn = permutations(num_perm, seed)
-    ours = signatures(*columns(documents), drawn, n, characters)
+    ours = signatures(*columns(documents), drawn, n, unit)
     assert ours.dtype == np.uint32
     assert ours.shape == (len(documents), num_perm)
-    for row, hashes in zip(ours, split(*shingle_hashes(*columns(documents), n, characters)), strict=True):
+    for row, hashes in zip(ours, split(*shingle_hashes(*columns(documents), n, unit)), strict=True):
         theirs = datasketch.MinHash(num_perm, seed=seed, scheme="affine32", hashfunc=lambda h: h & 0xFFFFFFFF)
         assert np.array_equal(theirs.permutations, drawn)
         theirs.update_batch(hashes)
@@ -117,6 +121,6 @@ def test_documents_without_words_differ_unless_they_are_the_same():
     assert np.array_equal(rows[0], rows[4])
 
 
-@pytest.mark.parametrize("characters", [False, True])
-def test_five_megabytes_without_a_space(characters):
-    assert signatures(*columns([b"x" * 5_000_000]), permutations(8), 5, characters).shape == (1, 8)
+@pytest.mark.parametrize("unit", [WORDS, CHARACTERS, PIECES])
+def test_five_megabytes_without_a_space(unit):
+    assert signatures(*columns([b"x" * 5_000_000]), permutations(8), 5, unit).shape == (1, 8)

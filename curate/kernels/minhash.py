@@ -11,7 +11,7 @@ import numpy as np
 
 from curate.kernels import device, kernel
 from curate.kernels.hashing import mix32
-from curate.kernels.shingles import open_document, read_shingles
+from curate.kernels.shingles import WORDS, open_document, read_shingles
 
 _BLOCK = 512
 _GROUP = 8
@@ -54,10 +54,10 @@ def _lower(signature, a, b, block, count):
 
 
 @kernel
-def signatures(data, offsets, permutations, n, characters=False, fold=True):
+def signatures(data, offsets, permutations, n, unit=WORDS, fold=True):
     """MinHash signatures of documents, uint32[docs, num_perm], without an intermediate array.
 
-    ``permutations`` as the function of that name gives them; ``n``, ``characters`` and ``fold`` as in
+    ``permutations`` as the function of that name gives them; ``n``, ``unit`` and ``fold`` as in
     `shingles.shingle_hashes`.
     """
     a, b = permutations[0], permutations[1]
@@ -69,7 +69,7 @@ def signatures(data, offsets, permutations, n, characters=False, fold=True):
     for doc in range(docs):
         open_document(offsets[doc], state, ring)
         while True:
-            count = read_shingles(data, offsets[doc], offsets[doc + 1], characters, fold, state, ring, block)
+            count = read_shingles(data, offsets[doc], offsets[doc + 1], unit, fold, state, ring, block)
             if count == 0:
                 break
             _lower(out[doc], a, b, block, count)
