@@ -173,7 +173,7 @@ class _Reading:
         sound = False  # whether what stands before is whole, so that a hole may be what follows the end
         while at < self.size:
             if hole is None and not self.codec.header.match(_at(self.raw, at, 16)):
-                hole = (at, at, f"no {self.name} {self.codec.unit} begins here")
+                hole = (at, at, self._foreign(at))
                 sound = at > 0
             start = at if hole is None else self._next(at)
             if start is None:
@@ -206,7 +206,7 @@ class _Reading:
                 at = self._skipped(unit.end)
         if hole is not None and not self._harmless(hole, sound):
             first, above, why = hole
-            self.origin.lose(self.path, first if first < self.size else above, self.size, self._told(first, why))
+            self.origin.lose(self.path, first if first < self.size else above, self.size, why)
             yield None
 
     def _tried(self, unit: _Unit, pieces: Iterator[bytes]) -> list[bytes] | None:
@@ -270,9 +270,9 @@ class _Reading:
         self.origin.note(self.path, f"{count:,} bytes after the end of the compressed data, from byte {first:,} on")
         return True
 
-    def _told(self, first: int, why: str) -> str:
-        if first:
-            return why
+    def _foreign(self, at: int) -> str:
+        if at:
+            return f"no {self.name} {self.codec.unit} begins here"
         return f"it is not {self.name}: it begins with {_at(self.raw, 0, 40).decode('ascii', 'replace')!r}"
 
 
