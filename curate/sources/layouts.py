@@ -5,10 +5,11 @@ JSON; a column called `column.field` comes first. Of several places joined by `|
 The Stack, FineWeb, Dolma and C4 releases, as their cards have them.
 """
 
+import gc
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -20,6 +21,7 @@ from curate.errors import CurateError, did_you_mean
 MAX_DEPTH = 100
 """Levels of objects and lists in one row."""
 
+_LONG = 1 << 16
 _TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep"
 _PLAIN = ("text", "url", "date", "language", "license")
 _STACK = [f"max_{what}_{field}" for what in ("stars", "issues", "forks") for field in ("count", "repo_name")]
@@ -120,7 +122,7 @@ class Mapping:
         if isinstance(value, str):
             return value
         if isinstance(value, bytes):
-            return _decoded(value)
+            return _utf8(value)
         if value is None:
             raise BadRow("no_text", f"`{self.places['text']}` is null or missing among {', '.join(list(row)[:20])}")
         raise BadRow("text_not_string", f"`{self.places['text']}` is {type(value).__name__}")
@@ -155,7 +157,7 @@ def mapping(layout: str | None = None, columns: dict | None = None) -> Mapping:
     )
 
 
-def _decoded(value: bytes) -> str:
+def _utf8(value: bytes) -> str:
     try:
         return value.decode()
     except UnicodeDecodeError as error:
@@ -212,12 +214,7 @@ def parsed(text: str) -> Any:
     """
     many = text.count("{") + text.count("[") > MAX_DEPTH
     try:
-        try:
-            value = _DECODER.decode(text)
-        except json.JSONDecodeError:
-            raise
-        except ValueError:  # an integer of more digits than Python turns into a number
-            value = _EXACT.decode(text)
+        value = _decoded(text) if len(text) < _LONG else _without_collection(_decoded, text)
     except (ValueError, RecursionError) as error:
         if many and _depth(text) > MAX_DEPTH:
             raise BadRow("too_deep", _TOO_DEEP) from None
@@ -225,6 +222,26 @@ def parsed(text: str) -> Any:
     if many and _deep(value):
         raise BadRow("too_deep", _TOO_DEEP)
     return value
+
+
+def _decoded(text: str) -> Any:
+    try:
+        return _DECODER.decode(text)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:  # an integer of more digits than Python turns into a number
+        return _EXACT.decode(text)
+
+
+def _without_collection(function: Callable, text: str) -> Any:
+    """What a function makes of a long text. The garbage collector would look at millions of new objects many times."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return function(text)
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _integer(digits: str) -> int | Decimal:

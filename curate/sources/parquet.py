@@ -27,6 +27,8 @@ TABLE = SCHEMA.append(pa.field("reject", pa.string()))
 BATCH_ROWS = 1 << 14
 _DAMAGE = (pa.ArrowException, OSError, ValueError, TooLarge)  # Arrow raises them all for bytes that are no Parquet
 _BEGINS = 512
+MOST = 16 << 30
+"""Bytes of documents, and 1,000 times the size of the file, that a file may expand to: more is made to do harm."""
 
 
 class _Unreadable(Exception):
@@ -108,13 +110,20 @@ def read(
         return
     with stream:
         names = _check(parquet.schema_arrow, place, columns or {}, file)
+        budget = MOST + 1000 * stream.size()
         leaves = _leaves(parquet, names)
         first, last = rows or (0, parquet.num_row_groups)
         position = sum(parquet.metadata.row_group(group).num_rows for group in range(first))
         for group in range(first, last):
             start, position = position, position + parquet.metadata.row_group(group).num_rows
             for batch in _batches(stream, parquet, group, leaves, file, origin):
-                for table in _cut(_table(batch, names, place, file, origin, start), origin.block_bytes):
+                documents = _table(batch, names, place, file, origin, start)
+                budget -= documents.nbytes
+                if budget < 0:
+                    why = f"row group {group} and those after it: the file expands without bound"
+                    origin.lose(file.path, _bytes_of(parquet, group)[0], stream.size(), why)
+                    return
+                for table in _cut(documents, origin.block_bytes):
                     bad = table.num_rows - table["reject"].null_count
                     if bad and not found.first_bad:
                         row = pc.index(pc.is_valid(table["reject"]), True).as_py()
@@ -146,11 +155,15 @@ def _batches(
         _raise_refusal(error, file)
         why = f"row group {group}: {error}"
     if left:
-        size = stream.size()
-        places = [extent(about.column(leaf)) for leaf in range(about.num_columns)]
-        low, high = min(low for low, _ in places), max(high for _, high in places)
-        low, high = min(max(low, 0), size), min(max(high, 0), size)
-        origin.lose(file.path, low, max(high, low + 1), why)
+        origin.lose(file.path, *_bytes_of(parquet, group), why)
+
+
+def _bytes_of(parquet: pq.ParquetFile, group: int) -> tuple[int, int]:
+    """Where a row group lies in its file, as the footer says; at least a byte."""
+    about = parquet.metadata.row_group(group)
+    places = [extent(about.column(leaf)) for leaf in range(about.num_columns)] or [(0, 1)]
+    low, high = (min(max(place, 0), 1 << 62) for place in (min(places)[0], max(high for _, high in places)))
+    return low, max(high, low + 1)
 
 
 def _rows_at_once(stream: pa.NativeFile, about, chunks: list, block_bytes: int, local: bool) -> int:
@@ -159,7 +172,13 @@ def _rows_at_once(stream: pa.NativeFile, about, chunks: list, block_bytes: int, 
     mean = sum(chunk.total_uncompressed_size for chunk in chunks) / rows
     count = max(1, min(BATCH_ROWS, int(block_bytes / max(mean, 1))))
     enough = 2 * block_bytes // count // max(len(chunks), 1)
-    most = sum(longest(stream, chunk, local, enough) * -(-chunk.num_values // rows) for chunk in chunks)
+    most = 0
+    for chunk in chunks:
+        size = longest(stream, chunk, local, enough)
+        most += size * -(-chunk.num_values // rows)
+        # A row may hold all the values of a list: Arrow would make them at once.
+        if chunk.num_values > rows and size * chunk.num_values > max(1 << 30, 5000 * chunk.total_compressed_size):
+            raise TooLarge(f"lists of up to {chunk.num_values:,} values of {size:,} bytes in {rows:,} rows")
     if most > 1 << 30:
         raise TooLarge(f"a row may hold {most:,} bytes")
     return max(1, min(count, 2 * block_bytes // max(most, 1)))
