@@ -4,6 +4,7 @@ import bz2
 import gzip
 import json
 import lzma
+from itertools import pairwise
 from pathlib import Path
 
 import lz4.frame
@@ -66,7 +67,7 @@ def test_bytes_after_the_end_lose_nothing(tmp_path, ending, after):
 def test_lines_that_are_cut_by_units_are_whole(tmp_path, ending):
     data = content(0, 300)
     cuts = [0, 1, 77, 78, 5000, len(data)]
-    parts = [COMPRESS[ending](data[a:b]) for a, b in zip(cuts, cuts[1:], strict=False)]
+    parts = [COMPRESS[ending](data[a:b]) for a, b in pairwise(cuts)]
     rows, origin = read(tmp_path, b"".join(parts), f"a.jsonl{ending}")
     assert numbers(rows) == list(range(300))
     assert origin.of(f"a.jsonl{ending}").lost == 0
@@ -80,7 +81,7 @@ def test_what_lies_outside_the_damage_is_there_once(folder, ending, data):
     count = data.draw(st.integers(1, 6))
     sizes = data.draw(st.lists(st.integers(1, 60), min_size=count, max_size=count))
     starts = [sum(sizes[:n]) for n in range(count + 1)]
-    units = [COMPRESS[ending](content(a, b)) for a, b in zip(starts, starts[1:], strict=False)]
+    units = [COMPRESS[ending](content(a, b)) for a, b in pairwise(starts)]
     hit = data.draw(st.integers(0, count - 1))
     unit = units[hit]
     place = data.draw(st.integers(0, len(unit) - 1))

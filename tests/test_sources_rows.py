@@ -155,8 +155,14 @@ def test_halves_of_characters_in_json_in_json(tmp_path):
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(st.text() | st.recursive(st.floats() | st.text() | st.none(), lambda x: st.lists(x) | st.dictionaries(
-    st.text(), x)).map(lambda value: json.dumps({"text": "a", "x": value}))))
+@given(
+    st.lists(
+        st.text()
+        | st.recursive(st.floats() | st.text() | st.none(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)).map(
+            lambda value: json.dumps({"text": "a", "x": value})
+        )
+    )
+)
 def test_no_line_raises(folder, parts):
     data = "\n".join(parts).encode("utf-8", "surrogatepass")
     found = lines(folder, data)

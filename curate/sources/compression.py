@@ -1,7 +1,7 @@
 """Compressed files of rows, read past damage: gzip members, bzip2 and xz streams, lz4 and zstd frames.
 
 What was decompressed before damage is kept, and reading goes on at the next member, frame or stream that is found
-and decodes. The work of finding it is bounded, so that a file made to look damaged everywhere costs what its size costs.
+and decodes. The work of finding it is bounded, so that a file made to look damaged everywhere costs what its size does.
 """
 
 import bz2
@@ -49,13 +49,9 @@ def _xz(_):
 
 
 CODECS = {
-    "gzip": Codec(
-        "member", b"\x1f\x8b\x08", re.compile(rb"\x1f\x8b\x08[\x00-\x1f]"), lambda _: zlib.decompressobj(31)
-    ),
+    "gzip": Codec("member", b"\x1f\x8b\x08", re.compile(rb"\x1f\x8b\x08[\x00-\x1f]"), lambda _: zlib.decompressobj(31)),
     "zstd": Codec("frame", b"\x28\xb5\x2f\xfd", re.compile(rb"\x28\xb5\x2f\xfd"), _zstd),
-    "bz2": Codec(
-        "stream", b"BZh", re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)"), lambda _: bz2.BZ2Decompressor()
-    ),
+    "bz2": Codec("stream", b"BZh", re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)"), lambda _: bz2.BZ2Decompressor()),
     "xz": Codec("stream", b"\xfd7zXZ\x00", re.compile(rb"\xfd7zXZ\x00\x00[\x00-\x0f]"), _xz),
     "lz4": Codec(
         "frame", b"\x04\x22\x4d\x18", re.compile(rb"\x04\x22\x4d\x18"), lambda _: lz4.frame.LZ4FrameDecompressor()

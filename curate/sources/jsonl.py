@@ -33,9 +33,7 @@ _BOM = b"\xef\xbb\xbf"
 _NOTHING = (None,) * 5
 
 
-def read(
-    file: File, *, origin: Origin, columns: dict | None = None, layout: str | None = None
-) -> Iterator[pa.Table]:
+def read(file: File, *, origin: Origin, columns: dict | None = None, layout: str | None = None) -> Iterator[pa.Table]:
     """Document tables, text and what `layout` and `columns` name; position is the line, from 0.
 
     Lines that cannot be used are counted in `origin.of(file.path)`, bytes that cannot be read too: whoever asked for

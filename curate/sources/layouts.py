@@ -1,8 +1,9 @@
 """Layouts: where known datasets keep text, URL, date and the rest; `columns:` says it for others.
 
 A place is a column, or `column.field` (and so on inward) inside a struct, a map, an object, or a string that holds
-JSON; a column called `column.field` comes first. Of several places joined by `|` the first that is not null counts. Columns are those of the SlimPajama, RedPajama, DCLM,
-The Stack, FineWeb, Dolma and C4 releases, as their cards have them.
+JSON; a column called `column.field` comes first. Of several places joined by `|` the first that is not null counts.
+Columns are those of the SlimPajama, RedPajama, DCLM, The Stack, FineWeb, Dolma and C4 releases, as their cards have
+them.
 """
 
 import gc

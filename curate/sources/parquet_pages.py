@@ -52,10 +52,12 @@ def _pages(stream: pa.NativeFile, chunk):
     place, end = extent(chunk)
     while place < end:
         header, length = _header(stream, place)
-        size, compressed = header.get(2, 0), header.get(3, 0)
-        yield header.get(1), size, compressed, header.get(7, {}).get(1, 0), place + length
-        if compressed < 0:
-            return
+        kind, size, compressed = (header.get(field) for field in (1, 2, 3))
+        about = header.get(7, {})
+        count = about.get(1, 0) if isinstance(about, dict) else None
+        if not all(isinstance(value, int) and value >= 0 for value in (kind, size, compressed, count)):
+            raise pa.ArrowInvalid(f"no page header at byte {place:,}")
+        yield kind, size, compressed, count, place + length
         place += length + compressed
 
 
