@@ -41,4 +41,6 @@ def check_bad_rows(plan: Plan, store: Store) -> None:
 def _fix(firsts: list[str]) -> str:
     if all(first.endswith("'['") for first in firsts):
         return "the file is one JSON array: write one object a line, as `jq -c '.[]'` does"
+    if all("byte 0xff in position 0" in first or "byte 0xfe in position 0" in first for first in firsts):
+        return "the file is UTF-16: convert it, as `iconv -f UTF-16 -t UTF-8` does"
     return "fix the file, map its columns with `columns:` or `layout:`, or raise `max_bad_rows`"

@@ -55,9 +55,16 @@ def test_another_limit_reads_nothing_again(manifest):
     assert "100 bytes after the end" in files["b.jsonl.gz"]["notes"][0]
 
 
-def test_a_json_array_is_told_from_lines(manifest):
-    manifest.with_name("a.jsonl").write_bytes(b'[\n  {"text": "a"},\n  {"text": "b"}\n]\n')
+@pytest.mark.parametrize(
+    ("content", "fix"),
+    [
+        (b'[\n  {"text": "a"},\n  {"text": "b"}\n]\n', "one object a line"),
+        ('{"text": "a"}\n{"text": "b"}\n'.encode("utf-16"), "UTF-16"),
+    ],
+)
+def test_a_file_that_is_something_else_is_told_so(manifest, content, fix):
+    manifest.with_name("a.jsonl").write_bytes(content)
     manifest.write_text(manifest.read_text().replace("[c.parquet]", "[c.parquet], max_bad_rows: 1"))
     with pytest.raises(CurateError) as caught:
         made(manifest)
-    assert "one object a line" in caught.value.fix
+    assert fix in caught.value.fix
