@@ -82,7 +82,9 @@ class Source(Strict):
     columns: dict[str, Any] | None = Field(
         None, description="our column: theirs, for rows that are no known layout; meta: a list"
     )
-    max_bad_rows: float = Field(0.01, ge=0, le=1, description="share of rows of a file that may be unreadable")
+    max_bad_rows: float = Field(
+        0.01, ge=0, le=1, description="share of the rows of a file that may be unusable; more stops the run"
+    )
     max_damaged: float = Field(
         0.01, ge=0, le=1, description="share of the bytes of its files that may be unreadable; more stops the run"
     )

@@ -18,6 +18,7 @@ from uuid import uuid4
 
 from curate import plan as planning
 from curate.alarm import check_alarms
+from curate.bad_rows import check_bad_rows
 from curate.damage import check_damage
 from curate.errors import CurateError, Stopped
 from curate.jobs import run_job
@@ -81,11 +82,7 @@ def prepare(manifest: Manifest, work: str | Path = WORK) -> Plan:
             given = [item if isinstance(item, str) else item.model_dump() for item in source.inputs]
             files = inputs.discover(given, manifest.folder)
             files = list(pool.map(lambda file: inputs.identify(file, Path(work)), files))
-            options = {
-                "layout": source.layout,
-                "columns": source.columns,
-                "max_bad_rows": source.max_bad_rows,
-            }
+            options = {"layout": source.layout, "columns": source.columns}
             found[name] = partitions(name, source.format, options, files)
     return planning.make(manifest, found, earlier(manifest))
 
@@ -113,6 +110,7 @@ def run(
     with cluster(workers, scheduler) as submit:
         yield from execute(list(plan.jobs.values()), store, submit)
         check_damage(plan, store)
+        check_bad_rows(plan, store)
         check_alarms(plan, store)
         shards = planning.shards(plan, store.marker(plan.mix)["splits"])
         jobs = [*plan.jobs.values(), *shards.jobs]  # all, since a damaged part may lie further up

@@ -177,9 +177,9 @@ def reasons(corpus, work, step: str) -> dict:
         (lambda d: d["shards"].update(size="9KB"), "mix", "shard_bytes: 20000 → 9000"),
         (lambda d: d["shards"].update(columns=[]), "web: scatter", "n_words removed"),
         (
-            lambda d: d["sources"]["old"].update(max_bad_rows=0.5),
+            lambda d: d["sources"]["old"].update(layout="c4"),
             "old: normalize, fragile",
-            "read.options.max_bad_rows: 0.01 → 0.5",
+            "read.options.layout: null → c4",
         ),
         (lambda d: d["sources"]["old"].update(pipeline=["fragile", "normalize"]), "old: fragile, normalize", "new"),
     ],

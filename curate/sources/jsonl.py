@@ -1,5 +1,6 @@
 """Lines of JSON objects, plain or compressed (gzip, zstd, bz2, lz4, xz). Blank lines are counted in
-`origin.skipped`. A line that cannot be used is a row without text, and `error` in meta says why.
+`origin.skipped`. A line that cannot be used is a row without text, and `error` in meta says why. Of a key that
+stands twice in an object the last value counts.
 
 Reasons:
   not_json            the line is not JSON
@@ -7,129 +8,110 @@ Reasons:
   not_object          the line is JSON, but no object
   no_text             the text is null or missing
   text_not_string     the text is a number, a list, an object
-  too_large           the line is longer than 256 MiB
-  truncated           the compressed file ends early or is damaged: nothing was read from here on
+  too_large           the line is longer than 16 MiB
+  too_deep            the line is nested more than 100 levels deep
+  truncated           damage of the compressed file cuts the line
 """
 
 import json
-import lzma
 import re
 from collections.abc import Iterator
 
 import pyarrow as pa
 
 from curate.documents import SCHEMA, document_id
-from curate.errors import CurateError
 from curate.sources import File, Origin, Rows, compression_of, inputs
-from curate.sources.layouts import BadRow, mapping
+from curate.sources.compression import decompressed
+from curate.sources.layouts import BadRow, Mapping, mapping, parsed, whole
 
 TABLE = SCHEMA.append(pa.field("reject", pa.string()))
-MAX_LINE = 256 << 20
-_PIECE = 1 << 22
+MAX_LINE = 16 << 20
+"""Bytes of a line: more is never a document, and may be gigabytes of small objects in memory."""
+
 _HALVES = re.compile(rb"\\u[dD]")  # escapes that may spell half a character
-_DECODER = json.JSONDecoder(parse_constant=lambda name: None)  # NaN and infinities are no JSON
+_BOM = b"\xef\xbb\xbf"
+_NOTHING = (None,) * 5
 
 
-def read(
-    file: File,
-    *,
-    origin: Origin,
-    columns: dict | None = None,
-    layout: str | None = None,
-    max_bad_rows: float = 0.01,
-) -> Iterator[pa.Table]:
+def read(file: File, *, origin: Origin, columns: dict | None = None, layout: str | None = None) -> Iterator[pa.Table]:
     """Document tables, text and what `layout` and `columns` name; position is the line, from 0.
 
-    max_bad_rows  the share of lines that may be unusable. Raises CurateError at the end of a file with more.
+    Lines that cannot be used are counted in `origin.of(file.path)`, bytes that cannot be read too: whoever asked for
+    the documents decides how many are too many. Raises CurateError for a mapping that is none.
     """
-    place, rows = mapping(layout, columns), Rows(TABLE, origin.block_bytes)
-    count = bad = 0
-    first_bad = ""
+    place, rows, found = mapping(layout, columns), Rows(TABLE, origin.block_bytes), origin.of(file.path)
+    told = False  # whether the damage that the last line lies beside is told of already
     with inputs.opened(file) as raw:
-        for position, line in enumerate(_lines(_plain(raw, file))):
-            reason = None
-            if isinstance(line, BadRow):
-                text, others, reason = None, (None,) * 5, line
-            elif not line or line.isspace():
-                origin.skipped["blank_line"] += 1
+        pieces = decompressed(raw, file.path, compression_of(file.path), origin)
+        for position, (line, sound) in enumerate(_lines(pieces)):
+            if line is not None and (not line or line.isspace()):
+                origin.skipped["blank_line"] += sound
                 continue
-            else:
-                try:
-                    row = _parse(line)
-                    text, others = place.text(row), place.others(row)
-                except BadRow as problem:
-                    text, others, reason = None, (None,) * 5, problem
+            try:
+                text, others = _row(line, place)
+                reason = None
+            except BadRow as problem:
+                text, others = None, _NOTHING
+                reason = problem if sound else BadRow("truncated", f"damage cuts the line: {_excerpt(line or b'')}")
+                if told and not sound:
+                    continue
+            told = reason is not None and not sound
             url, date, language, licence, meta = others
-            count += 1
+            found.rows += 1
             if reason:
                 meta = json.dumps({"error": reason.detail}, ensure_ascii=False)
-                if reason.reason != "truncated":
-                    bad += 1
-                    first_bad = first_bad or f"line {position + 1}: {reason.reason}: {reason.detail}"
+                if sound:
+                    found.bad_rows += 1
+                    found.first_bad = found.first_bad or f"line {position + 1}: {reason.reason}: {reason.detail}"
             if rows.full(len(text or "")):
                 yield rows.take()
             identity = document_id(origin.source, file.path, position)
             where = (identity, origin.source, file.path, position)
             outcome = (licence or origin.license, meta, reason and reason.reason)
             rows.add((*where, text, url, date, language, *outcome), len(text or ""))
-    if bad > max_bad_rows * count:
-        fix = "mend the file, map its columns with `columns:` or `layout:`, or raise `max_bad_rows`"
-        if first_bad.endswith("'['"):
-            fix = "the file is one JSON array: write one object a line, as `jq -c '.[]'` does"
-        raise CurateError(f"{bad} of {count} lines of {file.path} cannot be used", first_bad, fix)
     if rows:
         yield rows.take()
 
 
-def _plain(raw, file: File):
-    """The file without its compression."""
-    compression = compression_of(file.path)
-    if compression == "xz":
-        return lzma.open(raw)
-    return pa.CompressedInputStream(pa.PythonFile(raw), compression) if compression else raw
+def _lines(pieces: Iterator[bytes | None]) -> Iterator[tuple[bytes | None, bool]]:
+    """The lines, without their ends, and whether they are sound: damage may have cut the others at either end.
 
-
-def _lines(stream) -> Iterator[bytes | BadRow]:
-    """The lines of a file, without their ends; BadRow for one too long, and where decompression failed."""
-    rest, first, long = b"", True, False
-    while True:
-        try:
-            piece = stream.read(_PIECE)
-        except (OSError, EOFError, lzma.LZMAError) as error:
-            if rest:
-                yield rest
-            yield BadRow("truncated", str(error))
-            return
-        if first:
-            piece, first = piece.removeprefix(b"\xef\xbb\xbf"), False
-        if not piece:
-            break
-        *lines, tail = piece.split(b"\n")
-        if not lines:
-            rest, long = (b"", True) if long or len(rest) > MAX_LINE else (rest + tail, False)
+    None stands for a line that is too long.
+    """
+    held, size, sound = [], 0, True
+    for piece in pieces:
+        if piece is None:
+            if size:
+                yield b"".join(held) if size <= MAX_LINE else None, False
+            held, size, sound = [], 0, False
             continue
-        yield BadRow("too_large", f"more than {MAX_LINE} bytes") if long else rest + lines[0]
-        yield from lines[1:]
-        rest, long = tail, False
-    if long:
-        yield BadRow("too_large", f"more than {MAX_LINE} bytes")
-    elif rest:
-        yield rest
+        head, *lines = piece.split(b"\n")
+        for line in lines:
+            size += len(head)
+            yield (b"".join((*held, head)) if held else head) if size <= MAX_LINE else None, sound
+            held, size, sound, head = [], 0, True, line
+        size += len(head)
+        held = [*held, head] if size <= MAX_LINE and head else held if size <= MAX_LINE else []
+    if size:
+        yield b"".join(held) if size <= MAX_LINE else None, sound
 
 
-def _parse(line: bytes) -> dict:
+def _row(line: bytes | None, place: Mapping) -> tuple[str, tuple]:
+    """Text and the other columns of a line. Raises BadRow, and nothing else: no line stops a run."""
+    if line is None:
+        raise BadRow("too_large", f"more than {MAX_LINE >> 20} MiB")
     try:
-        row = _DECODER.decode(line.decode())
-        if _HALVES.search(line):
-            whole = json.dumps(row, ensure_ascii=False).encode("utf-16-le", "surrogatepass")
-            row = json.loads(whole.decode("utf-16-le", "replace"))
+        row = parsed(line.removeprefix(_BOM).decode())
+        if not isinstance(row, dict):
+            raise BadRow("not_object", f"{type(row).__name__}: {_excerpt(line)}")
+        text = place.text(row)
+        return whole(text) if _HALVES.search(line) else text, place.others(row)
     except UnicodeDecodeError as error:
         raise BadRow("not_utf8", str(error)) from None
-    except (ValueError, RecursionError) as error:
+    except (BadRow, MemoryError):
+        raise
+    except Exception as error:
         raise BadRow("not_json", f"{error}: {_excerpt(line)}") from None
-    if not isinstance(row, dict):
-        raise BadRow("not_object", f"{type(row).__name__}: {_excerpt(line)}")
-    return row
 
 
 def _excerpt(line: bytes) -> str:

@@ -1,20 +1,29 @@
 """Layouts: where known datasets keep text, URL, date and the rest; `columns:` says it for others.
 
-A place is a column, or `column.field` inside a struct, an object, or a string that holds JSON. Of several
-places joined by `|` the first that is not null counts. Columns are those of the SlimPajama, RedPajama, DCLM,
-The Stack, FineWeb, Dolma and C4 releases, as their cards have them.
+A place is a column, or `column.field` (and so on inward) inside a struct, a map, an object, or a string that holds
+JSON; a column called `column.field` comes first. Of several places joined by `|` the first that is not null counts.
+Columns are those of the SlimPajama, RedPajama, DCLM, The Stack, FineWeb, Dolma and C4 releases, as their cards have
+them.
 """
 
+import gc
 import json
 import math
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from functools import cache
 from typing import Any
 
 from curate.errors import CurateError, did_you_mean
 
+MAX_DEPTH = 100
+"""Levels of objects and lists in one row."""
+
+_LONG = 1 << 16
+_TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep"
 _PLAIN = ("text", "url", "date", "language", "license")
 _STACK = [f"max_{what}_{field}" for what in ("stars", "issues", "forks") for field in ("count", "repo_name")]
 
@@ -105,25 +114,28 @@ class Mapping:
         """Those of a table's columns that are used."""
         if self.rest:
             return list(there)
-        roots = {root for place in [*self.places.values(), *self.meta.values()] for root, _ in _places(place)}
-        return [name for name in there if name in roots]
+        used = [option for place in (*self.places.values(), *self.meta.values()) for option in options(place)]
+        return [name for name in there if any(f"{option}.".startswith(f"{name}.") for option in used)]
 
     def text(self, row: dict) -> str:
         """Raises BadRow: no_text, text_not_string."""
         value = find(row, self.places["text"])
         if isinstance(value, str):
             return value
+        if isinstance(value, bytes):
+            return _utf8(value)
         if value is None:
             raise BadRow("no_text", f"`{self.places['text']}` is null or missing among {', '.join(list(row)[:20])}")
         raise BadRow("text_not_string", f"`{self.places['text']}` is {type(value).__name__}")
 
     def others(self, row: dict) -> tuple[str | None, str | None, str | None, str | None, str | None]:
         """url, date, language, license and meta of a row."""
-        found = [as_string(find(row, self.places[name])) if name in self.places else None for name in _PLAIN[1:]]
-        meta = {key: find(row, place) for key, place in self.meta.items()}
+        places = self.places
+        found = [as_string(find(row, places[name])) if name in places else None for name in _PLAIN[1:]]
         if self.rest:
-            meta |= {key: value for key, value in row.items() if key not in self.places}
-        meta = {key: value for key, value in meta.items() if value is not None}
+            meta = {key: value for key, value in row.items() if value is not None and key not in places}
+        else:
+            meta = {key: value for key, place in self.meta.items() if (value := find(row, place)) is not None}
         return (*found, as_json(meta) if meta else None)
 
 
@@ -146,48 +158,149 @@ def mapping(layout: str | None = None, columns: dict | None = None) -> Mapping:
     )
 
 
+def _utf8(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError as error:
+        raise BadRow("not_utf8", str(error)) from None
+
+
 @cache
-def _places(place: str) -> list[tuple[str, str]]:
-    return [option.partition(".")[::2] for option in place.split("|")]
+def options(place: str) -> tuple[str, ...]:
+    """The places that `|` joins; the whole first, as a column may be called so."""
+    return tuple(dict.fromkeys([place, *place.split("|")]))
+
+
+@cache
+def _splits(place: str) -> tuple[tuple[str, str], ...]:
+    """(column, field) at each dot."""
+    return tuple((place[: dot.start()], place[dot.end() :]) for dot in re.finditer(r"\.", place))
 
 
 def find(row: dict, place: str) -> Any:
-    """The value at a place of a row, or None."""
-    if place in row:
-        return row[place]
-    for root, field in _places(place):
+    """The value at a place of a row, or None: a column of that very name, else a field inside one."""
+    if (value := row.get(place)) is not None or place.isidentifier():
+        return value
+    for option in options(place):
+        if (value := _at(row, option)) is not None:
+            return value
+    return None
+
+
+def _at(row: dict, place: str) -> Any:
+    if (value := row.get(place)) is not None:
+        return value
+    for root, field in _splits(place):
         value = row.get(root)
-        if field:
-            if isinstance(value, str) and value.startswith("{"):
-                value = _object(value)
-            value = value.get(field) if isinstance(value, dict) else None
-        if value is not None:
+        if isinstance(value, str) and value[:64].lstrip().startswith("{"):
+            value = _object(value)
+        elif isinstance(value, list) and value and isinstance(value[0], tuple):  # a map of Arrow
+            value = dict(value)
+        if isinstance(value, dict) and (value := _at(value, field)) is not None:
             return value
     return None
 
 
 def _object(text: str) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return parsed(text)
+    except BadRow:
         return None
+
+
+def parsed(text: str) -> Any:
+    """What JSON says. NaN and infinities are floats, integers of any length keep their digits.
+
+    Raises BadRow: not_json; too_deep for more than MAX_DEPTH levels, however much the machine could take.
+    """
+    many = text.count("{") + text.count("[") > MAX_DEPTH
+    try:
+        value = _decoded(text) if len(text) < _LONG else _without_collection(_decoded, text)
+    except (ValueError, RecursionError) as error:
+        if many and _depth(text) > MAX_DEPTH:
+            raise BadRow("too_deep", _TOO_DEEP) from None
+        raise BadRow("not_json", f"{error}: {text[:60]!r}") from None
+    if many and _deep(value):
+        raise BadRow("too_deep", _TOO_DEEP)
+    return value
+
+
+def _decoded(text: str) -> Any:
+    try:
+        return _DECODER.decode(text)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:  # an integer of more digits than Python turns into a number
+        return _EXACT.decode(text)
+
+
+def _without_collection(function: Callable, text: str) -> Any:
+    """What a function makes of a long text. The garbage collector would look at millions of new objects many times."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return function(text)
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _integer(digits: str) -> int | Decimal:
+    return int(digits) if len(digits) < 1000 else Decimal(digits)
+
+
+_DECODER = json.JSONDecoder()
+_EXACT = json.JSONDecoder(parse_int=_integer)
+
+
+def _deep(value: Any) -> bool:
+    """Whether a value has more than MAX_DEPTH levels."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [item for item in level if isinstance(item, dict | list)]
+        level = [inner for item in level for inner in (item.values() if isinstance(item, dict) else item)]
+    return any(isinstance(item, dict | list) for item in level)
+
+
+def _depth(text: str) -> int:
+    """How deep the brackets of what may not be JSON go."""
+    depth = deepest = 0
+    for mark in re.finditer(r'"(?:[^"\\]++|\\.)*+"?|[\[{\]}]', text, re.DOTALL):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(mark[0], 0)
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def whole(text: str) -> str:
+    """The text with U+FFFD in place of lone halves of characters, which JSON can spell and UTF-8 cannot."""
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
 
 
 def as_string(value: Any) -> str | None:
     """A value as a column of text holds it: lists joined by commas, times in ISO 8601, objects as JSON."""
-    if value is None or isinstance(value, str):
-        return value
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return whole(value)
     if isinstance(value, list):
-        return ", ".join(item if isinstance(item, str) else as_json(item) for item in value) or None
-    return _plain(value) if isinstance(value, date | datetime | bytes) else as_json(value)
+        return ", ".join(whole(item) if isinstance(item, str) else as_json(item) for item in value) or None
+    if isinstance(value, float) and not math.isfinite(value):
+        return _spelled(value)
+    return as_json(value) if isinstance(value, dict | bool | int | float | tuple) else _plain(value)
 
 
 def as_json(value: Any) -> str:
-    """JSON with sorted keys. What JSON has no word for (NaN, infinities) is null."""
+    """JSON with sorted keys. What JSON has no word for is text: "NaN", "Infinity", "-Infinity", times, decimals."""
     try:
-        return _JSON.encode(value)
+        return whole(_JSON.encode(value))
     except ValueError:
-        return _JSON.encode(_finite(value))
+        return whole(_JSON.encode(_spelled(value)))
 
 
 def _plain(value: Any) -> str:
@@ -199,9 +312,11 @@ def _plain(value: Any) -> str:
 _JSON = json.JSONEncoder(sort_keys=True, ensure_ascii=False, allow_nan=False, default=_plain)
 
 
-def _finite(value: Any) -> Any:
+def _spelled(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        return {key: _spelled(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_spelled(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
+    return value

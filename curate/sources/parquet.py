@@ -1,38 +1,81 @@
-"""Parquet files, read by ranges of row groups. A row that cannot be used stays, without text.
+"""Parquet files, read by ranges of row groups. A row that cannot be used stays, without text. A row group that cannot
+be read is counted by its bytes, and the others are read; of a file whose footer cannot be read all bytes are.
 
 Reasons:
-  no_text    the text is null
-  not_utf8   the text is not UTF-8
+  no_text          the text is null
+  not_utf8         the text is not UTF-8
+  text_not_string  the text, a field of a column, is a number, a list, a struct
+  too_large        the text is longer than 16 MiB
+  unreadable       something else of the row cannot be read
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curate.documents import SCHEMA, document_id
-from curate.errors import CurateError, did_you_mean
+from curate.errors import CurateError, Stopped, did_you_mean
 from curate.sources import File, Origin, inputs
-from curate.sources.layouts import Mapping, find, mapping
+from curate.sources.arrow_values import MAX_TEXT, distinct, is_text, storage, texts, values
+from curate.sources.layouts import BadRow, Mapping, mapping, options, whole
+from curate.sources.parquet_pages import TooLarge, extent, longest
 
 TABLE = SCHEMA.append(pa.field("reject", pa.string()))
 BATCH_ROWS = 1 << 14
+_DAMAGE = (pa.ArrowException, OSError, ValueError, TooLarge)  # Arrow raises them all for bytes that are no Parquet
+_BEGINS = 512
+MOST = 16 << 30
+"""Bytes of documents, and 1,000 times the size of the file, that a file may expand to: more is made to do harm."""
 
 
-@contextmanager
-def _opened(file: File) -> Iterator[pq.ParquetFile]:
+class _Unreadable(Exception):
+    """The footer of a file cannot be read. size: bytes of the file."""
+
+    def __init__(self, why: str, size: int):
+        super().__init__(why, size)
+        self.why, self.size = why, size
+
+
+def _open(file: File) -> tuple[pa.NativeFile, pq.ParquetFile]:
     try:
-        with inputs.random_access(file) as stream:
-            yield pq.ParquetFile(stream)
-    except (pa.ArrowException, OSError, ValueError) as error:  # ValueError: what Python cannot hold
-        raise CurateError(f"cannot read a Parquet file: {error}", file.url, "fetch or write it again") from error
+        stream = inputs.random_access(file)
+        size = stream.size()
+    except OSError as error:
+        raise CurateError(f"cannot read a Parquet file: {error}", file.url, "check its name and rights") from error
+    try:
+        return stream, pq.ParquetFile(stream, page_checksum_verification=True)
+    except _DAMAGE as error:
+        _raise_refusal(error, file)
+        with stream:
+            head = stream.read_at(min(size, _BEGINS), 0)
+        raise _Unreadable(_kind(head, error), size) from error
+
+
+def _raise_refusal(error: Exception, file: File) -> None:
+    """Raise what the disk or the network says: then the file may be sound. Arrow's own errors have no number."""
+    if isinstance(error, OSError) and error.errno:
+        raise Stopped(f"cannot read a Parquet file: {error}", file.url, "run again once it can be read") from error
+
+
+def _kind(head: bytes, error: Exception) -> str:
+    if head.startswith(b"PAR1"):
+        return f"its end is missing or damaged: {error}"
+    return f"it is not Parquet: it begins with {head[:40].decode('ascii', 'replace')!r}"
 
 
 def ranges(file: File, target_bytes: int) -> list[tuple[int, int]]:
-    """Cut a file into ranges of row groups, (first, last exclusive), of about `target_bytes` uncompressed."""
-    with _opened(file) as parquet:
+    """Cut a file into ranges of row groups, (first, last exclusive), of about `target_bytes` uncompressed.
+
+    None where the file cannot be read: reading it counts what is lost.
+    """
+    try:
+        stream, parquet = _open(file)
+    except _Unreadable:
+        return []
+    with stream:
         groups = parquet.metadata.num_row_groups
         sizes = [parquet.metadata.row_group(group).total_byte_size for group in range(groups)]
     cuts, size, first = [], 0, 0
@@ -51,120 +94,238 @@ def read(
     rows: tuple[int, int] | None = None,
     columns: dict | None = None,
     layout: str | None = None,
-    max_bad_rows: float = 0.01,
 ) -> Iterator[pa.Table]:
     """Document tables, text and what `layout` and `columns` name; position is the row in the file, from 0.
 
-    rows          row groups to read, (first, last exclusive).
-    max_bad_rows  the share of rows that may be unusable.
+    rows  row groups to read, (first, last exclusive).
 
-    Raises CurateError for a file that is damaged, lacks a column, or has one of the wrong type.
+    Rows that cannot be used are counted in `origin.of(file.path)`, bytes that cannot be read too. Raises CurateError
+    for a file that lacks a column, or has one of the wrong type or twice.
     """
-    place = mapping(layout, columns)
-    with _opened(file) as parquet:
+    place, found = mapping(layout, columns), origin.of(file.path)
+    try:
+        stream, parquet = _open(file)
+    except _Unreadable as error:
+        origin.lose(file.path, 0, error.size, error.why)
+        return
+    with stream:
         names = _check(parquet.schema_arrow, place, columns or {}, file)
+        budget = MOST + 1000 * stream.size()
+        leaves = _leaves(parquet, names)
         first, last = rows or (0, parquet.num_row_groups)
         position = sum(parquet.metadata.row_group(group).num_rows for group in range(first))
-        count, bad = 0, 0
-        batches = parquet.iter_batches(
-            min(BATCH_ROWS, _rows_of(parquet, origin.block_bytes)), range(first, last), columns=names
-        )
-        for batch in filter(len, batches):
-            table = _table(batch, place, file, origin, position)
-            position, count = position + batch.num_rows, count + batch.num_rows
-            bad += batch.num_rows - table["reject"].null_count
-            yield table
-    if bad > max_bad_rows * count:
-        fix = "mend the file, map its columns with `columns:` or `layout:`, or raise `max_bad_rows`"
-        raise CurateError(f"{bad} of {count} rows of {file.path} have no text", file.url, fix)
+        for group in range(first, last):
+            start, position = position, position + parquet.metadata.row_group(group).num_rows
+            for batch in _batches(stream, parquet, group, leaves, file, origin):
+                documents = _table(batch, names, place, file, origin, start)
+                budget -= documents.nbytes + 3 * documents["meta"].nbytes  # JSON takes its time
+                if budget < 0:
+                    why = f"row group {group} and those after it: the file expands without bound"
+                    origin.lose(file.path, _bytes_of(parquet, group)[0], stream.size(), why)
+                    return
+                for table in _cut(documents, origin.block_bytes):
+                    bad = table.num_rows - table["reject"].null_count
+                    if bad and not found.first_bad:
+                        row = pc.index(pc.is_valid(table["reject"]), True).as_py()
+                        found.first_bad = f"row {table['position'][row].as_py()}: {table['reject'][row].as_py()}"
+                    found.rows, found.bad_rows = found.rows + table.num_rows, found.bad_rows + bad
+                    yield table
+                start += batch.num_rows
 
 
-def _rows_of(parquet: pq.ParquetFile, block_bytes: int) -> int:
-    """About how many rows are `block_bytes`, by the fullest row group."""
-    groups = [parquet.metadata.row_group(group) for group in range(parquet.num_row_groups)]
-    fullest = max((group.total_byte_size / max(group.num_rows, 1) for group in groups), default=1)
-    return max(1, int(block_bytes / max(fullest, 1)))
+def _batches(
+    stream: pa.NativeFile, parquet: pq.ParquetFile, group: int, leaves: list[int], file: File, origin: Origin
+) -> Iterator[pa.RecordBatch]:
+    """The rows of a row group, as many as it says it has; what cannot be read of it is lost with its bytes."""
+    about = parquet.metadata.row_group(group)
+    left = about.num_rows
+    chunks = [about.column(leaf) for leaf in leaves]
+    local = "://" not in file.url
+    try:
+        count = _rows_at_once(stream, about, chunks, origin.block_bytes, local)
+        paths = [parquet.schema.column(leaf).path for leaf in leaves]
+        batches = parquet.iter_batches(count, [group], columns=paths)
+        while left and (batch := next(batches, None)) is not None:
+            if batch.num_rows:
+                batch = batch.slice(0, left)
+                left -= batch.num_rows
+                yield batch
+        why = f"row group {group}: {left:,} of {about.num_rows:,} rows are not there"
+    except _DAMAGE as error:
+        _raise_refusal(error, file)
+        why = f"row group {group}: {error}"
+    if left:
+        origin.lose(file.path, *_bytes_of(parquet, group), why)
 
 
-def _check(schema: pa.Schema, place: Mapping, columns: dict, file: File) -> list[str]:
-    """The columns to read."""
+def _bytes_of(parquet: pq.ParquetFile, group: int) -> tuple[int, int]:
+    """Where a row group lies in its file, as the footer says; at least a byte."""
+    about = parquet.metadata.row_group(group)
+    places = [extent(about.column(leaf)) for leaf in range(about.num_columns)] or [(0, 1)]
+    low, high = (min(max(place, 0), 1 << 62) for place in (min(places)[0], max(high for _, high in places)))
+    return low, max(high, low + 1)
+
+
+def _rows_at_once(stream: pa.NativeFile, about, chunks: list, block_bytes: int, local: bool) -> int:
+    """How many rows are about `block_bytes`, and twice that at most if each had the longest values there are."""
+    rows = max(about.num_rows, 1)
+    mean = sum(chunk.total_uncompressed_size for chunk in chunks) / rows
+    count = max(1, min(BATCH_ROWS, int(block_bytes / max(mean, 1))))
+    enough = 2 * block_bytes // count // max(len(chunks), 1)
+    most = 0
+    for chunk in chunks:
+        size = longest(stream, chunk, local, enough)
+        most += size * -(-chunk.num_values // rows)
+        # A row may hold all the values of a list: Arrow would make them at once.
+        if chunk.num_values > rows and size * chunk.num_values > max(1 << 30, 5000 * chunk.total_compressed_size):
+            raise TooLarge(f"lists of up to {chunk.num_values:,} values of {size:,} bytes in {rows:,} rows")
+    if most > 1 << 30:
+        raise TooLarge(f"a row may hold {most:,} bytes")
+    return max(1, min(count, 2 * block_bytes // max(most, 1)))
+
+
+def _leaves(parquet: pq.ParquetFile, names: set[str]) -> list[int]:
+    """The numbers of the columns in the file that make up these columns of the table."""
+    counts = [_width(field.type) for field in parquet.schema_arrow]
+    if sum(counts) != len(parquet.schema):
+        return list(range(len(parquet.schema)))
+    ends = np.cumsum(counts)
+    return [
+        leaf
+        for field, count, end in zip(parquet.schema_arrow, counts, ends, strict=True)
+        if field.name in names
+        for leaf in range(end - count, end)
+    ]
+
+
+def _width(kind: pa.DataType) -> int:
+    """How many columns of a file a type takes."""
+    kind = storage(kind)
+    if pa.types.is_struct(kind):
+        return sum(_width(field.type) for field in kind)
+    if pa.types.is_map(kind):
+        return _width(kind.key_type) + _width(kind.item_type)
+    return _width(kind.value_type) if pa.types.is_nested(kind) else 1
+
+
+def _check(schema: pa.Schema, place: Mapping, columns: dict, file: File) -> set[str]:
+    """The names of the columns to read."""
+    fields = [(field.name, field.type) for field in schema]
     names = place.columns(schema.names)
     wanted = {"text": place.places["text"]} | {name: p for name, p in columns.items() if isinstance(p, str)}
     for name, where in wanted.items():
-        options = [where, *(option.partition(".")[0] for option in where.split("|"))]
-        if not set(options) & set(schema.names):
-            fix = f"{did_you_mean(where, schema.names)}; set `columns: {{{name}: ...}}`"
+        kinds = [kind for option in options(where) if (kind := _type_of(fields, option)) is not None]
+        if not kinds:
+            known = [name for name, _ in fields]
+            fix = f"{did_you_mean(where, [*known, *_inner(fields)])}; set `columns: {{{name}: ...}}`"
             raise CurateError(f"no column `{where}` for {name}", file.url, fix)
-    text = place.places["text"]
-    if text in schema.names and not _is_text(kind := schema.field(text).type):
-        fits = [field.name for field in schema if _is_text(field.type)]
-        fix = f"columns of text: {', '.join(fits) or 'none'}; set `columns: {{text: ...}}`"
-        raise CurateError(f"column `{text}` is {kind}, not text", file.url, fix)
-    return names
+        if name == "text" and not any(map(is_text, kinds)):
+            fits = [name for name, kind in fields if is_text(kind)]
+            fix = f"columns of text: {', '.join(fits) or 'none'}; set `columns: {{text: ...}}`"
+            raise CurateError(f"column `{where}` is {kinds[0]}, not text", file.url, fix)
+    used = {option for where in place.places.values() for option in options(where)}
+    for name in sorted(used):
+        if schema.names.count(name) > 1:
+            fix = "write the file again with one of them, or with another name"
+            raise CurateError(f"{schema.names.count(name)} columns are called `{name}`", file.url, fix)
+    return set(names)
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+def _type_of(fields: list[tuple[str, pa.DataType]], place: str) -> pa.DataType | None:
+    """The type at a place; null where only the values can tell (a map, a string that may hold JSON)."""
+    for name, kind in fields:
+        kind = storage(kind)
+        if name == place:
+            return kind
+        if place.startswith(f"{name}."):
+            if not pa.types.is_struct(kind):
+                return pa.null()
+            inner = _type_of([(field.name, field.type) for field in kind], place[len(name) + 1 :])
+            if inner is not None:
+                return inner
+    return None
 
 
-def _table(batch: pa.RecordBatch, place: Mapping, file: File, origin: Origin, position: int) -> pa.Table:
+def _inner(fields: list[tuple[str, pa.DataType]]) -> list[str]:
+    return [f"{name}.{field.name}" for name, kind in fields if pa.types.is_struct(kind) for field in kind]
+
+
+def _table(
+    batch: pa.RecordBatch, names: set[str], place: Mapping, file: File, origin: Origin, position: int
+) -> pa.Table:
     name, count = place.places["text"], batch.num_rows
     direct = name in batch.schema.names
-    texts, reject = _utf8(batch[name]) if direct else (None, None)
-    rest = batch.drop_columns([name]) if direct else batch
-    rest = pa.RecordBatch.from_arrays(list(map(_plain, rest.columns)), names=rest.schema.names)
-    dicts = rest.to_pylist() if rest.num_columns else [{}] * count
-    if not direct:
-        values = [find(row, name) for row in dicts]
-        texts = pa.array([value if isinstance(value, str) else None for value in values], pa.string())
-        reject = pa.nulls(count, pa.string())
-    url, date, language, licence, meta = zip(*map(place.others, dicts), strict=True)
+    columns = [(key, column) for key, column in zip(batch.schema.names, batch.columns, strict=True) if key in names]
+    rest = [(key, column) for key, column in columns if not (direct and key == name)]
+    keys = distinct(key for key, _ in rest)
+    cells = zip(*(values(column) for _, column in rest), strict=True) if rest else ((),) * count
+    dicts = [dict(zip(keys, row, strict=True)) for row in cells]
+    found, reject = texts(batch[name]) if direct else _nested(dicts, place)
+    others, unreadable = _others(dicts, place)
+    if unreadable:
+        out = pa.array([row in unreadable for row in range(count)])
+        found = pc.if_else(out, pa.scalar(None, pa.string()), found)
+        reject = pc.if_else(out, pa.scalar("unreadable"), reject)
+    url, date, language, licence, meta = zip(*others, strict=True)
     positions = range(position, position + count)
-    values = {
+    made = {
         "id": [document_id(origin.source, file.path, p) for p in positions],
         "source": [origin.source] * count,
         "path": [file.path] * count,
         "position": list(positions),
-        "text": texts,
+        "text": found,
         "url": url,
         "date": date,
         "language": language,
         "license": [value or origin.license for value in licence],
         "meta": meta,
         "reject": pc.if_else(
-            pc.is_null(texts), pc.coalesce(reject, pa.scalar("no_text")), pa.scalar(None, pa.string())
+            pc.is_null(found), pc.coalesce(reject, pa.scalar("no_text")), pa.scalar(None, pa.string())
         ),
     }
-    arrays = [pa.array(values[f.name], f.type) if f.name not in ("text", "reject") else values[f.name] for f in TABLE]
+    arrays = [pa.array(made[f.name], f.type) if f.name not in ("text", "reject") else made[f.name] for f in TABLE]
     return pa.Table.from_arrays(arrays, schema=TABLE)
 
 
-def _plain(array: pa.Array) -> pa.Array:
-    """The column as Python can hold it: valid text, times in microseconds."""
-    if _is_text(array.type):
-        return _utf8(array)[0]
-    if pa.types.is_timestamp(array.type) and array.type.unit == "ns":
-        return array.cast(pa.timestamp("us", array.type.tz), safe=False)
-    return array
-
-
-def _utf8(array: pa.Array) -> tuple[pa.Array, pa.Array]:
-    """The column as valid strings, and `not_utf8` where there was none: Parquet files may hold any bytes."""
-    if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
-    array = array.cast(pa.string())
-    try:
-        array.validate(full=True)
-        return array, pa.nulls(len(array), pa.string())
-    except pa.ArrowInvalid:
-        pass
-    values, reasons = [], []
-    for value in array.cast(pa.binary()).to_pylist():
+def _nested(dicts: list[dict], place: Mapping) -> tuple[pa.Array, pa.Array]:
+    """Texts that are fields of columns, and why there is none."""
+    found, reasons = [], []
+    for row in dicts:
+        text = reason = None
         try:
-            values.append(value.decode() if value is not None else None)
-            reasons.append(None)
-        except UnicodeDecodeError:
-            values.append(None)
-            reasons.append("not_utf8")
-    return pa.array(values, pa.string()), pa.array(reasons, pa.string())
+            text = whole(place.text(row))
+            if len(text) > MAX_TEXT:
+                text, reason = None, "too_large"
+        except BadRow as bad:
+            reason = bad.reason
+        found.append(text)
+        reasons.append(reason)
+    return pa.array(found, pa.string()), pa.array(reasons, pa.string())
+
+
+def _others(dicts: list[dict], place: Mapping) -> tuple[list[tuple], set[int]]:
+    """The other columns of each row, and the rows of which they cannot be had."""
+    try:
+        return list(map(place.others, dicts)), set()
+    except MemoryError:
+        raise
+    except Exception:
+        pass
+    found, unreadable = [], set()
+    for row, values_ in enumerate(dicts):
+        try:
+            found.append(place.others(values_))
+        except Exception:
+            found.append((None,) * 5)
+            unreadable.add(row)
+    return found, unreadable
+
+
+def _cut(table: pa.Table, block_bytes: int) -> Iterator[pa.Table]:
+    """The table in slices of at most `block_bytes` of text, or of one row."""
+    ends = np.cumsum(pc.fill_null(pc.binary_length(table["text"]), 0).to_numpy(), dtype=np.int64)
+    first = before = 0
+    while first < table.num_rows:
+        last = max(int(np.searchsorted(ends, before + block_bytes, "right")), first + 1)
+        yield table.slice(first, last - first)
+        first, before = last, int(ends[last - 1])

@@ -40,8 +40,8 @@ READERS = {
     "warc": Reader(1, ("fastwarc",), archive=True),
     "arc": Reader(1, ("fastwarc",), archive=True),
     "wet": Reader(1, ("fastwarc",)),
-    "jsonl": Reader(1),
-    "parquet": Reader(1),
+    "jsonl": Reader(2),
+    "parquet": Reader(2),
 }
 
 
@@ -100,7 +100,8 @@ def partitions(source: str, format: str | None, options: dict, files: list[File]
     for kind, neighbours in groupby(zip(kinds, files, strict=True), key=lambda pair: pair[0]):
         for _, file in neighbours:
             ranges = file.size > RANGE_BYTES and getattr(_module(kind), "ranges", None)
-            pieces = [Piece(file, rows) for rows in ranges(file, RANGE_BYTES)] if ranges else [Piece(file)]
+            pieces = [Piece(file, rows) for rows in ranges(file, RANGE_BYTES)] if ranges else []
+            pieces = pieces or [Piece(file)]  # a file without row groups, or that cannot be read, too is read
             size = sum(max(piece.file.size, 0) for piece in bundle)
             alone = len(pieces) > 1 or file.size < 0
             if alone or size + file.size > BUNDLE_BYTES:

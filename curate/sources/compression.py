@@ -1,0 +1,285 @@
+"""Compressed files of rows, read past damage: gzip members, bzip2 and xz streams, lz4 and zstd frames.
+
+What was decompressed before damage is kept, and reading goes on at the next member, frame or stream that is found
+and decodes. The work of finding it is bounded, so that a file made to look damaged everywhere costs what its size does.
+"""
+
+import bz2
+import lzma
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import lz4.frame
+import zstandard
+
+from curate.sources import Origin
+
+FEED = 1 << 12
+"""Compressed bytes given to a decoder at once: 4 KiB are 128 MiB at most, by the tightest code there is (zstd's)."""
+
+MAX_WINDOW = 1 << 31
+"""Bytes that a decoder may look back: what `zstd --long=31` and the largest xz presets need."""
+
+_TRIAL = 1 << 10  # compressed bytes that must decode before a header found after damage is believed
+_READ = 1 << 18
+_OUT = 1 << 20
+_DICTIONARY = b"\x37\xa4\x30\xec"
+
+
+@dataclass(frozen=True)
+class Codec:
+    """A way to compress. unit: what a file is made of. header: how one begins; magic: the first bytes of it."""
+
+    unit: str
+    magic: bytes
+    header: re.Pattern
+    decoder: Callable[[bytes | None], object]
+
+
+def _zstd(dictionary: bytes | None):
+    data = zstandard.ZstdCompressionDict(dictionary) if dictionary else None
+    return zstandard.ZstdDecompressor(dict_data=data, max_window_size=MAX_WINDOW).decompressobj()
+
+
+def _xz(_):
+    return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MAX_WINDOW)
+
+
+CODECS = {
+    "gzip": Codec("member", b"\x1f\x8b\x08", re.compile(rb"\x1f\x8b\x08[\x00-\x1f]"), lambda _: zlib.decompressobj(31)),
+    "zstd": Codec("frame", b"\x28\xb5\x2f\xfd", re.compile(rb"\x28\xb5\x2f\xfd"), _zstd),
+    "bz2": Codec("stream", b"BZh", re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)"), lambda _: bz2.BZ2Decompressor()),
+    "xz": Codec("stream", b"\xfd7zXZ\x00", re.compile(rb"\xfd7zXZ\x00\x00[\x00-\x0f]"), _xz),
+    "lz4": Codec(
+        "frame", b"\x04\x22\x4d\x18", re.compile(rb"\x04\x22\x4d\x18"), lambda _: lz4.frame.LZ4FrameDecompressor()
+    ),
+}
+_SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")  # frames of zstd and lz4 that hold no data
+_WHOLE = re.compile(r"check|crc", re.IGNORECASE)  # errors that say the damage is anywhere above
+
+
+def decompressed(raw: BinaryIO, path: str, named: str | None, origin: Origin) -> Iterator[bytes | None]:
+    """The content of a file in pieces; None where something is missing between the piece before and the one after.
+
+    raw    the file as it lies on a disk
+    named  how its name says it is compressed. What its first bytes say counts, with a note where they differ
+
+    What cannot be read goes to `origin.lose`; bytes after the end that hold nothing are noted.
+    """
+    size = raw.seek(0, 2)
+    head = _at(raw, 0, 64)
+    kinds = sorted(CODECS, key=lambda name: name != named)
+    found = next((name for name in kinds if CODECS[name].header.match(head)), None)
+    if found is None and _SKIPPABLE.match(head):
+        found = named if named == "lz4" else "zstd"
+    if found is None and (named is None or _is_lines(head)):
+        if named and size:
+            origin.note(path, f"it is not compressed, though its name says {named}")
+        raw.seek(0)
+        yield from iter(lambda: raw.read(_OUT), b"")
+        return
+    if found and found != named:
+        origin.note(path, f"it is compressed with {found}, which its name does not say")
+    yield from _gathered(_Reading(raw, path, size, found or named, origin).pieces())
+
+
+def _is_lines(head: bytes) -> bool:
+    return head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[")
+
+
+def _gathered(pieces: Iterator[bytes | None]) -> Iterator[bytes | None]:
+    """The same in pieces of about 1 MiB: decoders give them by the few thousand bytes."""
+    held, count = [], 0
+    for piece in pieces:
+        if piece is not None:
+            held.append(piece)
+            count += len(piece)
+        if held and (piece is None or count >= _OUT):
+            yield b"".join(held)
+            held, count = [], 0
+        if piece is None:
+            yield None
+    if held:
+        yield b"".join(held)
+
+
+class _Unit:
+    """One member, frame or stream. Iterating gives its content; then `end` is where reading it stopped, and `error`
+    says why it is not whole. fed: bytes that the decoder took so far; given: whether any content came of them."""
+
+    def __init__(self, raw: BinaryIO, start: int, decoder: Callable):
+        self.raw, self.start, self.decoder = raw, start, decoder
+        self.end, self.error, self.fed, self.given = start, "", 0, False
+
+    def __iter__(self) -> Iterator[bytes]:
+        decoder, at = self.decoder(), self.start
+        for block in _blocks(self.raw, at):
+            for first in range(0, len(block), FEED):
+                piece = block[first : first + FEED]
+                try:
+                    out = decoder.decompress(piece)
+                except MemoryError:
+                    raise
+                except Exception as error:  # each library has its own kinds
+                    yield from self._closer(at + first, piece, str(error))
+                    return
+                self.fed += len(piece)
+                if out:
+                    self.given = True
+                    yield out
+                if decoder.eof:
+                    self.end = at + first + len(piece) - len(decoder.unused_data or b"")
+                    return
+            at += len(block)
+        self.end, self.error = at, "it ends early"
+
+    def _closer(self, at: int, piece: bytes, error: str) -> Iterator[bytes]:
+        """Go up to the damage once more, byte by byte at the end: a decoder that fails keeps what it had."""
+        decoder = self.decoder()
+        self.end, self.error = at, error
+        try:
+            for place in range(self.start, at, FEED):
+                decoder.decompress(_at(self.raw, place, min(FEED, at - place)))
+            for place in range(len(piece)):
+                self.end = at + place
+                if out := decoder.decompress(piece[place : place + 1]):
+                    self.given = True
+                    yield out
+        except MemoryError:
+            raise
+        except Exception as error:
+            self.error = str(error)
+
+
+class _Reading:
+    """A compressed file on its way."""
+
+    def __init__(self, raw: BinaryIO, path: str, size: int, name: str, origin: Origin):
+        self.raw, self.path, self.size, self.origin = raw, path, size, origin
+        self.name, self.codec = name, CODECS[name]
+        self.dictionary: bytes | None = None
+        self.budget = 3 * size + (4 << 20)  # of bytes that may be decoded in vain
+
+    def pieces(self) -> Iterator[bytes | None]:
+        at = self._skipped(0)
+        hole: tuple[int, int, str] | None = None  # where damage begins, the start of its unit, what it is
+        sound = False  # whether what stands before is whole, so that a hole may be what follows the end
+        while at < self.size:
+            if hole is None and not self.codec.header.match(_at(self.raw, at, 16)):
+                hole = (at, at, self._foreign(at))
+                sound = at > 0
+            start = at if hole is None else self._next(at)
+            if start is None:
+                break
+            unit = _Unit(self.raw, start, lambda: self.codec.decoder(self.dictionary))
+            pieces = iter(unit)
+            if hole is not None:
+                held = self._tried(unit, pieces)
+                if held is None:
+                    at = start + 1
+                    if self.budget < 0:
+                        hole = (*hole[:2], f"{hole[2]}; too much of the file is damaged to look for what is whole")
+                        break
+                    continue
+                first, above, why = hole
+                self.origin.lose(self.path, first if first < start else above, start, why)
+                hole = None
+                yield None
+                yield from held
+            yield from pieces
+            if unit.error:
+                first = start if _WHOLE.search(unit.error) or not unit.given else unit.end
+                error = unit.error
+                if "ictionary" in error and self.dictionary is None:
+                    error = "it needs a dictionary that is not in the file: decompress it with that, and give the lines"
+                hole, sound = (first, start, f"{self.name} {self.codec.unit}: {error}"), False
+                self.budget -= unit.end - start
+                at = start + 1
+            else:
+                at = self._skipped(unit.end)
+        if hole is not None and not self._harmless(hole, sound):
+            first, above, why = hole
+            self.origin.lose(self.path, first if first < self.size else above, self.size, why)
+            yield None
+
+    def _tried(self, unit: _Unit, pieces: Iterator[bytes]) -> list[bytes] | None:
+        """The first pieces of what may be a unit, or None where it is not."""
+        held = []
+        for piece in pieces:
+            held.append(piece)
+            if unit.fed > _TRIAL:
+                return held
+        if not unit.error or (unit.error == "it ends early" and held):
+            return held
+        self.budget -= 256 + unit.end - unit.start + sum(map(len, held)) // 64
+        return None
+
+    def _next(self, at: int) -> int | None:
+        """Where the next header is, from `at` on."""
+        rest = b""
+        for block in _blocks(self.raw, at):
+            if found := self.codec.header.search(rest + block):
+                return at - len(rest) + found.start()
+            at, rest = at + len(block), (rest + block)[-16:]
+        return None
+
+    def _skipped(self, at: int) -> int:
+        """The end of the skippable frames at a place, and of an xz stream's padding. A dictionary in one is kept."""
+        if self.name == "xz":
+            zeros = 0
+            for block in _blocks(self.raw, at):
+                zeros += len(block) - len(block.lstrip(b"\0"))
+                if zeros % 4 or block.lstrip(b"\0"):
+                    break
+            at += zeros - zeros % 4
+        while self.name in ("zstd", "lz4") and _SKIPPABLE.match(head := _at(self.raw, at, 8)) and len(head) == 8:
+            length = int.from_bytes(head[4:], "little")
+            if at + 8 + length > self.size:
+                break
+            if self.name == "zstd" and self.dictionary is None and length < (64 << 20):
+                self.dictionary = self._dictionary(_at(self.raw, at + 8, length))
+            at += 8 + length
+        return at
+
+    def _dictionary(self, content: bytes) -> bytes | None:
+        if CODECS["zstd"].header.match(content):
+            try:
+                content = zstandard.ZstdDecompressor().decompress(content, max_output_size=64 << 20)
+            except zstandard.ZstdError:
+                return None
+        return content if content.startswith(_DICTIONARY) else None
+
+    def _harmless(self, hole: tuple[int, int, str], sound: bool) -> bool:
+        """Whether what is left only follows the end: padding or foreign bytes, no unit whose header is damaged."""
+        first = hole[0]
+        if not sound:
+            return False
+        magic = self.codec.magic
+        head = _at(self.raw, first, len(magic))
+        near = sum(a == b for a, b in zip(head, magic, strict=False)) >= len(magic) - 1
+        if near or magic.startswith(head) or _SKIPPABLE.match(_at(self.raw, first, 4)):
+            return False
+        count = self.size - first
+        self.origin.note(self.path, f"{count:,} bytes after the end of the compressed data, from byte {first:,} on")
+        return True
+
+    def _foreign(self, at: int) -> str:
+        if at:
+            return f"no {self.name} {self.codec.unit} begins here"
+        return f"it is not {self.name}: it begins with {_at(self.raw, 0, 40).decode('ascii', 'replace')!r}"
+
+
+def _at(raw: BinaryIO, place: int, count: int) -> bytes:
+    raw.seek(place)
+    return raw.read(count)
+
+
+def _blocks(raw: BinaryIO, place: int) -> Iterator[bytes]:
+    """The file from a place on, in blocks that grow: most units and searches end soon."""
+    count = FEED
+    while block := _at(raw, place, count):
+        yield block
+        place, count = place + len(block), min(2 * count, _READ)
