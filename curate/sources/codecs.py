@@ -102,7 +102,9 @@ def _zstd(data: mmap.mmap) -> Codec:
 def _streamed(new: Callable, errors: tuple[type[Exception], ...]):
     """A reader from a decompressor such as those of bz2 and lzma."""
 
-    def read(data: mmap.mmap, start: int, stop: int, step: Callable[[int], int] = in_steps) -> Iterator[tuple[int, bytes]]:
+    def read(
+        data: mmap.mmap, start: int, stop: int, step: Callable[[int], int] = in_steps
+    ) -> Iterator[tuple[int, bytes]]:
         stream, at, before = new(), start, start
         while not stream.eof:
             piece = b""
@@ -125,7 +127,9 @@ def _streamed(new: Callable, errors: tuple[type[Exception], ...]):
 def _zstd_reader(dictionary: zstandard.ZstdCompressionDict | None):
     decoder = zstandard.ZstdDecompressor(dict_data=dictionary, max_window_size=MAX_WINDOW)
 
-    def read(data: mmap.mmap, start: int, stop: int, step: Callable[[int], int] = in_steps) -> Iterator[tuple[int, bytes]]:
+    def read(
+        data: mmap.mmap, start: int, stop: int, step: Callable[[int], int] = in_steps
+    ) -> Iterator[tuple[int, bytes]]:
         """A block at a time: at most 128 KiB, whatever it is made of, and no byte of what follows is read."""
         form = data[start + 4] if start + 4 < stop else 0
         if form & 8:

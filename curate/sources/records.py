@@ -87,7 +87,9 @@ class Losses:
 
     def padding(self, event: Padding) -> None:
         where = "after the end of the compressed data" if event.end == self.size else "between compressed frames"
-        self.origin.note(self.path, f"{event.end - event.first:,} bytes {where}, from byte {event.first:,}: {event.what}")
+        self.origin.note(
+            self.path, f"{event.end - event.first:,} bytes {where}, from byte {event.first:,}: {event.what}"
+        )
 
 
 def records(data: mmap.mmap, named: str | None, grammar: Grammar, losses: Losses) -> Iterator[Record]:
