@@ -78,7 +78,7 @@ def _of_python(label: str) -> str | None:
     label = _OTHERS.get(bare, _OTHERS.get(label, label))
     for name in (label, label.removeprefix("x-"), bare):
         try:
-            b"".decode(name)  # LookupError for codecs that make no text
+            b"x".decode(name, "replace")  # LookupError for codecs that make no text
             codec = codecs.lookup(name)
         except (LookupError, ValueError):
             continue
