@@ -1,4 +1,4 @@
-"""Damaged archives: what is not touched is read exactly once, and what cannot be read is a row with a reason or lost bytes."""
+"""Damaged archives: what is not touched is read once, and what cannot be read is a row with a reason or lost bytes."""
 
 import bz2
 import gzip
@@ -256,6 +256,28 @@ def test_a_name_that_tells_another_compression_or_none(tmp_path):
     for name in ("a.warc", "a.warc.gz", "a.warc.zst", "a.warc.bz2"):
         for data in (record(1), gzip.compress(record(1)), bz2.compress(record(1))):
             assert sound(read(tmp_path, data, name)[0]) == Counter([body(1)])
+
+
+@pytest.mark.parametrize("name", ["a.warc.gz", "a.warc.zst"])
+def test_a_plain_archive_of_compressed_pages_is_plain_whatever_it_is_called(tmp_path, name):
+    packed = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(body(1))
+    found, origin = read(tmp_path, record(1, block=packed) + record(2), name)
+    assert sound(found) == Counter([body(1), body(2)])
+    assert origin.of(name).damage == []
+
+
+def test_frames_that_end_anywhere(tmp_path):
+    """Records need not begin where frames do (bgzip, pzstd): one lies in as many as it takes."""
+    plain = b"".join(record(n) for n in range(20))
+    for ending in (".gz", ".zst", ".lz4"):
+        frames = [COMPRESS[ending](plain[at : at + 97]) for at in range(0, len(plain), 97)]
+        found, origin = read(tmp_path, b"".join(frames), f"a.warc{ending}")
+        assert sound(found) == Counter(body(n) for n in range(20))
+        assert origin.of(f"a.warc{ending}").damage == []
+        del frames[len(frames) // 2]
+        found, origin = read(tmp_path, b"".join(frames), f"a.warc{ending}")
+        assert sum(sound(found).values()) >= 18
+        assert origin.of(f"a.warc{ending}").lost
 
 
 # Headers ---------------------------------------------------------------------------------------------------

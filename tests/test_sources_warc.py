@@ -307,6 +307,16 @@ def test_header_lines_may_end_in_line_feeds_alone_and_be_nonsense():
     assert (parsed.status, parsed.kind, parsed.body) == (404, "text/html", b"<p>")
 
 
+def test_header_lines_may_go_on_in_the_next():
+    parsed = http.parse(b"HTTP/1.1 200 OK\r\nContent-Type: text/html;\r\n\tcharset=koi8-r\r\n\r\n<p>")
+    assert (parsed.kind, parsed.charset) == ("text/html", "koi8-r")
+
+
+def test_many_gzip_members_in_one_body_are_read_once_each():
+    body = gzip.compress(b"x", mtime=0) * 50_000  # a second; hours if each member were cut off the rest
+    assert http.decode(body, ["gzip"]) == b"x" * 50_000
+
+
 @settings(max_examples=200)
 @given(st.binary(max_size=200), st.lists(st.sampled_from(["gzip", "deflate", "br", "zstd", "chunked", "x"])))
 def test_any_body_decodes_or_is_named(body, codings):

@@ -18,7 +18,7 @@ from curate.sources.records import DOCUMENTS, Grammar, Losses, Record, records
 
 SCHEMA = ARCHIVE_SCHEMA.append(pa.field("reject", pa.string()))
 OWN = {"revisit", "too_large"}
-"""Reasons that all documents of a sound archive may have."""
+"""Reasons that documents of a sound archive may have."""
 
 _LOG = re.compile(r"metadata:|urn:x-wpull:|urn:x-wget|urn:pageinfo:", re.IGNORECASE)
 """Addresses under which crawlers keep their logs and arguments (GNU Wget, Wpull, Browsertrix)."""
@@ -38,7 +38,8 @@ _OTHERS = [
 def tables(grammar: Grammar, file: File, origin: Origin) -> Iterator[pa.Table]:
     """Document tables of an archive, with the columns of ARCHIVE_SCHEMA and `reject`.
 
-    An archive in which there is no record, or all of whose documents fail for one reason that is not in OWN, is lost whole.
+    An archive in which there is no record is lost whole, and so is one all of whose documents fail for one reason that
+    is not in OWN.
     """
     with inputs.opened(file) as stream:
         size = stream.seek(0, 2)
@@ -47,7 +48,7 @@ def tables(grammar: Grammar, file: File, origin: Origin) -> Iterator[pa.Table]:
             return
         with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
             if other := _other(data):
-                origin.lose(file.path, 0, size, f"it is no archive but {other}")
+                origin.lose(file.path, 0, size, f"not an archive, but {other}")
                 return
             losses, found = Losses(origin, file.path, size), _Found()
             yield from _rows(records(data, compression_of(file.path), grammar, losses), file, origin, found)
@@ -72,8 +73,9 @@ class _Found:
         """Why the whole archive is lost, if it is."""
         if not self.records:
             return "there is no record in it"
-        if len(self.reasons) == 1 and not {*self.reasons} & {None, *OWN}:
-            [(reason, count)] = self.reasons.items()
+        reasons = {reason: count for reason, count in self.reasons.items() if reason not in OWN}
+        if len(reasons) == 1 and None not in reasons:
+            [(reason, count)] = reasons.items()
             return f"every document in it ({count:,}) is rejected as {reason}: {self.first}"
         return None
 
@@ -93,7 +95,8 @@ def _rows(records: Iterator[Record], file: File, origin: Origin, found: _Found) 
             yield rows.take()
         content, damage = _content(record)
         found.reasons[damage and damage.reason] += 1
-        found.first = found.first or (damage.detail if damage else "")
+        if damage and damage.reason not in OWN:
+            found.first = found.first or damage.detail
         meta = record.meta | {"record_id": record.record_id, "error": damage.detail if damage else None}
         meta = {name: value for name, value in meta.items() if value}
         key = f"{record.record_id or ''}#{repeats}" if repeats else record.record_id

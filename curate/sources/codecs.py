@@ -1,4 +1,4 @@
-"""How archives are compressed: where a frame (gzip member, zstd or lz4 frame, bz2 or xz stream) begins, and what is in it.
+"""Compressions of archives: where a frame (gzip member, zstd or lz4 frame, bz2 or xz stream) begins, and what is in it.
 
     read(data, start, stop, step) -> Iterator[(offset on disk, plain bytes)], which returns the offset of its end
 

@@ -1,8 +1,8 @@
 """The plain bytes of a compressed file, frame after frame, and the places where they cannot be had.
 
-After a damaged frame reading goes on at the next that can be read. It is looked for from the damaged one's own beginning,
-since a frame that lost bytes is read into the next one before that shows: so what was last read of a frame is held back
-until more of it is read, and comes out only up to where the next one begins. No byte is in two frames.
+After a damaged frame reading goes on at the next that can be read. It is looked for from the damaged one's own
+beginning, since a frame that lost bytes is read into the next one before that shows: so what was last read of a frame
+is held back until more of it is read, and comes out only up to where the next one begins. No byte is in two frames.
 """
 
 import mmap
@@ -17,13 +17,13 @@ HELD, HELD_PLAIN = 4 * STEP, 64 << 20
 """Bytes on disk, and plain bytes at most, that are held back."""
 
 FINE = 64
-"""Bytes on disk read at a time where a frame is damaged: as much of what it holds may be lost before the place itself."""
+"""Bytes on disk read at a time where a frame is damaged: as much may be lost before the place itself."""
 
 SMALL = 32
 """Bytes after the end of a file that are too few to have been a record."""
 
 AGAIN, FREE = 8, 1 << 20
-"""How many times over a file may be read in search of the next frame, so that no file takes long; the first MiB is free."""
+"""How many times over a file may be read in search of the next frame, after a first MiB: so no file takes long."""
 
 _TEXT = re.compile(rb"[\x00\t-\r\x1a\x20-\x7e]*+")
 
@@ -171,7 +171,7 @@ class Restarts:
         """Whether the frame at `at`, within one that failed later, begins with a record."""
         reader = self.codec.read(self.data, at, len(self.data))
         try:
-            disk, plain = next(reader, (at, b""))
+            _, plain = next(reader, (at, b""))
         except Broken as problem:
             self._spend(at, problem.at)
             return False

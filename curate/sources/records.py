@@ -97,7 +97,7 @@ def records(data: mmap.mmap, named: str | None, grammar: Grammar, losses: Losses
 
     named  the compression that the file's name tells
     """
-    codec = codec_of(data, named)
+    codec = None if grammar.begins(data[:AHEAD]) else codec_of(data, named)
     if codec is None:
         yield from _stretch(Mapped(data), grammar, losses)
         return

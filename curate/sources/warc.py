@@ -1,12 +1,13 @@
-"""WARC archives (ISO 28500; versions 0.17 to 1.1), plain or compressed: gzip, zstd, lz4, bz2, xz; a frame for each record, or one for all.
+"""WARC archives (ISO 28500, versions 0.17 to 1.1), plain or compressed, a frame for each record or one for all.
 
 Documents are records of type response, resource, conversion and revisit (always rejected); other records are
-counted in `origin.skipped`, and so are the logs that crawlers write into their archives (`crawler_log`). The text of a
-WET archive is in `text`, what others hold in `payload`. What cannot be read of a file is counted by `origin.lose`, and a
-document whose header was read is a row too, with `error` in meta.
+counted in `origin.skipped`, and so are the logs that crawlers write into their archives (`crawler_log`). The text of
+a WET archive is in `text`, what others hold in `payload`. What cannot be read of a file is counted by `origin.lose`,
+and a document whose header was read is a row too, with `error` in meta. Compressions: gzip, zstd, lz4, bz2, xz.
 
-Header fields are read as ISO 28500 says and as archives have them: names in any case, white space before the colon, lines
-that go on in the next, lines that end in a line feed alone, UTF-8 or else Latin-1. Of two fields of one name the first counts.
+Header fields are read as ISO 28500 says and as archives have them: names in any case, white space before the colon,
+lines that go on in the next, lines that end in a line feed alone, UTF-8 or else Latin-1. Of two fields of one name
+the first counts.
 
 Reasons:
   revisit             the record says only that the content was the same as before
@@ -32,7 +33,7 @@ from curate.sources.records import Record
 from curate.sources.window import Mapped, Window
 
 MAX_HEADER = 1 << 20
-_KINDS = set("warcinfo response resource request metadata revisit conversion continuation".split())
+_KINDS = {"warcinfo", "response", "resource", "request", "metadata", "revisit", "conversion", "continuation"}
 _META = {
     b"warc-ip-address": "ip",
     b"warc-payload-digest": "payload_digest",

@@ -25,7 +25,7 @@ _DECLARED = re.compile(
     re.IGNORECASE,
 )
 PRESCAN = 64 << 10
-"""Bytes looked through for a page's own declaration: more than a browser's 1,024, since the page is there as a whole."""
+"""Bytes looked through for a page's own declaration: more than a browser's 1,024, since all of the page is there."""
 
 _OTHERS = {
     "ansi": "cp1252",
@@ -105,9 +105,9 @@ def _without_comments(head: bytes) -> bytes:
 def decode(payload: bytes, charset: str | None) -> str | None:
     """The text of a page, or None where too little of it is text.
 
-    A byte-order mark decides, then the zeros of UTF-16 without one. Else bytes that are valid UTF-8 are UTF-8, whatever the
-    header says: no other text looks so by chance, and wrong headers are common. Else the header's `charset`, the page's own
-    declaration and what its content looks like are tried in this order.
+    A byte-order mark decides, then the zeros of UTF-16 without one. Else bytes that are valid UTF-8 are UTF-8, whatever
+    the header says: no other text looks so by chance, and wrong headers are common. Else the header's `charset`, the
+    page's own declaration and what its content looks like are tried in this order.
     """
     for mark, encoding in _MARKS:
         if payload.startswith(mark):
@@ -155,7 +155,7 @@ _PAIR = re.compile(rb"[\x81-\xfe][\x41-\xfe]")
 
 
 def _is_korean(payload: bytes) -> bool:
-    """Whether nine in ten pairs of bytes are Hangul syllables of KS X 1001, and those that Korean uses most.
+    """Whether four in five pairs of bytes are Hangul syllables of KS X 1001, and one in four a frequent one.
 
     Chinese in GB 18030 has its frequent characters in the same rows, so the syllables themselves must be Korean ones.
     """

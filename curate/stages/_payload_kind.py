@@ -1,22 +1,24 @@
 """What a payload is: by its bytes, then the crawler's word, then the server's.
 
-| trust | evidence | says |
-|---|---|---|
-| 1 | a signature at its beginning, after white space, a byte-order mark or Ctrl-D; `%PDF-` in the first KiB before any tag | pdf, image, audio_video, not_html |
-| 2 | markup at its beginning, after comments and processing instructions: an XML vocabulary (feeds, sitemaps, SVG) | not_html, image |
-| 3 | likewise: `<!doctype html>`, `html`, `head`, `body`, or an element of HTML | html |
-| 4 | all of it is JSON; its beginning is JavaScript or CSS, where nobody says that it is plain text | script |
-| 5 | WARC-Identified-Payload-Type, where it names a type that is neither HTML nor text | that |
-| 6 | text, then `<!doctype html>`, `html`, `head` or `body`; or text with any tag of HTML that is called HTML | html |
-| 7 | the claimed Content-Type, where it names a type that is neither HTML nor text | that |
-| 8 | control characters in the first KiB | not_html |
-| 9 | nothing of these | text |
+The first of these that tells decides:
 
-So a page is one whatever it is called, and text without a tag is text though a server calls it a page. Only `text/plain`
-is believed more: a README that begins with `<div>` and goes on in Markdown is text, as in a browser.
+1. a signature at its beginning, after white space, a byte-order mark or Ctrl-D, or `%PDF-` on a line of its own in the
+   first KiB before any tag: pdf, image, audio_video, not_html
+2. an XML vocabulary at its beginning, after comments and processing instructions: feeds, sitemaps and other data are
+   not_html, an SVG document is an image
+3. likewise `<!doctype html>`, or an element of HTML or with a hyphen: html
+4. all of it is JSON, or it begins with JavaScript or CSS and nobody says that it is plain text: script
+5. WARC-Identified-Payload-Type, where it names a type that is neither HTML nor text: that
+6. text, then `<!doctype html>`, `html`, `head` or `body`; or text with any tag, and called HTML: html
+7. the claimed Content-Type, where it names a type that is neither HTML nor text: that
+8. control characters in the first KiB: not_html
+9. else: text
 
-Signatures: https://mimesniff.spec.whatwg.org/ (sections 6 and 7) and the formats' own descriptions. Each pattern looks at a
-bounded number of bytes or cannot go back: time is linear.
+So a page is one whatever it is called, and text without a tag is text though a server calls it a page. Only
+`text/plain` is believed more: a README that begins with `<div>` and goes on in Markdown is text, as in a browser.
+
+Signatures: https://mimesniff.spec.whatwg.org/ (sections 6 and 7) and the formats' own descriptions. Each pattern
+looks at a bounded number of bytes or cannot go back: time is linear.
 """
 
 import json
@@ -53,8 +55,9 @@ _ELEMENT = re.compile(
 _REFERENCE = re.compile(rb"&(?:[a-z]{2,8}|#\d{1,6});", re.IGNORECASE)
 _XHTML = re.compile(rb"<[^>]{1,2000}\sxmlns\s*+=\s*+[\"']http://www\.w3\.org/1999/xhtml[\"']")
 _DATA = set(
-    b"rss feed rdf:rdf urlset sitemapindex opml kml gpx plist xsl:stylesheet xsl:transform xs:schema xsd:schema soap:envelope "
-    b"soapenv:envelope wsdl:definitions opensearchdescription browserconfig tei tt ncx oai-pmh d:multistatus channel".split()
+    b"rss feed rdf:rdf urlset sitemapindex opml kml gpx plist xsl:stylesheet xsl:transform xs:schema xsd:schema "
+    b"soap:envelope soapenv:envelope wsdl:definitions opensearchdescription browserconfig tei tt ncx oai-pmh "
+    b"d:multistatus channel".split()
 )
 """Root elements of XML that is no page, in lower case."""
 
@@ -65,9 +68,11 @@ _JAVASCRIPT = re.compile(
     rb"['\"]use strict['\"]"
     rb"|[;!+(\s]{0,4}(?:async\s++)?function\b\s*+\*?\s*+[\w$]{0,60}\s*+\("
     rb"|(?:var|let|const)\s++[\w$]{1,60}\s*+[=;,]|(?:var|let|const)\s*+[{\[]"
-    rb"|(?:window|document|self|this|globalThis|module|exports|jQuery|angular|\$)(?:\.[\w$]{1,60}|\[['\"][\w$-]{1,60}['\"]\])*+\s*+[=(]"
-    rb"|(?:define|require|webpackJsonp)\s*+\(|[;(!]{1,3}\s*+\([\w$, ]{0,60}\)\s*+=>|import\s*+(?:[\w$ {},*]{1,200}?\bfrom\s*+)?['\"]"
-    rb"|export\s++(?:default|const|function|class|\{)|(?:if|try|switch|while|for)\s*+[({][^<]|[\w$.]{1,60}\s*+\(\s*+[{\[]\s*+[\"'}\]]"
+    rb"|(?:window|document|self|this|globalThis|module|exports|jQuery|angular|\$)"
+    rb"(?:\.[\w$]{1,60}|\[['\"][\w$-]{1,60}['\"]\])*+\s*+[=(]"
+    rb"|(?:define|require|webpackJsonp)\s*+\(|[;(!]{1,3}\s*+\([\w$, ]{0,60}\)\s*+=>"
+    rb"|import\s*+(?:[\w$ {},*]{1,200}?\bfrom\s*+)?['\"]|export\s++(?:default|const|function|class|\{)"
+    rb"|(?:if|try|switch|while|for)\s*+[({][^<]|[\w$.]{1,60}\s*+\(\s*+[{\[]\s*+[\"'}\]]"
 )
 _CSS = re.compile(
     rb"@(?:charset|import|namespace)\s*+[\"'u]|@(?:media|font-face|keyframes|-webkit-|supports|page|layer)\b"

@@ -84,7 +84,9 @@ def extract(
     texts, reasons = docs["text"].to_pylist(), [None] * docs.num_rows
     for row in pc.indices_nonzero(todo).to_pylist():
         payload = payloads[row].as_py()
-        texts[row], reasons[row] = _extract(payload, (types[row], identified[row]), charsets[row], text_of, keep_error_pages)
+        texts[row], reasons[row] = _extract(
+            payload, (types[row], identified[row]), charsets[row], text_of, keep_error_pages
+        )
     text, reason = pa.array(texts, docs.schema.field("text").type), pa.array(reasons, pa.string())
     named = {name: pc.equal(reason, name) for name in pc.unique(reason.drop_null()).to_pylist()}
     return reject(
@@ -99,7 +101,10 @@ def extract(
 def _extract(
     payload: bytes, types: tuple[str | None, str | None], charset: str | None, text_of: Callable, keep_error_pages: bool
 ) -> tuple[str | None, str | None]:
-    """(text, reason to reject it). types: what the server claims and what the crawler found. An error page has both, so that a person can see what it said."""
+    """(text, reason to reject it). An error page has both, so that a person can see what it said.
+
+    types  what the server claims, and what the crawler found
+    """
     kind = kind_of(payload, *types)
     if kind not in (HTML, TEXT):
         return None, kind
