@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from curate.documents import ARCHIVE_SCHEMA, document_id
 from curate.sources import File, Origin, Rows, compression_of, http, inputs
+from curate.sources.codecs import codec_of
 from curate.sources.http import Damaged
 from curate.sources.records import DOCUMENTS, Grammar, Losses, Record, records
 
@@ -47,11 +48,12 @@ def tables(grammar: Grammar, file: File, origin: Origin) -> Iterator[pa.Table]:
             origin.note(file.path, "the file is empty")
             return
         with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            if other := _other(data):
+            named = compression_of(file.path)
+            if (other := _other(data)) and not codec_of(data, named) and not grammar.start.search(data):
                 origin.lose(file.path, 0, size, f"not an archive, but {other}")
                 return
             losses, found = Losses(origin, file.path, size), _Found()
-            yield from _rows(records(data, compression_of(file.path), grammar, losses), file, origin, found)
+            yield from _rows(records(data, named, grammar, losses), file, origin, found)
             losses.close()
             if losses.total < size and (problem := found.problem()):
                 origin.lose(file.path, 0, size - losses.total, problem)
