@@ -155,7 +155,7 @@ def _block(window, grammar: Grammar, losses: Losses, at: int, record: Record, st
 
 def _after(window, grammar: Grammar, start: int, end: int) -> Damaged | None:
     """What the end of a record's block says against it: its frame is damaged, or something else goes on there."""
-    after = _blank(window, end)
+    after = _blank(window, end, AHEAD)
     frame = window.frame(max(end, start + 1) - 1)
     if not window.reach(after + 1):
         gap = window.gap
@@ -193,11 +193,14 @@ def _lose(window, grammar: Grammar, losses: Losses, first: int, at: int, search:
     return window.end
 
 
-def _blank(window, at: int) -> int:
-    """Where line ends from `at` on are over."""
-    while window.reach(at + 1):
+def _blank(window, at: int, most: int | None = None) -> int:
+    """Where line ends from `at` on are over. most: bytes of them to look at, where what is before is still asked for."""
+    end = None if most is None else at + most
+    while window.reach(at + 1) and (end is None or at < end):
         after = window.match(_BLANK, at)
         if after == at:
             break
         at = after
+        if end is None:
+            window.drop(at)
     return at
