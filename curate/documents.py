@@ -38,6 +38,7 @@ TRANSIENT = {
     "payload": Column(pa.binary(), "body of the record, decoded from its transfer and content encodings"),
     "http_status": Column(pa.int16(), "HTTP status; null where the record has no HTTP header"),
     "content_type": Column(pa.string(), "media type of the payload, lower case, without parameters"),
+    "identified_type": Column(pa.string(), "media type that the crawler found in the payload's bytes, likewise"),
     "charset": Column(pa.string(), "character encoding that the HTTP header names"),
     "robots": Column(pa.string(), "X-Robots-Tag and TDM-Reservation headers, one a line"),
 }

@@ -1,53 +1,94 @@
-"""What the archive formats share: from a record to a row."""
+"""What the archive formats share: from a file to rows."""
 
 import base64
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+import mmap
+import re
+from collections import Counter
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import pyarrow as pa
 
 from curate.documents import ARCHIVE_SCHEMA, document_id
-from curate.sources import File, Origin, Rows, http
+from curate.sources import File, Origin, Rows, compression_of, http, inputs
+from curate.sources.codecs import codec_of
 from curate.sources.http import Damaged
+from curate.sources.records import DOCUMENTS, Grammar, Losses, Record, records
 
 SCHEMA = ARCHIVE_SCHEMA.append(pa.field("reject", pa.string()))
-DOCUMENTS = ("response", "resource", "conversion", "revisit")
+OWN = {"revisit", "too_large"}
+"""Reasons that documents of a sound archive may have."""
+
+_LOG = re.compile(r"metadata:|urn:x-wpull:|urn:x-wget|urn:pageinfo:", re.IGNORECASE)
+"""Addresses under which crawlers keep their logs and arguments (GNU Wget, Wpull, Browsertrix)."""
+
+_OTHERS = [
+    (rb"version https://git-lfs", "a Git LFS pointer in place of the file: run `git lfs pull`"),
+    (rb"(?i:<!doctype html|<html)", "an HTML page, such as servers send for errors and logins"),
+    (rb"<\?xml|<[A-Za-z]+>", "an XML document, such as stores send for errors"),
+    (rb"[{\[]", "JSON"),
+    (rb"%PDF-", "a PDF"),
+    (rb"PK\x03\x04", "a zip file"),
+    (rb"PAR1", "a Parquet file"),
+    (rb"(?s).{257}ustar", "a tar file: unpack it"),
+]
 
 
-@dataclass(slots=True)
-class Record:
-    """One record of an archive, or one place where it is damaged.
+def tables(grammar: Grammar, file: File, origin: Origin) -> Iterator[pa.Table]:
+    """Document tables of an archive, with the columns of ARCHIVE_SCHEMA and `reject`.
 
-    kind      as WARC-Type names it.
-    block     what follows the record's own header; None where it could not be read.
-    http      whether the block is an HTTP response.
-    digest    `algorithm:value` of the block, where the archive has one.
-    meta      what else is known of it.
-    damage    why it cannot be used.
+    An archive in which there is no record is lost whole, and so is one all of whose documents fail for one reason that
+    is not in OWN.
     """
+    with inputs.opened(file) as stream:
+        size = stream.seek(0, 2)
+        if not size:
+            origin.note(file.path, "the file is empty")
+            return
+        with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            named = compression_of(file.path)
+            if (other := _other(data)) and not codec_of(data, named) and not grammar.start.search(data):
+                origin.lose(file.path, 0, size, f"not an archive, but {other}")
+                return
+            losses, found = Losses(origin, file.path, size), _Found()
+            yield from _rows(records(data, named, grammar, losses), file, origin, found)
+            losses.close()
+            if losses.total < size and (problem := found.problem()):
+                origin.lose(file.path, 0, size - losses.total, problem)
 
-    kind: str
-    position: int
-    url: str | None = None
-    date: str | None = None
-    record_id: str | None = None
-    content_type: str = ""
-    block: bytes | None = None
-    http: bool = False
-    digest: str | None = None
-    meta: dict = field(default_factory=dict)
-    damage: Damaged | None = None
+
+def _other(data: mmap.mmap) -> str | None:
+    """What a file is that is called an archive and does not begin as one."""
+    head = data[:512].removeprefix(b"\xef\xbb\xbf").lstrip()
+    return next((what for pattern, what in _OTHERS if re.match(pattern, head)), None)
 
 
-def tables(records: Iterable[Record], file: File, origin: Origin) -> Iterator[pa.Table]:
-    """Document tables of the records, with the columns of ARCHIVE_SCHEMA and `reject`."""
+class _Found:
+    """What an archive came to: records, documents by reason, the first that failed."""
+
+    def __init__(self):
+        self.records, self.reasons, self.first = 0, Counter(), ""
+
+    def problem(self) -> str | None:
+        """Why the whole archive is lost, if it is."""
+        if not self.records:
+            return "there is no record in it"
+        reasons = {reason: count for reason, count in self.reasons.items() if reason not in OWN}
+        if len(reasons) == 1 and None not in reasons:
+            [(reason, count)] = reasons.items()
+            return f"every document in it ({count:,}) is rejected as {reason}: {self.first}"
+        return None
+
+
+def _rows(records: Iterator[Record], file: File, origin: Origin, found: _Found) -> Iterator[pa.Table]:
     rows, before, repeats = Rows(SCHEMA, origin.block_bytes), None, 0
     for record in records:
-        if record.kind not in DOCUMENTS and record.damage is None:
-            origin.skipped[record.kind] += 1
+        found.records += 1
+        log = record.kind == "resource" and record.url and _LOG.match(record.url)
+        if record.kind not in DOCUMENTS or log:
+            origin.skipped["crawler_log" if log else record.kind] += 1
             continue
         # An archive that is compressed as one piece gives all its records the same offset.
         repeats = repeats + 1 if record.position == before else 0
@@ -55,6 +96,9 @@ def tables(records: Iterable[Record], file: File, origin: Origin) -> Iterator[pa
         if rows.full(len(record.block or b"")):
             yield rows.take()
         content, damage = _content(record)
+        found.reasons[damage and damage.reason] += 1
+        if damage and damage.reason not in OWN:
+            found.first = found.first or damage.detail
         meta = record.meta | {"record_id": record.record_id, "error": damage.detail if damage else None}
         meta = {name: value for name, value in meta.items() if value}
         key = f"{record.record_id or ''}#{repeats}" if repeats else record.record_id
@@ -72,6 +116,7 @@ def tables(records: Iterable[Record], file: File, origin: Origin) -> Iterator[pa
             content.payload,
             content.status,
             content.kind,
+            http.media_type(record.identified_type or "")[0],
             content.charset,
             content.robots,
             damage.reason if damage else None,

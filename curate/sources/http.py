@@ -15,6 +15,7 @@ MAX_PAYLOAD = 64 << 20
 """Bytes. A larger body is not read: one document must fit a worker many times over."""
 
 MAX_HEADER = 1 << 20
+_PIECE, MAX_PIECE = 8 << 10, 1 << 20
 
 
 class Damaged(Exception):
@@ -37,13 +38,14 @@ class Response:
     codings: list[str]
 
 
-_STATUS = re.compile(rb"HTTP/\d(?:\.\d+)?[ \t]+(\d{3})(?!\d)")
+_STATUS = re.compile(rb"HTTP/\d(?:\.\d+)?[ \t]+(\d{3})(?!\d)", re.IGNORECASE)
 _FIELDS = re.compile(
     rb"(?im)^(content-type|content-encoding|transfer-encoding|x-robots-tag|tdm-reservation)"
     rb"[ \t]*:[ \t]*([^\r\n]*)"
 )
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?([^\s\"';,]+)", re.IGNORECASE)
 _END = re.compile(rb"\r?\n\r?\n")
+_FOLD = re.compile(rb"\r?\n[ \t]++")
 
 
 def parse(block: bytes) -> Response:
@@ -55,6 +57,7 @@ def parse(block: bytes) -> Response:
     if end is None and len(block) > MAX_HEADER:
         raise Damaged("bad_http", f"header longer than {MAX_HEADER} bytes")
     head, body = (block[: end.start()], block[end.end() :]) if end else (block, b"")
+    head = _FOLD.sub(b" ", head)
     fields: dict[str, list[str]] = {}
     for name, value in _FIELDS.findall(head):
         fields.setdefault(name.decode().lower(), []).append(value.decode("latin-1").strip())
@@ -113,14 +116,17 @@ def _dechunk(body: bytes, limit: int) -> bytes:
 def _gunzip(body: bytes, limit: int) -> bytes:
     if not body.startswith(b"\x1f\x8b"):
         return body
-    out, size = [], 0
-    while body.startswith(b"\x1f\x8b"):  # members may follow one another; what else follows is padding
+    out, size, at = [], 0, 0
+    while body.startswith(b"\x1f\x8b", at):  # members may follow one another; what else follows is padding
         member = zlib.decompressobj(31)
-        out.append(_inflate(member, body, limit + 1 - size))
-        size += len(out[-1])
-        if size > limit:
-            break
-        body = member.unused_data
+        while not member.eof:
+            piece = member.unconsumed_tail or body[at : at + _PIECE]  # of a few KiB, for there may be many members
+            at += 0 if member.unconsumed_tail else len(piece)
+            out.append(_inflate(member, piece, min(limit + 1 - size, MAX_PIECE), final=not piece))
+            size += len(out[-1])
+            if size > limit:
+                return b"".join(out)
+        at -= len(member.unused_data)
     return b"".join(out)
 
 
@@ -133,12 +139,12 @@ def _deflate(body: bytes, limit: int) -> bytes:
     return _as_is(body, problem)
 
 
-def _inflate(stream, body: bytes, limit: int) -> bytes:
+def _inflate(stream, body: bytes, limit: int, final: bool = True) -> bytes:
     try:
         data = stream.decompress(body, limit)
     except zlib.error as error:
         raise Damaged("bad_encoding", str(error)) from None
-    if not stream.eof and len(data) < limit:
+    if final and not stream.eof and len(data) < limit:
         raise Damaged("truncated", "the compressed body ends early")
     return data
 

@@ -37,9 +37,9 @@ class Reader:
 
 
 READERS = {
-    "warc": Reader(1, ("fastwarc",), archive=True),
-    "arc": Reader(1, ("fastwarc",), archive=True),
-    "wet": Reader(1, ("fastwarc",)),
+    "warc": Reader(2, ("fastwarc", "isal", "zstandard"), archive=True),
+    "arc": Reader(2, ("fastwarc", "isal", "zstandard"), archive=True),
+    "wet": Reader(2, ("fastwarc", "isal", "zstandard")),
     "jsonl": Reader(2),
     "parquet": Reader(2),
 }

@@ -10,15 +10,17 @@ from resiliparse.parse.html import CSSParserException, HTMLParserException, HTML
 
 from curate.errors import CurateError
 from curate.stage import reject, set_column, stage
+from curate.stages._charset import decode
 from curate.stages._error_pages import is_error_page
-from curate.stages._html import HTML, TEXT, decode, kind_of, too_deep
+from curate.stages._html import too_deep
+from curate.stages._payload_kind import HTML, TEXT, kind_of
 
 
 def _packages(extractor: str, **_) -> tuple[str, ...]:
     return ("resiliparse", "trafilatura") if extractor == "trafilatura" else ("resiliparse",)
 
 
-@stage(version=1, packages=_packages, hazard=True, dry=True)
+@stage(version=2, packages=_packages, hazard=True, dry=True)
 def extract(
     docs: pa.Table,
     *,
@@ -50,7 +52,7 @@ def extract(
     max_bytes            size of the payload from which on it is too large
     keep_error_pages     keep pages that answer 200 and say "page not found"
 
-    Reads: payload, http_status, content_type, charset, text
+    Reads: payload, http_status, content_type, identified_type, charset, text
     Changes: text
     Reasons: http_status, too_large, pdf, image, audio_video, script, not_html, undecodable, too_deep,
         parser_failure, empty, error_page
@@ -73,6 +75,8 @@ def extract(
         return reject(docs, empty=_is_empty(docs["text"]))
     payloads = docs["payload"].combine_chunks()
     types, charsets = docs["content_type"].to_pylist(), docs["charset"].to_pylist()
+    known = "identified_type" in docs.column_names
+    identified = docs["identified_type"].to_pylist() if known else [None] * docs.num_rows
     http_status = pc.fill_null(pc.not_equal(docs["http_status"], 200), False)
     too_large = pc.fill_null(pc.greater(pc.binary_length(payloads), max_bytes), False)
     todo = pc.and_(payloads.is_valid(), pc.invert(pc.or_(http_status, too_large)))
@@ -80,7 +84,9 @@ def extract(
     texts, reasons = docs["text"].to_pylist(), [None] * docs.num_rows
     for row in pc.indices_nonzero(todo).to_pylist():
         payload = payloads[row].as_py()
-        texts[row], reasons[row] = _extract(payload, types[row], charsets[row], text_of, keep_error_pages)
+        texts[row], reasons[row] = _extract(
+            payload, (types[row], identified[row]), charsets[row], text_of, keep_error_pages
+        )
     text, reason = pa.array(texts, docs.schema.field("text").type), pa.array(reasons, pa.string())
     named = {name: pc.equal(reason, name) for name in pc.unique(reason.drop_null()).to_pylist()}
     return reject(
@@ -93,10 +99,13 @@ def extract(
 
 
 def _extract(
-    payload: bytes, content_type: str | None, charset: str | None, text_of: Callable, keep_error_pages: bool
+    payload: bytes, types: tuple[str | None, str | None], charset: str | None, text_of: Callable, keep_error_pages: bool
 ) -> tuple[str | None, str | None]:
-    """(text, reason to reject it). An error page has both, so that a person can see what it said."""
-    kind = kind_of(payload, content_type)
+    """(text, reason to reject it). An error page has both, so that a person can see what it said.
+
+    types  what the server claims, and what the crawler found
+    """
+    kind = kind_of(payload, *types)
     if kind not in (HTML, TEXT):
         return None, kind
     page = decode(payload, charset)

@@ -1,0 +1,222 @@
+"""Compressions of archives: where a frame (gzip member, zstd or lz4 frame, bz2 or xz stream) begins, and what is in it.
+
+    read(data, start, stop, step) -> Iterator[(offset on disk, plain bytes)], which returns the offset of its end
+
+data   the file, mapped
+start  of the frame
+stop   where to stop reading at the latest
+step   compressed bytes to take at a time, by offset: the piece that fails is lost whole
+
+Formats: RFC 1952 (gzip), RFC 8878 (zstd), github.com/lz4/lz4 (lz4_Frame_format.md). The dictionary of a .warc.zst
+lies in a skippable frame at its beginning (iipc.github.io/warc-specifications, "warc-zstd").
+"""
+
+import bz2
+import io
+import lzma
+import mmap
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+import zstandard
+from isal import igzip_lib
+
+STEP = 1 << 18
+PLAIN = 1 << 20
+"""Plain bytes made at a time, of whatever little a bomb is made of."""
+
+MAX_WINDOW = 1 << 31
+
+
+def in_steps(at: int) -> int:
+    return STEP
+
+
+_SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18", re.DOTALL)
+_DICTIONARY = b"\x5d\x2a\x4d\x18"
+
+
+class Broken(Exception):
+    """A frame that cannot be read on: at which offset of the file, whether because the file ends, and why."""
+
+    def __init__(self, at: int, why: str, cut: bool = False):
+        super().__init__(at, why)
+        self.at, self.why, self.cut = at, why, cut
+
+
+@dataclass(frozen=True)
+class Codec:
+    """name: of a frame, for messages. opening: its first bytes; magic: all that is known of how one begins."""
+
+    name: str
+    opening: bytes
+    magic: re.Pattern
+    read: Callable[..., Iterator[tuple[int, bytes]]]
+
+    def begins(self, data: mmap.mmap, at: int) -> bool:
+        return self.magic.match(data, at) is not None
+
+    def find(self, data: mmap.mmap, at: int) -> int | None:
+        """Where the next frame from `at` on may begin."""
+        found = self.magic.search(data, at)
+        return found and found.start()
+
+    def skipped(self, data: mmap.mmap, at: int) -> int:
+        """Where a skippable frame at `at` ends; `at` where there is none."""
+        if self.name.split()[0] not in ("zstd", "lz4") or not _SKIPPABLE.match(data, at) or at + 8 > len(data):
+            return at
+        end = at + 8 + int.from_bytes(data[at + 4 : at + 8], "little")
+        return end if end <= len(data) else at
+
+
+def codec_of(data: mmap.mmap, named: str | None) -> Codec | None:
+    """By the first bytes; where they are no frame, by the name, if there is such a frame anywhere. None: plain.
+
+    named  gzip, zstd, lz4, bz2, xz or None, as the file's name says.
+    """
+    for codec in CODECS.values():
+        if codec.begins(data, 0):
+            return codec
+    if _SKIPPABLE.match(data, 0):
+        return CODECS["lz4"] if named == "lz4" else _zstd(data)
+    codec = CODECS.get(named)
+    return codec if codec and codec.find(data, 0) is not None else None
+
+
+def _zstd(data: mmap.mmap) -> Codec:
+    """zstd, with the dictionary that the file begins with, if it does."""
+    dictionary = None
+    if data[:4] == _DICTIONARY:
+        content = data[8 : 8 + int.from_bytes(data[4:8], "little")]
+        if content[:4] == b"\x28\xb5\x2f\xfd":
+            try:
+                content = zstandard.ZstdDecompressor().decompressobj().decompress(content)
+            except zstandard.ZstdError:
+                content = b""
+        dictionary = zstandard.ZstdCompressionDict(content) if content else None
+    return replace(CODECS["zstd"], read=_zstd_reader(dictionary))
+
+
+def _streamed(new: Callable, errors: tuple[type[Exception], ...]):
+    """A reader from a decompressor such as those of bz2 and lzma."""
+
+    def read(
+        data: mmap.mmap, start: int, stop: int, step: Callable[[int], int] = in_steps
+    ) -> Iterator[tuple[int, bytes]]:
+        stream, at, before = new(), start, start
+        while not stream.eof:
+            piece = b""
+            if stream.needs_input:
+                before, piece = at, data[at : min(at + step(at), stop)]
+                at += len(piece)
+                if not piece:
+                    raise Broken(stop, "it ends early", cut=True)
+            try:
+                plain = stream.decompress(piece, PLAIN)
+            except errors as error:
+                raise Broken(before, str(error) or type(error).__name__) from None
+            if plain:
+                yield before, plain
+        return at - len(stream.unused_data)
+
+    return read
+
+
+def _zstd_reader(dictionary: zstandard.ZstdCompressionDict | None):
+    decoder = zstandard.ZstdDecompressor(dict_data=dictionary, max_window_size=MAX_WINDOW)
+
+    def read(
+        data: mmap.mmap, start: int, stop: int, step: Callable[[int], int] = in_steps
+    ) -> Iterator[tuple[int, bytes]]:
+        """A block at a time: at most 128 KiB, whatever it is made of, and no byte of what follows is read."""
+        form = data[start + 4] if start + 4 < stop else 0
+        if form & 8:
+            raise Broken(start, "a reserved bit of the frame header is set")
+        single, sums = form >> 5 & 1, form >> 2 & 1
+        size_bytes = (single, 2, 4, 8)[form >> 6]
+        at = start + 5 + (not single) + (0, 1, 2, 4)[form & 3] + size_bytes
+        last, stream, fed = False, decoder.decompressobj(), start
+        while not last:
+            if at + 3 > stop:
+                raise Broken(stop, "it ends early", cut=True)
+            head = int.from_bytes(data[at : at + 3], "little")
+            last, kind, size = head & 1, head >> 1 & 3, head >> 3
+            if kind == 3 or size > 1 << 17:
+                raise Broken(at, "a block header is damaged")
+            at += 3 + (1 if kind == 1 else size) + (4 if last and sums else 0)
+            if at > stop:
+                raise Broken(stop, "it ends early", cut=True)
+            try:
+                plain = stream.decompress(data[fed:at])
+            except zstandard.ZstdError as error:
+                raise Broken(fed, str(error).removeprefix("zstd decompressor error: ")) from None
+            if plain:
+                yield fed, plain
+            fed = at
+        return at
+
+    return read
+
+
+class _Section(io.RawIOBase):
+    """A part of a mapped file as Arrow reads it. at: how far it was read."""
+
+    def __init__(self, data: mmap.mmap, start: int, stop: int):
+        self.data, self.at, self.stop = data, start, stop
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        end = self.stop if size is None or size < 0 else min(self.at + size, self.stop)
+        piece = self.data[self.at : end]
+        self.at = end
+        return piece
+
+
+def _lz4(data: mmap.mmap, start: int, stop: int, step: Callable[[int], int] = in_steps) -> Iterator[tuple[int, bytes]]:
+    form = data[start + 4] if start + 4 < stop else 0x40
+    at = begin = start + 7 + (8 if form & 8 else 0) + (4 if form & 1 else 0)
+    end = problem = None
+    while end is None and problem is None:
+        size = int.from_bytes(data[at : at + 4], "little") if at + 4 <= stop else None
+        if size is None:
+            problem = Broken(stop, "it ends early", cut=True)
+        elif size == 0:
+            end = at + 4 + (4 if form & 4 else 0)
+            problem = Broken(stop, "it ends early", cut=True) if end > stop else None
+        elif size & 0x7FFFFFFF > 4 << 20:
+            problem = Broken(at, "a block header is damaged")
+        else:
+            at += 4 + (size & 0x7FFFFFFF) + (4 if form & 16 else 0)
+    if problem and at == begin:
+        raise problem
+    section = _Section(data, start, problem.at if problem else end)
+    with pa.CompressedInputStream(pa.PythonFile(section, "r"), "lz4") as stream:
+        while True:
+            before = section.at
+            try:
+                plain = stream.read(PLAIN if step(before) == STEP else 256)
+            except OSError as error:
+                raise problem or Broken(before, str(error).partition(": ")[2]) from None
+            if not plain:
+                break
+            yield before, plain
+    if problem:
+        raise problem
+    return end
+
+
+_gzip = _streamed(lambda: igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP), (igzip_lib.error, EOFError))
+_bz2 = _streamed(bz2.BZ2Decompressor, (OSError, EOFError))
+_xz = _streamed(lambda: lzma.LZMADecompressor(memlimit=1 << 30), (lzma.LZMAError, EOFError))
+
+CODECS = {
+    "gzip": Codec("gzip member", b"\x1f\x8b\x08", re.compile(rb"\x1f\x8b\x08[\x00-\x1f]"), _gzip),
+    "zstd": Codec("zstd frame", b"\x28\xb5\x2f\xfd", re.compile(rb"\x28\xb5\x2f\xfd"), _zstd_reader(None)),
+    "lz4": Codec("lz4 frame", b"\x04\x22\x4d\x18", re.compile(rb"\x04\x22\x4d\x18"), _lz4),
+    "bz2": Codec("bz2 stream", b"BZh", re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)"), _bz2),
+    "xz": Codec("xz stream", b"\xfd7zXZ\x00", re.compile(rb"\xfd7zXZ\x00"), _xz),
+}

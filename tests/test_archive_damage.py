@@ -1,0 +1,391 @@
+"""Damaged archives: what is not touched is read once, and what cannot be read is a row with a reason or lost bytes."""
+
+import bz2
+import gzip
+import hashlib
+import lzma
+from collections import Counter
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from curate.sources import File, Origin, arc, frames, warc
+
+COMPRESS = {
+    "": lambda data: data,
+    ".gz": lambda data: gzip.compress(data, mtime=0),
+    ".zst": lambda data: zstandard.ZstdCompressor(write_checksum=True).compress(data),
+    ".lz4": lambda data: pa.compress(data, "lz4", asbytes=True),
+    ".bz2": bz2.compress,
+    ".xz": lzma.compress,
+}
+SUMS = {".gz", ".zst", ".bz2", ".xz"}
+"""Compressions that find any damage out; the others have no checksum here."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("damage")
+
+
+def body(number: int) -> bytes:
+    """Text, or bytes that do not compress, so that they lie in the file as they are."""
+    noise = b"".join(hashlib.sha256(b"%d %d" % (number, i)).digest() for i in range(8))
+    return b"<p>page %d " % number + (noise if number % 3 else noise.hex().encode())
+
+
+def record(number: int, kind: str = "response", block: bytes | None = None, version: str = "WARC/1.0") -> bytes:
+    block = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n" + body(number) if block is None else block
+    head = (
+        f"{version}\r\nWARC-Type: {kind}\r\nWARC-Target-URI: http://site.example/{number}\r\n"
+        f"WARC-Record-ID: <urn:uuid:{number:032x}>\r\nContent-Type: application/http; msgtype={kind}\r\n"
+        f"Content-Length: {len(block)}\r\n\r\n"
+    )
+    return head.encode() + block + b"\r\n\r\n"
+
+
+def arc_record(number: int) -> bytes:
+    block = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n" + body(number)
+    return b"http://site.example/%d 10.0.0.1 20080430204825 text/html %d\n" % (number, len(block)) + block + b"\n"
+
+
+def read(folder: Path, data: bytes, name: str) -> tuple[list[dict], Origin]:
+    (folder / name).write_bytes(data)
+    origin = Origin("test")
+    reader = arc if ".arc" in name else warc
+    tables = reader.read(File(name, str(folder / name)), origin=origin)
+    found = [row for table in tables for row in table.to_pylist()]
+    assert len({row["id"] for row in found}) == len(found)
+    assert all(row["payload"] is None and row["text"] is None for row in found if row["reject"])
+    assert origin.of(name).lost <= len(data)
+    return found, origin
+
+
+def sound(found: list[dict]) -> Counter:
+    return Counter(row["payload"] for row in found if row["reject"] is None)
+
+
+def damaged(data: bytes, how: str, where: float, garbage: bytes) -> tuple[bytes, int, int]:
+    """The bytes, and from where to where those were that are no longer what they were."""
+    at = int(where * len(data))
+    end = min(len(data), at + len(garbage))
+    if how == "cut":
+        return data[:at], at, len(data)
+    if how == "insert":
+        return data[:at] + garbage + data[at:], at, at
+    if how == "remove":
+        return data[:at] + data[end:], at, end
+    if how == "flip":
+        return data[:at] + bytes([data[at] ^ (garbage[0] or 1)]) + data[at + 1 :], at, at + 1
+    return data[:at] + garbage[: end - at] + data[end:], at, end
+
+
+@settings(max_examples=250, deadline=None)
+@given(
+    st.sampled_from(sorted(COMPRESS)),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from(["cut", "insert", "remove", "flip", "overwrite"]),
+    st.floats(0, 1, exclude_max=True),
+    st.binary(min_size=1, max_size=60),
+)
+def test_what_is_not_touched_is_read_once_and_nothing_is_lost_in_silence(
+    folder, ending, single, old, how, where, garbage
+):
+    one, name = (arc_record, "a.arc") if old else (record, "a.warc")
+    if single or not ending:
+        pieces = [one(n) for n in range(8)]
+        data = COMPRESS[ending](b"".join(pieces))
+        pieces = [data] if ending else pieces
+    else:
+        pieces = [COMPRESS[ending](one(n)) for n in range(8)]
+        data = b"".join(pieces)
+    broken, first, end = damaged(data, how, where, garbage)
+    found, origin = read(folder, broken, name + ending)
+    kept, bodies = sound(found), [body(n) for n in range(8)]
+    assert all(kept[page] <= 1 for page in bodies)
+    at = 0
+    for number, piece in enumerate(pieces):
+        before, at = at, at + len(piece)
+        if len(pieces) == 8 and (at <= first or (before > end and ending)):
+            assert kept[bodies[number]] == 1, number
+    if ending in SUMS:
+        if not set(kept) <= set(bodies):  # nothing tells which of many records in one frame are wrong
+            assert single
+            assert origin.of(name + ending).lost
+        clean_cut = how == "cut" and first in {sum(map(len, pieces[:n])) for n in range(9)}
+        if sum(kept.values()) < 8 and not clean_cut:
+            files = origin.of(name + ending)
+            assert files.damage or files.notes or any(row["reject"] for row in found)
+        if broken == data:
+            assert sum(kept.values()) == 8
+
+
+@pytest.mark.parametrize("ending", [".gz", ".zst", ".lz4", ".bz2", ".xz"])
+@pytest.mark.parametrize("after", [b"\0" * 512, b"\n", b"\r\n\r\n", b"some text", b"\xff" * 99, b"\x1a"])
+def test_bytes_after_the_end_are_noted_and_lose_nothing(tmp_path, ending, after):
+    for data in (
+        b"".join(COMPRESS[ending](record(n)) for n in range(3)),
+        COMPRESS[ending](b"".join(map(record, range(3)))),
+    ):
+        found, origin = read(tmp_path, data + after, f"a.warc{ending}")
+        assert sound(found) == Counter(body(n) for n in range(3))
+        assert len(found) == 3
+        read_of = origin.of(f"a.warc{ending}")
+        assert (read_of.lost, read_of.damage) == (0, [])
+        [note] = read_of.notes
+        assert f"{len(after)} bytes after the end of the compressed data, from byte {len(data):,}" in note
+
+
+@pytest.mark.parametrize("ending", [".gz", ".zst", ".lz4"])
+def test_binary_bytes_after_the_end_may_have_been_a_record(tmp_path, ending):
+    """A last member whose first byte is flipped cannot be told from any other bytes."""
+    records = [COMPRESS[ending](record(n)) for n in range(3)]
+    data = b"".join(records[:2]) + b"\x00" + records[2][1:]
+    found, origin = read(tmp_path, data, f"a.warc{ending}")
+    assert sum(sound(found).values()) == 2
+    assert origin.of(f"a.warc{ending}").lost == len(records[2])
+
+
+@pytest.mark.parametrize("ending", [".gz", ".bz2", ".xz", ".zst", ".lz4"])
+def test_what_was_unpacked_before_the_damage_is_kept(tmp_path, ending):
+    """One member for all 400 records, damaged at nine tenths of the file: most are read, the rest is counted."""
+    data = COMPRESS[ending](b"".join(record(n) for n in range(400)))
+    at = len(data) * 9 // 10
+    least = {".gz": 300, ".zst": 200}.get(ending, 0)  # blocks of the others are larger than this file
+    if ending in SUMS:
+        found, origin = read(tmp_path, data[:at] + bytes(64) + data[at + 64 :], f"a.warc{ending}")
+        assert origin.of(f"a.warc{ending}").lost
+        assert least <= sum(sound(found).values()) < 400
+    cut, origin = read(tmp_path, data[:at], f"a.warc{ending}")
+    assert sum(sound(cut).values()) >= least
+    assert origin.of(f"a.warc{ending}").damage
+
+
+def test_a_record_after_damage_is_found_in_the_frame_before_it(tmp_path):
+    """A member that lost bytes is read into the next one, which lies in it as it is: that one counts once."""
+    stored = [gzip.compress(record(n), compresslevel=0, mtime=0) for n in range(4)]
+    data = stored[0] + stored[1][:200] + stored[1][260:] + stored[2] + stored[3]
+    found, origin = read(tmp_path, data, "a.warc.gz")
+    assert sound(found) == Counter(body(n) for n in (0, 2, 3))
+    assert [row["position"] for row in found if row["reject"]] == [len(stored[0])]
+    assert origin.of("a.warc.gz").lost == len(stored[1]) - 60
+
+
+def test_a_damage_row_has_the_place_of_no_sound_record(tmp_path):
+    records = [gzip.compress(record(n), mtime=0) for n in range(3)]
+    for garbage in (b"text", b"\x1f\x8b\x08\x00 and more", bytes(range(128, 256))):
+        found, origin = read(tmp_path, records[0] + garbage + records[1] + records[2], "a.warc.gz")
+        assert [row["reject"] for row in found] == [None] * 3
+        [damage] = origin.of("a.warc.gz").damage
+        assert damage.startswith(f"bytes {len(records[0]):,} to {len(records[0]) + len(garbage):,}:")
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n", "Git LFS pointer"),
+        (b"<!DOCTYPE html><html><title>Sign in</title></html>", "HTML page"),
+        (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "XML"),
+        (b'{"error": "no such key"}', "JSON"),
+        (b"%PDF-1.7\n", "PDF"),
+        (b"any bytes at all\x00\xff", "no record where one should begin"),
+        (gzip.compress(b"<html>not an archive"), "no record where one should begin"),
+        (gzip.compress(b""), "there is no record in it"),
+        (record(1, block=b"<html>no status line"), "every document in it (1) is rejected as bad_http"),
+        (
+            b"".join(record(n, block=b"x") for n in range(9)),
+            "every document in it (9) is rejected as bad_http: no status line",
+        ),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.warc.gz", "a.warc"])
+def test_a_file_of_which_nothing_can_be_used_is_lost_whole(tmp_path, data, why, name):
+    _, origin = read(tmp_path, data, name)
+    read_of = origin.of(name)
+    assert read_of.lost == len(data)
+    assert why in read_of.damage[-1]
+
+
+def test_revisits_alone_and_no_documents_at_all_are_no_damage(tmp_path):
+    for data in (record(1, "revisit", b""), record(1, "warcinfo", b"x"), b""):
+        _, origin = read(tmp_path, data, "a.warc")
+        assert origin.of("a.warc").lost == 0
+
+
+# Compressions ----------------------------------------------------------------------------------------------
+
+
+def skippable(content: bytes, magic: bytes = b"\x5d\x2a\x4d\x18") -> bytes:
+    return magic + len(content).to_bytes(4, "little") + content
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_zstd_with_a_dictionary_in_front(tmp_path, packed):
+    records = [record(n) for n in range(60)]
+    dictionary = zstandard.train_dictionary(4096, records * 4)
+    content = dictionary.as_bytes()
+    head = skippable(zstandard.compress(content) if packed else content)
+    writer = zstandard.ZstdCompressor(dict_data=dictionary)
+    data = head + b"".join(writer.compress(r) for r in records)
+    found, origin = read(tmp_path, data, "a.warc.zst")
+    assert sound(found) == Counter(body(n) for n in range(60))
+    assert origin.files["a.warc.zst"].damage == []
+    found, origin = read(tmp_path, data[:-1], "a.warc.zst")
+    assert sum(sound(found).values()) == 59
+    assert origin.files["a.warc.zst"].lost == len(writer.compress(records[-1])) - 1
+
+
+@pytest.mark.parametrize("log", [28, 31])
+def test_zstd_windows_of_any_size(tmp_path, log):
+    options = zstandard.ZstdCompressionParameters.from_level(1, window_log=27, enable_ldm=False)
+    frame = bytearray(zstandard.ZstdCompressor(compression_params=options).compressobj().compress(b"") or b"")
+    writer = zstandard.ZstdCompressor(compression_params=options).compressobj()
+    frame = bytearray(writer.compress(b"".join(map(record, range(3)))) + writer.flush())
+    frame[5] = (log - 10) << 3  # the window's size, in a frame that does not say how long it is
+    found, origin = read(tmp_path, bytes(frame), "a.warc.zst")
+    assert sound(found) == Counter(body(n) for n in range(3))
+    assert origin.files["a.warc.zst"].damage == []
+
+
+def test_a_name_that_tells_another_compression_or_none(tmp_path):
+    for name in ("a.warc", "a.warc.gz", "a.warc.zst", "a.warc.bz2"):
+        for data in (record(1), gzip.compress(record(1)), bz2.compress(record(1))):
+            assert sound(read(tmp_path, data, name)[0]) == Counter([body(1)])
+
+
+@pytest.mark.parametrize("name", ["a.warc.gz", "a.warc.zst"])
+def test_a_plain_archive_of_compressed_pages_is_plain_whatever_it_is_called(tmp_path, name):
+    packed = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(body(1))
+    found, origin = read(tmp_path, record(1, block=packed) + record(2), name)
+    assert sound(found) == Counter([body(1), body(2)])
+    assert origin.of(name).damage == []
+
+
+def test_frames_that_end_anywhere(tmp_path):
+    """Records need not begin where frames do (bgzip, pzstd): one lies in as many as it takes."""
+    plain = b"".join(record(n) for n in range(20))
+    for ending in (".gz", ".zst", ".lz4"):
+        frames = [COMPRESS[ending](plain[at : at + 97]) for at in range(0, len(plain), 97)]
+        found, origin = read(tmp_path, b"".join(frames), f"a.warc{ending}")
+        assert sound(found) == Counter(body(n) for n in range(20))
+        assert origin.of(f"a.warc{ending}").damage == []
+        del frames[len(frames) // 2]
+        found, origin = read(tmp_path, b"".join(frames), f"a.warc{ending}")
+        assert sum(sound(found).values()) >= 18
+        assert origin.of(f"a.warc{ending}").lost
+
+
+# Headers ---------------------------------------------------------------------------------------------------
+
+SPELLINGS = {
+    "lower": lambda head: head.lower().replace(b"warc/", b"WARC/"),
+    "upper": lambda head: head.replace(b"WARC-Type: response", b"WARC-TYPE: RESPONSE").replace(b"Length", b"LENGTH"),
+    "line feeds": lambda head: head.replace(b"\r\n", b"\n"),
+    "space before the colon": lambda head: head.replace(b": ", b" \t: "),
+    "no space after it": lambda head: head.replace(b": ", b":"),
+    "folded": lambda head: head.replace(b": ", b":\r\n  "),
+    "twice": lambda head: head.replace(b"\r\n\r\n", b"\r\nContent-Length: 1\r\nWARC-Type: request\r\n\r\n"),
+    "lines that are none": lambda head: head.replace(b"\r\n", b"\r\nnonsense\r\n", 2),
+    "Latin-1": lambda head: head.replace(b"\r\n\r\n", b"\r\nX-Name: caf\xe9\r\n\r\n"),
+    "lower version": lambda head: head.replace(b"WARC/1.0", b"warc/1.1"),
+    "0.17": lambda head: head.replace(b"WARC/1.0", b"WARC/0.17"),
+    "0.18": lambda head: head.replace(b"WARC/1.0", b"WARC/0.18"),
+    "spaces": lambda head: head.replace(b"\r\n", b" \r\n").replace(b" \r\n \r\n", b" \r\n\r\n"),
+    "10,000 fields": lambda head: head.replace(b"\r\n\r\n", b"\r\n" + b"X-A: b\r\n" * 10_000 + b"\r\n"),
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("ending", ["", ".gz"])
+def test_header_fields_in_any_spelling(tmp_path, spelling, ending):
+    records = []
+    for number in range(3):
+        head, _, block = record(number).partition(b"\r\n\r\n")
+        records.append(COMPRESS[ending](SPELLINGS[spelling](head + b"\r\n\r\n") + block))
+    found, origin = read(tmp_path, b"".join(records), f"a.warc{ending}")
+    assert sound(found) == Counter(body(n) for n in range(3))
+    assert [row["url"] for row in found] == [f"http://site.example/{n}" for n in range(3)]
+    assert origin.of(f"a.warc{ending}").damage == []
+
+
+def test_latin_1_in_an_address(tmp_path):
+    data = record(1).replace(b"site.example/1", b"site.example/caf\xe9")
+    assert read(tmp_path, data, "a.warc")[0][0]["url"] == "http://site.example/café"
+
+
+def test_logs_of_crawlers_are_no_documents(tmp_path):
+    logs = ["metadata://gnu.org/software/wget/warc/wget.log", "urn:X-wpull:log", "urn:pageinfo:http://a.example/"]
+    data = record(0) + b"".join(
+        record(n, "resource", b"log").replace(b"http://site.example/%d" % n, url.encode())
+        for n, url in enumerate(logs, 1)
+    )
+    found, origin = read(tmp_path, data, "a.warc")
+    assert sound(found) == Counter([body(0)])
+    assert origin.skipped == {"crawler_log": 3}
+
+
+# Time ------------------------------------------------------------------------------------------------------
+
+HOSTILE = {
+    "a.warc.gz": [
+        b"\x1f\x8b\x08",
+        b"\x1f\x8b\x08\x00\0\0\0\0\0\xff\x00\xff\x00\x00\xff",
+        gzip.compress(b"WARC/1.0\r\nContent-Length: 9\r\n\r\n")[:-1],
+    ],
+    "a.warc.zst": [b"\x28\xb5\x2f\xfd", b"\x28\xb5\x2f\xfd\x00\x00\xff\xff\x03"],
+    "a.warc.lz4": [b"\x04\x22\x4d\x18", b"\x04\x22\x4d\x18\x40\x70\xdf\xff\x00\x00\x00"],
+}
+
+
+@pytest.mark.parametrize(("name", "piece"), [(name, piece) for name, pieces in HOSTILE.items() for piece in pieces])
+def test_a_file_of_nothing_but_beginnings_is_read_a_bounded_number_of_times(tmp_path, monkeypatch, name, piece):
+    made = []
+    init = frames.Restarts.__init__
+
+    def watched(self, *args):
+        init(self, *args)
+        made.append(self)
+
+    monkeypatch.setattr(frames.Restarts, "__init__", watched)
+    size = 200_000
+    data = piece * (size // len(piece))
+    _, origin = read(tmp_path, data, name)
+    assert origin.of(name).lost == len(data)
+    [restarts] = made
+    assert restarts.spent <= (frames.AGAIN + 1) * len(data) + 2 * frames.FREE
+    assert restarts.count <= restarts.spent // 64
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        b"WARC/1.0\n",
+        b"WARC/1.0\nA: b\n",
+        b"WARC/1.0\nWARC-Type: response\nContent-Length: 150000\n\n",
+        b"\nhttp://a 1 20200101000000 x 1",
+        b"http://a 1 ",
+    ],
+)
+@pytest.mark.parametrize("ending", ["", ".gz"])
+def test_a_file_of_nothing_but_headers_is_searched_once(tmp_path, monkeypatch, piece, ending):
+    """Counts the bytes that are cut out of the archive to look for headers: no more than a few times its size."""
+    from curate.sources import window
+
+    cut = Counter()
+    for kind in (window.Window, window.Mapped):
+
+        def slice(self, start, end, whole=kind.slice):
+            found = whole(self, start, end)
+            cut["bytes"] += len(found)
+            return found
+
+        monkeypatch.setattr(kind, "slice", slice)
+    data = piece * (200_000 // len(piece))
+    name = ("a.arc" if b"http" in piece else "a.warc") + ending
+    read(tmp_path, COMPRESS[ending](data), name)
+    assert cut["bytes"] <= 5000 * len(data) // min(len(piece), 40)
