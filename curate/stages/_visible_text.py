@@ -1,0 +1,277 @@
+"""Pages and their trees made ready for Resiliparse, so that no visible character of a block that it keeps is lost.
+
+Resiliparse judges elements one by one. For blocks that is what is wanted of it: paragraphs, lists, cells of a menu
+stay out. Inside a block that it keeps, the same rules take words out of sentences. Here a page is changed before it
+is read by them, so that they judge blocks alone:
+
+- a text node of three bytes is never alone (`shield`): the rule for icons of the private use area takes any such for
+  one, be it `和`, `€`, `né` or `5°`;
+- `<time>`, and inline elements with the attributes of by-lines, tags and share buttons, stay where their line has
+  other text (`_keep_in_lines`), and so do cells of a table's row; a line of nothing else is still left out;
+- `<ul>` is judged by its share of links wherever it stands, as the library does from the fourth level on;
+- formulas have one form, and `<sup>` and `<sub>` are told from digits (`_formulas`, `_scripts`).
+
+docs/decisions/0013 has the library's rules in words.
+"""
+
+import html
+import re
+from functools import lru_cache
+
+from resiliparse.extract.html2text import extract_plain_text
+from resiliparse.parse.html import ElementNode, HTMLTree, Node, NodeType
+
+from curate.stages._formulas import FORMULAS, write_formulas
+from curate.stages._scripts import mark_script
+
+BLOCKS = frozenset(
+    "address article aside blockquote body br caption center dd details dialog dir div dl dt fieldset figcaption figure "
+    "footer form frameset h1 h2 h3 h4 h5 h6 header hgroup hr html legend li main menu nav ol optgroup option p pre search "
+    "section summary table tbody td tfoot th thead tr ul".split()
+)
+"""Elements between whose borders lies a line of text."""
+UNSEEN = frozenset(
+    "audio button canvas frame iframe input label noscript object script select style template textarea video".split()
+)
+"""Elements whose text is not part of the line: not shown, or a matter of `form_fields` and `noscript`."""
+
+_ENTITY = r"&#?\w{1,32}+;?+"
+_LONE = re.compile(
+    rf"(?:>|\A)[\s\0]*+((?:[^\s\0<>&\x80-\U0010ffff]|{_ENTITY})?(?:[\x80-\ud7ff\uf900-\uffff]|{_ENTITY}))(?=[\s\0]*+(?:<|\Z))"
+)
+_PERMALINK = re.compile(r"<a\s[^<>]*+>[\s\0]*+\Z", re.IGNORECASE)
+_MARKS = [chr(code) for code in range(0xFDD0, 0xFDF0)]
+
+_WORDS = (
+    "share sharing social syndication newsletter follow email like feedback engagement facebook twitter subscribe login "
+    "log-in log_in sign account user logo ads ad_ ad- advert sponsor promoted paid banner donate spinner skip scroll next "
+    "prev permalink pagination"
+)
+_INLINE = (
+    ":is(a,abbr,acronym,b,bdi,bdo,big,cite,code,data,del,dfn,em,font,i,ins,kbd,mark,q,rb,rt,ruby,s,samp,small,span,strike,"
+    "strong,sub,sup,tt,u,var,td,th)"
+)
+_ATTRIBUTES = (
+    "[rel=author],[rel=icon],[rel=search],[rel=prev],[rel=next],[rel=tag],[itemprop=author],[itemprop=datePublished],"
+    "[itemprop=url],[aria-hidden=true],[aria-expanded=false],[data-ad],[data-advertisement],[data-text-ad]"
+)
+_CLASSES = ",".join(f'[class*="{word}" i]' for word in _WORDS.split())
+_DROPPED = f"time,{_INLINE}:is({_ATTRIBUTES}),{_INLINE}[class]:is({_CLASSES}),{_INLINE}[id]:is([id*=logo i],[id*=ad i])"
+_FOUND = f"{_DROPPED},ul,sup,sub,{FORMULAS}"
+
+_TEXT, _ELEMENT = NodeType.TEXT, NodeType.ELEMENT
+_WORD = re.compile(r"[^\W_]")
+_HIDDEN_NAME = re.compile(
+    r"(?:^|\s)(?:display-none|h-0|(?:is[_-]|visually[_-])?(?:hidden|invisible|collapsed|nocontent|expandable)(?:-\w+)?)(?:$|\s)",
+    re.IGNORECASE,
+)
+_HIDDEN_STYLE = re.compile(r"(?:^|[;\s])(?:display\s?:\s?none|visibility\s?:\s?hidden)", re.IGNORECASE)
+_ICON_NAME = re.compile(r"(?:^|[\s_-])(?:material-(?:icons|symbols)|glyphicons?|icons?|fa)(?:$|[\s_-])", re.IGNORECASE)
+_RULED = ("rel", "itemprop", "aria-hidden", "aria-expanded", "class", "id", "data-ad", "data-advertisement", "data-text-ad")
+_SKIPPED = "data-curate-skipped"
+_SHALLOW, _FAR, _FEW = 4, 50, 200
+"""Levels below `body` from which on the library judges a list by its links; how far up a line's block is looked for; characters
+of a cell of data."""
+
+
+def shield(page: str) -> tuple[str, str]:
+    """(the page with a mark behind each lone text node that the library would drop, the mark).
+
+    The mark is a noncharacter that the page does not have; it is to be taken out of every text from the page. A node
+    that is one character of the private use area, which means something in the page's own font alone, gets none, and
+    neither does the pilcrow of a link to its own heading.
+    """
+    mark = next((mark for mark in _MARKS if mark not in page), "")
+
+    def marked(match: re.Match) -> str:
+        if not _is_taken_for_an_icon(match[1]):
+            return match[0]
+        if html.unescape(match[1]) == "\xb6" and _PERMALINK.search(page, max(0, match.start() - 500), match.start() + 1):
+            return match[0]
+        return match[0] + mark
+
+    return _LONE.sub(marked, page), mark
+
+
+@lru_cache(4096)
+def _is_taken_for_an_icon(source: str) -> bool:
+    text = html.unescape(source)
+    return (len(text.encode("utf-8", "replace")) == 3 or text == "\xb6") and not "\ue000" <= text <= "\uf8ff"
+
+
+def mark_skipped(tree: HTMLTree, selectors: list[str]) -> str:
+    """A selector of the same elements that still holds when `prepare` has changed their attributes."""
+    if tree.body is not None:
+        for element in tree.body.query_selector_all(",".join(selectors)):
+            element.setattr(_SKIPPED, "")
+    return f"[{_SKIPPED}]"
+
+
+def prepare(tree: HTMLTree, mark: str, main_content: bool) -> None:
+    """Change a tree so that the library keeps all visible text of the blocks that it keeps.
+
+    `mark` goes behind each text that is new in the tree, see `shield`. With all of the page wanted, no element is
+    judged, and formulas and scripts alone are written.
+    """
+    if tree.body is None:
+        return
+    found = tree.body.query_selector_all(_FOUND if main_content else f"sup,sub,{FORMULAS}")
+    lists, scripts, dropped, formulas = [], [], [], False
+    for element in found:
+        tag = element.tag
+        if tag == "ul":
+            lists.append(element)
+        elif tag in ("sup", "sub"):
+            scripts.append(element)
+            dropped.append(element)
+        elif element.matches(FORMULAS):
+            formulas = True
+        else:
+            dropped.append(element)
+    if formulas:
+        write_formulas(tree, mark)
+    for element in scripts:
+        mark_script(tree, element, mark)
+    if main_content:
+        _keep_in_lines(tree, dropped)
+        for element in lists:
+            _lower(tree, element)
+
+
+def _lower(tree: HTMLTree, element: ElementNode) -> None:
+    """Put a list near `body` on the level from which on it is judged as all others are."""
+    missing = _SHALLOW - _level(element, _SHALLOW)
+    if missing:
+        outer = inner = tree.create_element("span")
+        for _ in range(missing - 1):
+            inner = inner.append_child(tree.create_element("span"))
+        element.replace_with(outer)
+        inner.append_child(element)
+
+
+def _level(node: Node, most: int) -> int:
+    """How many levels below `body`, counted to `most`."""
+    level = 0
+    while level < most and node is not None and node.tag != "body":
+        node, level = node.parent, level + 1
+    return level
+
+
+def _keep_in_lines(tree: HTMLTree, candidates: list[ElementNode]) -> None:
+    """Free elements from what the library drops them for, where their line has other text that is seen.
+
+    A line is what stands between two borders of blocks, or the cells of a row of a table.
+    """
+    blocks = {}
+    for element in candidates:
+        if _is_dropped(element) and (element.tag not in ("td", "th") or _is_plain_cell(element)):
+            top = element if element.tag in ("td", "th") else _top_in_line(element)
+            if top.parent is not None:
+                blocks.setdefault(top.parent, {}).setdefault(top, set()).add(element)
+    for block, tops in blocks.items():
+        for line in _lines(block, tops):
+            inside = [element for node in line for element in tops.get(node, ())]
+            if inside and any(_has_words(node, tops.get(node, ())) for node in line):
+                for element in inside:
+                    _free(tree, element)
+
+
+def _top_in_line(element: ElementNode) -> ElementNode:
+    """The outermost inline element around an element, itself at least."""
+    for _ in range(_FAR):
+        parent = element.parent
+        if parent is None or parent.tag in BLOCKS:
+            break
+        element = parent
+    return element
+
+
+def _is_plain_cell(cell: ElementNode) -> bool:
+    """Whether a cell of a table holds a few words and no blocks, as in a table of data."""
+    return len(cell.text) <= _FEW and all(child.type != _ELEMENT or child.tag not in BLOCKS for child in _children(cell))
+
+
+def _lines(block: ElementNode, tops: dict) -> list[list[Node]]:
+    """The nodes of each line directly in a block; in a row of a table, all its cells."""
+    if block.tag == "tr":
+        return [[cell for cell in _children(block) if cell in tops or _is_data(cell)]]
+    lines, line = [], []
+    for node in _children(block):
+        if node.type == _ELEMENT and node.tag in BLOCKS:
+            lines.append(line)
+            line = []
+        else:
+            line.append(node)
+    return [*lines, line]
+
+
+def _is_data(cell: Node) -> bool:
+    return cell.type == _ELEMENT and _is_plain_cell(cell)
+
+
+def _has_words(node: Node, dropped: set[ElementNode]) -> bool:
+    """Whether a letter or digit that is seen stands in a node, those that are dropped aside."""
+    if node.type == _TEXT:
+        return _WORD.search(node.value or "") is not None
+    if node.type != _ELEMENT or node.tag in UNSEEN or node in dropped:
+        return False
+    if not dropped:
+        return _WORD.search(node.text or "") is not None and not _is_hidden(node)
+    return any(_has_words(child, dropped) for child in _children(node))
+
+
+def _children(node: Node):
+    node = node.first_child
+    while node is not None:
+        following = node.next
+        yield node
+        node = following
+
+
+def _is_hidden(element: ElementNode) -> bool:
+    """Whether the page itself says that an element is not shown; the pictures that are letters of a font are none."""
+    name = element.getattr("class") or ""
+    return (
+        element.hasattr("hidden")
+        or _HIDDEN_NAME.search(name) is not None
+        or _ICON_NAME.search(name) is not None
+        or _HIDDEN_STYLE.search(element.getattr("style") or "") is not None
+    )
+
+
+def _is_dropped(element: ElementNode) -> bool:
+    """Whether the library drops an element that is seen and has text. The library itself is asked."""
+    text = element.text
+    if not text or text.isspace() or _is_hidden(element):
+        return False
+    tag = element.tag
+    if tag == "a" and not _WORD.search(text) and (element.getattr("href") or "").startswith("#"):
+        return False
+    if tag == "time":
+        return True
+    values = tuple(element.getattr(name) for name in _RULED)
+    return _library_drops("td" if tag in ("td", "th") else "a" if tag == "a" else "span", _level(element, 3), values)
+
+
+@lru_cache(16384)
+def _library_drops(tag: str, level: int, values: tuple[str | None, ...]) -> bool:
+    named = zip(_RULED, values, strict=True)
+    attributes = " ".join(f'{name}="{html.escape(value)}"' for name, value in named if value is not None)
+    element = f"<{tag} {attributes}>word</{tag}>"
+    if tag == "td":
+        element = f"<table><tr>{element}</tr></table>"
+    return not extract_plain_text("<body>" + "<div>" * (level - 1) + element, main_content=True)
+
+
+def _free(tree: HTMLTree, element: ElementNode) -> None:
+    if element.tag == "time":
+        span = tree.create_element("span")
+        if element.hasattr(_SKIPPED):
+            span.setattr(_SKIPPED, "")
+        while (child := element.first_child) is not None:
+            span.append_child(child)
+        element.replace_with(span)
+        return
+    for name in _RULED:
+        if element.hasattr(name):
+            element.remove_attribute(name)
