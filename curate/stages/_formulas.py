@@ -12,8 +12,9 @@ _WRAPPED = ".katex,.mwe-math-element,mjx-container"
 _PICTURES = "img[alt].mwe-math-fallback-image-inline,img[alt].mwe-math-fallback-image-display,img[alt][aria-hidden=true].tex"
 _RENDERED = ".MathJax,.MathJax_SVG,.MathJax_CHTML,.mjx-chtml,.MathJax_Display,.MathJax_SVG_Display,.MJXc-display"
 _SCRIPT = 'script[type^="math/" i]'
-FORMULAS = f"math,{_WRAPPED},{_PICTURES},{_RENDERED},.MathJax_Preview,{_SCRIPT}"
-"""A CSS selector: what `write_formulas` replaces."""
+FORMULAS = f"math,mjx-container,{_SCRIPT},span[class*=katex],span[class*=math i],[class*=mjx i],img.tex,img[class*=mwe-math]"
+"""A CSS selector of whatever may be a formula, or part of one."""
+_NAME = re.compile(r"katex|math|mjx|(?:^|\s)tex(?:$|\s)", re.IGNORECASE)
 
 _TEX = 'annotation[encoding="application/x-tex" i],annotation[encoding*=latex i],annotation[encoding=tex i]'
 _STYLE = re.compile(r"\{\\(?:display|text|script)style\s*+(.*)\}", re.DOTALL)
@@ -21,10 +22,15 @@ _CDATA = re.compile(r"\A\s*%?\s*<!\[CDATA\[|%?\s*\]\]>\s*\Z")
 _DEEPEST = 100
 
 
+def is_formula(element: ElementNode) -> bool:
+    """Whether an element that a selector with `FORMULAS` in it found is one for these."""
+    return element.tag in ("math", "mjx-container", "script") or _NAME.search(element.getattr("class") or "") is not None
+
+
 def write_formulas(tree: HTMLTree, mark: str) -> None:
     """Replace each formula of a tree by a text node; `mark` goes behind each, see `_visible_text.shield`."""
     body = tree.body
-    for script in list(body.query_selector_all(_SCRIPT)):
+    for script in body.query_selector_all(_SCRIPT)[:]:
         _remove_rendered(script)
         kind, source = (script.getattr("type") or "").lower(), _CDATA.sub("", script.text or "")
         if "mml" in kind:
@@ -33,14 +39,14 @@ def write_formulas(tree: HTMLTree, mark: str) -> None:
             source = _formula_of(math) if math is not None else ""
         _replace(tree, script, _cleaned(source), mark, "display" in kind)
     for selector in (_RENDERED, _WRAPPED, "math", _PICTURES):
-        for element in list(body.query_selector_all(selector)):
+        for element in body.query_selector_all(selector)[:]:
             if body in _roots(element):
                 text = _formula_of(element)
                 if text:
                     _replace(tree, element, text, mark, False)
                 elif selector in (_RENDERED, _WRAPPED):
                     _show(element)
-    for preview in list(body.query_selector_all(".MathJax_Preview")):
+    for preview in body.query_selector_all(".MathJax_Preview")[:]:
         if not (preview.text or "").strip():
             preview.remove()
 
@@ -69,7 +75,7 @@ def _replace(tree: HTMLTree, element: ElementNode, text: str, mark: str, display
 
 def _show(element: ElementNode) -> None:
     """A rendering without its source: its letters are all there is."""
-    for hidden in list(element.query_selector_all("[aria-hidden]")):
+    for hidden in element.query_selector_all("[aria-hidden]")[:]:
         hidden.remove_attribute("aria-hidden")
 
 

@@ -21,7 +21,7 @@ from functools import lru_cache
 from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.html import ElementNode, HTMLTree, Node, NodeType
 
-from curate.stages._formulas import FORMULAS, write_formulas
+from curate.stages._formulas import FORMULAS, is_formula, write_formulas
 from curate.stages._scripts import mark_script
 
 BLOCKS = frozenset(
@@ -37,28 +37,35 @@ UNSEEN = frozenset(
 
 _ENTITY = r"&#?\w{1,32}+;?+"
 _LONE = re.compile(
-    rf"(?:>|\A)[\s\0]*+((?:[^\s\0<>&\x80-\U0010ffff]|{_ENTITY})?(?:[\x80-\ud7ff\uf900-\uffff]|{_ENTITY}))(?=[\s\0]*+(?:<|\Z))"
+    rf">[\s\0]*+((?:[^\s\0<>&\x80-\U0010ffff]|{_ENTITY})?(?:[\x80-\ud7ff\uf900-\uffff]|{_ENTITY}))(?=[\s\0]*+(?:<|\Z))"
 )
-_PERMALINK = re.compile(r"<a\s[^<>]*+>[\s\0]*+\Z", re.IGNORECASE)
+_PERMALINK = re.compile(r"<a\s[^<>]*+>\Z", re.IGNORECASE)
 _MARKS = [chr(code) for code in range(0xFDD0, 0xFDF0)]
 
-_WORDS = (
-    "share sharing social syndication newsletter follow email like feedback engagement facebook twitter subscribe login "
-    "log-in log_in sign account user logo ads ad_ ad- advert sponsor promoted paid banner donate spinner skip scroll next "
-    "prev permalink pagination"
-)
 _INLINE = (
-    ":is(a,abbr,acronym,b,bdi,bdo,big,cite,code,data,del,dfn,em,font,i,ins,kbd,mark,q,rb,rt,ruby,s,samp,small,span,strike,"
-    "strong,sub,sup,tt,u,var,td,th)"
+    "a,abbr,acronym,b,bdi,bdo,big,cite,code,data,del,dfn,em,font,i,ins,kbd,mark,q,rb,rt,ruby,s,samp,small,span,strike,strong,"
+    "sub,sup,tt,u,var,td,th"
 )
-_ATTRIBUTES = (
-    "[rel=author],[rel=icon],[rel=search],[rel=prev],[rel=next],[rel=tag],[itemprop=author],[itemprop=datePublished],"
-    "[itemprop=url],[aria-hidden=true],[aria-expanded=false],[data-ad],[data-advertisement],[data-text-ad]"
+_RULED = ("rel", "itemprop", "aria-hidden", "aria-expanded", "class", "id", "data-ad", "data-advertisement", "data-text-ad")
+_NAMES = (
+    "share sharing social syndic newsletter follow email like feedback engagement facebook twitter subscri log sign account "
+    "user ads advert sponsor promot paid banner donate spinner short-view skip scroll next prev permalink pagination"
+).split()
+"""What a class holds for which the library may drop an inline element; whether it does, the library is asked."""
+_SHALLOW_LISTS = "body>ul,body>*>ul,body>*>*>ul"
+_JUDGED = ",".join(
+    [
+        FORMULAS,
+        "time,sup,sub",
+        _SHALLOW_LISTS,
+        f":is({_INLINE})[class]:is([class~=ad i],[class~=wa i],[class~=jp i],{','.join(f'[class*={name} i]' for name in _NAMES)})",
+        *(
+            f"{tag}:is([rel=author],[rel=tag],[rel=next],[rel=prev],[rel=search],[rel=icon],[itemprop=author],[itemprop=url],"
+            "[itemprop=datePublished],[aria-hidden=true],[aria-expanded=false],[id*=logo i],[data-ad])"
+            for tag in ("a", "span", "b", "i", "em", "strong", "small", "td")
+        ),
+    ]
 )
-_CLASSES = ",".join(f'[class*="{word}" i]' for word in _WORDS.split())
-_DROPPED = f"time,{_INLINE}:is({_ATTRIBUTES}),{_INLINE}[class]:is({_CLASSES}),{_INLINE}[id]:is([id*=logo i],[id*=ad i])"
-_FOUND = f"{_DROPPED},ul,sup,sub,{FORMULAS}"
-
 _TEXT, _ELEMENT = NodeType.TEXT, NodeType.ELEMENT
 _WORD = re.compile(r"[^\W_]")
 _HIDDEN_NAME = re.compile(
@@ -67,7 +74,6 @@ _HIDDEN_NAME = re.compile(
 )
 _HIDDEN_STYLE = re.compile(r"(?:^|[;\s])(?:display\s?:\s?none|visibility\s?:\s?hidden)", re.IGNORECASE)
 _ICON_NAME = re.compile(r"(?:^|[\s_-])(?:material-(?:icons|symbols)|glyphicons?|icons?|fa)(?:$|[\s_-])", re.IGNORECASE)
-_RULED = ("rel", "itemprop", "aria-hidden", "aria-expanded", "class", "id", "data-ad", "data-advertisement", "data-text-ad")
 _SKIPPED = "data-curate-skipped"
 _SHALLOW, _FAR, _FEW = 4, 50, 200
 """Levels below `body` from which on the library judges a list by its links; how far up a line's block is looked for; characters
@@ -113,27 +119,24 @@ def prepare(tree: HTMLTree, mark: str, main_content: bool) -> None:
     `mark` goes behind each text that is new in the tree, see `shield`. With all of the page wanted, no element is
     judged, and formulas and scripts alone are written.
     """
-    if tree.body is None:
+    body = tree.body
+    if body is None:
         return
-    found = tree.body.query_selector_all(_FOUND if main_content else f"sup,sub,{FORMULAS}")
-    lists, scripts, dropped, formulas = [], [], [], False
-    for element in found:
+    lists, scripts, others = [], [], []
+    for element in body.query_selector_all(_JUDGED if main_content else f"sup,sub,{FORMULAS}")[:]:
         tag = element.tag
         if tag == "ul":
             lists.append(element)
         elif tag in ("sup", "sub"):
             scripts.append(element)
-            dropped.append(element)
-        elif element.matches(FORMULAS):
-            formulas = True
         else:
-            dropped.append(element)
-    if formulas:
+            others.append(element)
+    if any(is_formula(element) for element in others):
         write_formulas(tree, mark)
     for element in scripts:
         mark_script(tree, element, mark)
     if main_content:
-        _keep_in_lines(tree, dropped)
+        _keep_in_lines(tree, scripts + others)
         for element in lists:
             _lower(tree, element)
 
@@ -242,15 +245,22 @@ def _is_hidden(element: ElementNode) -> bool:
 def _is_dropped(element: ElementNode) -> bool:
     """Whether the library drops an element that is seen and has text. The library itself is asked."""
     text = element.text
-    if not text or text.isspace() or _is_hidden(element):
+    if not text or text.isspace():
         return False
     tag = element.tag
+    if tag != "time" and not _is_ruled_out(element, tag):
+        return False
+    if _is_hidden(element):
+        return False
     if tag == "a" and not _WORD.search(text) and (element.getattr("href") or "").startswith("#"):
         return False
-    if tag == "time":
-        return True
-    values = tuple(element.getattr(name) for name in _RULED)
-    return _library_drops("td" if tag in ("td", "th") else "a" if tag == "a" else "span", _level(element, 3), values)
+    return True
+
+
+def _is_ruled_out(element: ElementNode, tag: str) -> bool:
+    values = tuple(map(element.getattr, _RULED))
+    kind = "td" if tag in ("td", "th") else "a" if tag == "a" else "span"
+    return _library_drops(kind, 3, values) and ((level := _level(element, 3)) == 3 or _library_drops(kind, level, values))
 
 
 @lru_cache(16384)
