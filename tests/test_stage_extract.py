@@ -10,7 +10,7 @@ from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.encoding import bytes_to_str, detect_encoding
 
 from curate.errors import CurateError
-from curate.stages import _html
+from curate.stages import _html_cost
 from curate.stages.extract import extract
 from curate.testing import docs
 
@@ -173,8 +173,8 @@ def test_too_deep(closed):
     def nested(depth):
         return (b"<div>" * depth) + b"Words." + b"</div>" * depth * closed
 
-    assert run(nested(_html.MAX_DEPTH - 10))[1] is None
-    assert run(nested(_html.MAX_DEPTH + 10)) == (None, "too_deep")
+    assert run(nested(_html_cost.MAX_DEPTH - 10))[1] is None
+    assert run(nested(_html_cost.MAX_DEPTH + 10)) == (None, "too_deep")
     assert run(nested(100_000)) == (None, "too_deep")
 
 

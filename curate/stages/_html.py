@@ -1,13 +1,10 @@
-"""What a payload is, which characters its bytes stand for, and how deep its markup nests."""
+"""What a payload is, and which characters its bytes stand for."""
 
 import re
 
 from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
-from resiliparse.parse.html import HTMLTree
 
 HTML, TEXT = "html", "text"
-MAX_DEPTH = 5_000
-"""How deep elements may nest. Resiliparse takes time quadratic in the nesting of `div`: here, a second."""
 
 _SIGNATURES = re.compile(
     rb"(?P<pdf>%PDF-)"
@@ -25,7 +22,6 @@ _MARKUP = re.compile(
     _START + rb"<(?:head|body|title|meta|link|script|style|table|div|p|a|b|br|font|h[1-6]|center)[\s/>]",
     re.DOTALL | re.IGNORECASE,
 )
-_NESTS = re.compile(r"<(?:div|article)\b", re.IGNORECASE)
 _BINARY = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 _WIDE = re.compile(rb"(?:\xff\xfe|\xfe\xff)")
 
@@ -115,24 +111,3 @@ def _decode_legacy(payload: bytes, header: str | None) -> str | None:
         if flaws < fewest:
             best, fewest = text, flaws
     return best if fewest * 20 <= len(best) else None
-
-
-def too_deep(tree: HTMLTree, html: str) -> bool:
-    """Whether elements nest more than MAX_DEPTH deep, in a page with as many tags of those that matter."""
-    if len(html) <= MAX_DEPTH * len("<div>") or html.count("<") <= MAX_DEPTH:
-        return False
-    if len(_NESTS.findall(html)) <= MAX_DEPTH:
-        return False
-    node, depth = tree.document, 0
-    while True:
-        child = node.first_child
-        if child is not None:
-            node, depth = child, depth + 1
-            if depth > MAX_DEPTH:
-                return True
-            continue
-        while node.next_sibling is None:
-            node, depth = node.parent_node, depth - 1
-            if depth <= 0:
-                return False
-        node = node.next_sibling

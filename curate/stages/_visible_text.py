@@ -30,6 +30,8 @@ BLOCKS = frozenset(
     "section summary table tbody td tfoot th thead tr ul".split()
 )
 """Elements between whose borders lies a line of text."""
+_BOXES = frozenset("address article aside body center div fieldset footer form header main nav section".split())
+"""Blocks for anything. Others say that what they hold is text: a paragraph, an item, a cell, a heading."""
 UNSEEN = frozenset(
     "audio button canvas frame iframe input label noscript object script select style template textarea video".split()
 )
@@ -53,11 +55,15 @@ _NAMES = (
 ).split()
 """What a class holds for which the library may drop an inline element; whether it does, the library is asked."""
 _SHALLOW_LISTS = "body>ul,body>*>ul,body>*>*>ul"
+_LISTS_OF_PROSE = "p~ul:not([class]):not([id])"
+_CONTROLS = 'a[href="#"],a[href^="javascript:" i]'
 _JUDGED = ",".join(
     [
         FORMULAS,
         "time,sup,sub",
         _SHALLOW_LISTS,
+        _LISTS_OF_PROSE,
+        _CONTROLS,
         f":is({_INLINE})[class]:is([class~=ad i],[class~=wa i],[class~=jp i],{','.join(f'[class*={name} i]' for name in _NAMES)})",
         *(
             f"{tag}:is([rel=author],[rel=tag],[rel=next],[rel=prev],[rel=search],[rel=icon],[itemprop=author],[itemprop=url],"
@@ -75,9 +81,9 @@ _HIDDEN_NAME = re.compile(
 _HIDDEN_STYLE = re.compile(r"(?:^|[;\s])(?:display\s?:\s?none|visibility\s?:\s?hidden)", re.IGNORECASE)
 _ICON_NAME = re.compile(r"(?:^|[\s_-])(?:material-(?:icons|symbols)|glyphicons?|icons?|fa)(?:$|[\s_-])", re.IGNORECASE)
 _SKIPPED = "data-curate-skipped"
-_SHALLOW, _FAR, _FEW = 4, 50, 200
+_SHALLOW, _FAR, _FEW, _MOST_LINKS = 4, 50, 200, 0.5
 """Levels below `body` from which on the library judges a list by its links; how far up a line's block is looked for; characters
-of a cell of data."""
+of a cell of data; share of links in a list of prose."""
 
 
 def shield(page: str) -> tuple[str, str]:
@@ -138,7 +144,28 @@ def prepare(tree: HTMLTree, mark: str, main_content: bool) -> None:
     if main_content:
         _keep_in_lines(tree, scripts + others)
         for element in lists:
-            _lower(tree, element)
+            if element.parent is None:  # was in a list that is now none
+                continue
+            if element.matches(_LISTS_OF_PROSE) and _is_prose(element):
+                _unlist(tree, element)
+            else:
+                _lower(tree, element)
+
+
+def _is_prose(element: ElementNode) -> bool:
+    """Whether at most half of a list's text is links, and so many that the library drops it."""
+    size = len("".join(element.text.split()))
+    links = sum(len("".join(link.text.split())) for link in element.query_selector_all("a")[:])
+    return 0 < links <= size * _MOST_LINKS
+
+
+def _unlist(tree: HTMLTree, element: ElementNode) -> None:
+    """Make a list one that looks the same and is not judged by its links: `menu` for `ul`."""
+    for inner in (*element.query_selector_all("ul")[:], element):
+        menu = tree.create_element("menu")
+        while (child := inner.first_child) is not None:
+            menu.append_child(child)
+        inner.replace_with(menu)
 
 
 def _lower(tree: HTMLTree, element: ElementNode) -> None:
@@ -163,7 +190,8 @@ def _level(node: Node, most: int) -> int:
 def _keep_in_lines(tree: HTMLTree, candidates: list[ElementNode]) -> None:
     """Free elements from what the library drops them for, where their line has other text that is seen.
 
-    A line is what stands between two borders of blocks, or the cells of a row of a table.
+    A line is what stands between two borders of blocks, or the cells of a row of a table. One that is nothing but
+    controls of the page, links that lead nowhere, is left out as one of nothing but share buttons is.
     """
     blocks = {}
     for element in candidates:
@@ -177,6 +205,9 @@ def _keep_in_lines(tree: HTMLTree, candidates: list[ElementNode]) -> None:
             if inside and any(_has_words(node, tops.get(node, ())) for node in line):
                 for element in inside:
                     _free(tree, element)
+            elif block.tag in _BOXES:
+                for element in inside:
+                    element.setattr("hidden", "")
 
 
 def _top_in_line(element: ElementNode) -> ElementNode:
@@ -214,13 +245,15 @@ def _is_data(cell: Node) -> bool:
 
 def _has_words(node: Node, dropped: set[ElementNode]) -> bool:
     """Whether a letter or digit that is seen stands in a node, those that are dropped aside."""
-    if node.type == _TEXT:
-        return _WORD.search(node.value or "") is not None
-    if node.type != _ELEMENT or node.tag in UNSEEN or node in dropped:
-        return False
-    if not dropped:
-        return _WORD.search(node.text or "") is not None and not _is_hidden(node)
-    return any(_has_words(child, dropped) for child in _children(node))
+    nodes = [node]
+    while nodes:
+        node = nodes.pop()
+        if node.type == _TEXT:
+            if _WORD.search(node.value or ""):
+                return True
+        elif node.type == _ELEMENT and node.tag not in UNSEEN and node not in dropped and not _is_hidden(node):
+            nodes.extend(_children(node))
+    return False
 
 
 def _children(node: Node):
@@ -248,13 +281,18 @@ def _is_dropped(element: ElementNode) -> bool:
     if not text or text.isspace():
         return False
     tag = element.tag
-    if tag != "time" and not _is_ruled_out(element, tag):
+    if tag != "time" and not (tag == "a" and _is_control(element)) and not _is_ruled_out(element, tag):
         return False
     if _is_hidden(element):
         return False
     if tag == "a" and not _WORD.search(text) and (element.getattr("href") or "").startswith("#"):
         return False
     return True
+
+
+def _is_control(link: ElementNode) -> bool:
+    target = link.getattr("href") or ""
+    return target == "#" or target[:11].lower() == "javascript:"
 
 
 def _is_ruled_out(element: ElementNode, tag: str) -> bool:

@@ -11,8 +11,8 @@ from resiliparse.parse.html import CSSParserException, HTMLParserException, HTML
 from curate.errors import CurateError
 from curate.stage import reject, set_column, stage
 from curate.stages._error_pages import is_error_page
-from curate.stages._html import HTML, TEXT, decode, kind_of, too_deep
-from curate.stages._html_cost import too_complex
+from curate.stages._html import HTML, TEXT, decode, kind_of
+from curate.stages._html_cost import refusal, too_deep
 from curate.stages._visible_text import mark_skipped, prepare, shield
 
 
@@ -129,8 +129,9 @@ def _extract(
         return None, "undecodable"
     title, text = None, page
     if kind == HTML:
-        if too_complex(page):
-            return None, "too_complex"
+        refused = refusal(page)
+        if refused:
+            return None, refused
         try:
             title, text = text_of(page)
         except _TooDeepError:
