@@ -65,11 +65,8 @@ _JUDGED = ",".join(
         _LISTS_OF_PROSE,
         _CONTROLS,
         f":is({_INLINE})[class]:is([class~=ad i],[class~=wa i],[class~=jp i],{','.join(f'[class*={name} i]' for name in _NAMES)})",
-        *(
-            f"{tag}:is([rel=author],[rel=tag],[rel=next],[rel=prev],[rel=search],[rel=icon],[itemprop=author],[itemprop=url],"
-            "[itemprop=datePublished],[aria-hidden=true],[aria-expanded=false],[id*=logo i],[data-ad])"
-            for tag in ("a", "span", "b", "i", "em", "strong", "small", "td")
-        ),
+        f":is({_INLINE}):is([rel=author],[rel=tag],[rel=next],[rel=prev],[rel=search],[rel=icon],[itemprop=author],[itemprop=url],"
+        "[itemprop=datePublished],[aria-hidden=true],[aria-expanded=false],[id*=logo i],[data-ad])",
     ]
 )
 _TEXT, _ELEMENT = NodeType.TEXT, NodeType.ELEMENT
@@ -79,7 +76,7 @@ _HIDDEN_NAME = re.compile(
     re.IGNORECASE,
 )
 _HIDDEN_STYLE = re.compile(r"(?:^|[;\s])(?:display\s?:\s?none|visibility\s?:\s?hidden)", re.IGNORECASE)
-_ICON_NAME = re.compile(r"(?:^|[\s_-])(?:material-(?:icons|symbols)|glyphicons?|icons?|fa)(?:$|[\s_-])", re.IGNORECASE)
+_ICON_NAME = re.compile(r"(?:^|\s)material-(?:icons|symbols)", re.IGNORECASE)
 _SKIPPED = "data-curate-skipped"
 _SHALLOW, _FAR, _FEW, _MOST_LINKS = 4, 50, 200, 0.5
 """Levels below `body` from which on the library judges a list by its links; how far up a line's block is looked for; characters
@@ -251,7 +248,7 @@ def _has_words(node: Node, dropped: set[ElementNode]) -> bool:
         if node.type == _TEXT:
             if _WORD.search(node.value or ""):
                 return True
-        elif node.type == _ELEMENT and node.tag not in UNSEEN and node not in dropped and not _is_hidden(node):
+        elif node.type == _ELEMENT and node.tag not in UNSEEN and node not in dropped and not is_hidden(node):
             nodes.extend(_children(node))
     return False
 
@@ -264,7 +261,7 @@ def _children(node: Node):
         node = following
 
 
-def _is_hidden(element: ElementNode) -> bool:
+def is_hidden(element: ElementNode) -> bool:
     """Whether the page itself says that an element is not shown; the pictures that are letters of a font are none."""
     name = element.getattr("class") or ""
     return (
@@ -283,7 +280,7 @@ def _is_dropped(element: ElementNode) -> bool:
     tag = element.tag
     if tag != "time" and not (tag == "a" and _is_control(element)) and not _is_ruled_out(element, tag):
         return False
-    if _is_hidden(element):
+    if is_hidden(element):
         return False
     if tag == "a" and not _WORD.search(text) and (element.getattr("href") or "").startswith("#"):
         return False
