@@ -19,7 +19,7 @@ _NOT_COMPARED = re.compile(r"[\s\0^_{}\[\]]")
 
 
 def lines_of(tree: HTMLTree) -> list[list]:
-    """The visible text nodes of each line of a page, and its pictures, which have a text to stand for them."""
+    """The visible text nodes of each line of a page, and its pictures, None, where another text may stand."""
     lines, line = [], []
 
     def visit(node, in_link: bool) -> None:
@@ -36,7 +36,7 @@ def lines_of(tree: HTMLTree) -> list[list]:
                     lines.append(line)
                     line = []
                 if node.tag in ("img", "area"):
-                    line.append(node)
+                    line.append(None)
                 elif node.tag not in UNSEEN and node.tag != "svg" and not is_hidden(node):
                     own = node.tag == "a" and (node.getattr("href") or "").startswith("#")
                     visit(node.first_child, in_link or own)
@@ -50,27 +50,33 @@ def lines_of(tree: HTMLTree) -> list[list]:
     return [one for one in (*lines, line) if one]
 
 
-def _value(node) -> str:
-    return node.value if node.type == NodeType.TEXT else node.getattr("alt") or ""
+def _pieces(line: list) -> list[str]:
+    """The text of a line between its pictures, without white space."""
+    pieces = [""]
+    for node in line:
+        if node is None:
+            pieces.append("")
+        else:
+            pieces[-1] += compared(node.value)
+    return [piece for piece in pieces if piece]
 
 
 def lost(page: str, text: str, text_of_tree: Callable[[HTMLTree], str]) -> list[str]:
     """The lines that are kept and not in the text, in order, each without white space."""
     tree = HTMLTree.parse(page)
     lines = lines_of(tree)
-    contents = [compared("".join(map(_value, line))) for line in lines]
+    contents = [_pieces(line) for line in lines]
     for number, line in enumerate(lines):
-        for node in line:
-            if node.type == NodeType.TEXT:
-                node.value = _renamed(node.value, f"qz{number}z")
+        for node in filter(None, line):
+            node.value = _renamed(node.value, f"qz{number}z")
     kept = sorted({int(number) for number in _IN_WORDS.findall(text_of_tree(tree))})
     missing, position, text = [], 0, compared(text)
-    for number in kept:
-        found = text.find(contents[number], position)
+    for piece in (piece for number in kept for piece in contents[number]):
+        found = text.find(piece, position)
         if found < 0:
-            missing.append(contents[number])
+            missing.append(piece)
         else:
-            position = found + len(contents[number])
+            position = found + len(piece)
     return missing
 
 

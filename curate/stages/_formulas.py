@@ -19,6 +19,8 @@ _NAME = re.compile(r"katex|math|mjx|(?:^|\s)tex(?:$|\s)", re.IGNORECASE)
 _TEX = 'annotation[encoding="application/x-tex" i],annotation[encoding*=latex i],annotation[encoding=tex i]'
 _STYLE = re.compile(r"\{\\(?:display|text|script)style\s*+(.*)\}", re.DOTALL)
 _CDATA = re.compile(r"\A\s*%?\s*<!\[CDATA\[|%?\s*\]\]>\s*\Z")
+_MARKS = re.compile("[\ufdd0-\ufdef]")
+"""What `_visible_text.shield` may have put behind a letter."""
 _DEEPEST = 100
 
 
@@ -108,7 +110,7 @@ def _cleaned(tex: str) -> str:
 def _line_of(node: Node, depth: int = 0) -> str:
     """MathML on one line: `a/b`, `x^2`, `x_i`, `√(x)`, rows of a table between semicolons."""
     if node.type == NodeType.TEXT:
-        return (node.value or "").strip()
+        return _MARKS.sub("", node.value or "").strip()
     if node.type != NodeType.ELEMENT or node.tag in ("annotation", "annotation-xml"):
         return ""
     if depth > _DEEPEST:

@@ -19,7 +19,7 @@ MAX_OPTIONS = 10_000
 MAX_COST = 400_000_000
 """Characters, each as often as elements are open around it: between one and seven seconds."""
 
-_WINDOW, _FEW_TAGS, _MANY_VALUES, _LONG = 10_000, 10, 1_000, 4
+_WINDOW, _FEW_TAGS, _MANY_VALUES, _LONG = 10_000, 10, 400, 4
 _VALUE = re.compile(r"""=\s*+(?:"[^"]*+"|'[^']*+'|[^\s>]*+)""")
 _ATTRIBUTE = re.compile(r"[^\s/]++")
 _NESTS = re.compile(r"<(?:[dD](?i:iv)|[aA](?i:rticle))")
@@ -46,11 +46,12 @@ def refusal(page: str) -> str | None:
 
 
 def _has_huge_tag(page: str) -> bool:
-    """Whether a tag has too many attributes; looked for only where a long stretch has hardly any tags' ends."""
+    """Whether a tag has too many attributes; looked for where a long stretch has hardly any tags or is full of `=`."""
     run = 0
     for start in range(0, len(page), _WINDOW):
         end = start + _WINDOW
-        odd = page.count(">", start, end) < _FEW_TAGS or page.count("=", start, end) > _MANY_VALUES
+        few = min(page.count("<", start, end), page.count(">", start, end)) < _FEW_TAGS
+        odd = few or page.count("=", start, end) > _MANY_VALUES
         run = run + 1 if odd else 0
         if run and run % _LONG == 0:
             tag = _TAG.match(page, page.rfind("<", 0, end - _LONG * _WINDOW + 1), end)

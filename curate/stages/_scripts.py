@@ -18,7 +18,7 @@ def mark_script(tree: HTMLTree, element: ElementNode, mark: str) -> None:
 
     `mark` goes behind the new text, see `_visible_text.shield`.
     """
-    text = (element.text or "").strip()
+    text = (element.text or "").replace(mark, "").strip()
     if not text or len(text) > _LONGEST or text[0] in "^_[({":
         return
     before = _beside(element, "prev")
