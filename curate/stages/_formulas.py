@@ -9,10 +9,14 @@ import re
 from resiliparse.parse.html import ElementNode, HTMLTree, Node, NodeType
 
 _WRAPPED = ".katex,.mwe-math-element,mjx-container"
-_PICTURES = "img[alt].mwe-math-fallback-image-inline,img[alt].mwe-math-fallback-image-display,img[alt][aria-hidden=true].tex"
+_PICTURES = (
+    "img[alt].mwe-math-fallback-image-inline,img[alt].mwe-math-fallback-image-display,img[alt][aria-hidden=true].tex"
+)
 _RENDERED = ".MathJax,.MathJax_SVG,.MathJax_CHTML,.mjx-chtml,.MathJax_Display,.MathJax_SVG_Display,.MJXc-display"
 _SCRIPT = 'script[type^="math/" i]'
-FORMULAS = f"math,mjx-container,{_SCRIPT},span[class*=katex],span[class*=math i],[class*=mjx i],img.tex,img[class*=mwe-math]"
+FORMULAS = (
+    f"math,mjx-container,{_SCRIPT},span[class*=katex],span[class*=math i],[class*=mjx i],img.tex,img[class*=mwe-math]"
+)
 """A CSS selector of whatever may be a formula, or part of one."""
 _NAME = re.compile(r"katex|math|mjx|(?:^|\s)tex(?:$|\s)", re.IGNORECASE)
 
@@ -26,7 +30,9 @@ _DEEPEST = 100
 
 def is_formula(element: ElementNode) -> bool:
     """Whether an element that a selector with `FORMULAS` in it found is one for these."""
-    return element.tag in ("math", "mjx-container", "script") or _NAME.search(element.getattr("class") or "") is not None
+    return (
+        element.tag in ("math", "mjx-container", "script") or _NAME.search(element.getattr("class") or "") is not None
+    )
 
 
 def write_formulas(tree: HTMLTree, mark: str) -> None:

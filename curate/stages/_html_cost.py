@@ -24,12 +24,13 @@ _VALUE = re.compile(r"""=\s*+(?:"[^"]*+"|'[^']*+'|[^\s>]*+)""")
 _ATTRIBUTE = re.compile(r"[^\s/]++")
 _NESTS = re.compile(r"<(?:[dD](?i:iv)|[aA](?i:rticle))")
 _TAG = re.compile(r"""<(?:(!--)|(/?+)([a-zA-Z][^\s/>]*+)((?:[^>=]++|=\s*+(?:"[^"]*+"|'[^']*+')?+)*+))""")
-_FLAT = frozenset(
-    "area base basefont body bgsound br col colgroup dd dt embed frame head hr html image img input keygen li link meta "
-    "optgroup option p param rb rp rt rtc source tbody td tfoot th thead tr track wbr".split()
-)
+_FLAT_IN_WORDS = """
+area base basefont body bgsound br col colgroup dd dt embed frame head hr html image img input keygen li link
+meta optgroup option p param rb rp rt rtc source tbody td tfoot th thead tr track wbr
+"""
+_FLAT = frozenset(_FLAT_IN_WORDS.split())
 """Elements that cannot hold others, or that the next of their kind closes."""
-_RAW = frozenset("iframe noembed noframes plaintext script style textarea title xmp".split())
+_RAW = frozenset(["iframe", "noembed", "noframes", "plaintext", "script", "style", "textarea", "title", "xmp"])
 _RAW_END = {name: re.compile(f"</{name}", re.IGNORECASE) for name in _RAW}
 _MANY_TAGS = 10_000
 """Fewer tags than this take no parser long, whatever they are, if they do not nest."""

@@ -6,7 +6,10 @@ from resiliparse.parse.html import ElementNode, HTMLTree, Node, NodeType
 
 _LONGEST = 40
 """Characters from which on a text is small print, no script."""
-_NO_SCRIPT = frozenset("st nd rd th er ère re e o a os as ème ième eme te de ste ter mo ma tm sm mc md".split())
+_NO_SCRIPT_IN_WORDS = """
+st nd rd th er ère re e o a os as ème ième eme te de ste ter mo ma tm sm mc md
+"""
+_NO_SCRIPT = frozenset(_NO_SCRIPT_IN_WORDS.split())
 """Endings of ordinal numbers, abbreviations and marks, which stay as they stand: `1st`, `Nº`."""
 _NEEDS_MARK = re.compile(r"\d|^\W*\w\W*$|^[+\-\u2212\u2213\xb1]")
 _ONE_TOKEN = re.compile(r"[+\-\u2212]?\w+")
@@ -59,4 +62,4 @@ def _beside(node: Node, side: str) -> str:
     return ""
 
 
-_ENDS = frozenset("body dd div dt h1 h2 h3 h4 h5 h6 li p pre td th".split())
+_ENDS = frozenset(["body", "dd", "div", "dt", "h1", "h2", "h3", "h4", "h5", "h6", "li", "p", "pre", "td", "th"])

@@ -24,35 +24,51 @@ from resiliparse.parse.html import ElementNode, HTMLTree, Node, NodeType
 from curate.stages._formulas import FORMULAS, is_formula, write_formulas
 from curate.stages._scripts import mark_script
 
-BLOCKS = frozenset(
-    "address article aside blockquote body br caption center dd details dialog dir div dl dt fieldset figcaption figure "
-    "footer form frameset h1 h2 h3 h4 h5 h6 header hgroup hr html legend li main menu nav ol optgroup option p pre search "
-    "section summary table tbody td tfoot th thead tr ul".split()
-)
+_BLOCKS_IN_WORDS = """
+address article aside blockquote body br caption center dd details dialog dir div dl dt fieldset figcaption
+figure footer form frameset h1 h2 h3 h4 h5 h6 header hgroup hr html legend li main menu nav ol optgroup option
+p pre search section summary table tbody td tfoot th thead tr ul
+"""
+BLOCKS = frozenset(_BLOCKS_IN_WORDS.split())
 """Elements between whose borders lies a line of text."""
-_BOXES = frozenset("address article aside body center div fieldset footer form header main nav section".split())
+_BOXES_IN_WORDS = """
+address article aside body center div fieldset footer form header main nav section
+"""
+_BOXES = frozenset(_BOXES_IN_WORDS.split())
 """Blocks for anything. Others say that what they hold is text: a paragraph, an item, a cell, a heading."""
-UNSEEN = frozenset(
-    "audio button canvas frame iframe input label noscript object script select style template textarea video".split()
-)
+_UNSEEN_IN_WORDS = """
+audio button canvas frame iframe input label noscript object script select style template textarea video
+"""
+UNSEEN = frozenset(_UNSEEN_IN_WORDS.split())
 """Elements whose text is not part of the line: not shown, or a matter of `form_fields` and `noscript`."""
 
 _ENTITY = r"&#?\w{1,32}+;?+"
-_LONE = re.compile(
-    rf">[\s\0]*+((?:[^\s\0<>&\x80-\U0010ffff]|{_ENTITY})?(?:[\x80-\ud7ff\uf900-\uffff]|{_ENTITY}))(?=[\s\0]*+(?:<|\Z))"
-)
+_ASCII, _OTHER = r"[^\s\0<>&\x80-\U0010ffff]", r"[\x80-\ud7ff\uf900-\uffff]"
+_LONE = re.compile(rf">[\s\0]*+((?:{_ASCII}|{_ENTITY})?(?:{_OTHER}|{_ENTITY}))(?=[\s\0]*+(?:<|\Z))")
 _PERMALINK = re.compile(r"<a\s[^<>]*+>\Z", re.IGNORECASE)
 _MARKS = [chr(code) for code in range(0xFDD0, 0xFDF0)]
 
 _INLINE = (
-    "a,abbr,acronym,b,bdi,bdo,big,cite,code,data,del,dfn,em,font,i,ins,kbd,mark,q,rb,rt,ruby,s,samp,small,span,strike,strong,"
-    "sub,sup,tt,u,var,td,th"
+    "a,abbr,acronym,b,bdi,bdo,big,cite,code,data,del,dfn,em,font,i,ins,kbd,mark,q,rb,rt,ruby,s,samp,small,span,strike,"
+    "strong,sub,sup,tt,u,var,td,th"
 )
-_RULED = ("rel", "itemprop", "aria-hidden", "aria-expanded", "class", "id", "data-ad", "data-advertisement", "data-text-ad")
-_NAMES = (
-    "share sharing social syndic newsletter follow email like feedback engagement facebook twitter subscri log sign account "
-    "user ads advert sponsor promot paid banner donate spinner short-view skip scroll next prev permalink pagination"
-).split()
+_RULED = (
+    "rel",
+    "itemprop",
+    "aria-hidden",
+    "aria-expanded",
+    "class",
+    "id",
+    "data-ad",
+    "data-advertisement",
+    "data-text-ad",
+)
+_NAMES_IN_WORDS = """
+share sharing social syndic newsletter follow email like feedback engagement facebook twitter subscri log sign
+account user ads advert sponsor promot paid banner donate spinner short-view skip scroll next prev permalink
+pagination
+"""
+_NAMES = ",".join(f"[class*={name} i]" for name in _NAMES_IN_WORDS.split())
 """What a class holds for which the library may drop an inline element; whether it does, the library is asked."""
 _SHALLOW_LISTS = "body>ul,body>*>ul,body>*>*>ul"
 _LISTS_OF_PROSE = "p~ul:not([class]):not([id])"
@@ -64,23 +80,24 @@ _JUDGED = ",".join(
         _SHALLOW_LISTS,
         _LISTS_OF_PROSE,
         _CONTROLS,
-        f":is({_INLINE})[class]:is([class~=ad i],[class~=wa i],[class~=jp i],{','.join(f'[class*={name} i]' for name in _NAMES)})",
-        f":is({_INLINE}):is([rel=author],[rel=tag],[rel=next],[rel=prev],[rel=search],[rel=icon],[itemprop=author],[itemprop=url],"
-        "[itemprop=datePublished],[aria-hidden=true],[aria-expanded=false],[id*=logo i],[data-ad])",
+        f":is({_INLINE})[class]:is([class~=ad i],[class~=wa i],[class~=jp i],{_NAMES})",
+        f":is({_INLINE}):is([rel=author],[rel=tag],[rel=next],[rel=prev],[rel=search],[rel=icon],[itemprop=author],"
+        "[itemprop=url],[itemprop=datePublished],[aria-hidden=true],[aria-expanded=false],[id*=logo i],[data-ad])",
     ]
 )
 _TEXT, _ELEMENT = NodeType.TEXT, NodeType.ELEMENT
 _WORD = re.compile(r"[^\W_]")
 _HIDDEN_NAME = re.compile(
-    r"(?:^|\s)(?:display-none|h-0|(?:is[_-]|visually[_-])?(?:hidden|invisible|collapsed|nocontent|expandable)(?:-\w+)?)(?:$|\s)",
+    r"(?:^|\s)(?:display-none|h-0|(?:is[_-]|visually[_-])?(?:hidden|invisible|collapsed|nocontent|expandable)(?:-\w+)?)"
+    r"(?:$|\s)",
     re.IGNORECASE,
 )
 _HIDDEN_STYLE = re.compile(r"(?:^|[;\s])(?:display\s?:\s?none|visibility\s?:\s?hidden)", re.IGNORECASE)
 _ICON_NAME = re.compile(r"(?:^|\s)material-(?:icons|symbols)", re.IGNORECASE)
 _SKIPPED = "data-curate-skipped"
 _SHALLOW, _FAR, _FEW, _MOST_LINKS = 4, 50, 200, 0.5
-"""Levels below `body` from which on the library judges a list by its links; how far up a line's block is looked for; characters
-of a cell of data; share of links in a list of prose."""
+"""Levels below `body` from which on the library judges a list by its links; how far up a line's block is looked for;
+characters of a cell of data; share of links in a list of prose."""
 
 
 def shield(page: str) -> tuple[str, str]:
@@ -95,7 +112,9 @@ def shield(page: str) -> tuple[str, str]:
     def marked(match: re.Match) -> str:
         if not _is_taken_for_an_icon(match[1]):
             return match[0]
-        if html.unescape(match[1]) == "\xb6" and _PERMALINK.search(page, max(0, match.start() - 500), match.start() + 1):
+        if html.unescape(match[1]) == "\xb6" and _PERMALINK.search(
+            page, max(0, match.start() - 500), match.start() + 1
+        ):
             return match[0]
         return match[0] + mark
 
@@ -219,7 +238,9 @@ def _top_in_line(element: ElementNode) -> ElementNode:
 
 def _is_plain_cell(cell: ElementNode) -> bool:
     """Whether a cell of a table holds a few words and no blocks, as in a table of data."""
-    return len(cell.text) <= _FEW and all(child.type != _ELEMENT or child.tag not in BLOCKS for child in _children(cell))
+    return len(cell.text) <= _FEW and all(
+        child.type != _ELEMENT or child.tag not in BLOCKS for child in _children(cell)
+    )
 
 
 def _lines(block: ElementNode, tops: dict) -> list[list[Node]]:
@@ -282,9 +303,7 @@ def _is_dropped(element: ElementNode) -> bool:
         return False
     if is_hidden(element):
         return False
-    if tag == "a" and not _WORD.search(text) and (element.getattr("href") or "").startswith("#"):
-        return False
-    return True
+    return tag != "a" or _WORD.search(text) is not None or not (element.getattr("href") or "").startswith("#")
 
 
 def _is_control(link: ElementNode) -> bool:
@@ -295,7 +314,9 @@ def _is_control(link: ElementNode) -> bool:
 def _is_ruled_out(element: ElementNode, tag: str) -> bool:
     values = tuple(map(element.getattr, _RULED))
     kind = "td" if tag in ("td", "th") else "a" if tag == "a" else "span"
-    return _library_drops(kind, 3, values) and ((level := _level(element, 3)) == 3 or _library_drops(kind, level, values))
+    return _library_drops(kind, 3, values) and (
+        (level := _level(element, 3)) == 3 or _library_drops(kind, level, values)
+    )
 
 
 @lru_cache(16384)

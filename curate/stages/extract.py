@@ -15,7 +15,6 @@ from curate.stages._html import HTML, TEXT, decode, kind_of
 from curate.stages._html_cost import refusal, too_deep
 from curate.stages._visible_text import mark_skipped, prepare, shield
 
-
 TextOf = Callable[[str], tuple[str | None, str]]
 """Of a page, as decoded: its title and its text."""
 
@@ -177,9 +176,7 @@ def _parsed(page: str) -> HTMLTree:
     return tree
 
 
-def _trafilatura(
-    main_content: bool, deduplicate: bool, links: bool, comments: bool, favor_precision: bool
-) -> TextOf:
+def _trafilatura(main_content: bool, deduplicate: bool, links: bool, comments: bool, favor_precision: bool) -> TextOf:
     try:
         import trafilatura
         from trafilatura.deduplication import LRU_TEST

@@ -126,13 +126,13 @@ def quality(texts: dict[str, str]) -> tuple[float, float, float]:
 
 
 def measured_quality(bare_texts: dict[str, str]) -> dict[str, float]:
-    """What texts are worth, of the stage, of bare Resiliparse and of Trafilatura; and what is lost, and at what cost."""
+    """What texts are worth, of the stage, of bare Resiliparse and of Trafilatura; what is lost, and at what cost."""
     payloads = {}
     with (CRAWL / "web-a.warc.gz").open("rb") as stream:
         for record in ArchiveIterator(stream, record_types=WarcRecordType.response):
             payloads[record.headers["WARC-Target-URI"]] = record.reader.read()
     texts, seconds = stage_texts(payloads)
-    plain, plain_seconds = stage_texts(payloads, repair=False)
+    _, plain_seconds = stage_texts(payloads, repair=False)
     found, left_out, f1 = quality(texts)
     bare_found, bare_left_out, bare_f1 = quality(bare_texts)
     result = {
