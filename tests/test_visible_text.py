@@ -260,8 +260,8 @@ PAGES = st.tuples(
 @example("<body><ul><li>sentence<em rel=tag>€</em></li></ul>")
 def test_the_law_on_pages_made_up(page):
     text, reason = run(page.encode(), content_type="text/html")
-    assert reason is None
     if "<ul>" not in page:  # lists of links are left out
+        assert reason is None
         assert text.count("sentence") == page.count("sentence")
     assert lost(page, text, text_of_tree) == []
 

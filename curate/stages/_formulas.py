@@ -15,7 +15,8 @@ _PICTURES = (
 _RENDERED = ".MathJax,.MathJax_SVG,.MathJax_CHTML,.mjx-chtml,.MathJax_Display,.MathJax_SVG_Display,.MJXc-display"
 _SCRIPT = 'script[type^="math/" i]'
 FORMULAS = (
-    f"math,mjx-container,{_SCRIPT},span[class*=katex],span[class*=math i],[class*=mjx i],img.tex,img[class*=mwe-math]"
+    f"math,mjx-container,{_SCRIPT},span[class*=katex],span[class*=math i],span[class*=mjx i],"
+    "img.tex,img[class*=mwe-math]"
 )
 """A CSS selector of whatever may be a formula, or part of one."""
 _NAME = re.compile(r"katex|math|mjx|(?:^|\s)tex(?:$|\s)", re.IGNORECASE)

@@ -48,10 +48,7 @@ _LONE = re.compile(rf">[\s\0]*+((?:{_ASCII}|{_ENTITY})?(?:{_OTHER}|{_ENTITY}))(?
 _PERMALINK = re.compile(r"<a\s[^<>]*+>\Z", re.IGNORECASE)
 _MARKS = [chr(code) for code in range(0xFDD0, 0xFDF0)]
 
-_INLINE = (
-    "a,abbr,acronym,b,bdi,bdo,big,cite,code,data,del,dfn,em,font,i,ins,kbd,mark,q,rb,rt,ruby,s,samp,small,span,strike,"
-    "strong,sub,sup,tt,u,var,td,th"
-)
+_NOT_BLOCKS = ":not(div,li,ul,ol,p,img,h1,h2,h3,h4,input,section,article,form,button,table,tr,nav,header,footer,label)"
 _RULED = (
     "rel",
     "itemprop",
@@ -80,9 +77,9 @@ _JUDGED = ",".join(
         _SHALLOW_LISTS,
         _LISTS_OF_PROSE,
         _CONTROLS,
-        f":is({_INLINE})[class]:is([class~=ad i],[class~=wa i],[class~=jp i],{_NAMES})",
-        f":is({_INLINE}):is([rel=author],[rel=tag],[rel=next],[rel=prev],[rel=search],[rel=icon],[itemprop=author],"
-        "[itemprop=url],[itemprop=datePublished],[aria-hidden=true],[aria-expanded=false],[id*=logo i],[data-ad])",
+        f"[class]{_NOT_BLOCKS}:is([class~=ad i],[class~=wa i],[class~=jp i],{_NAMES})",
+        "[rel=author],[rel=tag],[rel=next],[rel=prev],[rel=search],[rel=icon],[itemprop=author],[itemprop=url]",
+        "[itemprop=datePublished],[aria-hidden=true],[aria-expanded=false],[id*=logo i],[data-ad]",
     ]
 )
 _TEXT, _ELEMENT = NodeType.TEXT, NodeType.ELEMENT
@@ -151,7 +148,7 @@ def prepare(tree: HTMLTree, mark: str, main_content: bool) -> None:
             lists.append(element)
         elif tag in ("sup", "sub"):
             scripts.append(element)
-        else:
+        elif tag not in BLOCKS or tag in ("td", "th"):
             others.append(element)
     if any(is_formula(element) for element in others):
         write_formulas(tree, mark)
