@@ -96,7 +96,11 @@ def test_no_circles():
         ("typer", {"curate.cli", "curate.reference"}),
         ("rich", {"curate.progress", "curate.cli", "curate.report"}),
         ("jinja2", {"curate.release.pages"}),
-        ("resiliparse", {"curate.stages.extract", "curate.stages._charset", "curate.stages._html"}),
+        (
+            "resiliparse",
+            {f"curate.stages.{name}" for name in ("extract", "_charset", "_html_cost", "_formulas")}
+            | {"curate.stages._scripts", "curate.stages._visible_text"},
+        ),
         ("fastwarc", {"curate.sources.http"}),
         ("isal", {"curate.sources.codecs"}),
         ("zstandard", {"curate.sources.codecs", "curate.sources.jsonl"}),

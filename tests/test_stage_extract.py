@@ -10,7 +10,7 @@ from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.encoding import bytes_to_str, detect_encoding
 
 from curate.errors import CurateError
-from curate.stages import _html
+from curate.stages import _html_cost
 from curate.stages.extract import extract
 from curate.testing import docs
 
@@ -173,8 +173,8 @@ def test_too_deep(closed):
     def nested(depth):
         return (b"<div>" * depth) + b"Words." + b"</div>" * depth * closed
 
-    assert run(nested(_html.MAX_DEPTH - 10))[1] is None
-    assert run(nested(_html.MAX_DEPTH + 10)) == (None, "too_deep")
+    assert run(nested(_html_cost.MAX_DEPTH - 10))[1] is None
+    assert run(nested(_html_cost.MAX_DEPTH + 10)) == (None, "too_deep")
     assert run(nested(100_000)) == (None, "too_deep")
 
 
@@ -272,3 +272,19 @@ def test_no_worse_than_the_bare_call_on_real_pages():
 
     bare = [extract_plain_text(bytes_to_str(body, detect_encoding(body)), main_content=True) for body in payloads]
     assert found(result["text"].to_pylist()) >= found(bare)
+
+
+def test_trafilaturas_options_and_no_memory_of_other_pages():
+    trafilatura = pytest.importorskip("trafilatura")
+    repeated = page("<p>".join([LONG[:400]] * 6) + "<p>" + LONG).encode()
+    options = {"extractor": "trafilatura", "comments": False}
+    for favor_precision in (False, True):
+        text, _ = run(repeated, favor_precision=favor_precision, **options)
+        assert text == trafilatura.extract(
+            repeated.decode(), include_comments=False, favor_precision=favor_precision, include_links=False
+        )
+    forgetful = [run(repeated, deduplicate=True, **options) for _ in range(5)]
+    trafilatura.deduplication.LRU_TEST.clear()
+    library = [trafilatura.extract(repeated.decode(), include_comments=False, deduplicate=True) for _ in range(5)]
+    assert library[0] == forgetful[0][0]
+    assert len(set(library)) > len(set(forgetful)) == 1

@@ -12,8 +12,16 @@ from curate.errors import CurateError
 from curate.stage import reject, set_column, stage
 from curate.stages._charset import decode
 from curate.stages._error_pages import is_error_page
-from curate.stages._html import too_deep
+from curate.stages._html_cost import refusal, too_deep
 from curate.stages._payload_kind import HTML, TEXT, kind_of
+from curate.stages._visible_text import mark_skipped, prepare, shield
+
+TextOf = Callable[[str], tuple[str | None, str]]
+"""Of a page, as decoded: its title and its text."""
+
+
+class _TooDeepError(Exception):
+    """A page's elements nest too deep."""
 
 
 def _packages(extractor: str, **_) -> tuple[str, ...]:
@@ -26,6 +34,7 @@ def extract(
     *,
     extractor: Literal["resiliparse", "trafilatura"] = "resiliparse",
     main_content: bool = True,
+    repair: bool = True,
     links: bool = False,
     comments: bool = True,
     preserve_formatting: bool = True,
@@ -34,6 +43,8 @@ def extract(
     form_fields: bool = False,
     noscript: bool = False,
     skip_elements: tuple[str, ...] = (),
+    favor_precision: bool = False,
+    deduplicate: bool = False,
     max_bytes: int = 10_000_000,
     keep_error_pages: bool = False,
 ) -> pa.Table:
@@ -43,24 +54,37 @@ def extract(
     line. Text that is there already, as in a WET file, stays as it is, and so does a `text/plain` payload
     once it is decoded.
 
+    No visible character is lost: for every block that is kept, the characters of its DOM text are in the text, in
+    order. A block is the text between two borders of block-level elements (`p`, `div`, `li`, `td`, `br` ...); it
+    is kept if any letter or digit of it is. Visible is all but white space, what the page hides, icons that are
+    a lone character of its own font, signs that link to their own heading, and controls of forms.
+    `10<sup>6</sup>` is `10^6`, `H<sub>2</sub>O` is `H_2O`, a linked footnote `[1]`. A formula is its TeX where the
+    page has it, else one line of text.
+
     extractor            `resiliparse` (Bevendorff et al., ECIR 2018) or `trafilatura` (Barbaresi, ACL 2021),
                          which is many times slower
     main_content         false: the whole page
+    repair               false: the very bytes of Resiliparse, which loses words within sentences, lists near `body`
+                         and formulas (docs/decisions/0013), as corpora made with it have; `trafilatura` has no repair
     links, comments      keep the targets of links; keep readers' comments
     preserve_formatting, list_bullets, alt_texts, form_fields, noscript, skip_elements (CSS selectors)
                          options of Resiliparse; the other extractor has no such choice
+    favor_precision, deduplicate
+                         options of Trafilatura: less text, but surer; a page's own repeats left out
     max_bytes            size of the payload from which on it is too large
     keep_error_pages     keep pages that answer 200 and say "page not found"
 
     Reads: payload, http_status, content_type, identified_type, charset, text
     Changes: text
     Reasons: http_status, too_large, pdf, image, audio_video, script, not_html, undecodable, too_deep,
-        parser_failure, empty, error_page
+        too_complex, parser_failure, empty, error_page
     """
     if extractor == "trafilatura":
-        text_of = _trafilatura(main_content, links, comments)
+        text_of = _trafilatura(main_content, deduplicate, links, comments, favor_precision)
     else:
         text_of = _resiliparse(
+            repair,
+            skip_elements,
             main_content=main_content,
             links=links,
             comments=comments,
@@ -69,7 +93,6 @@ def extract(
             alt_texts=alt_texts,
             form_fields=form_fields,
             noscript=noscript,
-            skip_elements=list(skip_elements) or None,
         )
     if "payload" not in docs.column_names:
         return reject(docs, empty=_is_empty(docs["text"]))
@@ -99,7 +122,7 @@ def extract(
 
 
 def _extract(
-    payload: bytes, types: tuple[str | None, str | None], charset: str | None, text_of: Callable, keep_error_pages: bool
+    payload: bytes, types: tuple[str | None, str | None], charset: str | None, text_of: TextOf, keep_error_pages: bool
 ) -> tuple[str | None, str | None]:
     """(text, reason to reject it). An error page has both, so that a person can see what it said.
 
@@ -113,36 +136,79 @@ def _extract(
         return None, "undecodable"
     title, text = None, page
     if kind == HTML:
+        refused = refusal(page)
+        if refused:
+            return None, refused
         try:
-            tree = HTMLTree.parse(page)
+            title, text = text_of(page)
+        except _TooDeepError:
+            return None, "too_deep"
         except (HTMLParserException, ValueError):
             return None, "parser_failure"
-        if too_deep(tree, page):
-            return None, "too_deep"
-        title, text = tree.title, text_of(tree, page)
     if not keep_error_pages and is_error_page(title, text):
         return text, "error_page"
     return text, None
 
 
-def _resiliparse(**options) -> Callable[[HTMLTree, str], str]:
+def _resiliparse(repair: bool, skip_elements: tuple[str, ...], **options) -> TextOf:
+    skipped = list(skip_elements) or None
     try:
-        extract_plain_text("<p>", **options)
+        extract_plain_text("<p>", skip_elements=skipped, **options)
     except CSSParserException as error:
-        raise CurateError(f"`skip_elements` are CSS selectors: {error}", fix="mend or remove the selector") from error
-    return lambda tree, page: extract_plain_text(tree, **options)
+        raise CurateError(f"`skip_elements` are CSS selectors: {error}", fix="fix or remove the selector") from error
+    if not repair:
+        return lambda page: _title_and_text(_parsed(page), skip_elements=skipped, **options)
+    main_content = options["main_content"]
+
+    def text_of(page: str) -> tuple[str | None, str]:
+        page, mark = shield(page) if main_content else (page, "")
+        tree = _parsed(page)
+        selectors = None
+        if skipped:
+            selectors = [mark_skipped(tree, skipped)]
+        prepare(tree, mark, main_content)
+        title, text = _title_and_text(tree, skip_elements=selectors, **options)
+        return (title and title.replace(mark, ""), text.replace(mark, "")) if mark else (title, text)
+
+    return text_of
 
 
-def _trafilatura(main_content: bool, links: bool, comments: bool) -> Callable[[HTMLTree, str], str]:
+def _title_and_text(tree: HTMLTree, **options) -> tuple[str | None, str]:
+    return tree.title, extract_plain_text(tree, **options)
+
+
+def _parsed(page: str) -> HTMLTree:
+    tree = HTMLTree.parse(page)
+    if too_deep(tree, page):
+        raise _TooDeepError
+    return tree
+
+
+def _trafilatura(main_content: bool, deduplicate: bool, links: bool, comments: bool, favor_precision: bool) -> TextOf:
     try:
         import trafilatura
+        from trafilatura.deduplication import LRU_TEST
     except ImportError as error:
         raise CurateError(
             "the extractor `trafilatura` is not installed", fix='pip install "curate[trafilatura]"'
         ) from error
-    if not main_content:
-        return lambda tree, page: trafilatura.html2txt(page)
-    return lambda tree, page: trafilatura.extract(page, include_links=links, include_comments=comments) or ""
+
+    def text_of(page: str) -> tuple[str | None, str]:
+        title = _parsed(page).title
+        if not main_content:
+            return title, trafilatura.html2txt(page)
+        if deduplicate:  # what it remembers of other pages would make a text depend on what came before it
+            LRU_TEST.clear()
+        text = trafilatura.extract(
+            page,
+            include_links=links,
+            include_comments=comments,
+            favor_precision=favor_precision,
+            deduplicate=deduplicate,
+        )
+        return title, text or ""
+
+    return text_of
 
 
 def _is_empty(text) -> pa.Array:

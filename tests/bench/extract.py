@@ -1,14 +1,19 @@
 """`curate run` over an archive against the bare loop of FastWARC and Resiliparse over the same archive.
 
-    python tests/bench/extract.py [--copies 32] [--runs 3] [--json]
+    python tests/bench/extract.py [--quality] [--copies 32] [--runs 3] [--json]
 
 Both use one process to extract, and take turns. The bare loop is timed without its imports, the command from
 its start to its end: plan, read, extract, store, shuffle, shards, card and lock. On a busy machine read
 `cpu_ratio_to_bare`, the same in processor seconds of all processes. Quality is the share of gold segments that
-belong to a page and are in its text (found), and of those that do not and are not (left out).
+belong to a page and are in its text (found), and of those that do not and are not (left out). `f1` is that of
+segments: precision is the share of segments in the texts that belong there, recall the share found. `characters_lost`
+counts visible characters of lines that are kept and not in the text, by the definition of `tests/visible.py`.
+`repair_ratio` is the processor time of a page's parse and text with `repair` over that without. `--quality` measures
+these alone, in one process.
 """
 
 import argparse
+import importlib.util
 import json
 import os
 import resource
@@ -25,8 +30,18 @@ import pyarrow.dataset as ds
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.encoding import bytes_to_str, detect_encoding
+from resiliparse.parse.html import HTMLTree
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+from visible import lost  # noqa: E402
+
+from curate.stages._html import decode  # noqa: E402
+from curate.stages._visible_text import prepare  # noqa: E402
+from curate.stages.extract import extract  # noqa: E402
+from curate.testing import docs  # noqa: E402
+
 CRAWL = ROOT.parent / "shared" / "data" / "crawl"
 MANIFEST = """\
 name: web-a
@@ -100,51 +115,104 @@ def peak_of_workers(pid: int) -> int:
     return peak
 
 
-def segments(texts: dict[str, str]) -> tuple[float, float]:
-    """(share of gold segments found, share of unwanted segments left out); a page without text has neither."""
+def quality(texts: dict[str, str]) -> tuple[float, float, float]:
+    """(share of gold segments found, share of unwanted segments left out, F1); a page without text has neither."""
     gold = json.loads((CRAWL / "web-a.gold.json").read_text())
-    wanted = [part in texts.get(page["url"], "") for page in gold for part in page["with"]]
-    unwanted = [part not in texts.get(page["url"], "") for page in gold for part in page["without"]]
-    return sum(wanted) / len(wanted), sum(unwanted) / len(unwanted)
+    found = [part in texts.get(page["url"], "") for page in gold for part in page["with"]]
+    unwanted = [part in texts.get(page["url"], "") for page in gold for part in page["without"]]
+    precision, recall = sum(found) / max(1, sum(found) + sum(unwanted)), sum(found) / len(found)
+    f1 = 2 * precision * recall / max(precision + recall, 1e-9)
+    return recall, 1 - sum(unwanted) / len(unwanted), f1
+
+
+def measured_quality(bare_texts: dict[str, str]) -> dict[str, float]:
+    """What texts are worth, of the stage, of bare Resiliparse and of Trafilatura; what is lost, and at what cost."""
+    payloads = {}
+    with (CRAWL / "web-a.warc.gz").open("rb") as stream:
+        for record in ArchiveIterator(stream, record_types=WarcRecordType.response):
+            payloads[record.headers["WARC-Target-URI"]] = record.reader.read()
+    texts, seconds = stage_texts(payloads)
+    _, plain_seconds = stage_texts(payloads, repair=False)
+    found, left_out, f1 = quality(texts)
+    bare_found, bare_left_out, bare_f1 = quality(bare_texts)
+    result = {
+        "characters_lost": characters_lost(payloads, texts),
+        "f1": f1,
+        "bare_f1": bare_f1,
+        "segments_found": found,
+        "segments_left_out": left_out,
+        "bare_segments_found": bare_found,
+        "bare_segments_left_out": bare_left_out,
+        "repair_ratio": seconds / plain_seconds,
+    }
+    if importlib.util.find_spec("trafilatura"):
+        result["trafilatura_f1"] = quality(stage_texts(payloads, extractor="trafilatura")[0])[2]
+    return {name: round(value, 4) for name, value in result.items()}
+
+
+def stage_texts(payloads: dict[str, bytes], **params) -> tuple[dict[str, str], float]:
+    """({url: text} as the stage gives it, processor seconds)."""
+    count = len(payloads)
+    table = docs(
+        *[None] * count,
+        payload=list(payloads.values()),
+        http_status=[200] * count,
+        content_type=["text/html"] * count,
+        charset=[None] * count,
+    )
+    start = time.process_time()
+    texts = extract(table, **params)["text"].to_pylist()
+    return {url: text or "" for url, text in zip(payloads, texts, strict=True)}, time.process_time() - start
+
+
+def characters_lost(payloads: dict[str, bytes], texts: dict[str, str]) -> int:
+    """Visible characters of lines that are kept and not in the text, over all pages."""
+
+    def text_of_tree(tree: HTMLTree) -> str:
+        prepare(tree, "\ufdd0", main_content=True)
+        return extract_plain_text(tree, main_content=True)
+
+    pages = {url: decode(payload, None) for url, payload in payloads.items()}
+    return sum(len(line) for url, page in pages.items() if page for line in lost(page, texts[url], text_of_tree))
+
+
+def times(copies: int, runs: int) -> dict[str, float]:
+    """Of the command over an archive of so many copies, and of the bare loop."""
+    with tempfile.TemporaryDirectory() as folder:
+        archive = Path(folder, "web-a.warc.gz")
+        archive.write_bytes((CRAWL / "web-a.warc.gz").read_bytes() * copies)
+        bare_runs, command_runs = [], []
+        for _ in range(runs):
+            bare_runs.append(bare(archive))
+            command_runs.append(command(archive))
+    bare_seconds, seconds = (median(run.seconds for run in runs) for runs in (bare_runs, command_runs))
+    bare_cpu, cpu = (median(run.cpu for run in runs) for runs in (bare_runs, command_runs))
+    count = len(bare_runs[0].texts) * copies
+    return {
+        "ratio_to_bare": round(seconds / bare_seconds, 3),
+        "cpu_ratio_to_bare": round(cpu / bare_cpu, 3),
+        "worker_peak_mb": round(max(run.peak for run in command_runs) / 1e6),
+        "docs_per_s": round(count / seconds, 1),
+        "seconds": round(seconds, 2),
+        "bare_seconds": round(bare_seconds, 2),
+        "bare_docs_per_s": round(count / bare_seconds, 1),
+        "documents": count,
+        "runs": len(command_runs),
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--copies", type=int, default=32, help="how often the archive of 12 MB is repeated")
     parser.add_argument("--runs", type=int, default=3, help="of each; the median counts")
+    parser.add_argument("--quality", action="store_true", help="without the times of whole runs")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     args = parser.parse_args()
     if not (CRAWL / "web-a.warc.gz").exists():
         sys.exit(f"the archive is not here: {CRAWL / 'web-a.warc.gz'}")
 
-    with tempfile.TemporaryDirectory() as folder:
-        archive = Path(folder, "web-a.warc.gz")
-        archive.write_bytes((CRAWL / "web-a.warc.gz").read_bytes() * args.copies)
-        bare_runs, command_runs = [], []
-        for _ in range(args.runs):
-            bare_runs.append(bare(archive))
-            command_runs.append(command(archive))
-
-    bare_seconds, seconds = (median(run.seconds for run in runs) for runs in (bare_runs, command_runs))
-    bare_cpu, cpu = (median(run.cpu for run in runs) for runs in (bare_runs, command_runs))
-    count = len(bare_runs[0].texts) * args.copies
-    found, left_out = segments(command_runs[0].texts)
-    bare_found, bare_left_out = segments(bare_runs[0].texts)
-    result = {
-        "ratio_to_bare": round(seconds / bare_seconds, 3),
-        "cpu_ratio_to_bare": round(cpu / bare_cpu, 3),
-        "worker_peak_mb": round(max(run.peak for run in command_runs) / 1e6),
-        "docs_per_s": round(count / seconds, 1),
-        "segments_found": round(found, 4),
-        "segments_left_out": round(left_out, 4),
-        "bare_segments_found": round(bare_found, 4),
-        "bare_segments_left_out": round(bare_left_out, 4),
-        "seconds": round(seconds, 2),
-        "bare_seconds": round(bare_seconds, 2),
-        "bare_docs_per_s": round(count / bare_seconds, 1),
-        "documents": count,
-        "runs": args.runs,
-    }
+    result = {} if args.quality else times(args.copies, args.runs)
+    result |= measured_quality(bare(CRAWL / "web-a.warc.gz").texts)
     width = max(map(len, result))
     for name, value in result.items():
         print(f"{name:{width}}  {value}")
