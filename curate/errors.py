@@ -1,6 +1,7 @@
 """Errors that say what is wrong, where, and how to mend it."""
 
 import errno
+import reprlib
 
 
 class CurateError(Exception):
@@ -72,3 +73,14 @@ def did_you_mean(word: str, known) -> str:
     if near:
         return f"did you mean `{near[0]}`?"
     return "known: " + ", ".join(f"`{name}`" for name in known) if known else ""
+
+
+def shown(value, width: int = 60) -> str:
+    """A value as an error shows it, in at most `width` characters, however large or deep it is."""
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = short.maxlong = width
+    try:
+        text = short.repr(value)
+    except ValueError:  # Python writes no integer of more than some thousand digits
+        return "a number of thousands of digits"
+    return text if len(text) <= width else text[: width - 3] + "..."

@@ -32,8 +32,8 @@ def _beside_manifest(name: str, info: ValidationInfo) -> str:
     """A path as it is from the manifest's folder, `info.context`; addresses and bare names as they are."""
     if info.context is None or "://" in name:
         return name
-    path = Path(info.context, Path(name).expanduser())
-    return str(path.absolute()) if len(Path(name).parts) > 1 or path.exists() else name
+    path = Path(info.context, os.path.expanduser(name))
+    return str(path.absolute()) if len(Path(name).parts) > 1 or os.path.exists(path) else name
 
 
 Name = Annotated[str, AfterValidator(_beside_manifest)]
@@ -81,10 +81,10 @@ def locate(name: str | Path, kind: Kind = "model", url: str | None = None, sha25
     if "://" in name:
         url = name
         file = f"{hashlib.sha256(name.encode()).hexdigest()[:12]}-{PurePosixPath(name).name}"
-    for path in (Path(name).expanduser(), *(folder / file for folder in folders())):
-        if kind == "tokenizer" and path.is_dir():
+    for path in (Path(os.path.expanduser(name)), *(folder / file for folder in folders())):
+        if kind == "tokenizer" and os.path.isdir(path):
             path = path / "tokenizer.json"
-        if path.is_file():
+        if os.path.isfile(path):  # unlike that of Path also for a name too long for the disk
             return _checked(path.absolute(), kind, sha256)
     if url is None:
         places = " or ".join(str(folder / name) for folder in folders())
@@ -102,12 +102,21 @@ def sha256(path: Path) -> str:
     return _sha256(path, stat.st_size, stat.st_mtime_ns)
 
 
+def read_text(path: Path, what: str) -> str:
+    """The text of a file that a person wrote, with or without a byte-order mark. what: such as `the manifest`, for the
+    error. Raises CurateError where it cannot be read or is not UTF-8."""
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        place = f"byte {error.start:,} is {error.object[error.start]:#04x}"
+        raise CurateError(f"{what} is not UTF-8 text: {place}", str(path), "save it as UTF-8, not packed") from error
+    except OSError as error:
+        raise CurateError(f"cannot read {what}: {error.strerror}", str(path), "check its name and rights") from error
+
+
 def lines(path: Path) -> list[str]:
     """The lines of a list: stripped, without empty ones and those that start with `#`. Raises CurateError."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise CurateError(f"a list is no UTF-8 text: {error}", str(path), "unpack or convert it") from error
+    text = read_text(path, "a list")
     stripped = (line.strip() for line in text.splitlines())
     return [line for line in stripped if line and not line.startswith("#")]
 

@@ -126,7 +126,7 @@ class Stage:
                 fields[name] = (parameter.annotation, default)
             elif parameter.kind is parameter.VAR_KEYWORD:
                 extra = "allow"
-        config = pydantic.ConfigDict(extra=extra, strict=False, protected_namespaces=())
+        config = pydantic.ConfigDict(extra=extra, protected_namespaces=(), allow_inf_nan=False)
         return pydantic.create_model(self.name, __config__=config, **fields)
 
     def configure(self, given: dict[str, Any], folder: Path | None = None) -> dict[str, Any]:

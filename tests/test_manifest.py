@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from curate.errors import CurateError, ManifestError
-from curate.manifest import dotted, find, library, load, loads, parse_size
+from curate.manifest import find, library, load, loads, parse_size
+from curate.mistakes import dotted
 from curate.schema import json_schema
 from curate.stage import stage_homes
 
@@ -80,13 +81,13 @@ shards: {size: 5 apples}
     expected = [
         "1 name | `name` is missing",
         "1 nmae | unknown key `nmae` | did you mean `name`?",
-        '2 version | Input should be a valid string, not 1.0 | write it as "1.0.0", in quotes',
+        '2 version | Input should be a valid string, and YAML takes `1.0` for a number | write it as "1.0.0", in quotes',
         "6 sources.a.inputs | List should have at least 1 item",
         "8 sources.a.pipeline[0] | unknown stage `normalise` | did you mean `normalize`?",
         "8 sources.a.pipeline[1].length.min_word | unknown parameter `min_word` for stage `length` | did you mean `min_words`?",  # noqa: E501
-        "11 sources.b.inputs | `inputs` stands here twice | keep one of them",
+        "11 sources.b.inputs | duplicate key `inputs` | keep one of them",
         "14 sources.b.pipeline | no pipeline `quikstart` | did you mean `quickstart`?",
-        "16 sources.b.max_bad_rows | Input should be less than or equal to 1, not 2",
+        "16 sources.b.max_bad_rows | `max_bad_rows` is at least 0 and at most 1, not 2",
         "18 stages[0].exact_dedup.by | Input should be 'text', 'normalized_text' or 'url', not 'texts'",
         "19 stages[1] | a stage is a name, or one name with its parameters | write `- name: {...}`",
         "20 stages[2].filter.random | random() is not the same on every run",

@@ -1,20 +1,17 @@
 """A small set of the best documents that does not say the same thing over and over: clusters take turns."""
 
 from collections.abc import Iterator
-from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field
 
 from curate.dedup import _keep_order as keep_order
 from curate.documents import hashes128, utf8
 from curate.errors import CurateError
 from curate.kernels.lowest_word import lowest_words
+from curate.parameters import Bins, Large
 from curate.stage import Step, group, reject
-
-Count = Annotated[int, Field(ge=1)]
 
 LONG = 6
 """Characters from which a word tells the topic: shorter ones are mostly those that all texts have."""
@@ -27,11 +24,11 @@ def reads(order: list[str], by: str | None, **_) -> tuple[str, ...]:
 @group(version=1, new_only=True, reads_from=reads)
 def select(
     *,
-    count: Count,
+    count: Large,
     order: list[str] = ["-quality"],  # noqa: B006
     by: str | None = None,
     at_most: bool = False,
-    bins: int = 0,
+    bins: Bins = 0,
 ) -> list[Step]:
     """Select exactly so many documents, the best of each cluster in turn, as s1K (1,000 of 59,000) and LIMO (817) did.
 
