@@ -377,12 +377,18 @@ def main() -> None:
     """Run the command line. Exit codes: 0 done; 1 a check found something; 2 your input is wrong; 3 stopped and can be
     resumed; 70 our bug."""
     as_json = "--json" in sys.argv
+    for stream in (sys.stdout, sys.stderr):  # a name of a file or a text may hold what the terminal cannot show
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(standalone_mode=True)
-    except Exception as error:  # what is neither a mistake nor the machine's refusal is ours
-        known = refusal(error) if isinstance(error, OSError) else error
-        if not isinstance(known, CurateError):
+    except (SystemExit, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # a library in Rust that panics raises no Exception
+        known = refusal(error)
+        if known is None or os.environ.get("CURATE_DEBUG"):
             traceback.print_exc()
+        if known is None:
             _say("this is a bug of curate: please report it with the lines above")
             sys.exit(70)
         if as_json:

@@ -20,8 +20,8 @@ Count = Annotated[int, Field(ge=0, le=MOST)]
 Positive = Annotated[int, Field(ge=1, le=MOST)]
 """How many, at least one."""
 
-Large = Annotated[int, Field(ge=1, le=10**12)]
-"""How many of what a whole corpus has, at least one, at most 10^12."""
+Large = Annotated[int, Field(ge=1, le=10**15)]
+"""How many of what a whole corpus has, at least one, at most 10^15."""
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 """A share of a whole, 0 to 1."""

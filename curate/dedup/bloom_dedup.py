@@ -1,7 +1,5 @@
 """Paragraphs and documents of which most was seen before, by a Bloom filter: the deduplication of DCLM-Baseline."""
 
-import os
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,13 +18,7 @@ def memory(expected_ngrams: int, false_positives: float, **_) -> int:
     return 8 * filter_size(expected_ngrams, false_positives)[0]
 
 
-def reads(keep: list[str], **params) -> tuple[str, ...]:
-    """The columns the stage reads. Raises CurateError where its filter is larger than this machine's memory."""
-    needed, there = memory(**params), os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if needed > there:
-        what = f"a Bloom filter for {params['expected_ngrams']:,} n-grams at a rate of {params['false_positives']}"
-        what += f" takes {needed / 1e9:,.1f} GB, and this machine has {there / 1e9:,.1f} GB"
-        raise CurateError(what, fix="raise `groups`, so that `expected_ngrams`, which is for one group, can be lowered")
+def reads(keep: list[str], **_) -> tuple[str, ...]:
     return ("text", *keep_order.columns(keep))
 
 
