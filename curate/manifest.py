@@ -8,7 +8,7 @@ import itertools
 import math
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
-from curate.errors import CurateError, ManifestError, did_you_mean, shown
+from curate.errors import CurateError, ManifestError, Stopped, did_you_mean, shown
 from curate.mistakes import dotted, fields_at, is_tag, mismatch
 from curate.mix import tokens as token_shards
 from curate.mix.settings import Mixture, mistakes
@@ -149,16 +149,27 @@ class Document(Strict):
 
 @dataclass(frozen=True)
 class Call:
-    """A stage with its parameters, defaults filled in. label: its name; the second of a pipeline is `name.2`."""
+    """A stage with its parameters, defaults filled in. label: its name; the second of a pipeline is `name.2`.
+
+    place, places  where it stands in which file, and each parameter that is given
+    """
 
     stage: Stage
     params: dict[str, Any]
     label: str
     place: str
+    places: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def identity(self) -> dict:
         return self.stage.identity(self.params)
+
+    def blame(self, error: CurateError) -> CurateError:
+        """An error of the stage with its place in the manifest: that of the parameter it names, if it names one."""
+        what = error.what if error.where in ("", *self.places) else f"{error.what}: {error.where}"
+        return (Stopped if isinstance(error, Stopped) else CurateError)(
+            what, self.places.get(error.where, self.place), error.fix
+        )
 
 
 @dataclass(frozen=True)
@@ -292,11 +303,17 @@ class YamlFile:
 
     def wrong(self, place: Place, what: str, fix: str = "") -> None:
         self.wrong_places.add(place)
-        known = place
-        while known not in self.lines and known:
-            known = known[:-1]
-        line = self.lines.get(known, 1)
-        self.problems.append((line, CurateError(what, f"{self.name}:{line}  {dotted(place)}".rstrip(), fix)))
+        self.problems.append((self.line(place), CurateError(what, self.at(place), fix)))
+
+    def line(self, place: Place) -> int:
+        """The line of a place, or of what is around it where that is behind an alias or not there."""
+        while place not in self.lines and place:
+            place = place[:-1]
+        return self.lines.get(place, 1)
+
+    def at(self, place: Place) -> str:
+        """`FILE:LINE  PLACE`, as errors name it."""
+        return f"{self.name}:{self.line(place)}  {dotted(place)}".rstrip()
 
     def check(self) -> None:
         """Raise ManifestError if anything is wrong, the problems in the order of the lines."""
@@ -446,8 +463,9 @@ class YamlFile:
                 file, place = set_at.get(problem.where, (self, place))
                 file.wrong(place, problem.what, problem.fix)
             return None
-        where = f"{self.name}:{self.lines.get(at, 1)}  {dotted((*at, name))}"
-        return Call(stage, configured, label, where)
+        places = {key: self.at((*at, name, key)) for key in params or ()}
+        places |= {key: file.at(place) for key, (file, place) in set_at.items()}
+        return Call(stage, configured, label, f"{self.name}:{self.lines.get(at, 1)}  {dotted((*at, name))}", places)
 
     def check_source(self, source: Source, place: Place) -> None:
         from curate.sources.layouts import LAYOUTS

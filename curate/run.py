@@ -115,7 +115,8 @@ def run(
         check_memory(plan, store, machine.cores() if workers is None else workers)
     remember(plan, plan.jobs.values(), work)
     with cluster(workers, scheduler) as submit:
-        yield from execute(list(plan.jobs.values()), store, submit)
+        with _placed(plan):
+            yield from execute(list(plan.jobs.values()), store, submit)
         check_damage(plan, store)
         check_alarms(plan, store)
         shards = planning.shards(plan, store.marker(plan.mix)["splits"])
@@ -134,6 +135,22 @@ def run(
             yield Released(path, lock, changed)
             return
     raise Stopped("a part of the release cannot be read back", str(work), "check the disk, and run again to go on")
+
+
+@contextmanager
+def _placed(plan: Plan) -> Iterator[None]:
+    """Name the place in the manifest of what a stage found wrong while it ran."""
+    try:
+        yield
+    except CurateError as error:
+        source, label = getattr(error, "source", None), getattr(error, "label", None)
+        lists = [plan.manifest.pipelines.get(source, []), plan.manifest.stages, *plan.manifest.pipelines.values()]
+        call = next((call for calls in lists for call in calls if call.label == label), None)
+        if call is None:
+            raise
+        if source:
+            error.what += f" (in source `{source}`)"
+        raise call.blame(error) from error
 
 
 def execute(jobs: list[Job], store: Store, submit) -> Iterator[Started | Ended | Lost]:
