@@ -33,6 +33,10 @@ Workers = Annotated[
     typer.Option(min=0, envvar="CURATE_WORKERS", help="processes; 0: all in this one [default: one a core]"),
 ]
 Scheduler = Annotated[str | None, typer.Option(help="address of a running Dask scheduler to use instead")]
+AllowCode = Annotated[
+    list[str] | None,
+    typer.Option("--allow-code", metavar="MODULE", help="run code of this module that the manifest names; repeatable"),
+]
 WORK = Path("work")
 
 
@@ -75,7 +79,7 @@ def demo(
         _say("languages are not identified: there is no lid.176.ftz in CURATE_MODEL_DIR or the user's cache")
     trained = follow(train(recipe_of(folder), folder / "work", workers=0))
     _say(f"classifier in {trained.path}: ROC-AUC {trained.metrics['roc_auc']:.3f} on documents held out")
-    result, lines, code = _release(str(path), folder / "work", workers, None)
+    result, lines, code = _release(str(path), folder / "work", workers, None, [])
     return result, [*lines, f"again: curate run {path} --work {folder / 'work'}"], code
 
 
@@ -110,18 +114,19 @@ def run(
     work: Work = WORK,
     workers: Workers = None,
     scheduler: Scheduler = None,
+    allow_code: AllowCode = None,
     as_json: Json = False,
 ):
     """Make the release of a manifest. What was made before is reused; a run that was stopped goes on."""
-    return _release(manifest, work, workers, scheduler)
+    return _release(manifest, work, workers, scheduler, allow_code or [])
 
 
-def _release(manifest: str, work: Path, workers: int | None, scheduler: str | None):
+def _release(manifest: str, work: Path, workers: int | None, scheduler: str | None, allow_code: list[str]):
     from curate.progress import follow
     from curate.report import release_lines
     from curate.run import run
 
-    released = follow(run(manifest, work, workers, scheduler))
+    released = follow(run(manifest, work, workers, scheduler, allow_code))
     result = {"release": str(released.path), "changed": released.changed, "lock": released.lock}
     return result, release_lines(released.lock, released.path, released.changed), 0
 
@@ -272,6 +277,7 @@ def train(
     work: Work = WORK,
     workers: Workers = None,
     scheduler: Scheduler = None,
+    allow_code: AllowCode = None,
     as_json: Json = False,
 ):
     """Train the fastText classifier of a recipe. One that is there already, of the same inputs, is left as it is."""
@@ -279,7 +285,7 @@ def train(
     from curate.report import trained_lines
     from curate.train import train
 
-    trained = follow(train(recipe, work, workers, scheduler))
+    trained = follow(train(recipe, work, workers, scheduler, allow_code or []))
     result = {"classifier": str(trained.path), "changed": trained.changed, "lock": trained.lock}
     return result | {"metrics": trained.metrics}, trained_lines(trained), 0
 

@@ -14,6 +14,7 @@ Where a file lies has no bearing on a result; its sha256 has.
 import hashlib
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -119,6 +120,18 @@ def lines(path: Path) -> list[str]:
     text = read_text(path, "a list")
     stripped = (line.strip() for line in text.splitlines())
     return [line for line in stripped if line and not line.startswith("#")]
+
+
+def find_source(module: str) -> Path | None:
+    """The source file of a module, found without importing it or a package around it; None where there is none."""
+    places, found, parts = None, None, module.split(".")
+    for depth in range(1, len(parts) + 1):
+        specs = (finder.find_spec(".".join(parts[:depth]), places) for finder in sys.meta_path)
+        found = next(filter(None, specs), None)
+        if found is None:
+            return None
+        places = found.submodule_search_locations or []
+    return Path(found.origin) if found.origin and found.origin.endswith(".py") else None
 
 
 def each(change: Callable[[Any], Any], tree: Any) -> Any:

@@ -19,6 +19,7 @@ from uuid import uuid4
 from curate import machine
 from curate import plan as planning
 from curate.alarm import check_alarms
+from curate.code import check_code
 from curate.damage import check_damage
 from curate.errors import CurateError, Stopped
 from curate.estimate import check_memory
@@ -97,18 +98,21 @@ def run(
     work: str | Path = WORK,
     workers: int | None = None,
     scheduler: str | None = None,
+    allow_code: Iterable[str] = (),
 ) -> Iterator[Started | Ended | Lost | Released]:
     """Make the release of a manifest, yielding what happens; the last is Released.
 
     work       folder for the store and the releases
     workers    processes on this machine; None: one a core; 0: everything in this process
     scheduler  address of a running Dask scheduler to use instead; its workers must see the work folder and the inputs
+    allow_code  modules whose functions the manifest may name, beside those in CURATE_ALLOW_CODE: see `curate.code`
 
     Whatever was made before is not made again, and a run that was stopped goes on. Raises CurateError for what is
     wrong with the manifest or the inputs, Stopped where running again goes on.
     """
     if not isinstance(manifest, Manifest):
         manifest = load(manifest)
+    check_code(manifest, allow_code)
     work = Path(work).absolute()
     plan, store = prepare(manifest, work), Store(work / "store")
     if scheduler is None:

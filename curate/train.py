@@ -16,7 +16,7 @@ With `locked`, the default, one thread trains, and the same recipe over the same
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from importlib.metadata import version
@@ -28,6 +28,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from curate import machine
+from curate.code import check_code
 from curate.documents import hashes128, utf8
 from curate.errors import CurateError, Stopped
 from curate.fasttext_file import load_model
@@ -130,6 +131,7 @@ def train(
     work: str | Path = "work",
     workers: int | None = None,
     scheduler: str | None = None,
+    allow_code: Iterable[str] = (),
 ) -> Iterator:
     """Train the classifier of a recipe, yielding what happens as `curate.run.run` does; the last is Trained.
 
@@ -138,6 +140,7 @@ def train(
     """
     classifier = recipe if isinstance(recipe, Classifier) else load(recipe)
     work = Path(work).absolute()
+    check_code(classifier.manifest, allow_code)
     plan, store = prepare(classifier.manifest, work), Store(work / "store")
     with cluster(workers, scheduler) as submit:
         yield from execute(_jobs(plan), store, submit)

@@ -95,7 +95,7 @@ def test_a_rule_is_tried_before_anything_runs(tmp_path, rule, says):
 
 
 def test_a_rule_that_fails_on_a_document_is_no_crash():
-    with pytest.raises(CurateError, match="rule `bad` fails on document .*, where `text` is .no number.: Conversion Error"):
+    with pytest.raises(CurateError, match=r"rule `bad` fails on document \w+, where `text` is 'no number': Con"):
         filter(docs("no number"), bad="cast(text as integer) > 5")
 
 
