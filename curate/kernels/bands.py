@@ -7,6 +7,7 @@ proposed as similar (Leskovec, Rajaraman, Ullman: Mining of Massive Datasets, ch
 import numpy as np
 
 from curate.kernels import kernel
+from curate.kernels.hash_table import draw_secret, slot_of
 from curate.kernels.hashing import mix64
 
 _STEP = np.uint64(0x9E3779B97F4A7C15)
@@ -97,7 +98,7 @@ def group_edges(keys, docs):
     keys, docs, bounds = partition(keys, docs, 0, bits)
     first, other = np.empty_like(docs), np.empty_like(docs)
     table = np.empty(2, np.int32)  # place in the bucket of a key's first document, plus one; 0 when free
-    count = 0
+    count, secret = 0, draw_secret()
     for bucket in range(len(bounds) - 1):
         begin, end = bounds[bucket], bounds[bucket + 1]
         while len(table) < 2 * (end - begin):
@@ -105,7 +106,7 @@ def group_edges(keys, docs):
         table[:] = 0
         mask = len(table) - 1
         for i in range(begin, end):
-            slot = np.int64(keys[i] >> np.uint64(bits)) & mask
+            slot = np.int64(slot_of(keys[i], np.uint64(mask), secret))
             while table[slot] and keys[begin + table[slot] - 1] != keys[i]:
                 slot = (slot + 1) & mask
             if table[slot] == 0:
