@@ -55,3 +55,6 @@ Groups = Annotated[int, Field(ge=1, le=1 << 14)]
 
 Priority = Annotated[int, Field(ge=-(2**30), le=2**30)]
 """The lowest comes first."""
+
+Column = Annotated[str, Field(min_length=1)]
+"""The name of a column."""

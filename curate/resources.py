@@ -37,6 +37,9 @@ def _beside_manifest(name: str, info: ValidationInfo) -> str:
     return str(path.absolute()) if len(Path(name).parts) > 1 or os.path.exists(path) else name
 
 
+SCHEMES = ("https://", "http://", "s3://", "gs://", "hf://")
+"""What the address of a resource starts with."""
+
 Name = Annotated[str, AfterValidator(_beside_manifest)]
 """The type of a stage's parameter that names a resource."""
 
@@ -80,6 +83,9 @@ def locate(name: str | Path, kind: Kind = "model", url: str | None = None, sha25
     url, sha256 = url or (known and known.url), sha256 or (known and known.sha256)
     file = name
     if "://" in name:
+        if not name.startswith(SCHEMES):
+            fix = f"give a path, or an address that starts with {', '.join(SCHEMES)}"
+            raise CurateError(f"`{name}` is not the address of a {kind}", fix=fix)
         url = name
         file = f"{hashlib.sha256(name.encode()).hexdigest()[:12]}-{PurePosixPath(name).name}"
     for path in (Path(os.path.expanduser(name)), *(folder / file for folder in folders())):
@@ -161,9 +167,13 @@ def _download(url: str, path: Path, kind: Kind, wanted: str | None) -> Path:
     from curate.sources.inputs import local
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    with local(File(path.name, url)) as fetched, tempfile.TemporaryDirectory(dir=path.parent) as draft:
+    with tempfile.TemporaryDirectory(dir=path.parent) as draft:
         complete = Path(draft) / path.name
-        shutil.copyfile(fetched, complete)
+        try:
+            with local(File(path.name, url)) as fetched:
+                shutil.copyfile(fetched, complete)
+        except (FileNotFoundError, IsADirectoryError, ValueError, NotImplementedError) as error:
+            raise CurateError(f"cannot fetch the {kind}: {error}", url, "check its address") from error
         if wanted and sha256(complete) != wanted:
             what = f"the {kind} from {url} has sha256 {sha256(complete)}, not {wanted}"
             raise CurateError(what, url, f"get the right file from elsewhere and put it at {path}")

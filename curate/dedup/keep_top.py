@@ -10,12 +10,12 @@ import pyarrow.compute as pc
 
 from curate.documents import coded
 from curate.errors import CurateError
-from curate.parameters import Bins, Share
+from curate.parameters import Bins, Column, Share
 from curate.stage import Step, group
 
 
 @group(version=1, new_only=True, reads_from=lambda column, by, **_: (column, by) if by else (column,))
-def keep_top(*, fraction: Share, column: str = "quality", by: str | None = None, bins: Bins = 0) -> list[Step]:
+def keep_top(*, fraction: Share, column: Column = "quality", by: Column | None = None, bins: Bins = 0) -> list[Step]:
     """Keep exactly a share of the documents: those with the highest values of a column, ties settled by the lowest id.
 
     Of n documents, `fraction` times n are kept, rounded to the nearest whole number and up at a half. A document

@@ -28,6 +28,9 @@ from curate.parameters import MOST_PERMUTATIONS, Bins, Ngram, Permutations, Posi
 from curate.scratch import Pile, zeros
 from curate.stage import Index, Step, group
 
+MOST_CHOSEN = 1024
+"""Permutations for which bands are chosen: the time of the choice grows with their cube."""
+
 CHUNK = 1 << 20
 """Documents whose components are written at a time."""
 
@@ -49,6 +52,9 @@ class Scheme:
         """The scheme of the stage's parameters. Raises CurateError where bands do not fit the permutations."""
         if (bands is None) != (rows is None):
             raise CurateError("`bands` and `rows` go together", fix="give both, or neither")
+        if bands is None and (permutations or 0) > MOST_CHOSEN:
+            what = f"{permutations:,} permutations without `bands` and `rows`, which are chosen for at most "
+            raise CurateError(f"{what}{MOST_CHOSEN:,}", fix="give `bands` and `rows`")
         if bands is None:
             bands, rows = optimal_bands(threshold, permutations) if permutations else (32, 8)
         permutations = permutations or bands * rows

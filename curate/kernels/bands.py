@@ -4,6 +4,8 @@ A signature's first ``bands * rows`` places are cut into bands; documents that a
 proposed as similar (Leskovec, Rajaraman, Ullman: Mining of Massive Datasets, chapter 3).
 """
 
+from functools import cache
+
 import numpy as np
 
 from curate.kernels import kernel
@@ -19,6 +21,7 @@ def proposal_probability(similarity, bands: int, rows: int):
     return 1 - (1 - np.asarray(similarity, np.float64) ** rows) ** bands
 
 
+@cache
 def optimal_bands(
     threshold: float, num_perm: int, false_positive_weight: float = 0.5, false_negative_weight: float = 0.5
 ) -> tuple[int, int]:
