@@ -53,9 +53,14 @@ def columns_of(**rules: str) -> tuple[str, ...]:
 def _columns(rule: str) -> list[str]:
     if not isinstance(rule, str) or not rule.strip():
         raise CurateError(f"a rule is an SQL expression, not {shown(rule)}", fix="write it as text")
-    tree = _parsed(rule)
+    try:
+        tree = _parsed(rule)
+    except (duckdb.Error, RecursionError) as error:
+        raise CurateError(f"not an SQL expression: {shown(_said(error))}", fix="write it shorter") from None
     if tree["error"]:
-        raise CurateError(f"not an SQL expression: {tree['error_message'].splitlines()[0]}", fix=f"correct `{rule}`")
+        raise CurateError(
+            f"not an SQL expression: {tree['error_message'].splitlines()[0]}", fix=f"correct {shown(rule)}"
+        )
     query = tree["statements"][0]["node"] if len(tree["statements"]) == 1 else {"type": "several"}
     apart = ("where_clause", "group_expressions", "having", "qualify", "sample", "modifiers")
     if query["type"] != "SELECT_NODE" or query["from_table"]["type"] != "EMPTY" or any(query[key] for key in apart):
@@ -146,7 +151,7 @@ def _blame(connection: duckdb.DuckDBPyConnection, table: pa.Table, rules: dict[s
                 high, error = middle, found
             else:
                 low = middle
-        row = table.slice(high - 1, 1).to_pylist()[0]
+        row = table.slice(high - 1, 1).to_pylist()[0] if high else {}  # a constant can fail on no document
         values = ", ".join(f"`{column}` is {shown(row[column])}" for column in _columns(rule) if column in row)
         where = f" on document {row['id']}" if row.get("id") else ""
         where += f", where {values}" if values else ""
@@ -163,7 +168,7 @@ def _error(connection: duckdb.DuckDBPyConnection, query: str, rows: int) -> duck
     return None
 
 
-def _said(error: duckdb.Error) -> str:
+def _said(error: Exception) -> str:
     return str(error).strip().splitlines()[0]
 
 
