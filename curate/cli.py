@@ -309,7 +309,7 @@ def calibrate(
         ),
     ] = None,
     tokens: Annotated[int | None, typer.Option(min=2, help="size of the text of imatrix [default: 262144]")] = None,
-    seed: Annotated[int, typer.Option(help="of the draw")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="of the draw")] = 0,
     phase: Annotated[str | None, typer.Option(help="draw from this phase [default: from all]")] = None,
     join: Annotated[
         bool, typer.Option(help="join documents shorter than a sequence; --no-join leaves them out")

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import sys
 from pathlib import Path
 
 import pydantic
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from releases import rows, write_jsonl
 from test_laws import PARAMS
 
+from curate.cli import main
 from curate.errors import CurateError
 from curate.manifest import load
 from curate.run import prepare
@@ -316,3 +318,51 @@ def test_parameters_of_every_stage(name, monkeypatch, tmp_path):
         except CurateError:
             continue
     assert accepted or not stage.params.model_fields
+
+
+MANIFEST = "name: x\nversion: 1.0.0\nlicense: mit\nsources:\n  a: {inputs: [a.jsonl]}\n"
+WRONG = {
+    "binary": bytes(range(256)),
+    "empty": b"",
+    "a list": b"- 1\n",
+    "text": b"text",
+    "deep": (MANIFEST + "stages: " + "[" * 3000 + "]" * 3000).encode(),
+    "half an emoji": (MANIFEST + 'description: "\\ud83d"').encode(),
+    "NUL": (MANIFEST + 'description: "a\\0"').encode(),
+    "a long pipeline": MANIFEST.replace("jsonl]", "jsonl], pipeline: " + "p" * 300).encode(),
+    "a long input": MANIFEST.replace("a.jsonl", "p" * 300).encode(),
+    "a long list": (MANIFEST + "removed: [" + "r" * 300 + ".txt]").encode(),
+    "a long card": (MANIFEST + "card: " + "c" * 300 + ".md").encode(),
+    "a size": (MANIFEST + "shards: {size: 9e400GB}").encode(),
+    "no column": MANIFEST.replace("jsonl]", "jsonl], columns: {text: null}").encode(),
+    "a number for a column": MANIFEST.replace("jsonl]", "jsonl], columns: {text: 5}").encode(),
+    "a list for a column": MANIFEST.replace("jsonl]", "jsonl], columns: {text: [a, b]}").encode(),
+    "a number for meta": MANIFEST.replace("jsonl]", "jsonl], columns: {text: text, meta: 5}").encode(),
+    "a glob": MANIFEST.replace("a.jsonl", "'[z-a]*.jsonl'").encode(),
+    "an address": MANIFEST.replace("a.jsonl", "'https://[::1/x.jsonl'").encode(),
+    "all columns": (MANIFEST + "stages: [{filter: {r: columns(*) = 1}}]").encode(),
+    "newlines": (MANIFEST + "stages: [{normalize: {max_newlines: 1000}}]").encode(),
+    "planning without end": (MANIFEST + "stages: [{near_dedup: {permutations: 16384}}]").encode(),
+}
+
+
+@pytest.mark.parametrize("verb", ["plan", "run"])
+@pytest.mark.parametrize("name", WRONG)
+def test_the_command_line_says_what_is_wrong(folder, monkeypatch, capsys, name, verb):
+    monkeypatch.chdir(folder)
+    (folder / "m.yaml").write_bytes(WRONG[name])
+    arguments = ["--workers", "0"] if verb == "run" else []
+    monkeypatch.setattr(sys, "argv", ["curate", verb, "m.yaml", "--work", str(folder / "work"), *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr().err
+    assert ended.value.code == 2, said
+    assert "error: " in said
+
+
+def test_as_many_newlines_as_are_allowed():
+    text = "a" + "\n" * 1200 + "b"
+    for name in ("normalize", "dclm_heuristics"):
+        stage = find_stage(name)
+        found = stage(docs(text), **stage.configure({"max_newlines": 999}))["text"].to_pylist()
+        assert found[0].count("\n") in (999, 1200)  # dclm_heuristics rejects it before it changes it
