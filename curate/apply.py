@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.documents import REJECT, TRANSIENT
+from curate.errors import CurateError
 from curate.stage import Stage, find_stage, set_column
 
 
@@ -25,7 +26,11 @@ class Configured:
         return cls(identity["label"], find_stage(identity["stage"]), identity["params"])
 
     def __call__(self, docs: pa.Table) -> pa.Table:
-        return self.stage.function(docs, **self.params)
+        try:
+            return self.stage.function(docs, **self.params)
+        except CurateError as error:
+            error.label = self.label  # so that the manifest's place can be named where the manifest is known
+            raise
 
 
 def apply(block: pa.Table, stages: list[Configured], counts: dict, guard: Callable | None = None) -> pa.Table:

@@ -33,6 +33,10 @@ Workers = Annotated[
     typer.Option(min=0, envvar="CURATE_WORKERS", help="processes; 0: all in this one [default: one a core]"),
 ]
 Scheduler = Annotated[str | None, typer.Option(help="address of a running Dask scheduler to use instead")]
+AllowCode = Annotated[
+    list[str] | None,
+    typer.Option("--allow-code", metavar="MODULE", help="run code of this module that the manifest names; repeatable"),
+]
 WORK = Path("work")
 
 
@@ -75,7 +79,7 @@ def demo(
         _say("languages are not identified: there is no lid.176.ftz in CURATE_MODEL_DIR or the user's cache")
     trained = follow(train(recipe_of(folder), folder / "work", workers=0))
     _say(f"classifier in {trained.path}: ROC-AUC {trained.metrics['roc_auc']:.3f} on documents held out")
-    result, lines, code = _release(str(path), folder / "work", workers, None)
+    result, lines, code = _release(str(path), folder / "work", workers, None, [])
     return result, [*lines, f"again: curate run {path} --work {folder / 'work'}"], code
 
 
@@ -110,18 +114,19 @@ def run(
     work: Work = WORK,
     workers: Workers = None,
     scheduler: Scheduler = None,
+    allow_code: AllowCode = None,
     as_json: Json = False,
 ):
     """Make the release of a manifest. What was made before is reused; a run that was stopped goes on."""
-    return _release(manifest, work, workers, scheduler)
+    return _release(manifest, work, workers, scheduler, allow_code or [])
 
 
-def _release(manifest: str, work: Path, workers: int | None, scheduler: str | None):
+def _release(manifest: str, work: Path, workers: int | None, scheduler: str | None, allow_code: list[str]):
     from curate.progress import follow
     from curate.report import release_lines
     from curate.run import run
 
-    released = follow(run(manifest, work, workers, scheduler))
+    released = follow(run(manifest, work, workers, scheduler, allow_code))
     result = {"release": str(released.path), "changed": released.changed, "lock": released.lock}
     return result, release_lines(released.lock, released.path, released.changed), 0
 
@@ -272,6 +277,7 @@ def train(
     work: Work = WORK,
     workers: Workers = None,
     scheduler: Scheduler = None,
+    allow_code: AllowCode = None,
     as_json: Json = False,
 ):
     """Train the fastText classifier of a recipe. One that is there already, of the same inputs, is left as it is."""
@@ -279,7 +285,7 @@ def train(
     from curate.report import trained_lines
     from curate.train import train
 
-    trained = follow(train(recipe, work, workers, scheduler))
+    trained = follow(train(recipe, work, workers, scheduler, allow_code or []))
     result = {"classifier": str(trained.path), "changed": trained.changed, "lock": trained.lock}
     return result | {"metrics": trained.metrics}, trained_lines(trained), 0
 
@@ -303,7 +309,7 @@ def calibrate(
         ),
     ] = None,
     tokens: Annotated[int | None, typer.Option(min=2, help="size of the text of imatrix [default: 262144]")] = None,
-    seed: Annotated[int, typer.Option(help="of the draw")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="of the draw")] = 0,
     phase: Annotated[str | None, typer.Option(help="draw from this phase [default: from all]")] = None,
     join: Annotated[
         bool, typer.Option(help="join documents shorter than a sequence; --no-join leaves them out")
@@ -377,12 +383,18 @@ def main() -> None:
     """Run the command line. Exit codes: 0 done; 1 a check found something; 2 your input is wrong; 3 stopped and can be
     resumed; 70 our bug."""
     as_json = "--json" in sys.argv
+    for stream in (sys.stdout, sys.stderr):  # a name of a file or a text may hold what the terminal cannot show
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(standalone_mode=True)
-    except Exception as error:  # what is neither a mistake nor the machine's refusal is ours
-        known = refusal(error) if isinstance(error, OSError) else error
-        if not isinstance(known, CurateError):
+    except (SystemExit, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # a library in Rust that panics raises no Exception
+        known = refusal(error)
+        if known is None or os.environ.get("CURATE_DEBUG"):
             traceback.print_exc()
+        if known is None:
             _say("this is a bug of curate: please report it with the lines above")
             sys.exit(70)
         if as_json:

@@ -9,7 +9,11 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from curate import machine
+
 LEAST_FREE = 5 << 30
+LEAST_MEMORY = 1 << 30
+"""Of a worker."""
 
 
 def examine(work: str | Path) -> list[dict]:
@@ -24,8 +28,14 @@ def examine(work: str | Path) -> list[dict]:
         {
             "name": "cores",
             "ok": True,
-            "found": f"{os.cpu_count()}; `curate run` starts one worker a core",
+            "found": f"{machine.cores()} of {os.cpu_count()}; `curate run` starts one worker a core",
             "fix": "",
+        },
+        {
+            "name": "memory",
+            "ok": machine.memory() >= LEAST_MEMORY * machine.cores(),
+            "found": f"{machine.memory() / 1e9:.1f} GB, {machine.memory() / machine.cores() / 1e9:.1f} GB a worker",
+            "fix": f"run with --workers {max(1, machine.memory() // LEAST_MEMORY)}",
         },
         _disk(Path(work)),
     ]

@@ -1,6 +1,7 @@
 """Errors that say what is wrong, where, and how to mend it."""
 
 import errno
+import reprlib
 
 
 class CurateError(Exception):
@@ -52,15 +53,80 @@ class Stopped(CurateError):
     exit_code = 3
 
 
-def refusal(error: OSError) -> CurateError | None:
-    """What the machine refuses, as an error for people: a full disk, a file or folder that may not be used so."""
+def refusal(error: BaseException) -> CurateError | None:
+    """What the machine, the network or a library refuses, as an error for people; None for what is our own bug.
+
+    Code that knows the place raises a CurateError itself. This is for what comes from places that cannot know it.
+    """
+    if isinstance(error, CurateError):
+        return error
+    said = _first_line(error)
+    if isinstance(error, OSError) and not _family(error):
+        return _refused_by_machine(error)
+    if isinstance(error, MemoryError):
+        fix = "run with fewer --workers, or on a machine with more memory; running again resumes"
+        return Stopped(f"out of memory{': ' + said if said else ''}", fix=fix)
+    if isinstance(error, RecursionError):
+        return CurateError("something is nested too deep to be read", fix="look for lists in lists in the input")
+    if isinstance(error, UnicodeError):
+        return CurateError(f"text in an encoding that does not fit: {said}", fix="save it as UTF-8")
+    family = _family(error)
+    if family is None:
+        return None
+    kind, what, fix = family
+    return kind(f"{what}: {said}" if said else what, fix=fix)
+
+
+_AGAIN = "check the connection, and run the same command again: it resumes"
+_NETWORK = (Stopped, "the network or a server failed", _AGAIN)
+_PACKED = (CurateError, "compressed data that cannot be read", "get the file again, or take it out of the inputs")
+_FAMILIES: dict[str, tuple[type[CurateError], str, str]] = {
+    **dict.fromkeys(("httpx", "httpx2", "httpcore", "httpcore2", "requests", "urllib3", "aiohttp", "http"), _NETWORK),
+    **dict.fromkeys(("botocore", "aiobotocore", "s3fs", "gcsfs", "adlfs", "huggingface_hub", "hf_xet"), _NETWORK),
+    **dict.fromkeys(("ssl", "socket", "urllib", "distributed"), _NETWORK),
+    **dict.fromkeys(("zlib", "lzma", "bz2", "zipfile", "tarfile", "zstandard", "compression"), _PACKED),
+    "pyarrow": (CurateError, "data that Arrow cannot read or convert", "check the input that was being read"),
+    "duckdb": (CurateError, "DuckDB failed", "check the SQL and the data it was given"),
+    "_duckdb": (CurateError, "DuckDB failed", "check the SQL and the data it was given"),
+    "sqlite3": (Stopped, "a database of the work folder cannot be used", "remove *.sqlite there, and run again"),
+    "json": (CurateError, "not JSON", "check the file that was being read"),
+    "yaml": (CurateError, "not YAML", "check the file that was being read"),
+    "re": (CurateError, "a pattern that cannot be read", "check globs and patterns in the manifest"),
+    "tokenizers": (CurateError, "the tokenizer failed", "check its tokenizer.json with the library `tokenizers`"),
+    "pyo3_runtime": (CurateError, "a library failed", "check the tokenizer.json and the files that were being read"),
+}
+"""By the package that defines an exception or a class it is derived from: what it is to people."""
+
+
+def _family(error: BaseException) -> tuple[type[CurateError], str, str] | None:
+    for kind in type(error).__mro__:
+        if kind.__module__ != "builtins":
+            found = _FAMILIES.get(kind.__module__.partition(".")[0])
+            if found:
+                return found
+    return None
+
+
+def _refused_by_machine(error: OSError) -> CurateError:
+    """A full disk, a lost connection, a file or folder that may not be used so."""
     where = str(error.filename or "")
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         fix = "free some space, or choose another folder with --work, and run the same command again"
         return Stopped("no space left on the disk", where, fix)
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR):
-        return CurateError(error.strerror, where, "name another place, or change what may be done there")
-    return None
+    if isinstance(error, ConnectionError | TimeoutError) or error.errno in _UNREACHABLE:
+        return Stopped(f"the network or a server failed: {_first_line(error)}", where, _AGAIN)
+    what = error.strerror or _first_line(error) or type(error).__name__
+    if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EIO):
+        return Stopped(what, where, "run with fewer --workers, or look for what else uses the machine, and run again")
+    return CurateError(what, where, "name another place, or change what may be done there")
+
+
+_UNREACHABLE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else ""
 
 
 def did_you_mean(word: str, known) -> str:
@@ -72,3 +138,14 @@ def did_you_mean(word: str, known) -> str:
     if near:
         return f"did you mean `{near[0]}`?"
     return "known: " + ", ".join(f"`{name}`" for name in known) if known else ""
+
+
+def shown(value, width: int = 60) -> str:
+    """A value as an error shows it, in at most `width` characters, however large or deep it is."""
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = short.maxlong = width
+    try:
+        text = short.repr(value)
+    except ValueError:  # Python writes no integer of more than some thousand digits
+        return "a number of thousands of digits"
+    return text if len(text) <= width else text[: width - 3] + "..."

@@ -5,9 +5,10 @@ measured with `tests/bench/` on one core of a 2-core x86 machine; take them as o
 """
 
 import itertools
-import os
 
-from curate.plan import Lane, Plan
+from curate import machine
+from curate.errors import CurateError
+from curate.plan import Job, Lane, Plan
 from curate.store import Store
 
 TEXT_PER_BYTE = {"warc": 0.15, "arc": 0.15, "wet": 2.5, "jsonl": 3.0, "parquet": 2.5}
@@ -29,7 +30,7 @@ WORKER_BYTES = 700e6
 def estimate(plan: Plan, store: Store, workers: int | None = None) -> dict:
     """{"documents", "text_bytes", "worker_bytes", "largest_job_bytes", "disk_bytes", "seconds", "workers"} of a whole
     run; what is made already costs nothing of the last two."""
-    workers = workers or os.cpu_count() or 1
+    workers = workers or machine.cores()
     documents, text = map(sum, zip(*(_size(lane, store) for lane in plan.lanes), strict=True))
     left = [job for job in plan.jobs.values() if store.marker(job.fp) is None]
     share = len(left) / max(len(plan.jobs), 1)
@@ -49,6 +50,25 @@ def estimate(plan: Plan, store: Store, workers: int | None = None) -> dict:
         "seconds": int(seconds) + 1,
         "workers": workers,
     }
+
+
+def check_memory(plan: Plan, store: Store, workers: int) -> None:
+    """Raise CurateError where a job that is to run needs more memory than each of some workers on this machine has."""
+    room = machine.memory() // max(workers, 1)
+    waiting = {job.args["call"]["label"] for job in plan.jobs.values() if _waits(job, store)}
+    for call in (*plan.manifest.stages, *itertools.chain.from_iterable(plan.manifest.pipelines.values())):
+        needed = call.stage.memory(call.params)
+        if call.label in waiting and needed > room:
+            what = f"`{call.label}` needs {needed / 1e9:,.1f} GB of memory in one worker"
+            there = f"{machine.memory() / 1e9:,.1f} GB on this machine"
+            what += f", and there are {there} for {workers} workers" if workers > 1 else f", and there are {there}"
+            fewer = machine.memory() // needed
+            fix = f"run with --workers {fewer}, or " if fewer else ""
+            raise CurateError(what, call.place, f"{fix}change its setting (`curate plan` says what takes how much)")
+
+
+def _waits(job: Job, store: Store) -> bool:
+    return job.task == "step" and store.marker(job.fp) is None
 
 
 def _size(lane: Lane, store: Store) -> tuple[float, float]:

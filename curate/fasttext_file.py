@@ -127,6 +127,8 @@ class _Reader:
         self.check(max(word_ngrams, minn, maxn) <= LONGEST_NGRAM, "n-grams out of range")
         if word_ngrams <= 1 and maxn <= 0:
             bucket = 0
+        else:
+            self.check(bucket > 0, "n-grams without buckets")  # by which the library divides
 
         labels, label_counts, keys, prune = self.dictionary(bucket)
         quantized = self.number("u1") != 0
@@ -155,6 +157,7 @@ class _Reader:
             input=inputs,
             output=outputs[:],
         )
+        self.check(model.n_rows > 0, "it should have a word or an n-gram")
         self.check(inputs.shape[0] >= model.n_rows, f"the input should have {model.n_rows} rows")
         return model
 

@@ -10,8 +10,11 @@ from pathlib import Path
 import fasttext
 import numpy as np
 
+from curate.errors import CurateError
 from curate.fasttext_file import Model
 from curate.fasttext_model import find_label
+
+_AGAIN = "fetch or train the model again"
 
 
 class LibraryClassifier:
@@ -19,7 +22,10 @@ class LibraryClassifier:
 
     def __init__(self, model: Model):
         self.model, self.labels = model, model.labels
-        self._library = fasttext.load_model(str(model.path))
+        try:
+            self._library = fasttext.load_model(str(model.path))
+        except Exception as error:  # pybind11 turns what C++ throws into several
+            raise CurateError(f"fastText cannot load the model: {error}", str(model.path), _AGAIN) from error
         self._index = {label: index for index, label in enumerate(model.labels)}
 
     def predict(self, data: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -34,7 +40,10 @@ class LibraryClassifier:
         for row, (start, end) in enumerate(pairwise(offsets)):
             text = bytes(data[start:end]).decode(errors="replace").replace("\n", " ")
             # A list, since a single string fails on NumPy 2 with some versions.
-            (names,), (values,) = self._library.predict([text], k=-1)
+            try:
+                (names,), (values,) = self._library.predict([text], k=-1)
+            except Exception as error:  # such as a model whose weights are NaN
+                raise CurateError(f"the fastText model fails: {error}", str(self.model.path), _AGAIN) from error
             for name, value in zip(names, values, strict=True):
                 result[row, self._index[name]] = min(value, 1)
         chosen = slice(None) if labels is None else [find_label(self.model, label) for label in labels]
@@ -46,5 +55,9 @@ def train_model(lines: Path, model: Path, threads: int, **parameters) -> None:
 
     parameters  of fastText: dim, epoch, lr, wordNgrams, bucket, minCount, minn, maxn, seed, ...
     """
-    trained = fasttext.train_supervised(str(lines), thread=threads, verbose=0, **parameters)
-    trained.save_model(str(model))
+    try:
+        trained = fasttext.train_supervised(str(lines), thread=threads, verbose=0, **parameters)
+        trained.save_model(str(model))
+    except Exception as error:  # no word is frequent enough, or the weights became NaN
+        fix = "change `fasttext:` of the recipe, such as a lower `lr` or `minCount`, or give more documents"
+        raise CurateError(f"fastText cannot train: {str(error).strip()}", fix=fix) from error

@@ -13,8 +13,10 @@ import zipfile
 import numpy as np
 
 from curate.errors import CurateError
+from curate.fasttext_file import LONGEST_NGRAM, MOST_BUCKETS
 from curate.kernels import fasttext as kernels
 
+HUGE = 1e30  # beyond any weight, and its sums are finite
 ROWS, BYTES, DOCS = 1 << 16, 1 << 21, 1 << 12  # worked on at a time
 
 
@@ -74,15 +76,62 @@ class Collapsed:
     def load(cls, path):
         """Read what ``save`` wrote; raises CurateError for anything else."""
         try:
-            with np.load(path, allow_pickle=False) as file:
-                about = json.loads(str(file["about"]))
-                arrays = {name: file[name] for name in ("keys", "rows", "prune")}
-            arrays["slots"] = kernels.index_keys(arrays["keys"])
-            arrays["kept"] = kernels.pack_kept(arrays["prune"], about["numbers"]["bucket"])
-            return cls(about["labels"], about["source"], kernels.Features(**arrays, **about["numbers"]))
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            about, arrays = _read_npz(path)
+            numbers = about["numbers"]
+            _check_collapsed(about, arrays)
+        except Exception as error:  # a file of any kind makes NumPy, zipfile and json raise nearly anything
             fix = "make it again from the fastText model"
-            raise CurateError(f"cannot read the collapsed model: {error}", str(path), fix) from error
+            what = f"cannot read the collapsed model: {str(error) or type(error).__name__}"
+            raise CurateError(what, str(path), fix) from error
+        slots, kept = _index(arrays["keys"], path), kernels.pack_kept(arrays["prune"], numbers["bucket"])
+        return cls(about["labels"], about["source"], kernels.Features(**arrays, slots=slots, kept=kept, **numbers))
+
+
+def _read_npz(path):
+    """(about, arrays) of a file, in no more memory than its size: nothing in it is compressed."""
+    with zipfile.ZipFile(path) as archive:
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+            raise ValueError("its arrays are compressed")
+    with np.load(path, allow_pickle=False) as file:
+        return json.loads(str(file["about"])), {name: file[name] for name in ("keys", "rows", "prune")}
+
+
+def _check_collapsed(about, arrays):
+    """Raise ValueError, KeyError or TypeError unless the arrays fit each other: kernels check no index."""
+    labels, numbers = about["labels"], about["numbers"]
+    keys, rows, prune = arrays["keys"], arrays["rows"], arrays["prune"]
+    named = isinstance(labels, list) and len(labels) == 2 and all(isinstance(label, str) for label in labels)
+    if not named or not isinstance(about["source"], str):
+        raise ValueError("it names no two labels and their source")
+    if set(numbers) != {"n_words", "bucket", "minn", "maxn", "word_ngrams"}:
+        raise ValueError("its numbers are others than those of a model")
+    if not all(type(number) is int for number in numbers.values()):
+        raise ValueError("its numbers are not integers")
+    if keys.dtype != np.uint64 or keys.ndim != 1 or prune.dtype != np.int32 or prune.ndim != 1:
+        raise ValueError("its dictionary is of another type")
+    if rows.dtype not in (np.float32, np.float64) or rows.ndim != 2 or rows.shape[1] != 1:
+        raise ValueError("its rows are of another type")
+    n_words, bucket = numbers["n_words"], numbers["bucket"]
+    ngrams = [numbers[name] for name in ("minn", "maxn", "word_ngrams")]
+    if not (0 <= n_words <= len(keys) and 0 <= bucket <= MOST_BUCKETS):
+        raise ValueError("its dictionary is of another size")
+    if min(ngrams) < 0 or max(ngrams) > LONGEST_NGRAM:
+        raise ValueError("its n-grams are out of range")
+    if len(prune) not in (0, bucket) or (len(prune) and not (prune.min() >= -1 and prune.max() < len(rows))):
+        raise ValueError("its n-grams have no rows")
+    if len(rows) < max(1, n_words + (0 if len(prune) else bucket)):
+        raise ValueError("it has too few rows")
+    if not (np.abs(rows) < HUGE).all():
+        raise ValueError("its weights are not finite")
+
+
+def _index(keys, path):
+    """Where each key is, for kernels. Raises CurateError for keys that are no dictionary's."""
+    slots = kernels.index_keys(keys)
+    if len(slots) == 0:
+        what = "the dictionary of the model has keys that are equal or nearly so"
+        raise CurateError(what, str(path), "fetch or train the model again")
+    return slots
 
 
 def score_all(models, data, offsets):
@@ -174,14 +223,14 @@ def _huffman_tree(counts):
 
 
 def _check_finite(model, numbers):
-    if not (np.abs(numbers) < 1e30).all():
+    if not (np.abs(numbers) < HUGE).all():
         raise CurateError("the fastText model's weights are not finite", str(model.path), "train it again")
 
 
 def _features(model, rows):
     return kernels.Features(
         keys=model.keys,
-        slots=kernels.index_keys(model.keys),
+        slots=_index(model.keys, model.path),
         n_words=model.n_words,
         rows=rows,
         prune=model.prune,

@@ -5,6 +5,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 from curate import assemble, sequences
 from curate.apply import Configured, apply
 from curate.documents import ARCHIVE_SCHEMA, REJECT
+from curate.errors import CurateError
 from curate.isolate import isolated, watched
 from curate.mix.mixture import held_out
 from curate.plan import Job
@@ -45,7 +47,7 @@ def run_job(store: str | Path, job: Job, mode: str = "plain") -> dict:
     marker = store.marker(job.fp)
     if marker is None:
         args = _placed(job.args, job.where)
-        with store.commit(job.fp) as (draft, counts):
+        with _labeled(job), store.commit(job.fp) as (draft, counts):
             counts |= {"task": job.task, "label": job.label}
             if job.task == "map":
                 guard = {"plain": None, "watched": watched, "isolated": isolated}[mode]
@@ -57,6 +59,17 @@ def run_job(store: str | Path, job: Job, mode: str = "plain") -> dict:
                 TASKS[job.task](store, args, draft, counts)
         marker = store.marker(job.fp)
     return marker
+
+
+@contextmanager
+def _labeled(job: Job) -> Iterator[None]:
+    """Note at an error the source and the stage that it is of: `source`, `label`."""
+    try:
+        yield
+    except CurateError as error:
+        error.source = job.args.get("lane")
+        error.label = getattr(error, "label", None) or job.args.get("call", {}).get("label")
+        raise
 
 
 def _placed(args: dict, where: dict) -> dict:

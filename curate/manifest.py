@@ -5,23 +5,26 @@ them are reported together.
 """
 
 import itertools
+import math
+import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 import pydantic
-import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from curate.errors import CurateError, ManifestError, did_you_mean
+from curate.errors import CurateError, ManifestError, Stopped, did_you_mean, shown
+from curate.mistakes import dotted, fields_at, is_tag, mismatch
 from curate.mix import tokens as token_shards
 from curate.mix.settings import Mixture, mistakes
 from curate.mix.tokens import Tokens
+from curate.parameters import Large, Priority, Seed, Share
+from curate.resources import read_text
 from curate.stage import Stage, find_stage, stage_homes
-
-Place = tuple[str | int, ...]
+from curate.yaml_tree import Place, read_tree
 
 UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
@@ -31,26 +34,34 @@ def parse_size(value: Any) -> int:
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", str(value))
     if not match or match[2].upper() not in UNITS:
         raise ValueError("a size is a number with KB, MB, GB, KiB, MiB or GiB, such as 256MB")
-    return int(float(match[1]) * UNITS[match[2].upper()])
+    size = float(match[1]) * UNITS[match[2].upper()]
+    return int(size) if math.isfinite(size) else LARGEST + 1
+
+
+LARGEST = 2**50
+"""Bytes that a size may be: a pebibyte."""
 
 
 Size = Annotated[
-    int, pydantic.BeforeValidator(parse_size), Field(gt=0), pydantic.WithJsonSchema({"type": ["string", "integer"]})
+    int,
+    pydantic.BeforeValidator(parse_size),
+    Field(gt=0, le=LARGEST),
+    pydantic.WithJsonSchema({"type": ["string", "integer"]}),
 ]
 Version = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+([-+][0-9A-Za-z.-]+)?$")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=96)]
 
 
 class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
 
 class CommonCrawl(Strict):
     """A number of files of one crawl, taken by hash."""
 
     crawl: str = Field(description="name of the crawl, such as CC-MAIN-2024-22")
-    files: int = Field(ge=1, description="how many of its files to take")
-    seed: int = Field(0, description="another seed takes other files")
+    files: Large = Field(description="how many of its files to take")
+    seed: Seed = Field(0, description="another seed takes other files")
     kind: Literal["warc", "wet"] = Field("warc", description="raw archives, or CommonCrawl's own text")
     base: str = Field("https://data.commoncrawl.org/", description="where the crawl is served")
 
@@ -82,15 +93,15 @@ class Source(Strict):
     columns: dict[str, Any] | None = Field(
         None, description="our column: theirs, for rows that are no known layout; meta: a list"
     )
-    max_bad_rows: float = Field(
-        0.01, ge=0, le=1, description="share of the rows of a file that may be unusable; more stops the run"
+    max_bad_rows: Share = Field(
+        0.01, description="share of the rows of a file that may be unusable; more stops the run"
     )
-    max_damaged: float = Field(
-        0.01, ge=0, le=1, description="share of the bytes of its files that may be unreadable; more stops the run"
+    max_damaged: Share = Field(
+        0.01, description="share of the bytes of its files that may be unreadable; more stops the run"
     )
     pipeline: str | StageList = Field([], description="stages for this source: a pipeline's name, or a list")
     set: dict[str, Any] = Field({}, description="`stage.parameter: value` in place of the pipeline's own")
-    priority: int = Field(0, description="which copy of a duplicate is kept: that of the lowest number")
+    priority: Priority = Field(0, description="which copy of a duplicate is kept: that of the lowest number")
     license: str | None = Field(None, description="licence of its documents, where they name none themselves")
     description: str = Field("", description="a sentence for the card")
 
@@ -117,7 +128,7 @@ class Document(Strict):
     license: str = Field(description="licence of the release, as the Hub names it")
     description: str = Field("", description="a paragraph for the card")
     card: str = Field("", description="more of your own for the card: Markdown, or the path of a .md file")
-    seed: int = Field(0, description="of the shuffle and of every sample")
+    seed: Seed = Field(0, description="of the shuffle and of every sample")
     sources: dict[Name, Source] = Field(min_length=1)
     stages: str | StageList = Field(
         [], description="stages over the documents of all sources together: a pipeline's name, or a list"
@@ -140,16 +151,27 @@ class Document(Strict):
 
 @dataclass(frozen=True)
 class Call:
-    """A stage with its parameters, defaults filled in. label: its name; the second of a pipeline is `name.2`."""
+    """A stage with its parameters, defaults filled in. label: its name; the second of a pipeline is `name.2`.
+
+    place, places  where it stands in which file, and each parameter that is given
+    """
 
     stage: Stage
     params: dict[str, Any]
     label: str
     place: str
+    places: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def identity(self) -> dict:
         return self.stage.identity(self.params)
+
+    def blame(self, error: CurateError) -> CurateError:
+        """An error of the stage with its place in the manifest: that of the parameter it names, if it names one."""
+        what = error.what if error.where in ("", *self.places) else f"{error.what}: {error.where}"
+        return (Stopped if isinstance(error, Stopped) else CurateError)(
+            what, self.places.get(error.where, self.place), error.fix
+        )
 
 
 @dataclass(frozen=True)
@@ -180,7 +202,7 @@ class Manifest:
     def card(self) -> str:
         """The person's own part of the card: Markdown."""
         text = self.document.card
-        return (self.folder / text).read_text(encoding="utf-8") if _is_file(text) else text
+        return read_text(self.folder / text, "the card") if _is_file(text) else text
 
     @property
     def indexed(self) -> Call | None:
@@ -202,7 +224,7 @@ def find(kind: Literal["pipelines", "classifiers", "manifests"], name: str, fold
     else:
         candidates = [home / f"{name}.yaml" for home in (folder / kind, folder.parent / kind, library(kind))]
     for path in candidates:
-        if path.is_file():
+        if os.path.isfile(path):  # unlike that of Path also for a name too long for the disk
             return path
     known = {path.stem for path in library(kind).glob("*.yaml")}
     raise CurateError(f"no {kind[:-1]} `{name}`", fix=did_you_mean(name, known) if known else "")
@@ -214,12 +236,12 @@ def load(path: str | Path) -> Manifest:
     Raises ManifestError with all mistakes, CurateError if there is no such file.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         try:
             path = find("manifests", str(path), Path.cwd())
         except CurateError as error:
             raise CurateError(f"no manifest {path}", fix=error.fix) from None
-    return loads(path.read_text(encoding="utf-8"), path=path)
+    return loads(read_text(path, "the manifest"), path=path)
 
 
 def loads(text: str, *, path: Path | None = None, folder: Path | None = None) -> Manifest:
@@ -231,6 +253,7 @@ def loads(text: str, *, path: Path | None = None, folder: Path | None = None) ->
     pipelines: dict[str, list[Call]] = {}
     stages: list[Call] = []
     if isinstance(value, dict):
+        value = {key: held for key, held in value.items() if not key.startswith("x-")}  # anchors for merge keys
         for name, source in _mapping(value.get("sources")).items():
             pipelines[name] = file.pipeline(_mapping(source), "pipeline", ("sources", name), folder)
         taken = [call.label for calls in pipelines.values() for call in calls]
@@ -249,8 +272,10 @@ def loads(text: str, *, path: Path | None = None, folder: Path | None = None) ->
             file.wrong(("extends",), "`extends` needs a stage that compares with it", "add `near_dedup` to `stages:`")
         if document.extends and not (document.mixture.takes_everything and not document.mixture.validation):
             file.wrong(("extends",), "`extends` takes everything that is new", "leave out `mixture:`")
-        if _is_file(document.card) and not (folder / document.card).is_file():
+        if _is_file(document.card) and not os.path.isfile(folder / document.card):
             file.wrong(("card",), f"no file {document.card}", "name a Markdown file beside the manifest")
+        elif _is_file(document.card):
+            file.check_text(("card",), folder / document.card, "the card")
         for place, what, fix in mistakes(document.mixture, document.sources):
             file.wrong(("mixture", *place), what, fix)
         for place, what, fix in token_shards.mistakes(document.tokens, document.mixture) if document.tokens else ():
@@ -274,16 +299,23 @@ class YamlFile:
     def __init__(self, name: str, folder: Path):
         self.name, self.folder = name, folder  # folder: what relative paths of resources start at
         self.lines: dict[Place, int] = {}
+        self.written: dict[Place, str] = {}
         self.problems: list[tuple[int, CurateError]] = []
         self.wrong_places: set[Place] = set()
 
     def wrong(self, place: Place, what: str, fix: str = "") -> None:
         self.wrong_places.add(place)
-        known = place
-        while known not in self.lines and known:
-            known = known[:-1]
-        line = self.lines.get(known, 1)
-        self.problems.append((line, CurateError(what, f"{self.name}:{line}  {dotted(place)}".rstrip(), fix)))
+        self.problems.append((self.line(place), CurateError(what, self.at(place), fix)))
+
+    def line(self, place: Place) -> int:
+        """The line of a place, or of what is around it where that is behind an alias or not there."""
+        while place not in self.lines and place:
+            place = place[:-1]
+        return self.lines.get(place, 1)
+
+    def at(self, place: Place) -> str:
+        """`FILE:LINE  PLACE`, as errors name it."""
+        return f"{self.name}:{self.line(place)}  {dotted(place)}".rstrip()
 
     def check(self) -> None:
         """Raise ManifestError if anything is wrong, the problems in the order of the lines."""
@@ -291,38 +323,18 @@ class YamlFile:
             raise ManifestError([problem for _, problem in sorted(self.problems, key=lambda found: found[0])])
 
     def parse(self, text: str) -> Any:
-        try:
-            node = yaml.compose(text, yaml.SafeLoader)
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            self.lines[()] = mark.line + 1 if mark else 1
-            what = getattr(error, "problem", None) or str(error)
-            self.wrong((), f"not YAML: {what}", "check the indentation and the quotes around this line")
-            return None
-        try:
-            return self._value(node, ()) if node else None
-        except RecursionError:
-            self.wrong((), "not a tree: an anchor holds itself, or lists are nested too deep", "write it out")
-            return None
+        tree = read_tree(text)
+        self.lines, self.written = tree.lines, tree.written
+        for problem in tree.problems:
+            self.wrong(*problem)
+        return tree.value
 
-    def _value(self, node: yaml.Node, place: Place) -> Any:
-        self.lines.setdefault(place, node.start_mark.line + 1)
-        if isinstance(node, yaml.SequenceNode):
-            return [self._value(child, (*place, index)) for index, child in enumerate(node.value)]
-        if isinstance(node, yaml.MappingNode):
-            result = {}
-            for key_node, child in node.value:
-                key = str(key_node.value)
-                self.lines[(*place, key)] = key_node.start_mark.line + 1
-                if key in result:
-                    self.wrong((*place, key), f"`{key}` stands here twice", "keep one of them")
-                result[key] = self._value(child, (*place, key))
-            return result
+    def check_text(self, place: Place, path: Path, what: str) -> None:
+        """Note that a file which stands at a place is not text, if so."""
         try:
-            return yaml.SafeLoader("").construct_object(node)
-        except (yaml.YAMLError, ValueError):  # such as the 31st of February, or a tag of another program
-            self.wrong(place, f"`{node.value}` is not a value of YAML", "put it in quotes to take it as text")
-            return None
+            read_text(path, what)
+        except CurateError as error:
+            self.wrong(place, f"{error.what} ({path.name})", error.fix)
 
     def validate(self, model: type[BaseModel], value: Any) -> BaseModel | None:
         if value is None and self.problems:
@@ -346,7 +358,7 @@ class YamlFile:
         elsewhere  file and place of what does not stand under `under`
         """
         details = [
-            (tuple(part for part in detail["loc"] if not _is_tag(part)), detail)
+            (tuple(part for part in detail["loc"] if not is_tag(part)), detail)
             for detail in error.errors(include_url=False)
         ]
         inner = {loc[:length] for loc, _ in details for length in range(len(loc))}
@@ -356,18 +368,14 @@ class YamlFile:
             if loc in inner or place in file.wrong_places:  # of a union the branch that came furthest tells most
                 continue
             if detail["type"] == "extra_forbidden":
-                known = _fields_at(model, loc[:-1])
+                known = fields_at(model, loc[:-1])
                 kind = f"unknown parameter `{key}` for stage `{of}`" if of else f"unknown key `{key}`"
                 file.wrong(place, kind, did_you_mean(key, known) if known else "remove it")
             elif detail["type"] == "missing":
                 file.wrong(place, f"`{key}` is missing", f"add `{key}:`")
             else:
-                given = repr(detail["input"])
-                given = given if len(given) <= 60 else given[:57] + "..."
-                fix = ""
-                if key == "version":
-                    fix = 'write it as "1.0.0", in quotes'
-                file.wrong(place, f"{detail['msg']}, not {given}", fix)
+                text = file.written.get(place, file.written.get(place[:-1]))
+                file.wrong(place, *mismatch(detail, model, loc, text))
 
     def pipeline(self, within: dict, key: str, place: Place, folder: Path, taken: list[str] = ()) -> list[Call]:
         """The stages under a key: a list, or that of the pipeline it names, with `set:` beside it laid over."""
@@ -378,8 +386,13 @@ class YamlFile:
             except CurateError as error:
                 self.wrong(at, error.what, error.fix)
                 return []
-            file, at = YamlFile(str(path), folder), ("stages",)
-            given = _mapping(file.parse(path.read_text(encoding="utf-8"))).get("stages") or []
+            file = YamlFile(str(path), folder)
+            try:
+                given = _mapping(file.parse(read_text(path, "the pipeline"))).get("stages") or []
+            except CurateError as error:
+                self.wrong(at, f"{error.what} ({path.name})", error.fix)
+                return []
+            at = ("stages",)
         calls = file.calls(given, at, _mapping(within.get("set")), (self, (*place, "set")), taken)
         if file is not self:
             self.problems += file.problems
@@ -446,13 +459,15 @@ class YamlFile:
         except pydantic.ValidationError as error:
             self.blame(error, (*at, name), stage.params, of=name, elsewhere=set_at)
             return None
-        except ManifestError as error:
-            for problem in error.problems:
-                file, place = set_at.get(problem.where, (self, (*at, name, problem.where)))
+        except CurateError as error:
+            for problem in error.problems if isinstance(error, ManifestError) else [error]:
+                place = (*at, name, problem.where) if problem.where else (*at, name)
+                file, place = set_at.get(problem.where, (self, place))
                 file.wrong(place, problem.what, problem.fix)
             return None
-        where = f"{self.name}:{self.lines.get(at, 1)}  {dotted((*at, name))}"
-        return Call(stage, configured, label, where)
+        places = {key: self.at((*at, name, key)) for key in params or ()}
+        places |= {key: file.at(place) for key, (file, place) in set_at.items()}
+        return Call(stage, configured, label, f"{self.name}:{self.lines.get(at, 1)}  {dotted((*at, name))}", places)
 
     def check_source(self, source: Source, place: Place) -> None:
         from curate.sources.layouts import LAYOUTS
@@ -461,36 +476,11 @@ class YamlFile:
             self.wrong((*place, "layout"), f"unknown layout `{source.layout}`", did_you_mean(source.layout, LAYOUTS))
         if source.layout and source.columns:
             self.wrong((*place, "columns"), "a source has a layout or columns, not both", "remove one of them")
-
-
-def _is_tag(part: Any) -> bool:
-    """Whether pydantic put this into a location to say which branch of a union it tried."""
-    return isinstance(part, str) and bool(re.search(r"[\[\]()]|^(str|CommonCrawlInput|PathsInput)$", part))
-
-
-def _fields_at(model: Any, loc: Place) -> list[str]:
-    """The names that may stand at a place of a model."""
-    for part in loc:
-        fields = getattr(model, "model_fields", {})
-        annotation = fields[part].annotation if part in fields else None
-        model = _model_in(annotation) if annotation else model
-    return list(getattr(model, "model_fields", {}))
-
-
-def _model_in(annotation: Any) -> Any:
-    """The first model in a type such as dict[str, Source]."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for argument in getattr(annotation, "__args__", ()):
-        found = _model_in(argument)
-        if found:
-            return found
-    return None
-
-
-def dotted(place: Place) -> str:
-    """`stages[0].near_dedup.band` of ("stages", 0, "near_dedup", "band")."""
-    text = ""
-    for part in place:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return text
+        for name, column in (source.columns or {}).items():
+            named = list(column.values()) if isinstance(column, dict) else column if name == "meta" else [column]
+            if not (isinstance(named, list) and all(isinstance(one, str) and one for one in named)):
+                wanted = (
+                    "a list of columns, or a mapping of names to them" if name == "meta" else "the name of a column"
+                )
+                fix = "write `meta: [COLUMN, ...]`" if name == "meta" else f"write `{name}: COLUMN`, or leave it out"
+                self.wrong((*place, "columns", name), f"`{name}` is {wanted}, not {shown(column)}", fix)

@@ -201,8 +201,7 @@ class Planner:
         try:
             call.stage.function(pa.table(columns), **call.params)
         except CurateError as error:
-            what = f"{error.what}: {error.where}" if error.where else error.what
-            self.problems.append(CurateError(what, call.place, error.fix))
+            self.problems.append(call.blame(error))
             return False
         return True
 

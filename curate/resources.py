@@ -14,6 +14,7 @@ Where a file lies has no bearing on a result; its sha256 has.
 import hashlib
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,9 +33,12 @@ def _beside_manifest(name: str, info: ValidationInfo) -> str:
     """A path as it is from the manifest's folder, `info.context`; addresses and bare names as they are."""
     if info.context is None or "://" in name:
         return name
-    path = Path(info.context, Path(name).expanduser())
-    return str(path.absolute()) if len(Path(name).parts) > 1 or path.exists() else name
+    path = Path(info.context, os.path.expanduser(name))
+    return str(path.absolute()) if len(Path(name).parts) > 1 or os.path.exists(path) else name
 
+
+SCHEMES = ("https://", "http://", "s3://", "gs://", "hf://")
+"""What the address of a resource starts with."""
 
 Name = Annotated[str, AfterValidator(_beside_manifest)]
 """The type of a stage's parameter that names a resource."""
@@ -79,12 +83,15 @@ def locate(name: str | Path, kind: Kind = "model", url: str | None = None, sha25
     url, sha256 = url or (known and known.url), sha256 or (known and known.sha256)
     file = name
     if "://" in name:
+        if not name.startswith(SCHEMES):
+            fix = f"give a path, or an address that starts with {', '.join(SCHEMES)}"
+            raise CurateError(f"`{name}` is not the address of a {kind}", fix=fix)
         url = name
         file = f"{hashlib.sha256(name.encode()).hexdigest()[:12]}-{PurePosixPath(name).name}"
-    for path in (Path(name).expanduser(), *(folder / file for folder in folders())):
-        if kind == "tokenizer" and path.is_dir():
+    for path in (Path(os.path.expanduser(name)), *(folder / file for folder in folders())):
+        if kind == "tokenizer" and os.path.isdir(path):
             path = path / "tokenizer.json"
-        if path.is_file():
+        if os.path.isfile(path):  # unlike that of Path also for a name too long for the disk
             return _checked(path.absolute(), kind, sha256)
     if url is None:
         places = " or ".join(str(folder / name) for folder in folders())
@@ -102,14 +109,35 @@ def sha256(path: Path) -> str:
     return _sha256(path, stat.st_size, stat.st_mtime_ns)
 
 
+def read_text(path: Path, what: str) -> str:
+    """The text of a file that a person wrote, with or without a byte-order mark. what: such as `the manifest`, for the
+    error. Raises CurateError where it cannot be read or is not UTF-8."""
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        place = f"byte {error.start:,} is {error.object[error.start]:#04x}"
+        raise CurateError(f"{what} is not UTF-8 text: {place}", str(path), "save it as UTF-8, not packed") from error
+    except OSError as error:
+        raise CurateError(f"cannot read {what}: {error.strerror}", str(path), "check its name and rights") from error
+
+
 def lines(path: Path) -> list[str]:
     """The lines of a list: stripped, without empty ones and those that start with `#`. Raises CurateError."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise CurateError(f"a list is no UTF-8 text: {error}", str(path), "unpack or convert it") from error
+    text = read_text(path, "a list")
     stripped = (line.strip() for line in text.splitlines())
     return [line for line in stripped if line and not line.startswith("#")]
+
+
+def find_source(module: str) -> Path | None:
+    """The source file of a module, found without importing it or a package around it; None where there is none."""
+    places, found, parts = None, None, module.split(".")
+    for depth in range(1, len(parts) + 1):
+        specs = (finder.find_spec(".".join(parts[:depth]), places) for finder in sys.meta_path)
+        found = next(filter(None, specs), None)
+        if found is None:
+            return None
+        places = found.submodule_search_locations or []
+    return Path(found.origin) if found.origin and found.origin.endswith(".py") else None
 
 
 def each(change: Callable[[Any], Any], tree: Any) -> Any:
@@ -139,9 +167,13 @@ def _download(url: str, path: Path, kind: Kind, wanted: str | None) -> Path:
     from curate.sources.inputs import local
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    with local(File(path.name, url)) as fetched, tempfile.TemporaryDirectory(dir=path.parent) as draft:
+    with tempfile.TemporaryDirectory(dir=path.parent) as draft:
         complete = Path(draft) / path.name
-        shutil.copyfile(fetched, complete)
+        try:
+            with local(File(path.name, url)) as fetched:
+                shutil.copyfile(fetched, complete)
+        except (FileNotFoundError, IsADirectoryError, ValueError, NotImplementedError) as error:
+            raise CurateError(f"cannot fetch the {kind}: {error}", url, "check its address") from error
         if wanted and sha256(complete) != wanted:
             what = f"the {kind} from {url} has sha256 {sha256(complete)}, not {wanted}"
             raise CurateError(what, url, f"get the right file from elsewhere and put it at {path}")

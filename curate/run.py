@@ -16,11 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
+from curate import machine
 from curate import plan as planning
 from curate.alarm import check_alarms
 from curate.bad_rows import check_bad_rows
+from curate.code import check_code
 from curate.damage import check_damage
 from curate.errors import CurateError, Stopped
+from curate.estimate import check_memory
 from curate.jobs import run_job
 from curate.lock import lay_out, make_lock
 from curate.manifest import Manifest, load
@@ -77,7 +80,7 @@ def prepare(manifest: Manifest, work: str | Path = WORK) -> Plan:
     Raises CurateError for an input that is not there, ManifestError for stages that do not fit together.
     """
     found = {}
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(8, machine.cores())) as pool:
         for name, source in manifest.document.sources.items():
             given = [item if isinstance(item, str) else item.model_dump() for item in source.inputs]
             files = inputs.discover(given, manifest.folder)
@@ -92,23 +95,29 @@ def run(
     work: str | Path = WORK,
     workers: int | None = None,
     scheduler: str | None = None,
+    allow_code: Iterable[str] = (),
 ) -> Iterator[Started | Ended | Lost | Released]:
     """Make the release of a manifest, yielding what happens; the last is Released.
 
     work       folder for the store and the releases
     workers    processes on this machine; None: one a core; 0: everything in this process
     scheduler  address of a running Dask scheduler to use instead; its workers must see the work folder and the inputs
+    allow_code  modules whose functions the manifest may name, beside those in CURATE_ALLOW_CODE: see `curate.code`
 
     Whatever was made before is not made again, and a run that was stopped goes on. Raises CurateError for what is
     wrong with the manifest or the inputs, Stopped where running again goes on.
     """
     if not isinstance(manifest, Manifest):
         manifest = load(manifest)
+    check_code(manifest, allow_code)
     work = Path(work).absolute()
     plan, store = prepare(manifest, work), Store(work / "store")
+    if scheduler is None:
+        check_memory(plan, store, machine.cores() if workers is None else workers)
     remember(plan, plan.jobs.values(), work)
     with cluster(workers, scheduler) as submit:
-        yield from execute(list(plan.jobs.values()), store, submit)
+        with _placed(plan):
+            yield from execute(list(plan.jobs.values()), store, submit)
         check_damage(plan, store)
         check_bad_rows(plan, store)
         check_alarms(plan, store)
@@ -128,6 +137,22 @@ def run(
             yield Released(path, lock, changed)
             return
     raise Stopped("a part of the release cannot be read back", str(work), "check the disk, and run again to go on")
+
+
+@contextmanager
+def _placed(plan: Plan) -> Iterator[None]:
+    """Name the place in the manifest of what a stage found wrong while it ran."""
+    try:
+        yield
+    except CurateError as error:
+        source, label = getattr(error, "source", None), getattr(error, "label", None)
+        lists = [plan.manifest.pipelines.get(source, []), plan.manifest.stages, *plan.manifest.pipelines.values()]
+        call = next((call for calls in lists for call in calls if call.label == label), None)
+        if call is None:
+            raise
+        if source:
+            error.what += f" (in source `{source}`)"
+        raise call.blame(error) from error
 
 
 def execute(jobs: list[Job], store: Store, submit) -> Iterator[Started | Ended | Lost]:
@@ -186,7 +211,7 @@ class _Dask:
     """A Dask client, started with the first job."""
 
     def __init__(self, workers: int | None, scheduler: str | None):
-        self.workers, self.scheduler = workers or os.cpu_count() or 1, scheduler
+        self.workers, self.scheduler = workers or machine.cores(), scheduler
         self.client = self.cluster = None
         self.rounds = 0
 
@@ -217,6 +242,7 @@ class _Dask:
                         host="127.0.0.1",
                         protocol="tls://",
                         security=security,
+                        memory_limit=machine.memory() // self.workers,
                         dashboard_address=None,  # a page that any user of the machine could open
                         silence_logs=50,
                     )

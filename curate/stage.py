@@ -106,6 +106,7 @@ class Stage:
     resources_from: Callable[..., dict[str, Any]] | None = None
     memory_from: Callable[..., int] | None = None
     notes_from: Callable[..., list[str]] | None = None
+    code_from: Callable[..., tuple[str, ...]] | None = None
     index: "Index | None" = None
     new_only: bool = False
 
@@ -126,7 +127,7 @@ class Stage:
                 fields[name] = (parameter.annotation, default)
             elif parameter.kind is parameter.VAR_KEYWORD:
                 extra = "allow"
-        config = pydantic.ConfigDict(extra=extra, strict=False, protected_namespaces=())
+        config = pydantic.ConfigDict(extra=extra, protected_namespaces=(), allow_inf_nan=False)
         return pydantic.create_model(self.name, __config__=config, **fields)
 
     def configure(self, given: dict[str, Any], folder: Path | None = None) -> dict[str, Any]:
@@ -156,6 +157,10 @@ class Stage:
 
     def notes(self, params: dict) -> list[str]:
         return self.notes_from(**params) if self.notes_from else []
+
+    def code(self, params: dict) -> tuple[str, ...]:
+        """What of the parameters is code that the stage runs: `module:name` of each."""
+        return self.code_from(**params) if self.code_from else ()
 
     def memory(self, params: dict) -> int:
         """Bytes a job of the stage needs beside the documents it is given."""
@@ -188,6 +193,8 @@ def stage(version: int, **options) -> Callable[[Callable], Stage]:
     resources_from
               a function of the parameters: {parameter: the Path of the file it names, as `resources.locate` finds
               it}; a parameter that is a list or a mapping stays so, with paths for names of files.
+    code_from   a function of the parameters: `module:name` of each function or class that they name and the stage
+              calls; it runs where the person allows that, and nothing else of the stage may import it.
     notes_from  a function of the parameters: sentences for the plan and the card on what the setting means.
     """
     return lambda function: Stage(function.__name__, "map", version, function, **options)

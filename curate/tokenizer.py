@@ -11,6 +11,8 @@ made of, so that no text can end a document or begin a turn.
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from itertools import pairwise, product
 from pathlib import Path
@@ -47,19 +49,16 @@ class Tokenizer:
 
         spec = _spec(path)
         self.path = path
-        try:
+        with _panics_caught("a tokenizer cannot be loaded", path):
             self.exact = tokenizers.Tokenizer.from_file(str(path))
-        except Exception as error:  # the library raises nothing narrower
-            fix = "give one that `tokenizers` reads"
-            raise CurateError(f"a tokenizer cannot be loaded: {error}", str(path), fix) from error
-        self.exact.no_truncation()
-        self.exact.no_padding()
-        self.exact.encode_special_tokens = True  # a special token that a text spells is no special token
-        special = self._special()
-        self.special = {self.exact.token_to_id(token) for token in special}
-        self.spelled = re.compile("|".join(map(re.escape, special)) or r"(?!)")
-        self.odd = "|".join([_ODD, *map(_literal, special)])
-        self.fast = self._load(path) if _is_byte_level(spec) else None
+            self.exact.no_truncation()
+            self.exact.no_padding()
+            self.exact.encode_special_tokens = True  # a special token that a text spells is no special token
+            special = self._special()
+            self.special = {self.exact.token_to_id(token) for token in special}
+            self.spelled = re.compile("|".join(map(re.escape, special)) or r"(?!)")
+            self.odd = "|".join([_ODD, *map(_literal, special)])
+            self.fast = self._load(path) if _is_byte_level(spec) else None
 
     def _load(self, path: Path) -> "tokie.Tokenizer | None":
         import tokie
@@ -89,19 +88,19 @@ class Tokenizer:
 
     def count(self, texts: list[str]) -> list[int]:
         """How many tokens each text is."""
-        exactly = self._exactly(texts)
-        return [
-            len(self._encode(text)) if exact else self.fast.count_tokens(text)
-            for text, exact in zip(texts, exactly, strict=True)
-        ]
+        with _panics_caught("a tokenizer fails", self.path):
+            return [
+                len(self._encode(text)) if exact else self.fast.count_tokens(text)
+                for text, exact in zip(texts, self._exactly(texts), strict=True)
+            ]
 
     def encode(self, texts: list[str]) -> list[np.ndarray]:
         """The ids of each text, uint32[tokens]."""
-        exactly = self._exactly(texts)
-        return [
-            np.array(self._encode(text) if exact else self.fast.encode(text, False).ids, np.uint32)
-            for text, exact in zip(texts, exactly, strict=True)
-        ]
+        with _panics_caught("a tokenizer fails", self.path):
+            return [
+                np.array(self._encode(text) if exact else self.fast.encode(text, False).ids, np.uint32)
+                for text, exact in zip(texts, self._exactly(texts), strict=True)
+            ]
 
     def decode(self, ids: np.ndarray) -> str:
         """The text of ids, special tokens too."""
@@ -133,6 +132,18 @@ class Tokenizer:
         return all(fast.encode(text, False).ids == self._encode(text) for text in texts)
 
 
+@contextmanager
+def _panics_caught(what: str, path: Path) -> Iterator[None]:
+    """Whatever the library raises as a CurateError: it knows nothing narrower than Exception, and a panic is not even
+    that."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit, CurateError, MemoryError):
+        raise
+    except BaseException as error:
+        raise CurateError(f"{what}: {error}", str(path), "give a tokenizer.json that `tokenizers` reads") from None
+
+
 def load(name: str) -> Tokenizer:
     """The tokenizer of a path, folder, address or name, as in `curate.resources`. Raises CurateError."""
     path = locate(name, "tokenizer")
@@ -152,7 +163,7 @@ def _literal(token: str) -> str:
 def _spec(path: Path) -> dict:
     try:
         spec = json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CurateError(f"a tokenizer is no JSON: {error}", str(path), "give a tokenizer.json") from error
     if not isinstance(spec, dict) or not isinstance(spec.get("model"), dict):
         raise CurateError("a tokenizer has no `model`", str(path), "give a tokenizer.json of Hugging Face's format")

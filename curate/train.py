@@ -17,7 +17,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from importlib.metadata import version
@@ -28,16 +28,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
+from curate import machine
+from curate.code import check_code
 from curate.documents import hashes128, utf8
 from curate.errors import CurateError, Stopped
-from curate.fasttext_file import load_model
+from curate.fasttext_file import MOST_BUCKETS, load_model
 from curate.fasttext_model import collapse
 from curate.lock import made_before
 from curate.manifest import Call, Document, Manifest, Name, Source, Strict, YamlFile, find, library
 from curate.metrics import measure
+from curate.parameters import Count, InnerShare, Large, Positive
 from curate.plan import Job, Plan
 from curate.release.pages import environment
-from curate.resources import sha256
+from curate.resources import read_text, sha256
 from curate.run import cluster, execute, prepare
 from curate.store import Damaged, Store, live_blocks
 
@@ -49,19 +52,19 @@ PREFIX = "__label__"
 class Sample(Source):
     """Some documents of a source."""
 
-    documents: int | None = Field(None, ge=1, description="how many to take, by hash; null: all")
+    documents: Large | None = Field(None, description="how many to take, by hash; null: all")
 
 
 class Parameters(Strict):
     """fastText's own, by its names and with its defaults."""
 
-    dim: int = Field(100, ge=1, description="width of the vectors")
-    epoch: int = Field(5, ge=1, description="passes over the data")
-    lr: float = Field(0.1, gt=0, description="learning rate at the start")
+    dim: int = Field(100, ge=1, le=4096, description="width of the vectors")
+    epoch: int = Field(5, ge=1, le=10_000, description="passes over the data")
+    lr: float = Field(0.1, gt=0, le=100, description="learning rate at the start")
     wordNgrams: int = Field(1, ge=1, le=10, description="longest word n-gram")
-    bucket: int = Field(2_000_000, ge=0, description="buckets for n-grams")
-    minCount: int = Field(1, ge=1, description="least count of a word that is known")
-    minn: int = Field(0, ge=0, description="shortest character n-gram")
+    bucket: int = Field(2_000_000, ge=0, le=MOST_BUCKETS, description="buckets for n-grams")
+    minCount: Positive = Field(1, description="least count of a word that is known")
+    minn: int = Field(0, ge=0, le=10, description="shortest character n-gram")
     maxn: int = Field(0, ge=0, le=10, description="longest character n-gram; 0: none")
 
 
@@ -74,8 +77,8 @@ class Recipe(Strict):
     positives: dict[Name, Sample] = Field(min_length=1, description="sources of documents to score high")
     negatives: dict[Name, Sample] = Field(min_length=1, description="sources of documents to score low")
     labels: tuple[Name, Name] = Field(("hq", "cc"), description="what the model calls the two sides")
-    held_out: float = Field(0.1, gt=0, lt=1, description="share of the documents to measure with")
-    seed: int = Field(0, description="of the samples and of the training")
+    held_out: InnerShare = Field(0.1, description="share of the documents to measure with")
+    seed: Count = Field(0, description="of the samples and of the training")
     locked: bool = Field(True, description="one thread, so that the model is the same bytes again")
     fasttext: Parameters = Field(default_factory=Parameters)
 
@@ -104,15 +107,18 @@ def load(path: str | Path) -> Classifier:
     Raises ManifestError with all mistakes, CurateError if there is no such file.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         path = find("classifiers", str(path), Path.cwd())
     folder = Path.cwd() if path.parent == library("classifiers") else path.parent
     file = YamlFile(str(path), folder)
-    text = path.read_text(encoding="utf-8")
+    text = read_text(path, "the recipe")
     value = file.parse(text)
     recipe = file.validate(Recipe, value)
     pipelines: dict[str, list[Call]] = {}
     sources: dict[str, Sample] = {}
+    if recipe and not recipe.fasttext.bucket and (recipe.fasttext.wordNgrams > 1 or recipe.fasttext.maxn):
+        fix = "raise `bucket`, or leave out `wordNgrams` and `maxn`"
+        file.wrong(("fasttext", "bucket"), "n-grams need buckets", fix)
     for side in SIDES if recipe else ():
         for name, source in getattr(recipe, side).items():
             if name in sources:
@@ -130,6 +136,7 @@ def train(
     work: str | Path = "work",
     workers: int | None = None,
     scheduler: str | None = None,
+    allow_code: Iterable[str] = (),
 ) -> Iterator:
     """Train the classifier of a recipe, yielding what happens as `curate.run.run` does; the last is Trained.
 
@@ -138,6 +145,7 @@ def train(
     """
     classifier = recipe if isinstance(recipe, Classifier) else load(recipe)
     work = Path(work).absolute()
+    check_code(classifier.manifest, allow_code)
     plan, store = prepare(classifier.manifest, work), Store(work / "store")
     with cluster(workers, scheduler) as submit:
         yield from execute(_jobs(plan), store, submit)
@@ -193,7 +201,7 @@ def _make(recipe: Recipe, plan: Plan, store: Store, identity: dict, home: Path) 
 
     model, lines = home / "model.bin", home / "lines.txt"
     held, counts = _write_lines(recipe, plan, store, lines)
-    threads = 1 if recipe.locked else os.cpu_count() or 1
+    threads = 1 if recipe.locked else machine.cores()
     train_model(lines, model, threads=threads, seed=recipe.seed, **recipe.fasttext.model_dump())
     lines.unlink()
     small = collapse(load_model(model), recipe.labels[0])

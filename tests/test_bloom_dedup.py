@@ -5,10 +5,12 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from releases import one_source, release, rows
 
 from curate.errors import CurateError
 from curate.kernels.bloom import filter_size, old_both
 from curate.kernels.word_break import broken_words
+from curate.manifest import load
 from curate.stage import find_stage
 from curate.testing import docs, run_group
 
@@ -125,14 +127,18 @@ def test_the_run_stops_where_the_filter_would_lie():
     assert "expected_ngrams" in caught.value.fix
 
 
-def test_a_filter_that_does_not_fit_this_machine_is_refused_before_the_run():
+def test_a_filter_that_fits_no_machine_loads_and_is_refused_before_the_run(tmp_path):
     params = BLOOM_DEDUP.configure({"expected_ngrams": 10**15})
     assert BLOOM_DEDUP.memory(params) == pytest.approx(1.2e15, rel=0.01)
     (note,) = BLOOM_DEDUP.notes(BLOOM_DEDUP.configure({"expected_ngrams": 10**9}))
     assert "1,199 MB" in note
-    with pytest.raises(CurateError, match="GB") as caught:
-        BLOOM_DEDUP.reads(params)
-    assert "groups" in caught.value.fix
+    stages = [{"bloom_dedup": {"expected_ngrams": 10**15}}]
+    manifest = one_source(tmp_path, rows(1, 3), [], stages=stages)
+    assert load(manifest).stages[0].params == params, "the workers may be on larger machines"
+    with pytest.raises(CurateError, match="GB of memory in one worker") as caught:
+        release(manifest, tmp_path / "work")
+    assert "stages[0].bloom_dedup" in caught.value.where
+    assert not list((tmp_path / "work" / "store").glob("*/*.parquet"))
 
 
 def test_texts_without_words_stay():

@@ -1,5 +1,6 @@
 """Rules in SQL: the first that is true is the reason, null rejects nothing, and what cannot be is said before a run."""
 
+import duckdb
 import pytest
 from releases import one_source, rejected_rows, release, rows
 
@@ -50,6 +51,8 @@ def test_any_word_may_name_a_rule(name):
         ("text like '%n_chars%' or regexp_matches(lower(text), 'x')", ("text",)),
         ("score between low and 0.5 or label in ('a', other)", ("score", "low", "label", "other")),
         ("true", ()),
+        ("len(list_filter([1, 2], lambda x: x > n)) = 9", ("n",)),
+        ("n + 1 > 2 and year(cast(date as timestamp)) > 2000", ("n", "date")),
     ],
 )
 def test_columns_of_a_rule(rule, columns):
@@ -68,6 +71,16 @@ def test_columns_of_a_rule(rule, columns):
         ("n_bytes > (select max(n_bytes) from docs)", "one document only"),
         ("row_number() over () > 3", "one document only"),
         ("unnest([true, false])", "one document only"),
+        ("pg_sleep(1) is null", "pg_sleep() is not the same on every run"),
+        ("ago(interval 1 day) > date", "ago() is not the same on every run"),
+        ("current_setting('threads') = '1'", "not the same on every run"),
+        ("age(cast(date as timestamp)) > interval 1 day", "age() is not the same on every run"),
+        ("true) from read_text('/etc/passwd') where (true", "one expression, not a query"),
+        ("true) union all select (true", "one expression, not a query"),
+        ("true); select (true", "one expression, not a query"),
+        ("columns(*) = 'x'", "one document only"),
+        ("? = 1", "no parameters"),
+        ("(" * 5000 + "true" + ")" * 5000, "not an SQL expression"),
     ],
 )
 def test_what_no_rule_may_be(rule, says):
@@ -84,6 +97,11 @@ def test_what_no_rule_may_be(rule, says):
         ("no_such_function(n_words) > 1", "no_such_function"),
         ("sum(n_words) > 5", "GROUP BY"),
         ("length(n_words, n_words) > 5", "does not fit its columns"),
+        ("n_words", "gives INTEGER, neither true nor false"),
+        ("text", "gives VARCHAR, neither true nor false"),
+        ("regexp_matches(text, '(')", "rule `bad`"),
+        ("host('127.0.0.1'::inet) = 'x'", "inet"),
+        ("stem(text, 'porter') = 'x'", "stem"),
     ],
 )
 def test_a_rule_is_tried_before_anything_runs(tmp_path, rule, says):
@@ -95,8 +113,52 @@ def test_a_rule_is_tried_before_anything_runs(tmp_path, rule, says):
 
 
 def test_a_rule_that_fails_on_a_document_is_no_crash():
-    with pytest.raises(CurateError, match="a rule failed"):
+    with pytest.raises(CurateError, match=r"rule `bad` fails on document \w+, where `text` is 'no number': Con"):
         filter(docs("no number"), bad="cast(text as integer) > 5")
+
+
+@pytest.mark.parametrize(
+    ("rule", "says", "fix"),
+    [
+        ("cast(text as integer) > 5", "Could not convert string 'two'", "try_cast"),
+        ("cast(position as utinyint) * cast(200 as utinyint) > 1", "Overflow", "try("),
+        ("regexp_matches(text, text || '(')", "missing )", "try("),
+    ],
+)
+def test_a_rule_that_fails_names_itself_the_document_and_the_cure(tmp_path, rule, says, fix):
+    texts = ["1", "2", "two", "3", "three"]
+    manifest = one_source(
+        tmp_path, [{"text": text} for text in texts], [{"filter": {"good": "text = '7'", "bad": rule}}]
+    )
+    with pytest.raises(CurateError) as caught:
+        release(manifest, tmp_path / "work")
+    assert caught.value.exit_code == 2
+    assert "rule `bad` fails on document " in caught.value.what
+    assert "`text` is" in caught.value.what or "`position` is 2" in caught.value.what
+    assert "source `only`" in caught.value.what
+    assert says in caught.value.what
+    assert caught.value.where.startswith(f"{manifest}:")
+    assert caught.value.where.endswith("sources.only.pipeline[0].filter.bad")
+    line = int(caught.value.where.split(":")[1].split()[0])
+    assert manifest.read_text().splitlines()[line - 1].strip().startswith("bad:")
+    assert fix in caught.value.fix
+
+
+def test_the_database_is_locked():
+    from curate.stages.filter import _connect
+
+    with _connect() as connection:
+        for query in (
+            "select * from read_text('/etc/hostname')",
+            "install httpfs",
+            "load httpfs",
+            "attach '/tmp/x.db'",
+            "copy (select 1) to '/tmp/x.csv'",
+            "set enable_external_access = true",
+            "set memory_limit = '1TB'",
+        ):
+            with pytest.raises(duckdb.Error):
+                connection.execute(query)
 
 
 def test_the_reason_in_a_release_is_the_rule(tmp_path):

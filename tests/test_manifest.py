@@ -8,9 +8,10 @@ import pytest
 import yaml
 
 from curate.errors import CurateError, ManifestError
-from curate.manifest import dotted, find, library, load, loads, parse_size
+from curate.manifest import find, library, load, loads, parse_size
+from curate.mistakes import dotted
 from curate.schema import json_schema
-from curate.stage import stage_homes
+from curate.stage import find_stage, stage_homes
 
 ROOT = Path(__file__).parents[1]
 SCHEMA = ROOT / "manifests" / "manifest.schema.json"
@@ -80,13 +81,13 @@ shards: {size: 5 apples}
     expected = [
         "1 name | `name` is missing",
         "1 nmae | unknown key `nmae` | did you mean `name`?",
-        '2 version | Input should be a valid string, not 1.0 | write it as "1.0.0", in quotes',
+        "2 version | Input should be a valid string, and YAML takes `1.0` for a number | write it as",
         "6 sources.a.inputs | List should have at least 1 item",
         "8 sources.a.pipeline[0] | unknown stage `normalise` | did you mean `normalize`?",
         "8 sources.a.pipeline[1].length.min_word | unknown parameter `min_word` for stage `length` | did you mean `min_words`?",  # noqa: E501
-        "11 sources.b.inputs | `inputs` stands here twice | keep one of them",
+        "11 sources.b.inputs | duplicate key `inputs` | keep one of them",
         "14 sources.b.pipeline | no pipeline `quikstart` | did you mean `quickstart`?",
-        "16 sources.b.max_bad_rows | Input should be less than or equal to 1, not 2",
+        "16 sources.b.max_bad_rows | `max_bad_rows` is at least 0 and at most 1, not 2",
         "18 stages[0].exact_dedup.by | Input should be 'text', 'normalized_text' or 'url', not 'texts'",
         "19 stages[1] | a stage is a name, or one name with its parameters | write `- name: {...}`",
         "20 stages[2].filter.random | random() is not the same on every run",
@@ -141,6 +142,95 @@ def test_mistakes_of_sources_once_the_rest_holds():
 def test_one_mistake(old, new, expected):
     found = mistakes(HOLDS.replace(old, new, 1))
     assert any(line.startswith(expected) for line in found), "\n".join(found)
+
+
+@pytest.mark.parametrize("word", ["no", "NO", "on", "Off", "yes", "2024-01-01", "010", "1_000", "0x1f"])
+def test_text_that_yaml_takes_for_something_else_is_to_be_quoted(word):
+    found = mistakes(
+        HOLDS.replace("[normalize, length, length]", f"[{{language: {{keep: [en, {word}]}}}}, length, length]")
+    )
+    assert len(found) == 1
+    assert found[0].startswith(
+        "8 sources.a.pipeline[0].language.keep[1] | Input should be a valid string, and YAML takes"
+    )
+    assert found[0].endswith(f'put it in quotes: "{word}"')
+    for quoted in (f'"{word}"', "'1:30'", "1:30"):
+        loads(HOLDS.replace("[normalize, length, length]", f"[{{language: {{keep: [{quoted}]}}}}, length, length]"))
+
+
+def test_merge_keys():
+    manifest = loads(
+        """
+x-defaults: &defaults {format: jsonl, priority: 7, license: mit}
+x-more: &more {priority: 8, description: More.}
+name: web
+version: 1.0.0
+license: mit
+sources:
+  a: {<<: *defaults, inputs: [a]}
+  b: {inputs: [b], priority: 1, <<: [*defaults, *more]}
+"""
+    )
+    a, b = manifest.document.sources.values()
+    assert (a.format, a.priority, a.license, a.description) == ("jsonl", 7, "mit", "")
+    assert (b.format, b.priority, b.license, b.description) == ("jsonl", 1, "mit", "More.")
+    found = mistakes(HOLDS.replace("sources:", "x-d: &d {prioritty: 1}\nsources:").replace("  a:", "  a:\n    <<: *d"))
+    assert found == ["8 sources.a.prioritty | unknown key `prioritty` | did you mean `priority`?"]
+    assert mistakes(HOLDS.replace("  a:", "  a:\n    <<: 5"))[0].startswith("7 sources.a.<< | `<<` merges mappings")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a: &a [*a]", "the anchor `a` is recursive"),
+        ("a: &a {b: *a}", "the anchor `a` is recursive"),
+        ("a: *b", "not YAML: found undefined alias 'b'"),
+        ("a: " + "[" * 65, "nested more than 64 levels deep"),
+        ("x: 1\n---\nx: 2", "a second document begins"),
+        ("a:\n\t- b", "not YAML: found character '\\t' that cannot start any token"),
+        ("? [a]\n: b", "a key is text"),
+        ("a: !!set {b}", "not a type of YAML's own"),
+        ("a: !!binary aGk=", "not bytes"),
+        ('a: "\\ud83d"', "half of a character"),
+        ('a: "x\\0"', "NUL is not text"),
+        ("a: !!bool maybe", "not a value of YAML"),
+        ("a: " + "9" * 5000, "not a value of YAML"),
+        ("x" * 3_000_000, "more than 2,097,152 characters"),
+    ],
+)
+def test_what_is_no_tree_is_refused_at_its_line(text, says):
+    assert any(says in line for line in mistakes("name: x\n" + text))
+
+
+def test_aliases_take_linear_time():
+    """A hundred thousand values may be meant; ten to the ninth are refused before any is made."""
+    bomb = ["x0: &x0 [a,a,a,a,a,a,a,a,a,a]"]
+    bomb += [f"x{n}: &x{n} [{','.join([f'*x{n - 1}'] * 10)}]" for n in range(1, 9)]
+    assert any("aliases stand for more than 100,000 values" in line for line in mistakes("\n".join(bomb)))
+    shared = "x-inputs: &inputs [a.jsonl]\n" + HOLDS.replace(
+        "sources:", "sources:\n" + "".join(f"  s{n}: {{inputs: *inputs}}\n" for n in range(200))
+    )
+    assert len(loads(shared).document.sources) == 201
+
+
+@pytest.mark.parametrize("value", [".inf", "-.inf", ".nan", "-1", str(2**70), "1e400"])
+@pytest.mark.parametrize(
+    "key", ["seed: {}", "mixture: {{weights: {{a: {}}}}}", "mixture: {{validation: {}}}", "mixture: {{repeats: {}}}"]
+)
+def test_numbers_of_a_manifest_have_bounds(key, value):
+    assert len(mistakes(HOLDS + key.format(value))) == 1
+
+
+def test_every_number_of_every_stage_has_bounds():
+    """What stands without a range would be taken however large."""
+    free = []
+    for name in sorted(stage_homes()):
+        for parameter, field in find_stage(name).params.model_json_schema().get("properties", {}).items():
+            for one in [field, *field.get("anyOf", ()), *field.get("prefixItems", ())]:
+                if one.get("type") in ("integer", "number") and not {"enum", "const"} & one.keys():
+                    least = {"minimum", "exclusiveMinimum"} & one.keys()
+                    free += [] if least and {"maximum", "exclusiveMaximum"} & one.keys() else [f"{name}.{parameter}"]
+    assert free == []
 
 
 def test_one_mistake_is_one_problem():

@@ -82,7 +82,7 @@ def test_a_formatter_that_keeps_a_state_does_the_same_to_every_document():
 )
 def test_mistakes_are_named_with_their_mend(block, params, what, fix):
     with pytest.raises(CurateError, match=what) as caught:
-        datatrove(docs(), block=block, params=params)
+        datatrove(docs("a"), block=block, params=params)
     assert fix in caught.value.fix
 
 

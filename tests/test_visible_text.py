@@ -14,7 +14,7 @@ from test_stage_extract import run
 from visible import lost
 
 from curate.stages import _html_cost
-from curate.stages._html import decode
+from curate.stages._charset import decode
 from curate.stages._visible_text import prepare
 
 ARCHIVE = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "crawl" / "web-a.warc.gz"

@@ -18,7 +18,6 @@ from math import ceil
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from curate import tokenizer as tokenizers
 from curate.calibration import shards
@@ -30,8 +29,9 @@ from curate.lock import digest_of, dumps, made_before
 from curate.release.build import replacing
 from curate.release.card import licence_fields
 from curate.release.pages import environment
-from curate.resources import locate, sha256
+from curate.resources import locate, read_text, sha256
 from curate.tokenizer import Tokenizer
+from curate.yaml_tree import read_tree
 
 FORMAT = 1
 CONTEXT = 2048
@@ -144,7 +144,7 @@ def _tokenizer_of(release: shards.Release) -> Path:
     if not digests:
         raise CurateError("the release has counted no tokens, so that it names no tokenizer", where, fix)
     path = release.folder / "manifest.yaml"
-    manifest = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
+    manifest = read_tree(read_text(path, "the release's manifest")).value if path.is_file() else None
     for name in _named(manifest):
         try:
             path = locate(name, "tokenizer")

@@ -1,21 +1,16 @@
 """Paragraphs and documents of which most was seen before, by a Bloom filter: the deduplication of DCLM-Baseline."""
 
-import os
-from typing import Annotated
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field
 
 from curate.dedup import _keep_order as keep_order
 from curate.dedup._units import join, split
 from curate.documents import utf8
 from curate.errors import CurateError
 from curate.kernels.bloom import filter_size, old_both
+from curate.parameters import Groups, InnerShare, Large, Ngram
 from curate.stage import Step, group, reject, set_column
-
-Count = Annotated[int, Field(ge=1)]
 
 
 def memory(expected_ngrams: int, false_positives: float, **_) -> int:
@@ -23,13 +18,7 @@ def memory(expected_ngrams: int, false_positives: float, **_) -> int:
     return 8 * filter_size(expected_ngrams, false_positives)[0]
 
 
-def reads(keep: list[str], **params) -> tuple[str, ...]:
-    """The columns the stage reads. Raises CurateError where its filter is larger than this machine's memory."""
-    needed, there = memory(**params), os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if needed > there:
-        what = f"a Bloom filter for {params['expected_ngrams']:,} n-grams at a rate of {params['false_positives']}"
-        what += f" takes {needed / 1e9:,.1f} GB, and this machine has {there / 1e9:,.1f} GB"
-        raise CurateError(what, fix="raise `groups`, so that `expected_ngrams`, which is for one group, can be lowered")
+def reads(keep: list[str], **_) -> tuple[str, ...]:
     return ("text", *keep_order.columns(keep))
 
 
@@ -45,11 +34,11 @@ def notes(groups: int, **params) -> list[str]:
 @group(version=1, reads_from=reads, notes_from=notes, memory_from=memory)
 def bloom_dedup(
     *,
-    ngram: Count = 13,
-    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.8,
-    false_positives: Annotated[float, Field(gt=0, lt=1)] = 0.01,
-    expected_ngrams: Count = 100_000_000,
-    groups: Count = 1,
+    ngram: Ngram = 13,
+    threshold: InnerShare = 0.8,
+    false_positives: InnerShare = 0.01,
+    expected_ngrams: Large = 100_000_000,
+    groups: Groups = 1,
     keep: list[str] = [],  # noqa: B006
 ) -> list[Step]:
     """Take out paragraphs, and reject documents, of whose n-grams most have been seen before.

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from curate.dedup import _keep_order as keep_order
 from curate.documents import comparable, hashes128
+from curate.parameters import Bins
 from curate.stage import Step, group
 
 
@@ -16,7 +17,7 @@ def exact_dedup(
     *,
     by: Literal["text", "normalized_text", "url"] = "text",
     keep: list[str] = [],  # noqa: B006
-    bins: int = 0,
+    bins: Bins = 0,
 ) -> list[Step]:
     """Keep the first, in keep order, of all documents that are the same; a document without an address is unlike any.
 

@@ -3,22 +3,19 @@
 import math
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field
 
 from curate.documents import coded
 from curate.errors import CurateError
+from curate.parameters import Bins, Column, Share
 from curate.stage import Step, group
-
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
 @group(version=1, new_only=True, reads_from=lambda column, by, **_: (column, by) if by else (column,))
-def keep_top(*, fraction: Share, column: str = "quality", by: str | None = None, bins: int = 0) -> list[Step]:
+def keep_top(*, fraction: Share, column: Column = "quality", by: Column | None = None, bins: Bins = 0) -> list[Step]:
     """Keep exactly a share of the documents: those with the highest values of a column, ties settled by the lowest id.
 
     Of n documents, `fraction` times n are kept, rounded to the nearest whole number and up at a half. A document

@@ -1,15 +1,15 @@
 """Lines or paragraphs that stand in the corpus already go out of the text: menus, notices, boilerplate."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field
 
 from curate.dedup import _keep_order as keep_order
 from curate.dedup._units import SEPARATORS, join, split
 from curate.documents import hashes128
+from curate.parameters import Bins, Count
 from curate.stage import Step, group, reject, set_column
 
 
@@ -18,9 +18,9 @@ def line_dedup(
     *,
     unit: Literal["lines", "paragraphs"] = "lines",
     numbers: Literal["keep", "fold"] = "keep",
-    min_chars: Annotated[int, Field(ge=0)] = 1,
+    min_chars: Count = 1,
     keep: list[str] = [],  # noqa: B006
-    bins: int = 0,
+    bins: Bins = 0,
 ) -> list[Step]:
     """Take out every line that an earlier document, or an earlier place of the same, has already.
 

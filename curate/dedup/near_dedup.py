@@ -10,11 +10,10 @@ array) -> the documents of one component meet in one bin, with their texts -> th
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field
 
 from curate.dedup import _keep_order as keep_order
 from curate.documents import comparable, hashes128, utf8
@@ -25,11 +24,12 @@ from curate.kernels.minhash import permutations as draw_permutations
 from curate.kernels.minhash import signatures
 from curate.kernels.shingles import shingle_sets
 from curate.kernels.unionfind import components, singletons, union_edges
+from curate.parameters import MOST_PERMUTATIONS, Bins, Ngram, Permutations, PositiveShare, Seed
 from curate.scratch import Pile, zeros
 from curate.stage import Index, Step, group
 
-Share = Annotated[float, Field(gt=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
+MOST_CHOSEN = 1024
+"""Permutations for which bands are chosen: the time of the choice grows with their cube."""
 
 CHUNK = 1 << 20
 """Documents whose components are written at a time."""
@@ -52,9 +52,15 @@ class Scheme:
         """The scheme of the stage's parameters. Raises CurateError where bands do not fit the permutations."""
         if (bands is None) != (rows is None):
             raise CurateError("`bands` and `rows` go together", fix="give both, or neither")
+        if bands is None and (permutations or 0) > MOST_CHOSEN:
+            what = f"{permutations:,} permutations without `bands` and `rows`, which are chosen for at most "
+            raise CurateError(f"{what}{MOST_CHOSEN:,}", fix="give `bands` and `rows`")
         if bands is None:
             bands, rows = optimal_bands(threshold, permutations) if permutations else (32, 8)
         permutations = permutations or bands * rows
+        if permutations > MOST_PERMUTATIONS:
+            what = f"{bands} bands of {rows} rows need {permutations:,} permutations; a signature has at most "
+            raise CurateError(f"{what}{MOST_PERMUTATIONS:,}", fix="lower `bands` or `rows`")
         if bands * rows > permutations:
             what = f"{bands} bands of {rows} rows need {bands * rows} permutations, not {permutations}"
             raise CurateError(what, fix="raise `permutations`, or leave it out")
@@ -141,19 +147,19 @@ def notes(threshold: float, verify: str, **params) -> list[str]:
 @group(version=2, reads_from=reads, notes_from=notes, index=Index(index, scheme, "band_keys"))
 def near_dedup(
     *,
-    threshold: Share = 0.8,
-    ngram: Count = 5,
+    threshold: PositiveShare = 0.8,
+    ngram: Ngram = 5,
     unit: Literal["words", "characters"] = "words",
     normalize: bool = False,
-    bands: Count | None = None,
-    rows: Count | None = None,
-    permutations: Count | None = None,
-    seed: int = 1,
+    bands: Permutations | None = None,
+    rows: Permutations | None = None,
+    permutations: Permutations | None = None,
+    seed: Seed = 1,
     keep: list[str] = [],  # noqa: B006
     verify: Literal["exact", "signature", "none"] = "exact",
     rule: Literal["leaders", "components"] = "leaders",
-    alarm: Share = 0.9,
-    bins: int = 0,
+    alarm: PositiveShare = 0.9,
+    bins: Bins = 0,
 ) -> list[Step]:
     """Keep the first, in keep order, of documents that nearly say the same.
 

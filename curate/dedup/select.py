@@ -1,37 +1,34 @@
 """A small set of the best documents that does not say the same thing over and over: clusters take turns."""
 
 from collections.abc import Iterator
-from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field
 
 from curate.dedup import _keep_order as keep_order
 from curate.documents import hashes128, utf8
 from curate.errors import CurateError
 from curate.kernels.lowest_word import lowest_words
+from curate.parameters import Bins, Column, Large
 from curate.stage import Step, group, reject
-
-Count = Annotated[int, Field(ge=1)]
 
 LONG = 6
 """Characters from which a word tells the topic: shorter ones are mostly those that all texts have."""
 
 
-def reads(order: list[str], by: str | None, **_) -> tuple[str, ...]:
+def reads(order: list[str], by: Column | None, **_) -> tuple[str, ...]:
     return (*([COLUMN.get(by, by)] if by else []), *keep_order.columns(order))
 
 
 @group(version=2, new_only=True, reads_from=reads)
 def select(
     *,
-    count: Count,
+    count: Large,
     order: list[str] = ["-quality"],  # noqa: B006
-    by: str | None = None,
+    by: Column | None = None,
     at_most: bool = False,
-    bins: int = 0,
+    bins: Bins = 0,
 ) -> list[Step]:
     """Select exactly so many documents, the best of each cluster in turn, as s1K (1,000 of 59,000) and LIMO (817) did.
 
@@ -112,7 +109,7 @@ def verdicts(rows: pa.Table, selected: np.ndarray) -> pa.Table:
     return rows.select(["doc", "rank"]).append_column("selected", pa.array(selected))
 
 
-def clusters(docs: pa.Table, by: str | None) -> pa.Array | pa.ChunkedArray:
+def clusters(docs: pa.Table, by: Column | None) -> pa.Array | pa.ChunkedArray:
     """The cluster of each document: string[documents]."""
     if by is None:
         return pa.nulls(len(docs), pa.string())

@@ -8,8 +8,10 @@ Machine code is kept in the user's cache, in a folder named by a digest of all k
 notice that a function which a kernel calls has changed in another file.
 """
 
+import atexit
 import hashlib
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -17,18 +19,29 @@ import numba
 
 
 def _cache_folder() -> str:
-    """The folder for machine code: the user's choice, else one of their cache, else a temporary one."""
+    """The folder for machine code: one of the user's cache, else a new temporary one that children share.
+
+    Numba unpickles what it finds there, so that whoever can write to the folder runs code here.
+    """
     digest = hashlib.blake2b(digest_size=8)
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(source.read_bytes())
-    home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    home = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
     folder = home / "curate" / "kernels" / digest.hexdigest()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        writable = os.access(folder, os.W_OK)
-    except OSError:
-        writable = False
-    return str(folder if writable else Path(tempfile.gettempdir()) / f"curate-kernels-{os.getuid()}-{folder.name}")
+        for ours in (folder.parent.parent, folder.parent, folder):
+            if ours.is_symlink() or ours.stat().st_uid != os.geteuid():
+                raise PermissionError
+            if ours.stat().st_mode & 0o077:
+                ours.chmod(0o700)
+        if home.stat().st_mode & 0o002 or not os.access(folder, os.W_OK):
+            raise PermissionError
+    except OSError:  # a home that is not there, not ours, not writable, or another's to change
+        folder = tempfile.mkdtemp(prefix="curate-kernels-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        os.environ["NUMBA_CACHE_DIR"] = folder
+    return str(folder)
 
 
 if not numba.config.CACHE_DIR:

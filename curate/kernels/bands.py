@@ -4,9 +4,12 @@ A signature's first ``bands * rows`` places are cut into bands; documents that a
 proposed as similar (Leskovec, Rajaraman, Ullman: Mining of Massive Datasets, chapter 3).
 """
 
+from functools import cache
+
 import numpy as np
 
 from curate.kernels import kernel
+from curate.kernels.hash_table import draw_secret, slot_of
 from curate.kernels.hashing import mix64
 
 _STEP = np.uint64(0x9E3779B97F4A7C15)
@@ -18,6 +21,7 @@ def proposal_probability(similarity, bands: int, rows: int):
     return 1 - (1 - np.asarray(similarity, np.float64) ** rows) ** bands
 
 
+@cache
 def optimal_bands(
     threshold: float, num_perm: int, false_positive_weight: float = 0.5, false_negative_weight: float = 0.5
 ) -> tuple[int, int]:
@@ -97,7 +101,7 @@ def group_edges(keys, docs):
     keys, docs, bounds = partition(keys, docs, 0, bits)
     first, other = np.empty_like(docs), np.empty_like(docs)
     table = np.empty(2, np.int32)  # place in the bucket of a key's first document, plus one; 0 when free
-    count = 0
+    count, secret = 0, draw_secret()
     for bucket in range(len(bounds) - 1):
         begin, end = bounds[bucket], bounds[bucket + 1]
         while len(table) < 2 * (end - begin):
@@ -105,7 +109,7 @@ def group_edges(keys, docs):
         table[:] = 0
         mask = len(table) - 1
         for i in range(begin, end):
-            slot = np.int64(keys[i] >> np.uint64(bits)) & mask
+            slot = np.int64(slot_of(keys[i], np.uint64(mask), secret))
             while table[slot] and keys[begin + table[slot] - 1] != keys[i]:
                 slot = (slot + 1) & mask
             if table[slot] == 0:

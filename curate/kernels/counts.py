@@ -4,7 +4,7 @@ import numpy as np
 
 from curate.kernels import device, kernel
 from curate.kernels.characters import ALL, LETTER, NUMERIC, PUNCTUATION, SPACE, UPPER
-from curate.kernels.hash_table import add, append, append_byte, find, table_size
+from curate.kernels.hash_table import add, append, append_byte, draw_secret, find, table_size
 from curate.kernels.words import decode
 
 _FIELDS = "characters newlines inline hashes ellipses spaced_ellipses"
@@ -95,9 +95,9 @@ def count_signs(data, offsets, rows):
 def count_characters(data, offsets, stop_hashes, classes, rows):
     """Fill ``rows`` (``COUNTS``). Plain words meet the stop words with ASCII's capitals made small."""
     slots = table_size(8 * len(stop_hashes))  # wide, so that most words meet a free slot
-    keys, counts = np.empty(slots, np.uint64), np.zeros(slots, np.int32)
+    keys, counts, secret = np.empty(slots, np.uint64), np.zeros(slots, np.int32), draw_secret()
     for key in stop_hashes:
-        add(keys, counts, slots, key)
+        add(keys, counts, slots, key, secret)
     of_class = np.empty(ALL + 1, np.int64)
 
     for doc in range(len(rows)):
@@ -121,7 +121,7 @@ def count_characters(data, offsets, stop_hashes, classes, rows):
                 row.plain_words += 1
                 row.plain_word_characters += length
                 row.plain_letterless_words += some & LETTER == 0
-                row.plain_stop_words += find(keys, counts, slots, word) >= 0
+                row.plain_stop_words += find(keys, counts, slots, word, secret) >= 0
         for kind in range(ALL + 1):
             n = of_class[kind]
             if n:

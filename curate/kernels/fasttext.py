@@ -17,6 +17,7 @@ NGRAM_PRIME = np.uint64(116049371)
 EOS_HASH, EOS_KEY = np.uint32(0xD79C9359), np.uint64(0x7BD4011AD427EA99)  # of "</s>"
 LABEL_PREFIX = np.frombuffer(b"__label__", np.uint8)  # model files do not hold it: fastText's own default
 MEMO_SLOTS, CHUNK = 1 << 15, 256
+MOST_PROBES = 512
 
 
 class Tokens(NamedTuple):
@@ -104,15 +105,21 @@ def hash_words(data, starts, ends):
 
 @kernel
 def index_keys(keys):
-    """An open-addressing table of places in ``keys``: int32[power of two], half full at most, -1 if free."""
+    """An open-addressing table of places in ``keys``: int32[power of two], half full at most, -1 if free.
+
+    Empty where more than ``MOST_PROBES`` keys meet in one run of slots, as those of no real dictionary do.
+    """
     size = 2
     while size < 2 * len(keys):
         size *= 2
     slots = np.full(size, -1, np.int32)
     for i in range(len(keys)):
-        slot = _slot(keys[i], size - 1)
+        slot, probes = _slot(keys[i], size - 1), 0
         while slots[slot] >= 0:
             slot = (slot + 1) & (size - 1)
+            probes += 1
+            if probes > MOST_PROBES:
+                return slots[:0].copy()
         slots[slot] = i
     return slots
 

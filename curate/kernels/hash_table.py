@@ -1,4 +1,9 @@
-"""A table of 64-bit keys and their counts, open-addressed, in arrays used for one document after another."""
+"""A table of 64-bit keys and their counts, open-addressed, in arrays used for one document after another.
+
+Where a key goes depends on a secret number that each call of a kernel draws anew: whoever writes the texts knows the
+hashes of their parts, and would else choose parts that all fall on one slot and take quadratic time. No result depends
+on it: what is counted of a key is the same wherever it lies.
+"""
 
 import numpy as np
 
@@ -48,8 +53,19 @@ def text_hash(data, start, end):
 
 
 @device
-def _slot(key, mask):
-    """Where to look first. The last bytes of a text are in the low bits of its hash alone, all others in all."""
+def draw_secret():
+    """A random odd number: uint64. The generator is the kernels' own, which starts from the system's randomness."""
+    return np.uint64(np.random.randint(0, 1 << 62)) * np.uint64(2) + _ONE
+
+
+@device
+def slot_of(key, mask, secret):
+    """Where to look first: two keys meet there by chance alone, whatever they are.
+
+    Multiplication by a secret odd number (Dietzfelbinger et al. 1997), its high bits spread over all by another.
+    """
+    key = key * secret
+    key = (key ^ (key >> _HALF)) * BASE
     return (key ^ (key >> _HALF)) & mask
 
 
@@ -63,10 +79,10 @@ def table_size(n):
 
 
 @device
-def add(keys, counts, size, key):
+def add(keys, counts, size, key, secret):
     """Count ``key`` once more in the first ``size`` slots: its slot. Those with a count of 0 are free."""
     mask = np.uint64(size - 1)
-    slot = _slot(key, mask)
+    slot = slot_of(key, mask, secret)
     while counts[slot] != 0 and keys[slot] != key:
         slot = (slot + _ONE) & mask
     keys[slot] = key
@@ -75,10 +91,10 @@ def add(keys, counts, size, key):
 
 
 @device
-def find(keys, counts, size, key):
+def find(keys, counts, size, key, secret):
     """Slot of ``key``, or -1."""
     mask = np.uint64(size - 1)
-    slot = _slot(key, mask)
+    slot = slot_of(key, mask, secret)
     while counts[slot] != 0:
         if keys[slot] == key:
             return np.int64(slot)
@@ -87,14 +103,14 @@ def find(keys, counts, size, key):
 
 
 @device
-def seen(keys, size, key):
+def seen(keys, size, key, secret):
     """Whether ``key`` is in the first ``size`` slots of a table without counts, where it is from now on.
 
     Free slots hold 0, and so the key 0 counts as 1.
     """
     mask = np.uint64(size - 1)
     key = max(key, _ONE)
-    slot = _slot(key, mask)
+    slot = slot_of(key, mask, secret)
     while keys[slot] != key:
         if keys[slot] == 0:
             keys[slot] = key

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from curate.kernels import device, kernel
+from curate.kernels.hash_table import draw_secret, slot_of
 from curate.kernels.hashing import mix64
 
 _MILLION = 1_000_000
@@ -124,9 +125,9 @@ def _signature_fingerprints(signatures):
 
 
 @device
-def _find(table_keys, table_heads, key):
+def _find(table_keys, table_heads, key, secret):
     """Slot of ``key`` in an open-addressed table, or the free slot (head 0) where it belongs."""
-    slot = np.int64(key >> np.uint64(1)) & (len(table_keys) - 1)
+    slot = np.int64(slot_of(key, np.uint64(len(table_keys) - 1), secret))
     while table_heads[slot] and table_keys[slot] != key:
         slot = (slot + 1) & (len(table_keys) - 1)
     return slot
@@ -137,14 +138,14 @@ def _leaders(order, keys, fingerprints, hashes, offsets, bitmaps, signatures, ex
     # For each key, a chain of the kept documents that have it, newest first: 1 + ``p * width + column`` stands for the
     # document at place p of the order; column 0 is its fingerprint, so that copies meet at once.
     table_keys, table_heads, links, last_seen_by = tables
-    docs, width = len(order), keys.shape[1] + 1
+    docs, width, secret = len(order), keys.shape[1] + 1, draw_secret()
     duplicate_of = np.full(docs, -1, np.int64)
     similarity = np.zeros(docs, np.float64)
     for p in range(docs):
         i, leader, best = order[p], -1, threshold
         for column in range(width):
             key = keys[i, column - 1] if column else fingerprints[i]
-            place = table_heads[_find(table_keys, table_heads, key)]
+            place = table_heads[_find(table_keys, table_heads, key, secret)]
             while place and not (leader >= 0 and best == _MILLION):
                 q = (place - 1) // width
                 place = links[place - 1]
@@ -163,7 +164,7 @@ def _leaders(order, keys, fingerprints, hashes, offsets, bitmaps, signatures, ex
             continue
         for column in range(width):
             key = keys[i, column - 1] if column else fingerprints[i]
-            slot = _find(table_keys, table_heads, key)
+            slot = _find(table_keys, table_heads, key, secret)
             links[p * width + column] = table_heads[slot]
             table_keys[slot], table_heads[slot] = key, 1 + p * width + column
     return duplicate_of, similarity

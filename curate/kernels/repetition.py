@@ -10,7 +10,7 @@ import numpy as np
 from curate.kernels import device, kernel
 from curate.kernels.characters import LETTER, MARK, NUMERIC, SPACE, TERMINAL
 from curate.kernels.counts import ends_with_ellipsis, ends_with_spaced_ellipsis, read
-from curate.kernels.hash_table import BASE, add, eight_bytes, find, seen, table_size, text_hash
+from curate.kernels.hash_table import BASE, add, draw_secret, eight_bytes, find, seen, table_size, text_hash
 from curate.kernels.words import decode
 
 _FIELDS = """
@@ -99,6 +99,7 @@ def _count_segments(data, start, end, gap, newlines, n, short_line, classes, tab
     ``newlines`` are the ``n`` places of newlines in the document, and perhaps before ``start`` or after ``end``.
     """
     keys, counts, stripped_keys, stripped_counts = tables
+    secret = draw_secret()
     size = table_size(n + 1)
     counts[:size] = 0
     stripped_counts[:size] = 0
@@ -121,7 +122,7 @@ def _count_segments(data, start, end, gap, newlines, n, short_line, classes, tab
         characters = _characters(data, start, stop)
         row.segments += 1
         key = text_hash(data, start, stop)
-        if counts[add(keys, counts, size, key)] > 1:
+        if counts[add(keys, counts, size, key, secret)] > 1:
             row.repeats += 1
             row.repeat_characters += characters
             if first < last:
@@ -137,7 +138,7 @@ def _count_segments(data, start, end, gap, newlines, n, short_line, classes, tab
             row.short += characters <= short_line
             row.bullets += _bullet(data, first, last)
             row.ellipses += ends_with_ellipsis(data, first, last) or ends_with_spaced_ellipsis(data, first, last)
-            copies = stripped_counts[add(stripped_keys, stripped_counts, size, key)]
+            copies = stripped_counts[add(stripped_keys, stripped_counts, size, key, secret)]
             if copies > 1:
                 row.copies += 2 if copies == 2 else 1
                 row.copy_characters += 2 * stripped if copies == 2 else stripped
@@ -182,6 +183,7 @@ def _chain(hashes, ends, m, last_n, grams, repeated, slots, candidates, keys, co
     twice. For n = 5 and up, ``covered``: the characters of words in an n-gram that comes twice.
     """
     n_candidates = max(m - 1, 0)
+    secret = draw_secret()
     for i in range(m):
         grams[i] = hashes[i]
         candidates[i] = i
@@ -201,7 +203,7 @@ def _chain(hashes, ends, m, last_n, grams, repeated, slots, candidates, keys, co
         counts[:size] = 0
         most = 0
         for c in range(kept):
-            slots[c] = add(keys, counts, size, grams[candidates[c]])
+            slots[c] = add(keys, counts, size, grams[candidates[c]], secret)
             most = max(most, counts[slots[c]])
         for c in range(kept):
             repeated[candidates[c]] = counts[slots[c]] > 1
@@ -241,12 +243,12 @@ def _repeated(letters, prefixes, powers, places, ends, m, candidates, slots, key
     all before it, and ``powers`` are those of the hash's base. Equal n-grams begin with the same letters, so that
     only those whose first letters come twice are looked at, and those too short to tell.
     """
-    shortest = _LAST_TOP + 1
+    shortest, secret = _LAST_TOP + 1, draw_secret()
     positions = max(m - shortest + 1, 0)
     size = table_size(positions)
     counts[:size] = 0
     for i in range(positions):
-        slots[i] = add(keys, counts, size, _beginning(letters, places[i]))
+        slots[i] = add(keys, counts, size, _beginning(letters, places[i]), secret)
     n_candidates = 0
     for i in range(positions):
         if counts[slots[i]] > 1 or places[i + shortest] - places[i] < _BEGINNING:
@@ -261,7 +263,7 @@ def _repeated(letters, prefixes, powers, places, ends, m, candidates, slots, key
             if i < done or i + n > m:
                 continue
             power = powers[places[i + n] - places[i]]
-            if seen(keys, size, prefixes[i + n] - prefixes[i] * power):
+            if seen(keys, size, prefixes[i + n] - prefixes[i] * power, secret):
                 row.repeated[n - shortest] += ends[i + n] - ends[i]
                 done = i + n
 
@@ -292,9 +294,9 @@ def count_n_grams(data, starts, ends, doc_words, stop_hashes, classes, n_grams, 
     unused = np.zeros(3, np.int64)
 
     stop_size = table_size(8 * len(stop_hashes))  # wide, so that most words meet a free slot
-    stop_keys, stop_counts = np.empty(stop_size, np.uint64), np.zeros(stop_size, np.int32)
+    stop_keys, stop_counts, secret = np.empty(stop_size, np.uint64), np.zeros(stop_size, np.int32), draw_secret()
     for key in stop_hashes:
-        add(stop_keys, stop_counts, stop_size, key)
+        add(stop_keys, stop_counts, stop_size, key, secret)
     seen_in = np.full(stop_size, -1)
 
     for doc in range(len(rows)):
@@ -330,7 +332,7 @@ def count_n_grams(data, starts, ends, doc_words, stop_hashes, classes, n_grams, 
             dclm_hashes[k] = h
             dclm_before[k + 1] = dclm_before[k] + characters
             k += begins & (LETTER | NUMERIC) != 0
-            slot = find(stop_keys, stop_counts, stop_size, h)
+            slot = find(stop_keys, stop_counts, stop_size, h, secret)
             if slot >= 0 and seen_in[slot] != doc:
                 seen_in[slot] = doc
                 row.stop_words += 1

@@ -9,6 +9,7 @@ import pydantic
 from pydantic import BaseModel, Field
 
 from curate.errors import did_you_mean
+from curate.parameters import Ratio
 
 TOLERANCE = Fraction(1, 1000)
 """How far weights may be from adding up to 1: what thirds in three digits are."""
@@ -27,20 +28,24 @@ def parse_amount(value: Any) -> int:
     return int(Fraction(match[1].replace("_", "")) * AMOUNTS[match[2]])
 
 
+LARGEST = 10**18
+"""Tokens, bytes or documents that a budget may be."""
+
+
 Amount = Annotated[
     int,
     pydantic.BeforeValidator(parse_amount),
-    Field(ge=1),
+    Field(ge=1, le=LARGEST),
     pydantic.WithJsonSchema({"type": ["string", "integer"]}),
 ]
-Weights = dict[str, Annotated[float, Field(ge=0)]]
+Weights = dict[str, Ratio]
 
 
 class Phase(BaseModel, extra="forbid"):
     """One phase of a training run."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=96)]
-    context: int | None = Field(None, ge=1, description="length of its sequences in tokens, for the card")
+    context: int | None = Field(None, ge=1, le=1 << 28, description="length of its sequences in tokens, for the card")
     budget: Amount | None = Field(None, description="how much it takes; default: as much as its weights allow")
     weights: Weights = Field({}, description="in place of the mixture's")
     repeat_earlier: bool = Field(False, description="may take documents that earlier phases have")
@@ -57,7 +62,9 @@ class Mixture(BaseModel, extra="forbid"):
     budget: Amount | None = Field(None, description="how much is taken; default: as much as the weights allow")
     weights: Weights = Field({}, description="share of each value of `by`; default: as the documents lie")
     repeats: int = Field(1, ge=1, le=1000, description="most times that a phase may see a document")
-    validation: float = Field(0, ge=0, lt=0.5, description="share of documents, by hash, that is held out")
+    validation: float = Field(
+        0, ge=0, lt=0.5, allow_inf_nan=False, description="share of documents, by hash, that is held out"
+    )
     phases: list[Phase] = Field([], description="disjoint unless they say otherwise")
 
     @property

@@ -9,6 +9,8 @@ import duckdb
 import yaml
 
 from curate.lock import read_lock
+from curate.resources import read_text
+from curate.yaml_tree import read_tree
 
 EXAMPLES = 5
 """Ids shown of what was added and what was removed."""
@@ -44,10 +46,8 @@ def diff(old: str | Path, new: str | Path) -> dict:
 
 def _manifests(old: Path, new: Path) -> list[str]:
     """The manifests without comments and layout, in which only what they say differs."""
-    said = [
-        yaml.safe_dump(yaml.safe_load((path / "manifest.yaml").read_text("utf-8")), sort_keys=False, allow_unicode=True)
-        for path in (old, new)
-    ]
+    trees = [read_tree(read_text(path / "manifest.yaml", "the manifest of a release")).value for path in (old, new)]
+    said = [yaml.safe_dump(tree, sort_keys=False, allow_unicode=True) for tree in trees]
     lines = difflib.unified_diff(*(text.splitlines() for text in said), "old", "new", n=1, lineterm="")
     return [line for line in lines if not line.startswith(("---", "+++"))]
 

@@ -58,7 +58,7 @@ def discover(inputs: list[str | dict], base: Path) -> list[File]:
                 if other.url != file.url:
                     fix = "give them as one folder or glob, so that their paths differ, or as two sources"
                     raise CurateError(f"two inputs are called `{file.path}`", f"{other.url} and {file.url}", fix)
-        except OSError as error:
+        except (OSError, ValueError, re.error) as error:  # ValueError: an address or a path that cannot be one
             fix = "check its name and rights"
             raise CurateError(f"cannot read an input: {error}", str(item), fix) from error
     return sorted(found.values(), key=lambda file: file.path)
@@ -298,7 +298,7 @@ def opened(file: File) -> Iterator[BinaryIO]:
     with local(file) as path:
         try:
             stream = path.open("rb")
-        except OSError as error:
+        except (OSError, ValueError, re.error) as error:  # ValueError: an address or a path that cannot be one
             fix = "check its name and rights"
             raise CurateError(f"cannot read an input: {error.strerror}", file.url, fix) from error
         with stream:

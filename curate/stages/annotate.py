@@ -1,7 +1,9 @@
 """Columns from a function of one's own, without writing a stage."""
 
+import ast
 import importlib
 import inspect
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,20 +11,57 @@ from typing import Any
 import pyarrow as pa
 
 from curate.errors import CurateError, did_you_mean
-from curate.resources import sha256
+from curate.resources import find_source, sha256
 from curate.stage import arrow_type, set_column, stage
 
 
 def _source(function: str, **_) -> dict[str, Path]:
-    return {"source": Path(inspect.getsourcefile(_load(function)))}
+    """The file of the function's module, found without importing it or a package around it."""
+    module, colon, name = function.partition(":")
+    if not colon or not name.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
+        raise CurateError(f"`{function}` names no function", fix="write `package.module:function`")
+    path = find_source(module)
+    if path is None:
+        fix = "install its package, or put its folder on PYTHONPATH"
+        raise CurateError(f"cannot import `{module}`: there is no such file", fix=fix)
+    defined = _defined(path)
+    if defined is not None and name not in defined:
+        raise CurateError(f"`{module}` has no function `{name}`", str(path), did_you_mean(name, defined))
+    return {"source": path}
+
+
+def _defined(path: Path) -> set[str] | None:
+    """The names that a module defines or imports at its top; None where it cannot be told without running it."""
+    try:
+        body = ast.parse(path.read_bytes()).body
+    except (SyntaxError, ValueError, RecursionError) as error:
+        raise CurateError(f"not a module of Python: {error}", str(path), "correct it") from None
+    found: set[str] = set()
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            found |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+        elif not isinstance(node, ast.Expr):
+            targets = node.targets if isinstance(node, ast.Assign) else []
+            if not targets or not all(isinstance(target, ast.Name) for target in targets):
+                return None
+            found |= {target.id for target in targets}
+    return None if "*" in found else found
+
+
+def _reads(reads: list[str], adds: dict[str, str], **_) -> tuple[str, ...]:
+    _types(adds)
+    return tuple(reads)
 
 
 @stage(
     version=1,
-    reads_from=lambda reads, **_: tuple(reads),
+    reads_from=_reads,
     adds_from=lambda adds, **_: adds,
     resources_from=_source,
-    dry=True,
+    code_from=lambda function, **_: (function,),
+    notes_from=lambda function, **_: [f"runs `{function}`, which `--allow-code {function.partition(':')[0]}` allows"],
 )
 def annotate(
     docs: pa.Table,
@@ -37,8 +76,11 @@ def annotate(
 
     The function is given an Arrow table of the columns it reads, and `params` as keywords. It returns a table or a
     mapping of the columns it adds, or the one column itself. Row i of the result must depend on row i alone: hold it to
-    that with `curate.testing.check("annotate", ...)`. Its source file bears on the identity of the result; what that
-    imports does not.
+    that with `curate.testing.check("annotate", ...)`. The source file of its module bears on the identity of the
+    result; what that imports does not.
+
+    A manifest is data, so the person who runs it allows the module: `curate run --allow-code package.module`. A package
+    can register the function instead, as an entry point of the group `curate.functions`.
 
     function  `package.module:function`, importable here and by the workers
     adds      {column: Arrow type}, such as {n_dashes: int32}
@@ -50,7 +92,12 @@ def annotate(
     if source and sha256(Path(source)) != sha256(_source(function)["source"]):
         raise CurateError(f"`{function}` is another one here than in the plan", source, "install the same everywhere")
     types = _types(adds)
-    found = called(docs.select(reads), **params)
+    try:
+        found = called(docs.select(reads), **params)
+    except Exception as error:
+        line = traceback.extract_tb(error.__traceback__)[-1]
+        what = f"`{function}` raised {type(error).__name__}: {error}"
+        raise CurateError(what, f"{line.filename}:{line.lineno}", "correct the function") from error
     if isinstance(found, (pa.Array, pa.ChunkedArray)) and len(adds) == 1:
         found = {next(iter(adds)): found}
     columns = {name: found[name] for name in adds if name in _names(found, function)}
@@ -68,7 +115,7 @@ def _load(function: str) -> Callable:
         raise CurateError(f"`{function}` names no function", fix="write `package.module:function`")
     try:
         home = importlib.import_module(module)
-    except ImportError as error:
+    except Exception as error:  # an import runs the module, which may raise anything
         fix = "install its package, or put its folder on PYTHONPATH"
         raise CurateError(f"cannot import `{module}`: {error}", fix=fix) from error
     found = getattr(home, name, None)

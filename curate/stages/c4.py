@@ -8,6 +8,7 @@ from curate.kernels.c4 import CURLY_BRACKET, FEW_SENTENCES, KEPT, LOREM_IPSUM, c
 from curate.kernels.characters import character_classes
 from curate.kernels.lines import CURLY, JAVASCRIPT, LOREM, POLICY
 from curate.kernels.marks import word_and_mark_spans
+from curate.parameters import Count
 from curate.stage import reject, set_column, stage
 from curate.stages._text import texts
 
@@ -17,13 +18,13 @@ def c4(
     docs: pa.Table,
     *,
     terminal_punctuation: bool = True,
-    min_words: int = 3,
-    max_word_length: int = 1000,
+    min_words: Count = 3,
+    max_word_length: Count = 1000,
     javascript: bool = True,
     policy: bool = True,
     lorem_ipsum: bool = True,
     curly_bracket: bool = True,
-    min_sentences: int = 5,
+    min_sentences: Count = 5,
 ) -> pa.Table:
     """Keep the lines of prose, and the documents that have some, by C4's rules (arXiv:1910.10683, 2.2).
 

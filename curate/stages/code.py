@@ -7,6 +7,7 @@ import pyarrow.compute as pc
 
 from curate.documents import utf8
 from curate.kernels.code import measure
+from curate.parameters import Count, Ratio, Share
 from curate.stage import reject, set_column, stage
 from curate.stages._languages import FILES, PERMISSIVE
 from curate.stages._secrets import HINT, SECRET
@@ -23,9 +24,9 @@ _FILE = r"(?:/|^|(?P<dot>\.))(?P<name>[^/.?#]+)(?:[?#].*)?$"
 def code(
     docs: pa.Table,
     *,
-    max_line_length: int | None = 1000,
-    max_mean_line_length: float | None = 100,
-    min_alphanumeric: float = 0.25,
+    max_line_length: Count | None = 1000,
+    max_mean_line_length: Ratio | None = 100,
+    min_alphanumeric: Share = 0.25,
     generated: bool = True,
     secrets: bool = True,
     licenses: list[str] = [],  # noqa: B006

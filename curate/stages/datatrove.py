@@ -13,9 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.errors import CurateError, did_you_mean
+from curate.resources import find_source
 from curate.stage import reject, set_column, stage
 
 _REASON = re.compile(r"""return\s*\(?\s*False,\s*["']([\w ./-]+)["']""")
+OWN = ("datatrove.pipeline.filters.", "datatrove.pipeline.formatters.")
 FILTERED = "filtered"
 """The reason of a filter that gives none."""
 
@@ -26,9 +28,22 @@ def _packages(**_) -> tuple[str, ...]:
     return ("datatrove",)
 
 
+def _is_of_datatrove(block: str) -> bool:
+    """Whether a block comes with datatrove, so that planning may load it and running needs no leave."""
+    return block.startswith(OWN)
+
+
 def _reasons(block: str, **_) -> tuple[str, ...]:
     """Those that the source of a filter names; it may make more as it goes."""
-    source = inspect.getsource(_class(block))
+    if _is_of_datatrove(block):
+        source = inspect.getsource(_class(block))
+    else:
+        path = find_source(block.rpartition(".")[0])
+        if path is None:
+            raise CurateError(
+                f"cannot import block `{block}`: there is no such file", fix=did_you_mean(block, _known())
+            )
+        source = path.read_text(encoding="utf-8", errors="replace")
     return (*dict.fromkeys(_named(reason) for reason in _REASON.findall(source)), FILTERED)
 
 
@@ -37,6 +52,7 @@ def _reasons(block: str, **_) -> tuple[str, ...]:
     packages=_packages,
     reads_from=lambda columns, **_: ("id", "text", *columns),
     reasons_from=_reasons,
+    code_from=lambda block, **_: () if _is_of_datatrove(block) else (":".join(block.rpartition(".")[::2]),),
     hazard=True,
     dry=True,
 )
@@ -54,12 +70,14 @@ def datatrove(
     The block's result must depend on the document alone: the same is not asked twice.
 
     block    path of the class, such as `datatrove.pipeline.filters.GopherQualityFilter`, or of one of your own that
-             is derived from BaseFilter or BaseFormatter
+             is derived from BaseFilter or BaseFormatter, which runs where `--allow-code` names its module
     params   its arguments
     columns  what it finds in the metadata of a document beside what `meta` says if that is among them
 
     Changes: text
     """
+    if docs.num_rows == 0 and not _is_of_datatrove(block):
+        return docs  # planned, not run
     made = _make(block, json.dumps(params, sort_keys=True))
     texts = [text or "" for text in docs["text"].to_pylist()]
     if hasattr(made, "format"):
@@ -99,20 +117,24 @@ def _metadata(row: dict) -> dict:
     return (json.loads(meta) if meta else {}) | {name: value for name, value in row.items() if value is not None}
 
 
+def _known() -> list[str]:
+    from datatrove.pipeline import filters
+
+    return [f"{filters.__name__}.{one}" for one in dir(filters) if one.endswith("Filter")]
+
+
 def _class(block: str) -> type:
     _packages()
-    from datatrove.pipeline import filters
     from datatrove.pipeline.filters.base_filter import BaseFilter
     from datatrove.pipeline.formatters.base import BaseFormatter
 
     module, _, name = block.rpartition(".")
-    known = [f"{filters.__name__}.{one}" for one in dir(filters) if one.endswith("Filter")]
     try:
         found = getattr(importlib.import_module(module or block), name, None)
-    except ImportError as error:
-        raise CurateError(f"cannot import block `{block}`: {error}", fix=did_you_mean(block, known)) from error
+    except Exception as error:  # an import runs the module, which may raise anything
+        raise CurateError(f"cannot import block `{block}`: {error}", fix=did_you_mean(block, _known())) from error
     if not (inspect.isclass(found) and issubclass(found, (BaseFilter, BaseFormatter))):
-        raise CurateError(f"`{block}` is no filter or formatter of datatrove", fix=did_you_mean(block, known))
+        raise CurateError(f"`{block}` is no filter or formatter of datatrove", fix=did_you_mean(block, _known()))
     return found
 
 
@@ -124,5 +146,7 @@ def _make(block: str, params: str):
     except TypeError as error:
         takes = ", ".join(name for name in inspect.signature(chosen).parameters)
         raise CurateError(f"{chosen.__name__} does not take these params: {error}", fix=f"it takes {takes}") from error
+    except (ValueError, AttributeError, OSError, re.error) as error:
+        raise CurateError(f"{chosen.__name__} cannot be made: {error}", fix="correct its `params`") from error
     except ImportError as error:
         raise CurateError(f"{chosen.__name__} needs more: {error}", fix="install what it names") from error

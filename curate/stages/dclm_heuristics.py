@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from curate.documents import utf8
 from curate.kernels.characters import character_classes
 from curate.kernels.dclm import clean, count_words
+from curate.parameters import Count, Newlines, Ratio, Share
 from curate.stage import reject, set_column, stage
 from curate.stages._signals import measure
 from curate.stages._text import change_matching, texts
@@ -36,27 +37,27 @@ _PHRASES = [
 ]
 _ANY_PHRASE = "(?i)[iı]tems [iı]n cart|read more|s[iı]gn-[iı]n"
 _LONGEST_WITH_PHRASE = 10  # words
-_Share = float | None
+_Share = Ratio | None
 
 
 @stage(version=1)
 def dclm_heuristics(
     docs: pa.Table,
     *,
-    max_newlines: int = 2,
-    min_words: int = 50,
-    max_words: int = 100_000,
-    min_mean_word_length: float | None = 3,
-    max_mean_word_length: float | None = 10,
-    max_symbol_ratio: float | None = 0.1,
-    max_bullet_lines: float | None = 0.9,
-    max_ellipsis_lines: float | None = 0.3,
-    max_letterless_words: float | None = 0.2,
-    min_stop_words: int | None = 2,
-    max_duplicate_lines: float | None = 0.3,
-    max_duplicate_paragraphs: float | None = 0.3,
-    max_duplicate_line_characters: float | None = 0.2,
-    max_duplicate_paragraph_characters: float | None = 0.2,
+    max_newlines: Newlines = 2,
+    min_words: Count = 50,
+    max_words: Count = 100_000,
+    min_mean_word_length: Ratio | None = 3,
+    max_mean_word_length: Ratio | None = 10,
+    max_symbol_ratio: Ratio | None = 0.1,
+    max_bullet_lines: Share | None = 0.9,
+    max_ellipsis_lines: Share | None = 0.3,
+    max_letterless_words: Share | None = 0.2,
+    min_stop_words: Count | None = 2,
+    max_duplicate_lines: Share | None = 0.3,
+    max_duplicate_paragraphs: Share | None = 0.3,
+    max_duplicate_line_characters: Share | None = 0.2,
+    max_duplicate_paragraph_characters: Share | None = 0.2,
     max_top_n_grams: tuple[_Share, _Share, _Share] = (0.20, 0.18, 0.16),
     max_duplicate_n_grams: tuple[_Share, _Share, _Share, _Share, _Share, _Share] = (
         0.15,
@@ -66,10 +67,10 @@ def dclm_heuristics(
         0.11,
         0.10,
     ),
-    max_upper_case: float = 0.5,
-    max_digits: float = 0.999999,
-    min_line_words: int = 2,
-    max_removed_words: float = 0.05,
+    max_upper_case: Share = 0.5,
+    max_digits: Share = 0.999999,
+    min_line_words: Count = 2,
+    max_removed_words: Share = 0.05,
 ) -> pa.Table:
     """Reject documents, and take lines out of the others, by DCLM's heuristics (arXiv:2406.11794, 4.2).
 
@@ -137,7 +138,7 @@ def dclm_heuristics(
     return set_column(docs, "text", pc.if_else(docs["reject"].is_null(), left, original))
 
 
-def _without_lines(text: pa.Array, max_upper: float, max_digits: float, min_words: int) -> pa.Array:
+def _without_lines(text: pa.Array, max_upper: float, max_digits: Share, min_words: Count) -> pa.Array:
     """The texts after the line modifiers."""
     data, offsets = clean(*utf8(text), character_classes(), max_upper, max_digits, min_words)
     return change_matching(texts(data, offsets, text), _ANY_PHRASE, _without_phrases)

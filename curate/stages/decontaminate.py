@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from curate.documents import utf8
 from curate.errors import CurateError, did_you_mean
 from curate.kernels.ngrams import Ngrams, find_ngrams, index_ngrams, text_ngrams
+from curate.parameters import Ngram, Positive, Share
 from curate.resources import Name, locate, sha256
 from curate.sources import compression_of, format_of
 from curate.sources.layouts import find
@@ -81,9 +82,9 @@ def decontaminate(
     docs: pa.Table,
     *,
     sets: dict[SetName, EvaluationSet],
-    n: Annotated[int, Field(ge=1)] = 13,
-    share: Annotated[float, Field(ge=0, le=1)] = 0.0,
-    min_words: Annotated[int, Field(ge=1)] = 8,
+    n: Ngram = 13,
+    share: Share = 0.0,
+    min_words: Positive = 8,
     mode: Literal["reject", "mark"] = "reject",
 ) -> pa.Table:
     """Reject or mark documents that have n-grams of words in common with evaluation sets.

@@ -9,6 +9,7 @@ from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.html import CSSParserException, HTMLParserException, HTMLTree
 
 from curate.errors import CurateError
+from curate.parameters import Positive
 from curate.stage import reject, set_column, stage
 from curate.stages._charset import decode
 from curate.stages._error_pages import is_error_page
@@ -45,7 +46,7 @@ def extract(
     skip_elements: tuple[str, ...] = (),
     favor_precision: bool = False,
     deduplicate: bool = False,
-    max_bytes: int = 10_000_000,
+    max_bytes: Positive = 10_000_000,
     keep_error_pages: bool = False,
 ) -> pa.Table:
     """Extract the text of archived web pages.

@@ -2,15 +2,34 @@
 
 import json
 import re
+from collections.abc import Iterator
 from functools import cache
 
 import duckdb
 import pyarrow as pa
 
-from curate.errors import CurateError, ManifestError, did_you_mean
+from curate import machine
+from curate.errors import CurateError, ManifestError, did_you_mean, shown
 from curate.stage import reject, stage
 
 NAME = re.compile(r"\w+")
+_MADE_NULL = "null rejects nothing"
+_FIXES = {
+    "ConversionException": f"`try_cast` in place of `cast` makes null of what does not convert, and {_MADE_NULL}",
+    "OutOfRangeException": f"cast to a wider type first, or `try(...)` around it makes null, and {_MADE_NULL}",
+    "OutOfMemoryException": "write a rule that makes less of a document",
+}
+_SETTINGS = (
+    "temp_directory = ''",
+    "TimeZone = 'UTC'",
+    "autoinstall_known_extensions = false",
+    "autoload_known_extensions = false",
+    "allow_community_extensions = false",
+    "python_enable_replacements = false",
+    "enable_external_access = false",
+    "lock_configuration = true",
+)
+_TRIED = f"correct it, or `try(...)` around what fails makes null, and {_MADE_NULL}"
 
 
 def columns_of(**rules: str) -> tuple[str, ...]:
@@ -33,63 +52,168 @@ def columns_of(**rules: str) -> tuple[str, ...]:
 
 def _columns(rule: str) -> list[str]:
     if not isinstance(rule, str) or not rule.strip():
-        raise CurateError(f"a rule is an SQL expression, not {rule!r}", fix="write it as text")
-    with duckdb.connect() as connection:
-        (tree,) = connection.execute("select json_serialize_sql(?)", [f"select ({rule})"]).fetchone()
-    tree = json.loads(tree)
+        raise CurateError(f"a rule is an SQL expression, not {shown(rule)}", fix="write it as text")
+    try:
+        tree = _parsed(rule)
+    except (duckdb.Error, RecursionError) as error:
+        raise CurateError(f"not an SQL expression: {shown(_said(error))}", fix="write it shorter") from None
     if tree["error"]:
-        raise CurateError(f"not an SQL expression: {tree['error_message'].splitlines()[0]}", fix=f"mend `{rule}`")
+        raise CurateError(
+            f"not an SQL expression: {tree['error_message'].splitlines()[0]}", fix=f"correct {shown(rule)}"
+        )
+    query = tree["statements"][0]["node"] if len(tree["statements"]) == 1 else {"type": "several"}
+    apart = ("where_clause", "group_expressions", "having", "qualify", "sample", "modifiers")
+    if query["type"] != "SELECT_NODE" or query["from_table"]["type"] != "EMPTY" or any(query[key] for key in apart):
+        raise CurateError("a rule is one expression, not a query", fix="write what is true of a document to reject")
     columns = []
-    for node in _nodes(tree):
-        if node.get("class") == "COLUMN_REF":
-            columns.append(node["column_names"][-1])
-        elif node.get("class") == "FUNCTION" and node["function_name"] in _volatile():
-            what = f"{node['function_name']}() is not the same on every run"
+    for node, bound in _nodes(query["select_list"], frozenset()):
+        kind, function = node.get("class"), node.get("function_name")
+        if kind == "COLUMN_REF":
+            names = node["column_names"]
+            columns += [_column(names)] if names[0] not in bound else []
+        elif kind == "FUNCTION" and (function in _varying() or (function == "age" and len(node["arguments"]) == 1)):
+            what = f"{function}() is not the same on every run"
             raise CurateError(what, fix="use columns alone; `hash(id)` gives a fixed random number")
-        elif node.get("class") in ("SUBQUERY", "WINDOW") or node.get("function_name") in ("unnest", "unlist"):
+        elif kind in ("SUBQUERY", "WINDOW", "STAR") or function in ("unnest", "unlist"):
             raise CurateError("a rule looks at one document only", fix="compare columns of one row")
+        elif kind == "PARAMETER":
+            raise CurateError("a rule has no parameters", fix="write the value in place of `?` or `$`")
     return columns
 
 
+def _parsed(expression: str) -> dict:
+    with _connect() as connection:
+        ((tree,),) = connection.execute("select json_serialize_sql(?)", [f"select ({expression})"]).fetchall()
+    return json.loads(tree)
+
+
+def _column(names: list[str]) -> str:
+    """The column of `url`, `docs.url`, `memory.main.docs.url`, or of `column.field`."""
+    return names[names.index("docs") + 1] if "docs" in names[:-1] else names[0]
+
+
 @stage(
-    version=1,
+    version=2,
     packages=("duckdb",),
     alone=True,
     dry=True,
-    reads_from=columns_of,
+    reads_from=lambda **rules: ("id", *(name for name in columns_of(**rules) if name != "id")),
     reasons_from=lambda **rules: tuple(rules),
 )
 def filter(docs: pa.Table, /, **rules: str) -> pa.Table:
     """Reject documents by named rules: `name: SQL expression`, one a line. The first that is true is the reason.
 
-    An expression sees the columns of its document, in DuckDB's dialect of SQL; one that is null rejects nothing. The
-    stage always starts a job of its own, so that a new threshold costs seconds.
+    An expression sees the columns of its document, in DuckDB's dialect of SQL, and is true, false or null; one that is
+    null rejects nothing. Files, extensions, settings, the time of day and other documents are out of its reach; times
+    with a zone are in UTC. The stage always starts a job of its own, so that a new threshold costs seconds.
     """
     if not rules:
         return docs
-    selected = ", ".join(f"cast(({rule}) as boolean) as r{place}" for place, rule in enumerate(rules.values()))
-    with duckdb.connect(config={"threads": 1}) as connection:
-        connection.register("docs", docs.append_column("_row", pa.array(range(docs.num_rows), pa.int64())))
+    table = docs.append_column("_row", pa.array(range(docs.num_rows), pa.int64()))
+    with _connect() as connection:
+        connection.register("docs", table)
+        for name, rule in rules.items():
+            _check(connection, name, rule, docs.column_names)
+        selected = ", ".join(f"({rule}\n) as r{place}" for place, rule in enumerate(rules.values()))
         try:
             masks = connection.sql(f"select {selected} from docs order by _row").to_arrow_table()
-        except duckdb.BinderException as error:
-            hint = did_you_mean(str(error), docs.column_names) if "column" in str(error) else ""
-            raise CurateError(f"a rule does not fit its columns: {str(error).splitlines()[0]}", fix=hint) from error
-        except duckdb.Error as error:
-            raise CurateError(f"a rule failed: {str(error).splitlines()[0]}") from error
-    return reject(docs, **{name: masks[f"r{place}"] for place, name in enumerate(rules)})
+        except duckdb.Error:
+            raise _blame(connection, table, rules) from None
+    return reject(docs, **{name: masks[f"r{place}"].cast(pa.bool_()) for place, name in enumerate(rules)})
+
+
+def _check(connection: duckdb.DuckDBPyConnection, name: str, rule: str, columns: list[str]) -> None:
+    """Raise CurateError for a rule that does not fit the columns, or is neither true nor false of a document."""
+    try:
+        kind = connection.execute(f"describe select ({rule}\n) as r from docs order by _row").fetchall()[0][1]
+    except duckdb.Error as error:
+        said = str(error)
+        fix = did_you_mean(said, columns) if isinstance(error, duckdb.BinderException) and "column" in said else ""
+        raise CurateError(
+            f"rule `{name}` does not fit its columns: {_said(error)}", name, fix or f"correct `{rule}`"
+        ) from None
+    if kind not in ("BOOLEAN", '"NULL"', "NULL"):
+        what = f"rule `{name}` gives {kind}, neither true nor false"
+        raise CurateError(what, name, f"compare it, such as `({rule}) > 0`, or `cast(... as boolean)`")
+
+
+def _blame(connection: duckdb.DuckDBPyConnection, table: pa.Table, rules: dict[str, str]) -> CurateError:
+    """The error of the first rule that fails, with the first document it fails on."""
+    for name, rule in rules.items():
+        query = f"select sum(cast(({rule}\n) as integer)) from docs where _row < ?"
+        low, high = 0, table.num_rows  # no error below the one, an error below the other
+        error = _error(connection, query, high)
+        if error is None:
+            continue
+        while high - low > 1:
+            middle = (low + high) // 2
+            if found := _error(connection, query, middle):
+                high, error = middle, found
+            else:
+                low = middle
+        row = table.slice(high - 1, 1).to_pylist()[0] if high else {}  # a constant can fail on no document
+        values = ", ".join(f"`{column}` is {shown(row[column])}" for column in _columns(rule) if column in row)
+        where = f" on document {row['id']}" if row.get("id") else ""
+        where += f", where {values}" if values else ""
+        fix = _FIXES.get(type(error).__name__, _TRIED)
+        return CurateError(f"rule `{name}` fails{where}: {_said(error)}", name, fix)
+    return CurateError("the rules fail together, though each can be run", fix="write them as stages of their own")
+
+
+def _error(connection: duckdb.DuckDBPyConnection, query: str, rows: int) -> duckdb.Error | None:
+    try:
+        connection.execute(query, [rows]).fetchall()
+    except duckdb.Error as error:
+        return error
+    return None
+
+
+def _said(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]
+
+
+def _connect() -> duckdb.DuckDBPyConnection:
+    """A database in memory that reaches no file, network, extension or variable of this process, for good."""
+    room = max(1 << 30, machine.memory() // (2 * machine.cores()))
+    connection = duckdb.connect(config={"threads": 1, "memory_limit": f"{room >> 20}MiB"})
+    for setting in _SETTINGS:
+        connection.execute(f"set {setting}")
+    return connection
 
 
 @cache
-def _volatile() -> frozenset[str]:
-    with duckdb.connect() as connection:
-        rows = connection.execute("select function_name from duckdb_functions() where stability <> 'CONSISTENT'")
-        return frozenset({"current_localtime", "current_localtimestamp"}.union(*rows.fetchall()))
+def _varying() -> frozenset[str]:
+    """Functions that give another value elsewhere or later, or that wait or write; and macros that call one."""
+    with _connect() as connection:
+        query = """
+            select function_name, macro_definition from duckdb_functions()
+            where stability = 'VOLATILE' or stability = 'CONSISTENT_WITHIN_QUERY' and len(parameters) = 0
+                or function_type = 'macro'
+        """
+        rows = connection.execute(query).fetchall()
+    found = {name for name, macro in rows if macro is None}
+    found |= {"current_localtime", "current_localtimestamp", "current_setting", "getvariable", "in_search_path"}
+    found |= {"ago", "current_schemas", "stats", "vector_type"}
+    macros = {name: _calls(macro) for name, macro in rows if macro is not None}
+    while more := {name for name, calls in macros.items() if calls & found} - found:
+        found |= more
+    return frozenset(found)
 
 
-def _nodes(tree):
-    """All dictionaries in a tree of lists and dictionaries."""
+def _calls(macro: str) -> set[str]:
+    """The functions that a macro calls; one that always varies where it looks at tables."""
+    tree = _parsed(macro)
+    nodes = [node for node, _ in _nodes(tree, frozenset())]
+    if tree["error"] or any(node.get("class") == "SUBQUERY" for node in nodes):
+        return {"now"}
+    return {node["function_name"] for node in nodes if node.get("class") == "FUNCTION"}
+
+
+def _nodes(tree, bound: frozenset[str]) -> Iterator[tuple[dict, frozenset[str]]]:
+    """All dictionaries in a tree of lists and dictionaries, each with the names that lambdas around it bind."""
     if isinstance(tree, dict):
-        yield tree
+        yield tree, bound
+        if tree.get("class") == "LAMBDA":
+            bound |= {one["column_names"][0] for one, _ in _nodes(tree["lhs"], bound) if "column_names" in one}
     for child in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
-        yield from _nodes(child)
+        yield from _nodes(child, bound)

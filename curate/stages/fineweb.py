@@ -3,6 +3,7 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.parameters import Count, Ratio, Share
 from curate.stage import reject, stage
 from curate.stages._signals import measure
 
@@ -19,11 +20,11 @@ _SIGNALS = (
 def fineweb(
     docs: pa.Table,
     *,
-    min_terminal_lines: float | None = 0.12,
-    max_short_lines: float | None = 0.67,
-    short_line: int = 30,
-    max_duplicate_line_characters: float | None = 0.01,
-    max_newline_ratio: float | None = 0.3,
+    min_terminal_lines: Share | None = 0.12,
+    max_short_lines: Share | None = 0.67,
+    short_line: Count = 30,
+    max_duplicate_line_characters: Share | None = 0.01,
+    max_newline_ratio: Ratio | None = 0.3,
 ) -> pa.Table:
     """Reject lists, menus and the like by FineWeb's rules (arXiv:2406.17557, 3.6). null switches a rule off.
 

@@ -4,6 +4,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.kernels.signals import GOPHER_STOP_WORDS
+from curate.parameters import Count, Ratio, Share
 from curate.stage import reject, stage
 from curate.stages._signals import measure
 
@@ -23,15 +24,15 @@ _SIGNALS = (
 def gopher_quality(
     docs: pa.Table,
     *,
-    min_words: int | None = 50,
-    max_words: int | None = 100_000,
-    min_mean_word_length: float | None = 3,
-    max_mean_word_length: float | None = 10,
-    max_symbol_ratio: float | None = 0.1,
-    max_bullet_lines: float | None = 0.9,
-    max_ellipsis_lines: float | None = 0.3,
-    min_letter_words: float | None = 0.8,
-    min_stop_words: int | None = 2,
+    min_words: Count | None = 50,
+    max_words: Count | None = 100_000,
+    min_mean_word_length: Ratio | None = 3,
+    max_mean_word_length: Ratio | None = 10,
+    max_symbol_ratio: Ratio | None = 0.1,
+    max_bullet_lines: Share | None = 0.9,
+    max_ellipsis_lines: Share | None = 0.3,
+    min_letter_words: Share | None = 0.8,
+    min_stop_words: Count | None = 2,
     stop_words: tuple[str, ...] = GOPHER_STOP_WORDS,
 ) -> pa.Table:
     """Reject documents by Gopher's rules of quality (arXiv:2112.11446, A1.1), as datatrove reads them.

@@ -3,6 +3,7 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.parameters import Ratio, Share
 from curate.stage import reject, stage
 from curate.stages._signals import measure
 
@@ -15,17 +16,17 @@ _SEGMENTS = (
     "duplicate_line_share",
     "duplicate_line_character_share",
 )
-_Share = float | None
+_Share = Ratio | None
 
 
 @stage(version=2)
 def gopher_repetition(
     docs: pa.Table,
     *,
-    max_duplicate_lines: float | None = 0.3,
-    max_duplicate_paragraphs: float | None = 0.3,
-    max_duplicate_line_characters: float | None = 0.2,
-    max_duplicate_paragraph_characters: float | None = 0.2,
+    max_duplicate_lines: Share | None = 0.3,
+    max_duplicate_paragraphs: Share | None = 0.3,
+    max_duplicate_line_characters: Share | None = 0.2,
+    max_duplicate_paragraph_characters: Share | None = 0.2,
     max_top_n_grams: tuple[_Share, _Share, _Share] = (0.20, 0.18, 0.16),
     max_duplicate_n_grams: tuple[_Share, _Share, _Share, _Share, _Share, _Share] = (
         0.15,

@@ -5,6 +5,7 @@ import pyarrow as pa
 
 from curate.documents import utf8
 from curate.fasttext_model import find_label
+from curate.parameters import Share
 from curate.resources import Name, locate
 from curate.stage import reject, set_column, stage
 from curate.stages._models import classifier, packages, rounded
@@ -29,7 +30,7 @@ def language(
     docs: pa.Table,
     *,
     keep: list[str] = [],  # noqa: B006
-    min_score: float = 0.0,
+    min_score: Share = 0.0,
     model: Name = "lid.176.ftz",
     probabilities: list[str] = [],  # noqa: B006
 ) -> pa.Table:

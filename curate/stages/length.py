@@ -6,6 +6,7 @@ import pyarrow.compute as pc
 
 from curate.documents import comparable, utf8
 from curate.kernels.words import word_spans
+from curate.parameters import Count
 from curate.stage import reject, set_column, stage
 
 
@@ -13,10 +14,10 @@ from curate.stage import reject, set_column, stage
 def length(
     docs: pa.Table,
     *,
-    min_chars: int = 0,
-    max_chars: int | None = None,
-    min_words: int = 50,
-    max_words: int | None = 100_000,
+    min_chars: Count = 0,
+    max_chars: Count | None = None,
+    min_words: Count = 50,
+    max_words: Count | None = 100_000,
     normalized: bool = False,
 ) -> pa.Table:
     """Reject documents that are too short or too long, and keep their length.

@@ -3,6 +3,7 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.parameters import Newlines
 from curate.stage import set_column, stage
 
 _NEWLINE = r"\r\n|[\r\v\f\x{85}\x{2028}\x{2029}]"
@@ -21,7 +22,9 @@ def _packages(ftfy: bool, **_) -> tuple[str, ...]:
 
 
 @stage(version=2, packages=_packages)
-def normalize(docs: pa.Table, *, ftfy: bool = False, strip_lines: bool = False, max_newlines: int = 0) -> pa.Table:
+def normalize(
+    docs: pa.Table, *, ftfy: bool = False, strip_lines: bool = False, max_newlines: Newlines = 0
+) -> pa.Table:
     """Write text in one way: Unicode NFC, `\\n` for every kind of newline, no control characters.
 
     Newlines are those of the Unicode Standard (5.8): CR LF, CR, VT, FF, NEL, U+2028 and U+2029. All other

@@ -5,6 +5,7 @@ import pyarrow as pa
 
 from curate.documents import utf8
 from curate.fasttext_model import Collapsed, score_all
+from curate.parameters import Share
 from curate.resources import Name, each, locate
 from curate.stage import reject, set_column, stage
 from curate.stages._models import packages, rounded, scorer
@@ -28,7 +29,7 @@ def _resources(model: str | dict[str, str], **_) -> dict:
     resources_from=_resources,
 )
 def quality(
-    docs: pa.Table, *, model: Name | dict[str, Name], label: str = "hq", min_score: float | None = None
+    docs: pa.Table, *, model: Name | dict[str, Name], label: str = "hq", min_score: Share | None = None
 ) -> pa.Table:
     """Score documents with fastText classifiers, and reject those with a low score if asked to.
 

@@ -7,6 +7,7 @@ import pydantic
 
 from curate.errors import CurateError, ManifestError, did_you_mean
 from curate.kernels.signals import GOPHER_STOP_WORDS, SHORT_LINE, SIGNALS
+from curate.parameters import Count
 from curate.stage import set_column, stage
 from curate.stages._signals import measure
 
@@ -31,7 +32,7 @@ def signals(
     *,
     only: tuple[Name, ...] = (),
     stop_words: tuple[str, ...] = GOPHER_STOP_WORDS,
-    short_line: int = SHORT_LINE,
+    short_line: Count = SHORT_LINE,
 ) -> pa.Table:
     """Add signals of quality as columns, so that `filter` can decide on them, and decide again, in seconds.
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.documents import hashes128
+from curate.parameters import Positive
 from curate.resources import each, lines, locate, sha256
 from curate.stage import reject, stage
 
@@ -31,7 +32,7 @@ def url_filter(
     strict_words: list[str] = [],  # noqa: B006
     hard_words: list[str] = [],  # noqa: B006
     soft_words: list[str] = [],  # noqa: B006
-    min_soft_words: int = 2,
+    min_soft_words: Positive = 2,
 ) -> pa.Table:
     """Reject documents whose address is on a list, or has words of a list.
 

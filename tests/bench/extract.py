@@ -37,7 +37,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from visible import lost  # noqa: E402
 
-from curate.stages._html import decode  # noqa: E402
+from curate.stages._charset import decode  # noqa: E402
 from curate.stages._visible_text import prepare  # noqa: E402
 from curate.stages.extract import extract  # noqa: E402
 from curate.testing import docs  # noqa: E402

@@ -1,0 +1,95 @@
+"""What pydantic finds wrong with a manifest, in the words of a manifest: places, ranges, and what to write instead."""
+
+import re
+from typing import Any
+
+from pydantic import BaseModel
+
+from curate.errors import shown
+from curate.yaml_tree import Place
+
+_BOUNDS = {"greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number"}
+_LIMITS = {
+    "minimum": "at least",
+    "exclusiveMinimum": "more than",
+    "maximum": "at most",
+    "exclusiveMaximum": "less than",
+}
+
+
+def dotted(place: Place) -> str:
+    """`stages[0].near_dedup.band` of ("stages", 0, "near_dedup", "band")."""
+    text = ""
+    for part in place:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def mismatch(detail: dict, model: type[BaseModel], loc: Place, written: str | None) -> tuple[str, str]:
+    """(what, fix) for a value that is not what it should be.
+
+    detail   of pydantic's error
+    model    that was validated, loc: the place in it
+    written  the text of the value, where YAML takes it for something other than text
+    """
+    given, key = detail["input"], str(loc[-1]) if loc else ""
+    quoted = 'write it as "1.0.0", in quotes' if key == "version" else f'put it in quotes: "{written}"'
+    if detail["type"] in ("string_type", "literal_error") and written is not None and given is not None:
+        kind = (
+            "true or false" if isinstance(given, bool) else "a number" if isinstance(given, int | float) else "a date"
+        )
+        return f"{detail['msg']}, and YAML takes `{written}` for {kind}", quoted
+    limits = _limits(model, loc) if detail["type"] in _BOUNDS else ""
+    fix = quoted if key == "version" else "write a number in that range" if limits else ""
+    what = f"`{key}` is {limits}" if limits else detail["msg"].removeprefix("Value error, ")
+    return f"{what}, not {shown(given)}", fix
+
+
+def _limits(model: type[BaseModel], loc: Place) -> str:
+    """`at least 0 and at most 1`: the range of the number at a place of a model; empty where it is not known."""
+    schema = model.model_json_schema()
+    options, definitions = [schema], schema.get("$defs", {})
+    for part in (*loc, None):
+        options = [definitions[one["$ref"].rpartition("/")[2]] if "$ref" in one else one for one in options]
+        options += [inner for one in options for inner in one.get("anyOf", ())]
+        options = [definitions[one["$ref"].rpartition("/")[2]] if "$ref" in one else one for one in options]
+        if part is None:
+            break
+        options = [found for one in options for found in _inside(one, part)]
+    bounds = next((one for one in options if _LIMITS.keys() & one.keys()), {})
+    return " and ".join(f"{word} {bounds[name]:,}" for name, word in _LIMITS.items() if name in bounds)
+
+
+def _inside(schema: dict, part: str | int) -> list[dict]:
+    """The schemas of a key of a mapping, or of an item of a list."""
+    if isinstance(part, str) and part in schema.get("properties", {}):
+        return [schema["properties"][part]]
+    if isinstance(part, int) and part < len(schema.get("prefixItems", ())):
+        return [schema["prefixItems"][part]]
+    inner = schema.get("additionalProperties" if isinstance(part, str) else "items")
+    return [inner] if isinstance(inner, dict) else list(schema.get("patternProperties", {}).values())
+
+
+def is_tag(part: Any) -> bool:
+    """Whether pydantic put this into a location to say which branch of a union it tried."""
+    return isinstance(part, str) and bool(re.search(r"[\[\]()]|^(str|CommonCrawlInput|PathsInput)$", part))
+
+
+def fields_at(model: Any, loc: Place) -> list[str]:
+    """The names that may stand at a place of a model."""
+    for part in loc:
+        fields = getattr(model, "model_fields", {})
+        annotation = fields[part].annotation if part in fields else None
+        model = _model_in(annotation) if annotation else model
+    return list(getattr(model, "model_fields", {}))
+
+
+def _model_in(annotation: Any) -> Any:
+    """The first model in a type such as dict[str, Source]."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        found = _model_in(argument)
+        if found:
+            return found
+    return None
