@@ -37,6 +37,8 @@ def plan_lines(found: dict) -> Iterator[str]:
     rows = [("source", "files", "size", "partitions")]
     rows += [(name, s["files"], size(s["bytes"]), s["partitions"]) for name, s in found["sources"].items()]
     yield from table(rows, frozenset({1, 2, 3}))
+    for name, source in found["sources"].items():
+        yield from not_taken_lines(name, source["not_taken"])
     yield ""
     rows = [("step", "jobs", "run", "why")]
     for step in found["steps"]:
@@ -55,6 +57,26 @@ def plan_lines(found: dict) -> Iterator[str]:
         )
     later = "" if found["shards_planned"] else "; shards are planned once the mixture is made"
     yield f"{found['run']:,} jobs to run, {found['reused']:,} reused{later}"
+
+
+def not_taken_lines(source: str, not_taken: list[dict]) -> Iterator[str]:
+    """Files that were found and not read, a line for each reason."""
+    for entry in not_taken:
+        more = entry["files"] - len(entry["paths"])
+        names = ", ".join(entry["paths"]) + (f" and {more:,} more" if more else "")
+        count = f"{entry['files']:,} {'file' if entry['files'] == 1 else 'files'}"
+        yield f"not taken of {source}, {entry['why']}: {count}: {names}"
+
+
+def damage_lines(source: str, files: list[dict]) -> Iterator[str]:
+    """Files of which something could not be read, and what else there is to say of them."""
+    for file in files:
+        if lost := file.get("lost"):
+            yield f"damaged in {source}: {file['path']}: {lost:,} bytes lost, {file['documents']:,} documents read"
+            yield from (f"  {place}" for place in file["damage"])
+        if bad := file.get("bad_rows"):
+            yield f"unusable rows in {source}: {file['path']}: {bad:,}"
+        yield from (f"note on {source}: {file['path']}: {note}" for note in file.get("notes", ()))
 
 
 def duration(seconds: int) -> str:
@@ -79,6 +101,9 @@ def release_lines(lock: dict, path: Path, changed: bool = True) -> Iterator[str]
         counts = ((stage["label"], stage["sources"].get(name)) for stage in lock["stages"])
         rows += [("", label, got["in"], got["kept"], reasons(got["reasons"])) for label, got in counts if got]
     yield from table(rows, frozenset({2, 3}))
+    for name, source in lock["sources"].items():
+        yield from damage_lines(name, source["files"])
+        yield from not_taken_lines(name, source.get("not_taken", []))
     yield ""
     yield from mixture_lines(lock["mixture"])
     data = [file for file in lock["files"] if file["path"].startswith("data/")]

@@ -10,13 +10,13 @@ import pickle
 import signal
 import threading
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
 from curate import plan as planning
+from curate import resolve as resolving
 from curate.alarm import check_alarms
 from curate.damage import check_damage
 from curate.errors import CurateError, Stopped
@@ -25,9 +25,6 @@ from curate.lock import lay_out, make_lock
 from curate.manifest import Manifest, load
 from curate.plan import Job, Plan
 from curate.release.build import build
-from curate.release.earlier import earlier
-from curate.sources import inputs
-from curate.sources.partitions import partitions
 from curate.store import Damaged, Store
 
 WORK = "work"
@@ -75,19 +72,23 @@ def prepare(manifest: Manifest, work: str | Path = WORK) -> Plan:
 
     Raises CurateError for an input that is not there, ManifestError for stages that do not fit together.
     """
-    found = {}
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        for name, source in manifest.document.sources.items():
-            given = [item if isinstance(item, str) else item.model_dump() for item in source.inputs]
-            files = inputs.discover(given, manifest.folder)
-            files = list(pool.map(lambda file: inputs.identify(file, Path(work)), files))
-            options = {
-                "layout": source.layout,
-                "columns": source.columns,
-                "max_bad_rows": source.max_bad_rows,
-            }
-            found[name] = partitions(name, source.format, options, files)
-    return planning.make(manifest, found, earlier(manifest))
+    found = resolving.resolve(manifest, Path(work))
+    plan = _planned(manifest, found)
+    resolving.remember(manifest, Path(work), found)
+    return plan
+
+
+def recall(manifest: Manifest, work: str | Path = WORK) -> Plan:
+    """The plan of a manifest over the inputs that it was planned over last: they need not be at hand. Where it has not
+    been planned yet, as `prepare`."""
+    found = resolving.recall(manifest, Path(work))
+    return _planned(manifest, found) if found else prepare(manifest, work)
+
+
+def _planned(manifest: Manifest, found: resolving.Resolved) -> Plan:
+    plan = planning.make(manifest, found.partitions, found.earlier)
+    plan.not_taken = found.not_taken
+    return plan
 
 
 def run(
