@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import fs as pafs
 
-from curate.errors import CurateError, Stopped
+from curate.errors import CurateError
 from curate.sources import File, compression_of, format_of, inputs, lists, shown, stores
 from curate.sources.identify import identify
 from curate.sources.impostors import impostor
@@ -379,8 +379,9 @@ def test_empty_files_are_named_and_an_empty_archive_that_was_asked_for_is_an_err
     assert [file.path for file in found.files] == ["a.jsonl"]
     with pytest.raises(CurateError, match=r"d.warc.gz: empty"):
         inputs.resolve(["d.warc.gz"], tmp_path, tmp_path / "work")
+    assert [file.path for file in inputs.resolve(["in/b.jsonl"], tmp_path, tmp_path / "work").files] == ["b.jsonl"]
     with pytest.raises(CurateError, match=r"no file to read\n  not taken, empty: b.jsonl"):
-        inputs.resolve(["in/b.jsonl"], tmp_path, tmp_path / "work")
+        inputs.resolve(["in/b*"], tmp_path, tmp_path / "work")
 
 
 # Lists ------------------------------------------------------------------------------------------------------

@@ -247,7 +247,7 @@ def test_parquet_mistakes_say_what_to_do(tmp_path):
     (tmp_path / "b.parquet").write_bytes(b"PAR1 nonsense")
     with pytest.raises(CurateError, match="cannot read a Parquet file"):
         list(parquet.read(File("b.parquet", str(tmp_path / "b.parquet")), origin=Origin("t")))
-    with pytest.raises(CurateError, match="cannot read a Parquet file"):
+    with pytest.raises(CurateError, match="cannot read an input"):
         parquet.ranges(File("c.parquet", str(tmp_path / "c.parquet")), 1)
 
 

@@ -23,7 +23,7 @@ from urllib.parse import parse_qsl, urlsplit
 from pyarrow import fs as pafs
 
 from curate.errors import CurateError, did_you_mean
-from curate.sources import File, escaped, format_of, is_remote, shown, web
+from curate.sources import File, compression_of, escaped, format_of, is_remote, shown, web
 from curate.sources.folders import DANGLING, HIDDEN, walk
 from curate.sources.identify import identify
 from curate.sources.lists import IS_LIST, commoncrawl, listed
@@ -34,6 +34,8 @@ __all__ = ["Found", "discover", "local", "opened", "random_access", "resolve"]
 NO_FORMAT = "ending unknown"
 EMPTY = "empty"
 NOT_READABLE = "not readable"
+
+NOTHING = f"sha256:{hashlib.sha256().hexdigest()}"
 
 NAMED = 20
 """Files that are named for each reason; the others are counted."""
@@ -84,21 +86,21 @@ def resolve(
     files, found.files = found.files, []
     impostors = []
     for file, told in identify(files, work, format):
-        plain = (format or format_of(file.path)) == "jsonl" and not re.search(
-            r"\.(gz|gzip|zst|zstd|bz2|lz4|xz)$", file.path
-        )
+        given = file.path in found.given
         if told:
             impostors.append((file, told.what, told.fix))
         elif file.digest:
             found.files.append(file)
+        elif file.size and given:
+            raise CurateError("cannot read an input: Permission denied", file.shown, "check its name and rights")
         elif file.size:
-            if file.path in found.given:
-                raise CurateError("cannot read an input: Permission denied", file.shown, "check its name and rights")
             found.leave(file.path, NOT_READABLE)
-        elif file.path in found.given and not plain:
-            impostors.append((file, "empty", "fetch it again"))
-        else:
+        elif not given:
             found.leave(file.path, EMPTY)
+        elif (format or format_of(file.path)) == "jsonl" and not compression_of(file.path):
+            found.files.append(replace(file, digest=NOTHING))  # no lines are lines too
+        else:
+            impostors.append((file, "empty", "fetch it again"))
     if impostors:
         files = [f"  {file.shown}: {what}" for file, what, _ in impostors]
         fixes = dict.fromkeys(fix for *_, fix in impostors)
