@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from curate.compare import side_by_side
+from curate.release.accounts import damage_lines, not_taken_lines
 from curate.release.pages import reasons, size
 
 __all__ = [
@@ -57,26 +58,6 @@ def plan_lines(found: dict) -> Iterator[str]:
         )
     later = "" if found["shards_planned"] else "; shards are planned once the mixture is made"
     yield f"{found['run']:,} jobs to run, {found['reused']:,} reused{later}"
-
-
-def not_taken_lines(source: str, not_taken: list[dict]) -> Iterator[str]:
-    """Files that were found and not read, a line for each reason."""
-    for entry in not_taken:
-        more = entry["files"] - len(entry["paths"])
-        names = ", ".join(entry["paths"]) + (f" and {more:,} more" if more else "")
-        count = f"{entry['files']:,} {'file' if entry['files'] == 1 else 'files'}"
-        yield f"not taken of {source}, {entry['why']}: {count}: {names}"
-
-
-def damage_lines(source: str, files: list[dict]) -> Iterator[str]:
-    """Files of which something could not be read, and what else there is to say of them."""
-    for file in files:
-        if lost := file.get("lost"):
-            yield f"damaged in {source}: {file['path']}: {lost:,} bytes lost, {file['documents']:,} documents read"
-            yield from (f"  {place}" for place in file["damage"])
-        if bad := file.get("bad_rows"):
-            yield f"unusable rows in {source}: {file['path']}: {bad:,}"
-        yield from (f"note on {source}: {file['path']}: {note}" for note in file.get("notes", ()))
 
 
 def duration(seconds: int) -> str:
