@@ -10,7 +10,7 @@ import pickle
 import signal
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -74,7 +74,8 @@ def prepare(manifest: Manifest, work: str | Path = WORK) -> Plan:
     """
     found = resolving.resolve(manifest, Path(work))
     plan = _planned(manifest, found)
-    resolving.remember(manifest, Path(work), found)
+    with suppress(OSError):  # nothing depends on it: a work folder may be read-only
+        resolving.remember(manifest, Path(work), found)
     return plan
 
 

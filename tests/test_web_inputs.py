@@ -1,10 +1,12 @@
 """Inputs of web servers with the habits of real ones: busy, forgetful, without ranges, labeling what they send."""
 
+import errno
 import gzip
 import hashlib
 import http.server
 import os
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -149,7 +151,7 @@ def test_patience_ends_with_run_again(server, tmp_path):
 def test_a_wait_that_is_asked_for_is_kept(server, tmp_path, monkeypatch):
     slept = []
     monkeypatch.setattr(patience, "PAUSE", 1.0)
-    monkeypatch.setattr(patience.time, "sleep", slept.append)
+    monkeypatch.setattr(patience.abandoned, "wait", slept.append)
     until = format_datetime(datetime.now(UTC) + timedelta(seconds=40), usegmt=True)
     assert busy(server, tmp_path, (429, {"Retry-After": "12"}), (503, {"Retry-After": until}), (503, {})) == LINES
     assert [low <= wait <= high for wait, (low, high) in zip(slept, [(12, 15), (37, 50), (4, 5)], strict=True)]
@@ -325,3 +327,21 @@ def test_files_of_a_crawl_are_chosen_by_hash(server, tmp_path):
         chosen(crawl="2024-22")
     with pytest.raises(CurateError, match="did you mean `files`"):
         chosen(file=3)
+
+
+def test_nobody_waits_for_a_server_once_another_file_is_known_to_be_absent(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(patience, "PAUSE", 1.0)
+    server.files = {}
+    server.busy = [(503, {"Retry-After": "50"})]
+    started = time.monotonic()
+    with pytest.raises(CurateError):
+        identify([File(name, f"{server.url}/plain/{name}") for name in ("a.jsonl", "b.jsonl")], tmp_path)
+    assert time.monotonic() - started < 20
+
+
+def test_a_full_disk_is_not_blamed_on_the_server(server, tmp_path, monkeypatch):
+    server.files = {"a.jsonl": LINES}
+    file = known(server, "plain/a.jsonl", tmp_path)
+    monkeypatch.setattr(web._Fetch, "copy", lambda *args: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+    with pytest.raises(OSError, match="full"):
+        content(file)

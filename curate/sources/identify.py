@@ -12,7 +12,7 @@ import sqlite3
 import stat
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from pyarrow import fs as pafs
 from curate.errors import CurateError, Stopped
 from curate.sources import File, format_of, web
 from curate.sources.impostors import Impostor, impostor
+from curate.sources.patience import abandoned
 from curate.sources.stores import asked, fingerprint, is_web, local, local_path, place_of, scheme_of
 
 FETCHED = "fetched"
@@ -38,6 +39,7 @@ class Digests:
 
     def __init__(self, work: Path):
         self.path, self.lock = work / "digests.sqlite", threading.Lock()
+        self.new: list[tuple[bytes, str, str]] = []
         self.memory = self._open() or self._open(anew=True) or sqlite3.connect(":memory:", check_same_thread=False)
         if not self._ready(self.memory):
             raise CurateError("cannot use SQLite", str(self.path), "check the Python installation")
@@ -76,14 +78,16 @@ class Digests:
         return None
 
     def keep(self, path: str, seen: str, digest: str) -> None:
-        with self.lock, contextlib.suppress(sqlite3.Error), self.memory:
-            self.memory.execute("insert or replace into files values (?, ?, ?)", (os.fsencode(path), seen, digest))
+        with self.lock:
+            self.new.append((os.fsencode(path), seen, digest))
 
     def close(self) -> None:
+        with contextlib.suppress(sqlite3.Error), self.memory:
+            self.memory.executemany("insert or replace into files values (?, ?, ?)", self.new)
         self.memory.close()
 
 
-def identify(files: Iterable[File], work: Path, format: str | None = None) -> list[tuple[File, Impostor | None]]:
+def identify(files: Sequence[File], work: Path, format: str | None = None) -> list[tuple[File, Impostor | None]]:
     """Each file with its size and digest, in order, and what it is where it is not data.
 
     work    the work folder, see above
@@ -95,8 +99,14 @@ def identify(files: Iterable[File], work: Path, format: str | None = None) -> li
     digests = Digests(work)
     try:
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-            return list(pool.map(lambda file: _identify(file, digests, work, format or format_of(file.path)), files))
+            try:
+                kinds = [format or format_of(file.path) for file in files]
+                return list(pool.map(lambda file, kind: _identify(file, digests, work, kind), files, kinds))
+            except BaseException:
+                abandoned.set()  # or the pool would wait for those that wait for a server
+                raise
     finally:
+        abandoned.clear()
         digests.close()
 
 
@@ -121,12 +131,13 @@ def _of_disk(file: File, digests: Digests, kind: str | None) -> tuple[File, Impo
             seen = fingerprint(found)
             with open(path, "rb") as stream:
                 told = impostor(stream.read(web.HEAD), kind)
-                digest = digests.known(path, seen)
-                if digest is None:
+                digest = known = digests.known(path, seen)
+                if known is None:
                     stream.seek(0)
                     digest = f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
             if fingerprint(os.stat(path)) == seen:
-                digests.keep(path, seen, digest)
+                if known is None:
+                    digests.keep(path, seen, digest)
                 return replace(file, size=found.st_size, digest=digest, seen=seen), told
     except (OSError, ValueError) as error:  # ValueError: a path with a zero byte
         what = getattr(error, "strerror", None) or str(error)

@@ -28,6 +28,9 @@ PAUSE = 1.0
 BUSY = frozenset((408, 425, 429, 500, 502, 503, 504, 509, *range(520, 528), 529, 598, 599))
 """Statuses that pass. 509 and above are those of hosts and of Cloudflare."""
 
+abandoned = threading.Event()
+"""Set while another file of the same plan has failed: nothing is waited for any more."""
+
 _told: dict[str, float] = {}
 _telling = threading.Lock()
 T = TypeVar("T")
@@ -69,10 +72,11 @@ def patiently(url: str, work: Callable[[], T]) -> T:
             asked = trouble.after
             if left <= 0 or (asked is not None and asked > left):
                 raise _given_up(url, trouble) from trouble
-            pause = min(left, LONGEST, 2.0**tries) if asked is None else max(asked, 0.5)
+            pause = min(left, LONGEST, 2.0**tries) if asked is None else max(asked, min(LONGEST, 2.0**tries / 2))
             waited, tries = waited + pause, tries + 1
             _tell(url, trouble.said, pause)
-            time.sleep(pause * random.uniform(1, 1.25) * PAUSE)  # so that many do not come back at once
+            if abandoned.wait(pause * random.uniform(1, 1.25) * PAUSE):  # chance: many do not come back at once
+                raise _given_up(url, trouble) from trouble
 
 
 def _given_up(url: str, trouble: Trouble) -> CurateError:

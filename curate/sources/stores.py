@@ -1,5 +1,6 @@
 """Where inputs lie: local folders, object stores, the Hub, web servers. How their files are had, whole or by range."""
 
+import errno
 import hashlib
 import io
 import os
@@ -83,6 +84,8 @@ def asked(url: str, work: Callable[[], Any]) -> Any:
         except (CurateError, Trouble):
             raise
         except Exception as error:  # each library behind a store has its own
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise  # it is our disk
             raise _failure(url, error) from error
 
     return patiently(url, attempt)

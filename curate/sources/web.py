@@ -4,6 +4,7 @@ What is stored arrives: servers are asked for `identity`, and a Content-Encoding
 taken off, unless it only labels a file that is compressed itself, as many do with `.gz`.
 """
 
+import errno
 import gzip
 import io
 import os
@@ -331,6 +332,8 @@ def _reading(progress=lambda: False) -> Iterator[None]:
     except (LocationParseError, LocationValueError):
         raise
     except (HTTPError, ProtocolError, OSError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise  # it is our disk
         arrived = progress()
         said = "the connection broke" if isinstance(error, ProtocolError) else "it cannot be reached"
         raise Trouble(f"{said}: {_plain(error)}", share=0.5, progress=arrived) from error
