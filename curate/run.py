@@ -16,7 +16,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from curate import plan as planning
-from curate import resolve as resolving
+from curate import recall as recalling
 from curate.alarm import check_alarms
 from curate.damage import check_damage
 from curate.errors import CurateError, Stopped
@@ -25,6 +25,7 @@ from curate.lock import lay_out, make_lock
 from curate.manifest import Manifest, load
 from curate.plan import Job, Plan
 from curate.release.build import build
+from curate.resolve import resolve
 from curate.store import Damaged, Store
 
 WORK = "work"
@@ -72,24 +73,18 @@ def prepare(manifest: Manifest, work: str | Path = WORK) -> Plan:
 
     Raises CurateError for an input that is not there, ManifestError for stages that do not fit together.
     """
-    found = resolving.resolve(manifest, Path(work))
-    plan = _planned(manifest, found)
+    found = resolve(manifest, Path(work))
+    plan = planning.make(manifest, found.partitions, found.earlier)
+    plan.not_taken = found.not_taken
     with suppress(OSError):  # nothing depends on it: a work folder may be read-only
-        resolving.remember(manifest, Path(work), found)
+        recalling.remember(plan, Path(work))
     return plan
 
 
 def recall(manifest: Manifest, work: str | Path = WORK) -> Plan:
-    """The plan of a manifest over the inputs that it was planned over last: they need not be at hand. Where it has not
-    been planned yet, as `prepare`."""
-    found = resolving.recall(manifest, Path(work))
-    return _planned(manifest, found) if found else prepare(manifest, work)
-
-
-def _planned(manifest: Manifest, found: resolving.Resolved) -> Plan:
-    plan = planning.make(manifest, found.partitions, found.earlier)
-    plan.not_taken = found.not_taken
-    return plan
+    """The last plan of a manifest, for which its inputs need not be at hand. Where it has not been planned yet, or its
+    text has changed since, as `prepare`."""
+    return recalling.recall(manifest, Path(work)) or prepare(manifest, work)
 
 
 def run(

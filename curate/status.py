@@ -8,7 +8,7 @@ import stat
 from collections import Counter
 from pathlib import Path
 
-from curate import resolve
+from curate import recall as recalling
 from curate.estimate import estimate
 from curate.lock import deduplicating
 from curate.manifest import Manifest, load
@@ -106,7 +106,7 @@ def collect_garbage(manifests: list[str], work: str | Path, dry_run: bool = Fals
     kept = sum(path.suffix == ".parquet" for path in parts) - removed
     going += _ours(work / "store", "??", _HALF)
     going += _ours(work / "releases", "*", _DRAFT)
-    known = {resolve.memory_of(manifest, work) for manifest in loaded}
+    known = {recalling.memory_of(manifest, work) for manifest in loaded}
     going += [path for path in _ours(work, "plans", _PLAN) if path not in known]
     going += _ours(work, FETCHED, _FETCHED)
     size = sum(map(_bytes, going))
@@ -119,7 +119,7 @@ def collect_garbage(manifests: list[str], work: str | Path, dry_run: bool = Fals
 _PART = re.compile(r"([0-9a-f]{32})\.(parquet|json)")
 _HALF = re.compile(r"[0-9a-f]{32}\.[0-9a-f]{32}\.tmp")
 _DRAFT = re.compile(r"\.[0-9]+\.[0-9]+\.[0-9]+[0-9A-Za-z.+-]*\.[0-9a-f]{32}(\.old)?")
-_PLAN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*-[0-9a-f]{16}\.inputs(\.json|\.[0-9a-f]{32}\.tmp)")
+_PLAN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*-[0-9a-f]{16}\.plan(\.json|\.[0-9a-f]{32}\.tmp)")
 _FETCHED = re.compile(r"[0-9a-f]{32}(\.[0-9a-f]{32}\.tmp)?")
 
 

@@ -3,12 +3,12 @@
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from releases import release, rows, write_jsonl, write_manifest
+from releases import release, released_rows, rows, write_jsonl, write_manifest
 
 from curate.damage import SHOWN
-from curate.errors import CurateError
+from curate.errors import CurateError, Stopped
 from curate.report import plan_lines, release_lines
-from curate.run import Ended, run
+from curate.run import Ended, prepare, run
 from curate.sources import jsonl, partitions
 from curate.status import explain_plan
 
@@ -105,6 +105,26 @@ def test_files_that_were_not_taken_stand_in_plan_lock_and_report(tmp_path):
     assert made.lock["sources"]["s"]["not_taken"] == [{"why": "ending unknown", "files": 2, "paths": ["a.txt", "b.md"]}]
     assert line in list(release_lines(made.lock, made.path))
     assert "- 2 files of s were found and not read: ending unknown.\n" in (made.path / "README.md").read_text()
+
+
+def test_an_input_that_changes_between_planning_and_reading_stops_the_run(tmp_path, monkeypatch):
+    """And the release after it is that of what was there: no part is kept under the digest of other content."""
+    path, work = manifest(tmp_path, 1), tmp_path / "work"
+    first, second = ([{"text": f"{word} " * 50}] for word in ("one", "two"))
+    write_jsonl(tmp_path / "in" / "0.jsonl", first)
+
+    def then_changed(*args):
+        plan = prepare(*args)
+        write_jsonl(tmp_path / "in" / "0.jsonl", second)
+        return plan
+
+    with monkeypatch.context() as patch:
+        patch.setattr("curate.run.prepare", then_changed)
+        with pytest.raises(Stopped, match="changed after it was hashed"):
+            release(path, work)
+    for content in (first, second):
+        write_jsonl(tmp_path / "in" / "0.jsonl", content)
+        assert [row["text"] for row in released_rows(release(path, work).path)] == [content[0]["text"]]
 
 
 def test_all_sources_with_inputs_that_are_not_data_are_named_at_once(tmp_path):

@@ -49,7 +49,7 @@ LAYERS = [
     {"curate.plan", "curate.store", "curate.apply", "curate.isolate"},
     {"curate.assemble", "curate.sequences", "curate.jobs", "curate.lock", "curate.damage"},
     {"curate.release"},
-    {"curate.alarm", "curate.resolve"},
+    {"curate.alarm", "curate.resolve", "curate.recall"},
     {"curate.run", "curate.worker"},
     {"curate.calibration"},
     {"curate.status", "curate.explain", "curate.progress", "curate.demo", "curate.doctor", "curate.report"},

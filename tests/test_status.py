@@ -12,7 +12,8 @@ from releases import release, released_rows, rows, write_jsonl, write_manifest
 from curate.errors import CurateError
 from curate.explain import explain
 from curate.lock import verify
-from curate.run import Ended, run
+from curate.manifest import load
+from curate.run import Ended, prepare, recall, run
 from curate.status import collect_garbage, explain_plan, status
 from curate.store import Store
 
@@ -110,10 +111,9 @@ def test_status_explain_and_garbage_need_neither_inputs_nor_network(corpus, tmp_
 
 def test_addresses_of_inputs_are_remembered_for_their_owner_alone(corpus, tmp_path):
     release(corpus, tmp_path / "work")
-    [path] = (tmp_path / "work" / "plans").glob("*.inputs.json")
+    [path] = (tmp_path / "work" / "plans").glob("*.plan.json")
     assert path.stat().st_mode & 0o777 == 0o600
-    noted = json.loads(path.read_text())
-    path.write_text(json.dumps(noted | {"resolved": noted["resolved"].replace("web", "wob")}))
+    path.write_text(path.read_text().replace("web", "wob"))
     assert status(corpus, tmp_path / "work")["made"] > 0  # what was tampered with is looked up anew
 
 
@@ -154,3 +154,20 @@ def test_garbage_is_only_what_curate_names_so_and_never_behind_a_link(corpus, tm
     assert all(path.read_text() == "mine" for path in kept)
     assert sorted(path.name for path in theirs.iterdir()) == [f".1.0.0.{'0' * 32}", f"{'ab' * 16}.parquet"]
     assert status(corpus, work)["release"]
+
+
+def test_a_plan_that_is_recalled_is_the_plan(tmp_path, corpus):
+    """All of it, with earlier releases, Parquet in ranges and addresses; only that JSON has no tuples."""
+    work = tmp_path / "work"
+    first = release(corpus, work)
+    document = yaml.safe_load(corpus.read_text()) | {"name": "next", "against": [str(first.path)]}
+    manifest = load(write_manifest(corpus.with_name("next.yaml"), document))
+    made = prepare(manifest, work)
+    shutil.rmtree(corpus.parent / "in")
+    again = recall(manifest, work)
+    assert again.references == made.references != []
+    assert again.lanes == made.lanes
+    assert list(again.jobs) == list(made.jobs)
+    assert json.loads(json.dumps([job.args for job in made.jobs.values()])) == [job.args for job in again.jobs.values()]
+    assert [job.where for job in again.jobs.values()] == [job.where for job in made.jobs.values()]
+    assert (again.mix, again.evidence, again.not_taken) == (made.mix, made.evidence, made.not_taken)
