@@ -1,5 +1,7 @@
 """Files of which something could not be read: in the lock one by one, and a run stops where it is too much."""
 
+import sys
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -119,7 +121,7 @@ def test_an_input_that_changes_between_planning_and_reading_stops_the_run(tmp_pa
         return plan
 
     with monkeypatch.context() as patch:
-        patch.setattr("curate.run.prepare", then_changed)
+        patch.setattr(sys.modules["curate.run"], "prepare", then_changed)
         with pytest.raises(Stopped, match="changed after it was hashed"):
             release(path, work)
     for content in (first, second):
