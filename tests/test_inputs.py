@@ -84,8 +84,26 @@ def test_globs_against_a_plain_matcher(pattern, name):
             return any(matches(p[1:], n[i:]) for i in range(span + 1))
         return bool(n) and (p[0] == n[0] or (p[0] == "?" and n[0] != "/")) and matches(p[1:], n[1:])
 
-    found = inputs.re.compile(inputs.translate(pattern)).fullmatch(name)
-    assert bool(found) == matches(pattern, name)
+    assert inputs.matching(pattern, [name]) == [matches(pattern, name)]
+
+
+@pytest.mark.parametrize("pattern", ["*" * 200 + "b", "**/" * 60 + "b", "*a" * 60 + "b", "**a" * 60 + "b"])
+def test_a_glob_takes_time_that_grows_with_the_names(pattern):
+    assert inputs.matching(pattern, ["a" * 4000, "a/" * 2000]) == [False, False]
+
+
+@pytest.mark.parametrize("pattern", ["[]", "[z-a]*", "a[]"])
+def test_a_glob_that_is_none_is_said(tree, pattern):
+    with pytest.raises(CurateError, match=r"is not a glob|no file matches"):
+        inputs.discover([pattern], tree)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "expected"),
+    [("?.jsonl", "é.jsonl", True), ("[!a]*", "b\nc", True), ("a*", "a\n", True), ("a b+(c)*", "a b+(c)d", True)],
+)
+def test_globs_take_characters_as_they_are(pattern, name, expected):
+    assert inputs.matching(pattern, [name]) == [expected]
 
 
 def test_what_matches_nothing_names_what_is_near(tree):

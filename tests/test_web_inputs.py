@@ -201,6 +201,9 @@ def test_a_port_that_nobody_listens_to_is_out_of_reach(tmp_path, monkeypatch):
     "url", ["http://a..b/x.jsonl", "http://[::1/x.jsonl", "http://a:99999/x.jsonl", "http:///x.jsonl"]
 )
 def test_an_address_that_is_none_is_said(tmp_path, url):
+    (tmp_path / "list.paths").write_text(f"{url}\n")
+    with pytest.raises(CurateError):
+        identify(inputs.discover(["list.paths"], tmp_path).files, tmp_path)
     with pytest.raises(CurateError):
         identify(inputs.discover([url], tmp_path).files, tmp_path)
 

@@ -20,6 +20,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import fs as pafs
 
 from curate.errors import CurateError, did_you_mean
@@ -189,14 +191,36 @@ def _is_rows(item: str, format: str | None) -> bool:
 # Folders and globs
 
 
-def _chooser(path: str, is_folder: bool, format: str | None) -> tuple[str, Callable[[str], bool], int | None]:
+Choice = Callable[[list[str]], list[bool]]
+"""Which of some names are taken."""
+
+
+def _chooser(path: str, is_folder: bool, format: str | None) -> tuple[str, Choice, int | None]:
     """Of a folder or glob: where it starts, which names it takes, and how deep they may lie, None for any depth."""
     if is_folder:
-        return path.rstrip("/") or "/", lambda name: format is not None or format_of(name) is not None, None
+        return (
+            path.rstrip("/") or "/",
+            lambda names: [format is not None or bool(format_of(name)) for name in names],
+            None,
+        )
     root = path[: _WILD.search(path).start()].rpartition("/")[0]
     pattern = path[len(root) + 1 :]
-    depth = None if "**" in pattern else pattern.count("/")
-    return root or "/", lambda name: re.fullmatch(translate(pattern), name, re.DOTALL) is not None, depth
+    return root or "/", lambda names: matching(pattern, names), None if "**" in pattern else pattern.count("/")
+
+
+def matching(pattern: str, names: list[str]) -> list[bool]:
+    """Whether each name matches a glob, in time that grows with their length: by RE2. Raises CurateError."""
+    expression = rf"\A(?s:{translate(_text(pattern))})\z"
+    try:
+        return pc.match_substring_regex(pa.array(map(_text, names), pa.large_string()), expression).to_pylist()
+    except pa.ArrowInvalid as error:
+        fix = "close the `[` and write ranges upwards, or put `[[]` for a bracket itself"
+        raise CurateError(f"`{escaped(pattern)}` is not a glob", escaped(pattern), fix) from error
+
+
+def _text(name: str) -> str:
+    """A name as text, with one character for each byte that is none."""
+    return name.encode("utf-8", "replace").decode()
 
 
 def _local(path: str, item: str, format: str | None, follow: bool, found: Found) -> Iterator[File]:
@@ -212,27 +236,35 @@ def _local(path: str, item: str, format: str | None, follow: bool, found: Found)
         raise CurateError(f"input `{escaped(item)}` is {what}", escaped(path), "name a file, a folder or a glob")
     if not is_folder and not _WILD.search(path):
         raise _nothing(path, item, Found())
-    root, wanted, depth = _chooser(path, is_folder, format)
+    root, choose, depth = _chooser(path, is_folder, format)
     if not os.path.isdir(root):
         raise _nothing(path, item, Found())
     mine, dangling = Found(), []
-    for entry in walk(root, depth, follow, ("." if format is None or not is_folder else "._")):
+    entries = list(walk(root, depth, follow, ("." if format is None or not is_folder else "._")))
+    for entry, taken in zip(entries, choose([entry.name.rstrip("/") for entry in entries]), strict=True):
         if entry.why == DANGLING:
-            dangling += [entry] if is_folder or wanted(entry.name) else []
-        elif entry.why and (is_folder or (entry.why != HIDDEN and wanted(entry.name.rstrip("/")))):
+            dangling += [entry] if is_folder or taken else []
+        elif entry.why and (is_folder or (entry.why != HIDDEN and taken)):
             mine.leave(entry.name, entry.why)
-        elif not entry.why and wanted(entry.name):
+        elif not entry.why and taken:
             mine.files.append(File(entry.name, entry.path))
         elif not entry.why and is_folder:
             mine.leave(entry.name, NO_FORMAT)
     if dangling:
-        names = "\n".join(f"  {escaped(entry.path)} -> {escaped(os.readlink(entry.path))}" for entry in dangling)
+        names = "\n".join(f"  {escaped(entry.path)} -> {_target(entry.path)}" for entry in dangling)
         raise CurateError(f"links to nothing:\n{names}", fix="fetch what they point to, or remove them")
     for why, paths in mine.passed.items():
         found.passed.setdefault(why, []).extend(paths)
     if not mine.files:
         raise _nothing(path, item, mine)
     yield from mine.files
+
+
+def _target(link: str) -> str:
+    try:
+        return escaped(os.readlink(link))
+    except OSError:
+        return "?"
 
 
 def _in_store(item: str, format: str | None, found: Found) -> Iterator[File]:
@@ -246,14 +278,15 @@ def _in_store(item: str, format: str | None, found: Found) -> Iterator[File]:
     is_folder = info.type == pafs.FileType.Directory
     mine = Found()
     if is_folder or _WILD.search(path):
-        root, wanted, _ = _chooser(path, is_folder, format)
+        root, choose, _ = _chooser(path, is_folder, format)
         selector = pafs.FileSelector(root, allow_not_found=True, recursive=True)
-        for info in asked(item, lambda: filesystem.get_file_info(selector)):
-            name = info.path[len(root) + 1 :]
+        infos = asked(item, lambda: filesystem.get_file_info(selector))
+        infos = {info.path[len(root) + 1 :]: info for info in infos if info.type == pafs.FileType.File}
+        for (name, info), taken in zip(infos.items(), choose(list(infos)), strict=True):
             hidden = re.search(r"(^|/)[._]" if format and is_folder else r"(^|/)\.", name)
-            if info.type == pafs.FileType.File and wanted(name) and not hidden:
+            if taken and not hidden:
                 mine.files.append(File(name, address(info.path), info.size))
-            elif info.type == pafs.FileType.File and is_folder:
+            elif is_folder:
                 mine.leave(name, HIDDEN if hidden else NO_FORMAT)
     for why, paths in mine.passed.items():
         found.passed.setdefault(why, []).extend(paths)

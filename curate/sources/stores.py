@@ -47,13 +47,13 @@ def place_of(url: str) -> tuple[pafs.FileSystem, str, Callable[[str], str]]:
     scheme = scheme_of(url)
     rest = url.partition("://")[2]
     if scheme == "hf":
-        return _hub(), rest, lambda path: f"hf://{path}"
+        return asked(url, _hub), rest, lambda path: f"hf://{path}"
     parts = urlsplit(url)
     query = f"?{parts.query}" if "=" in parts.query else ""
     user, at, _ = parts.netloc.rpartition("@")
     path = rest.rpartition("@")[2] if at else rest
     path = path.removesuffix(query) if query else path
-    store = _store(scheme, parts.netloc, query)
+    store = asked(url, lambda: _store(scheme, parts.netloc, query))
     return store, path, lambda name: f"{scheme}://{user}{at}{name}{query}"
 
 
@@ -61,7 +61,7 @@ def place_of(url: str) -> tuple[pafs.FileSystem, str, Callable[[str], str]]:
 def _store(scheme: str, bucket: str, query: str) -> pafs.FileSystem:
     try:
         return pafs.FileSystem.from_uri(f"{scheme}://{bucket}{query}")[0]
-    except (pa.ArrowException, OSError, ValueError) as error:
+    except ValueError as error:  # of Arrow too; what is no answer of a server
         where = shown(f"{scheme}://{bucket}")
         raise CurateError(f"cannot open an object store: {error}", where, "check bucket and options") from error
 

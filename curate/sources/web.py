@@ -347,7 +347,10 @@ def _plain(error: Exception) -> str:
 
 
 def _host(url: str) -> str:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise CurateError("an input has no valid address", shown(url), "correct it") from error
     return f"{parts.scheme.lower()}://{parts.netloc.rpartition('@')[2].lower()}"
 
 
