@@ -13,8 +13,9 @@ import stat
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -101,16 +102,27 @@ def identify(files: Sequence[File], work: Path, format: str | None = None) -> li
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
             try:
                 kinds = [format or format_of(file.path) for file in files]
-                return list(pool.map(lambda file, kind: _identify(file, digests, work, kind), files, kinds))
+                futures = list(map(partial(pool.submit, _identify, digests, work), files, kinds))
+                return _first_failure_or_all(futures)
             except BaseException:
                 abandoned.set()  # or the pool would wait for those that wait for a server
+                pool.shutdown(cancel_futures=True)
                 raise
     finally:
         abandoned.clear()
         digests.close()
 
 
-def _identify(file: File, digests: Digests, work: Path, kind: str | None) -> tuple[File, Impostor | None]:
+def _first_failure_or_all(futures: list[Future]) -> list[tuple[File, Impostor | None]]:
+    """The results, in order; an error is raised as soon as there is one, whoever waits for a server meanwhile."""
+    done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+    for future in futures:
+        if future in done:
+            future.result()
+    return [future.result() for future in futures]
+
+
+def _identify(digests: Digests, work: Path, file: File, kind: str | None) -> tuple[File, Impostor | None]:
     scheme = scheme_of(file.url)
     if scheme in ("", "file"):
         return _of_disk(file, digests, kind)

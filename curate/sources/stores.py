@@ -110,8 +110,8 @@ def _failure(url: str, error: Exception) -> Exception:
     if not unreachable and (isinstance(error, FileNotFoundError) or status in (404, 410)):
         return CurateError("no such file", shown(url), "check the address")
     if unreachable or isinstance(error, OSError):
-        return Trouble(f"it cannot be reached: {type(error).__name__}", share=0.5)
-    return CurateError(f"cannot read an input: {type(error).__name__}", shown(url), "check the address")
+        return Trouble(f"it cannot be reached: {web.plain(error)}", share=0.5)
+    return CurateError(f"cannot read an input: {web.plain(error)}", shown(url), "check the address")
 
 
 def fingerprint(found: os.stat_result) -> str:

@@ -327,8 +327,8 @@ def _reading(progress=lambda: False) -> Iterator[None]:
     except SSLError as error:
         if "CERTIFICATE_VERIFY_FAILED" in str(error) or isinstance(error.__cause__, ssl.SSLCertVerificationError):
             fix = "check the address; SSL_CERT_FILE names the certificates to trust"
-            raise CurateError("the certificate of a server cannot be trusted", _plain(error), fix) from error
-        raise Trouble(f"no secure connection: {_plain(error)}", share=0.5) from error
+            raise CurateError("the certificate of a server cannot be trusted", plain(error), fix) from error
+        raise Trouble(f"no secure connection: {plain(error)}", share=0.5) from error
     except (LocationParseError, LocationValueError):
         raise
     except (HTTPError, ProtocolError, OSError) as error:
@@ -336,10 +336,10 @@ def _reading(progress=lambda: False) -> Iterator[None]:
             raise  # it is our disk
         arrived = progress()
         said = "the connection broke" if isinstance(error, ProtocolError) else "it cannot be reached"
-        raise Trouble(f"{said}: {_plain(error)}", share=0.5, progress=arrived) from error
+        raise Trouble(f"{said}: {plain(error)}", share=0.5, progress=arrived) from error
 
 
-def _plain(error: Exception) -> str:
+def plain(error: Exception) -> str:
     """What a library says, without the objects and addresses it names."""
     first = error.args[0] if error.args and isinstance(error.args[0], str) else str(error)
     text = re.sub(r"<[^<>]*>:? ?|\b\w+\(host=[^)]*\):? ?|\bhttps?://\S+", "", first)
