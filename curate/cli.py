@@ -266,7 +266,8 @@ def gc(
 
     found = collect_garbage(manifests, work, dry_run)
     verb = "would remove" if dry_run else "removed"
-    return found, [f"{verb} {found['removed']:,} parts, {size(found['bytes'])}; kept {found['kept']:,}"], 0
+    lines = [f"  {path}" for path in found["paths"]] if dry_run else []
+    return found, [*lines, f"{verb} {found['removed']:,} parts, {size(found['bytes'])}; kept {found['kept']:,}"], 0
 
 
 @command

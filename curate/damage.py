@@ -1,40 +1,86 @@
 """Stop a run whose inputs could not be read, before it becomes a release: every such file is named at once."""
 
 from collections import Counter
+from dataclasses import asdict
 
 from curate.errors import CurateError
 from curate.plan import Plan
+from curate.sources import FileRead
 from curate.store import Store
 
-SHOWN = 20
+SHOWN = 100
+"""Files that are named for each source; more are counted."""
+
+
+def file_reads(plan: Plan, store: Store) -> dict[str, dict[str, FileRead]]:
+    """{source: {path: what reading the file came to}}, over all partitions that read some of it."""
+    found: dict[str, dict[str, FileRead]] = {}
+    for lane in plan.lanes:
+        of_source = found.setdefault(lane.source, {})
+        for path, counts in store.marker(lane.parts[0]).get("file_reads", {}).items():
+            of_source[path] = together(of_source.get(path, FileRead()), FileRead(**counts))
+    return found
+
+
+def together(one: FileRead, other: FileRead) -> FileRead:
+    """What two readers of one file found."""
+    return FileRead(
+        lost=one.lost + other.lost,
+        damage=[*one.damage, *other.damage][: FileRead.SHOWN],
+        notes=list(dict.fromkeys([*one.notes, *other.notes]))[: FileRead.SHOWN],
+        rows=one.rows + other.rows,
+        bad_rows=one.bad_rows + other.bad_rows,
+        first_bad=one.first_bad or other.first_bad,
+    )
+
+
+def told(read: FileRead) -> dict:
+    """What the lock says of reading a file: only what there is to say, and nothing of its content."""
+    named = asdict(read)
+    return {name: named[name] for name in ("lost", "damage", "notes", "bad_rows") if named[name]}
 
 
 def check_damage(plan: Plan, store: Store) -> None:
-    """Raise CurateError where more of a source's bytes were unreadable than its `max_damaged` allows.
-
-    What is under that stays in the lock and the card, file by file.
+    """Raise CurateError where more of a source's bytes were unreadable than its `max_damaged` allows, or more rows of a
+    file unusable than `max_bad_rows`. All of them are named. What is under that stays in the lock, file by file.
     """
-    lost: dict[str, Counter] = {}
     size: Counter = Counter()
-    first: dict[str, str] = {}
+    counted = set()
     for lane in plan.lanes:
-        marker = store.marker(lane.parts[0])
-        size.update({lane.source: sum(max(piece.file.size, 0) for piece in _whole(lane.partition.pieces))})
-        for path, found in marker["file_reads"].items():
-            if found["lost"]:
-                lost.setdefault(lane.source, Counter())[path] += found["lost"]
-                first.setdefault(path, found["damage"][0])
-    for name, source in plan.manifest.document.sources.items():
-        total = lost.get(name, Counter()).total()
-        if total > source.max_damaged * size[name]:
-            files = [f"  {path}: {count:,} bytes lost; {first[path]}" for path, count in lost[name].most_common(SHOWN)]
-            more = [f"  and {len(lost[name]) - SHOWN:,} more files"] if len(lost[name]) > SHOWN else []
-            what = f"{total:,} of {size[name]:,} bytes of source `{name}` could not be read\n"
-            where = f"sources.{name}.max_damaged: {source.max_damaged}"
-            fix = "fetch the files again, take them out of `inputs:`, or raise `max_damaged` to accept the loss"
-            raise CurateError(what + "\n".join([*files, *more]), where, fix)
+        for piece in lane.partition.pieces:
+            if (lane.source, piece.file.path) not in counted:
+                counted.add((lane.source, piece.file.path))
+                size[lane.source] += max(piece.file.size, 0)
+    whats, places, fixes = [], [], {}
+    for name, reads in file_reads(plan, store).items():
+        source = plan.manifest.document.sources[name]
+        lost = Counter({path: read.lost for path, read in reads.items() if read.lost})
+        if lost.total() > source.max_damaged * size[name]:
+            files = [f"{path}: {count:,} bytes lost; {reads[path].damage[0]}" for path, count in lost.most_common()]
+            whats.append(
+                _listed(f"{lost.total():,} of {size[name]:,} bytes of source `{name}` could not be read", files)
+            )
+            places.append(f"sources.{name}.max_damaged: {source.max_damaged}")
+            fixes["fetch the files again, take them out of `inputs:`, or raise `max_damaged` to accept the loss"] = None
+        bad = {path: read for path, read in reads.items() if read.bad_rows > source.max_bad_rows * read.rows}
+        if bad:
+            files = [
+                f"{path}: {read.bad_rows:,} of {read.rows:,} rows cannot be used; {read.first_bad}"
+                for path, read in sorted(bad.items(), key=lambda item: -item[1].bad_rows)
+            ]
+            whats.append(_listed(f"too many rows of source `{name}` cannot be used", files))
+            places.append(f"sources.{name}.max_bad_rows: {source.max_bad_rows}")
+            fixes[_fix(bad)] = None
+    if whats:
+        raise CurateError("\n".join(whats), "; ".join(places), "; ".join(fixes))
 
 
-def _whole(pieces):
-    """Pieces whose file is not counted elsewhere: the first of several ranges of one file."""
-    return [piece for piece in pieces if piece.rows is None or piece.rows[0] == 0]
+def _fix(bad: dict[str, FileRead]) -> str:
+    if any(read.first_bad.endswith("'['") for read in bad.values()):
+        return "a file is one JSON array: write one object a line, as `jq -c '.[]'` does"
+    return "correct the files, map their columns with `columns:` or `layout:`, or raise `max_bad_rows`"
+
+
+def _listed(what: str, files: list[str]) -> str:
+    more = [f"and {len(files) - SHOWN:,} more files"] if len(files) > SHOWN else []
+    return "\n  ".join([what, *files[:SHOWN], *more])

@@ -9,12 +9,11 @@ import pyarrow.parquet as pq
 from curate.assemble import NOT_DRAWN
 from curate.documents import COLUMNS, REJECT, hashed
 from curate.errors import CurateError
-from curate.lock import read_lock, shard_names
+from curate.lock import shard_names
 from curate.manifest import Manifest, load
 from curate.plan import Lane, Plan, shards
-from curate.release.earlier import folder_of
 from curate.release.extend import rename
-from curate.run import prepare
+from curate.run import recall
 from curate.store import Store
 
 
@@ -26,7 +25,7 @@ def explain(manifest: str | Path | Manifest, document: str, work: str | Path) ->
     (id of the document that stayed, similarity, and both texts: `text` of that one, `against` of this).
     """
     manifest = manifest if isinstance(manifest, Manifest) else load(manifest)
-    plan, store = prepare(manifest, work), Store(Path(work) / "store")
+    plan, store = recall(manifest, work), Store(Path(work) / "store")
     is_id = len(document) >= 6 and all(digit in "0123456789abcdef" for digit in document)
     found = []
     for lane in plan.lanes:
@@ -108,9 +107,8 @@ def _released(plan: Plan, store: Store, document: dict) -> dict | None:
         return None
     fps = shards(plan, mixed["splits"]).data
     names = [f"data/{name}" for name in shard_names(mixed["splits"])]
-    if earlier := plan.manifest.document.extends:
-        held = read_lock(folder_of(plan.manifest, earlier, "extends"))["files"]
-        names = rename(names, sum(file["path"].startswith("data/") for file in held)).values()
+    if plan.manifest.document.extends:
+        names = rename(names, plan.references[0].of if plan.references else 0).values()
     for name, fp in zip(names, fps, strict=True):
         if store.marker(fp) is None:
             continue

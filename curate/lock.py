@@ -14,12 +14,14 @@ from pathlib import Path, PurePosixPath
 import pyarrow.parquet as pq
 
 from curate.assemble import digest
+from curate.damage import file_reads, told
 from curate.errors import CurateError
 from curate.manifest import Manifest
 from curate.mix.settings import VALIDATION, notes
 from curate.plan import Plan, TokenParts
 from curate.resources import sha256
 from curate.sequences import tokens_of
+from curate.sources import FileRead
 from curate.store import Store
 
 FORMAT = 1
@@ -82,7 +84,8 @@ def make_lock(plan: Plan, store: Store, parts: dict[str, str], tokens: list[Toke
             "license": source.license or manifest.document.license,
             "read": {},
             "skipped": {},
-            "files": [],
+            "files": {},
+            "not_taken": plan.not_taken.get(name, []),
         }
     counted: dict[str, dict[str, dict]] = {}
     versions: dict[str, str] = {"pyarrow": version("pyarrow")} | (plan.encoding.packages if plan.encoding else {})
@@ -99,11 +102,13 @@ def make_lock(plan: Plan, store: Store, parts: dict[str, str], tokens: list[Toke
             add(sources[source]["read"], marker["read"])
             add(sources[source]["skipped"], marker["skipped"])
             versions |= job.args["read"]["packages"]
-            for path, file_digest, _ in job.args["read"]["pieces"]:
-                entry = {"path": path, "digest": file_digest, "documents": marker["files"][path]}
-                found = marker["file_reads"].get(path, {})
-                entry |= {name: found[name] for name in ("lost", "damage", "notes") if found.get(name)}
-                sources[source]["files"].append(entry)
+            for path, file_digest, _ in job.args["read"]["pieces"]:  # a file that is read in ranges is one entry
+                entry = {"path": path, "digest": file_digest, "documents": 0}
+                entry = sources[source]["files"].setdefault(path, entry)
+                entry["documents"] += marker["files"][path]
+    reads = file_reads(plan, store)
+    for name, source in sources.items():
+        source["files"] = [entry | told(reads[name].get(path, FileRead())) for path, entry in source["files"].items()]
     kept: dict[str, dict] = {}
     for lane in plan.lanes:
         last = store.marker(lane.parts[-1])

@@ -89,6 +89,7 @@ class Source(Strict):
     format: Literal["warc", "arc", "wet", "jsonl", "parquet"] | None = Field(
         None, description="of the files; by default told from their names"
     )
+    follow_links: bool = Field(False, description="whether links in input folders may lead out of them")
     layout: str | None = Field(None, description="a known dataset whose columns these are")
     columns: dict[str, Any] | None = Field(
         None, description="our column: theirs, for rows that are no known layout; meta: a list"

@@ -50,7 +50,7 @@ class Job:
     task      the function of `curate.jobs` that makes it
     label     for people; also what is compared between two plans to say why a job runs
     args      what bears on the result, as JSON values
-    where     what does not: addresses of the inputs, paths of the resources by their digests
+    where     what does not: the inputs as files by their paths, paths of the resources by their digests
     upstream  fingerprints of the parts it reads
     """
 
@@ -119,6 +119,8 @@ class Plan:
     """How documents become tokens, where token shards are asked for."""
     resources: dict[str, str]
     """{digest: path} of the files that jobs need."""
+    not_taken: dict[str, list[dict]] = field(default_factory=dict)
+    """{source: files that were found and not read}, as `curate.sources.inputs.Found` has them."""
 
 
 def fingerprint(task: str, args: dict, upstream: Iterable[str]) -> str:
@@ -231,7 +233,7 @@ class Planner:
             fp = self.add("map", f"{lane.name}: {what}", args, reading)
         else:
             args["read"] = lane.partition.identity
-            where = {piece.file.path: piece.file.url for piece in lane.partition.pieces}
+            where = {piece.file.path: piece.file for piece in lane.partition.pieces}
             fp = self.add("map", f"{lane.name}: {what}", args, where=where)
             for column in TRANSIENT:
                 lane.types.pop(column, None)

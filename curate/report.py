@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from curate.compare import side_by_side
+from curate.release.accounts import damage_lines, not_taken_lines
 from curate.release.pages import reasons, size
 
 __all__ = [
@@ -37,6 +38,8 @@ def plan_lines(found: dict) -> Iterator[str]:
     rows = [("source", "files", "size", "partitions")]
     rows += [(name, s["files"], size(s["bytes"]), s["partitions"]) for name, s in found["sources"].items()]
     yield from table(rows, frozenset({1, 2, 3}))
+    for name, source in found["sources"].items():
+        yield from not_taken_lines(name, source["not_taken"])
     yield ""
     rows = [("step", "jobs", "run", "why")]
     for step in found["steps"]:
@@ -79,6 +82,9 @@ def release_lines(lock: dict, path: Path, changed: bool = True) -> Iterator[str]
         counts = ((stage["label"], stage["sources"].get(name)) for stage in lock["stages"])
         rows += [("", label, got["in"], got["kept"], reasons(got["reasons"])) for label, got in counts if got]
     yield from table(rows, frozenset({2, 3}))
+    for name, source in lock["sources"].items():
+        yield from damage_lines(name, source["files"])
+        yield from not_taken_lines(name, source.get("not_taken", []))
     yield ""
     yield from mixture_lines(lock["mixture"])
     data = [file for file in lock["files"] if file["path"].startswith("data/")]

@@ -10,14 +10,14 @@ import pickle
 import signal
 import threading
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
 from curate import machine
 from curate import plan as planning
+from curate import recall as recalling
 from curate.alarm import check_alarms
 from curate.bad_rows import check_bad_rows
 from curate.code import check_code
@@ -29,9 +29,7 @@ from curate.lock import lay_out, make_lock
 from curate.manifest import Manifest, load
 from curate.plan import Job, Plan
 from curate.release.build import build
-from curate.release.earlier import earlier
-from curate.sources import inputs
-from curate.sources.partitions import partitions
+from curate.resolve import resolve
 from curate.store import Damaged, Store
 
 WORK = "work"
@@ -79,15 +77,18 @@ def prepare(manifest: Manifest, work: str | Path = WORK) -> Plan:
 
     Raises CurateError for an input that is not there, ManifestError for stages that do not fit together.
     """
-    found = {}
-    with ThreadPoolExecutor(min(8, machine.cores())) as pool:
-        for name, source in manifest.document.sources.items():
-            given = [item if isinstance(item, str) else item.model_dump() for item in source.inputs]
-            files = inputs.discover(given, manifest.folder)
-            files = list(pool.map(lambda file: inputs.identify(file, Path(work)), files))
-            options = {"layout": source.layout, "columns": source.columns}
-            found[name] = partitions(name, source.format, options, files)
-    return planning.make(manifest, found, earlier(manifest))
+    found = resolve(manifest, Path(work))
+    plan = planning.make(manifest, found.partitions, found.earlier)
+    plan.not_taken = found.not_taken
+    with suppress(OSError):  # nothing depends on it: a work folder may be read-only
+        recalling.remember(plan, Path(work))
+    return plan
+
+
+def recall(manifest: Manifest, work: str | Path = WORK) -> Plan:
+    """The last plan of a manifest, for which its inputs need not be at hand. Where it has not been planned yet, or its
+    text has changed since, as `prepare`."""
+    return recalling.recall(manifest, Path(work)) or prepare(manifest, work)
 
 
 def run(

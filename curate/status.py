@@ -1,18 +1,22 @@
 """What a work folder holds for a manifest: what a run would do and why, how far it has come, what can go."""
 
 import json
+import os
 import re
 import shutil
+import stat
 from collections import Counter
 from pathlib import Path
 
+from curate import recall as recalling
 from curate.estimate import estimate
 from curate.lock import deduplicating
 from curate.manifest import Manifest, load
 from curate.mix import tokens
 from curate.mix.settings import notes
 from curate.plan import Job, Plan, shards
-from curate.run import memory_of, prepare
+from curate.run import memory_of, prepare, recall
+from curate.sources.identify import FETCHED
 from curate.store import Store
 
 UPSTREAM = {"reading", "readings", "before", "order", "heads", "mix", "shard", "tokenized"}
@@ -26,10 +30,9 @@ def explain_plan(manifest: str | Path | Manifest, work: str | Path) -> dict:
            the last plan of this manifest: the field and both values, an input, or what stands before.
     notes  {stage: sentences on what its setting means}
     """
-    made, store = _prepared(manifest, work)
-    path = memory_of(made, Path(work))
-    before = json.loads(path.read_text()) if path.is_file() else {}
-    before = {_key(label): job for label, job in before.items()}
+    manifest = manifest if isinstance(manifest, Manifest) else load(manifest)
+    made, store = prepare(manifest, work), Store(Path(work) / "store")
+    before = {_key(label): job for label, job in _jobs_before(memory_of(made, Path(work))).items()}
     steps: dict[str, dict] = {}
     for job in _all_jobs(made, store):
         name = re.sub(r" \d+/\d+", "", job.label)
@@ -49,7 +52,10 @@ def explain_plan(manifest: str | Path | Manifest, work: str | Path) -> dict:
     return {
         "name": made.manifest.name,
         "version": made.manifest.version,
-        "sources": {name: source | {"files": len(source["files"])} for name, source in sources.items()},
+        "sources": {
+            name: source | {"files": len(source["files"]), "not_taken": made.not_taken.get(name, [])}
+            for name, source in sources.items()
+        },
         "steps": list(steps.values()),
         "notes": _notes(made)
         | {
@@ -87,24 +93,55 @@ def status(manifest: str | Path | Manifest, work: str | Path) -> dict:
 def collect_garbage(manifests: list[str], work: str | Path, dry_run: bool = False) -> dict:
     """Remove the parts that none of these manifests uses, and drafts of runs that were killed.
 
-    Returns {"kept", "removed", "bytes"}. Do not call it while a run writes to the same store.
+    Only what `curate` itself names so is touched, never anything behind a link: a link of such a name goes itself.
+    Returns {"kept", "removed", "bytes", "paths"}: parts kept and removed, and all that goes, below the work folder.
+    Do not call it while a run writes to the same store.
     """
-    store = Store(Path(work) / "store")
-    wanted = {job.fp for manifest in manifests for job in _all_jobs(*_prepared(manifest, work))}
-    kept = removed = size = 0
-    for path in sorted(store.root.glob("??/*")):
-        if path.suffix == ".parquet" and path.stem in wanted:
-            kept += 1
-        elif path.stem not in wanted:
-            removed += path.suffix == ".parquet"
-            size += path.stat().st_size
-            if not dry_run:
-                path.unlink()
-    for draft in Path(work).glob("releases/*/.*"):
-        size += sum(path.stat().st_size for path in draft.rglob("*") if path.is_file())
-        if not dry_run:
-            shutil.rmtree(draft)
-    return {"kept": kept, "removed": removed, "bytes": size}
+    work = Path(work)
+    loaded = [load(manifest) for manifest in manifests]
+    wanted = {job.fp for manifest in loaded for job in _all_jobs(*_prepared(manifest, work))}
+    parts = _ours(work / "store", "??", _PART)
+    going = [path for path in parts if path.stem not in wanted]
+    removed = sum(path.suffix == ".parquet" for path in going)
+    kept = sum(path.suffix == ".parquet" for path in parts) - removed
+    going += _ours(work / "store", "??", _HALF)
+    going += _ours(work / "releases", "*", _DRAFT)
+    known = {recalling.memory_of(manifest, work) for manifest in loaded}
+    going += [path for path in _ours(work, "plans", _PLAN) if path not in known]
+    going += _ours(work, FETCHED, _FETCHED)
+    size = sum(map(_bytes, going))
+    for path in going if not dry_run else ():
+        _remove(path)
+    names = [path.relative_to(work).as_posix() for path in going]
+    return {"kept": kept, "removed": removed, "bytes": size, "paths": names}
+
+
+_PART = re.compile(r"([0-9a-f]{32})\.(parquet|json)")
+_HALF = re.compile(r"[0-9a-f]{32}\.[0-9a-f]{32}\.tmp")
+_DRAFT = re.compile(r"\.[0-9]+\.[0-9]+\.[0-9]+[0-9A-Za-z.+-]*\.[0-9a-f]{32}(\.old)?")
+_PLAN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*-[0-9a-f]{16}\.plan(\.json|\.[0-9a-f]{32}\.tmp)")
+_FETCHED = re.compile(r"[0-9a-f]{32}(\.[0-9a-f]{32}\.tmp)?")
+
+
+def _ours(above: Path, pattern: str, name: re.Pattern) -> list[Path]:
+    """What has a name of ours in the folders of a pattern that are no links, sorted."""
+    folders = [folder for folder in sorted(above.glob(pattern)) if folder.is_dir() and not folder.is_symlink()]
+    return [path for folder in folders for path in sorted(folder.iterdir()) if name.fullmatch(path.name)]
+
+
+def _bytes(path: Path) -> int:
+    """Bytes of a file, or of those in a folder. A link counts as itself."""
+    found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode):
+        return found.st_size
+    return sum((Path(folder) / name).lstat().st_size for folder, _, names in os.walk(path) for name in names)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _notes(made: Plan) -> dict[str, list[str]]:
@@ -117,7 +154,16 @@ def _notes(made: Plan) -> dict[str, list[str]]:
 
 def _prepared(manifest: str | Path | Manifest, work: str | Path) -> tuple[Plan, Store]:
     manifest = manifest if isinstance(manifest, Manifest) else load(manifest)
-    return prepare(manifest, work), Store(Path(work) / "store")
+    return recall(manifest, work), Store(Path(work) / "store")
+
+
+def _jobs_before(path: Path) -> dict[str, dict]:
+    """The jobs of the last plan of a manifest; none where it was not planned, or the note is damaged."""
+    try:
+        noted = json.loads(path.read_bytes())
+        return {label: {"fp": job["fp"], "args": dict(job["args"])} for label, job in noted.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
 
 
 def _all_jobs(made: Plan, store: Store) -> list[Job]:

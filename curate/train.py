@@ -30,6 +30,7 @@ from pydantic import Field
 
 from curate import machine
 from curate.code import check_code
+from curate.damage import check_damage
 from curate.documents import hashes128, utf8
 from curate.errors import CurateError, Stopped
 from curate.fasttext_file import MOST_BUCKETS, load_model
@@ -149,6 +150,7 @@ def train(
     plan, store = prepare(classifier.manifest, work), Store(work / "store")
     with cluster(workers, scheduler) as submit:
         yield from execute(_jobs(plan), store, submit)
+    check_damage(plan, store)
     identity = _identity(classifier.recipe, plan)
     home = work / "classifiers" / classifier.recipe.name
     lock = made_before(home, identity["fingerprint"])

@@ -1,26 +1,20 @@
-"""Inputs: found by file, folder, glob, list and crawl; identified by content; fetched whole or not at all."""
+"""Inputs: found by file, folder, glob and list; what is not taken is named."""
 
+import bz2
 import gzip
-import hashlib
-import http.server
 import os
 import shutil
-import threading
-from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import fs as pafs
 
-from curate.errors import CurateError, Stopped
-from curate.sources import File, Origin, inputs, parquet, warc
-
-SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "warc" / "whirlwind"
+from curate.errors import CurateError
+from curate.sources import File, compression_of, format_of, inputs, lists, shown, stores
+from curate.sources.identify import identify
+from curate.sources.impostors import impostor
 
 
 @pytest.fixture
@@ -41,7 +35,7 @@ def tree(tmp_path):
 
 
 def paths(items, base) -> list[str]:
-    return [file.path for file in inputs.discover(items, base)]
+    return [file.path for file in inputs.discover(items, base).files]
 
 
 # Finding ---------------------------------------------------------------------------------------------------
@@ -64,11 +58,10 @@ def paths(items, base) -> list[str]:
     ],
 )
 def test_files_folders_and_globs(tree, item, expected):
-    found = inputs.discover([item], tree)
+    found = inputs.discover([item], tree).files
     assert [file.path for file in found] == expected
-    assert all(Path(file.url).read_text().endswith(file.path) and file.size == len(Path(file.url).read_text())
-               for file in found)  # fmt: skip
-    absolute = inputs.discover([str(tree / item)], Path("/"))
+    assert all(Path(file.url).read_text().endswith(file.path) for file in found)
+    absolute = inputs.discover([str(tree / item)], Path("/")).files
     assert [(file.path, file.url) for file in absolute] == [(file.path, file.url) for file in found]
 
 
@@ -91,8 +84,26 @@ def test_globs_against_a_plain_matcher(pattern, name):
             return any(matches(p[1:], n[i:]) for i in range(span + 1))
         return bool(n) and (p[0] == n[0] or (p[0] == "?" and n[0] != "/")) and matches(p[1:], n[1:])
 
-    found = inputs.re.compile(inputs.translate(pattern)).fullmatch(name)
-    assert bool(found) == matches(pattern, name)
+    assert inputs.matching(pattern, [name]) == [matches(pattern, name)]
+
+
+@pytest.mark.parametrize("pattern", ["*" * 200 + "b", "**/" * 60 + "b", "*a" * 60 + "b", "**a" * 60 + "b"])
+def test_a_glob_takes_time_that_grows_with_the_names(pattern):
+    assert inputs.matching(pattern, ["a" * 4000, "a/" * 2000]) == [False, False]
+
+
+@pytest.mark.parametrize("pattern", ["[]", "[z-a]*", "a[]"])
+def test_a_glob_that_is_none_is_said(tree, pattern):
+    with pytest.raises(CurateError, match=r"is not a glob|no file matches"):
+        inputs.discover([pattern], tree)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "expected"),
+    [("?.jsonl", "é.jsonl", True), ("[!a]*", "b\nc", True), ("a*", "a\n", True), ("a b+(c)*", "a b+(c)d", True)],
+)
+def test_globs_take_characters_as_they_are(pattern, name, expected):
+    assert inputs.matching(pattern, [name]) == [expected]
 
 
 def test_what_matches_nothing_names_what_is_near(tree):
@@ -118,10 +129,10 @@ def test_two_files_of_one_name_are_an_error_and_one_file_twice_is_not(tree):
 def test_lists_of_paths(tree, name):
     content = f"d/e.warc.gz\n\n{tree}/a.jsonl\nhttps://x.example/b.warc.gz\ncrawl-data/c.warc.gz\n".encode()
     (tree / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
-    found = {file.path: file.url for file in inputs.discover([name], tree)}
+    found = {file.path: file.url for file in inputs.discover([name], tree).files}
     assert found == {
         "d/e.warc.gz": str(tree / "d/e.warc.gz"),
-        f"{tree}/a.jsonl": f"{tree}/a.jsonl",
+        "a.jsonl": f"{tree}/a.jsonl",  # where it lies on this machine is no part of its name
         "https://x.example/b.warc.gz": "https://x.example/b.warc.gz",
         "crawl-data/c.warc.gz": "https://data.commoncrawl.org/crawl-data/c.warc.gz",
     }
@@ -129,201 +140,350 @@ def test_lists_of_paths(tree, name):
 
 def test_a_list_with_its_own_base_and_one_that_is_wrong(tree):
     (tree / "list.txt").write_text("x.warc.gz\n")
-    [file] = inputs.discover([{"paths": "list.txt", "base": "s3://bucket/top/"}], tree)
+    [file] = inputs.discover([{"paths": "list.txt", "base": "s3://bucket/top/"}], tree).files
     assert (file.path, file.url) == ("x.warc.gz", "s3://bucket/top/x.warc.gz")
-    with pytest.raises(CurateError, match=r"`x.warc.gz` of a list of paths is no file"):
+    with pytest.raises(CurateError, match=r"line 1 of a list of paths: `x.warc.gz` is not a file"):
         inputs.discover(["list.txt"], tree)
     (tree / "bad.paths.gz").write_bytes(gzip.compress(b"a\n" * 999)[:-9])
     with pytest.raises(CurateError, match="cannot read a list of paths"):
         inputs.discover(["bad.paths.gz"], tree)
 
 
-def test_stores_by_scheme(monkeypatch):
+def test_stores_by_scheme(monkeypatch, tmp_path):
     store, _ = pafs.FileSystem.from_uri("mock:///")
     store.create_dir("bucket/top/deep")
     for name in ("top/a.parquet", "top/deep/b.parquet", "top/c.html"):
         with store.open_output_stream(f"bucket/{name}") as out:
             out.write(b"x")
-    monkeypatch.setattr(inputs, "_store", lambda scheme, bucket, query: store)
+    monkeypatch.setattr(stores, "_store", lambda scheme, bucket, query: store)
     for item, expected in (
         ("s3://bucket/top", ["a.parquet", "deep/b.parquet"]),
         ("s3://bucket/top/*.parquet", ["a.parquet"]),
         ("gs://bucket/**/b.*", ["top/deep/b.parquet"]),
     ):
-        found = inputs.discover([item], Path())
+        found = inputs.discover([item], Path()).files
         assert [file.path for file in found] == expected
         assert all(file.url.startswith(item[:12]) and file.size == 1 for file in found)
         with inputs.local(found[0]) as path:
             assert path.read_bytes() == b"x"
-        assert inputs.identify(found[0], Path()).digest.startswith("changed:")
+        [(file, told)] = identify(found[:1], tmp_path)
+        assert file.digest.startswith("changed:")
+        assert told is None
 
 
 def test_unknown_kinds_and_schemes():
     with pytest.raises(CurateError, match="did you mean `commoncrawl`"):
         inputs.discover([{"comoncrawl": {}}], Path())
-    with pytest.raises(CurateError, match="cannot read `nonsense://`"):
-        inputs.discover(["nonsense://a/b"], Path())
+    for scheme in ("nonsense", "local", "memory", "ftp", "simplecache::https"):
+        with pytest.raises(CurateError):
+            inputs.discover([f"{scheme}://a/b.jsonl"], Path())
     with pytest.raises(CurateError, match="cannot be listed"):
         inputs.discover(["https://x.example/"], Path())
 
 
-# Identity --------------------------------------------------------------------------------------------------
+# What is not taken ------------------------------------------------------------------------------------------
 
 
-def test_a_file_is_hashed_once_and_again_when_it_changes(tree, tmp_path, monkeypatch):
-    [file] = inputs.discover(["a.jsonl"], tree)
-    hashed = []
-    digest = hashlib.file_digest
-    monkeypatch.setattr(hashlib, "file_digest", lambda *args: hashed.append(1) or digest(*args))
-    first = inputs.identify(file, tmp_path / "cache")
-    assert first.digest == "sha256:" + hashlib.sha256((tree / "a.jsonl").read_bytes()).hexdigest()
-    assert inputs.identify(file, tmp_path / "cache") == first
-    assert len(hashed) == 1
-    (tree / "a.jsonl").write_text("changed")
-    os.utime(tree / "a.jsonl", ns=(1, 1))
-    second = inputs.identify(file, tmp_path / "cache")
-    assert (second.digest, second.size) == ("sha256:" + hashlib.sha256(b"changed").hexdigest(), 7)
-    with pytest.raises(CurateError, match="cannot read an input"):
-        inputs.identify(File("x", str(tree / "none")), tmp_path / "cache")
+def not_taken(items, base, **options) -> dict[str, list[str]]:
+    return {entry["why"]: entry["paths"] for entry in inputs.discover(items, base, **options).not_taken}
 
 
-# The web ---------------------------------------------------------------------------------------------------
+def test_every_file_of_a_folder_is_taken_or_named(tmp_path):
+    """A law: files taken and files named are all there are, whatever they are."""
+    home = tmp_path / "in"
+    (home / "deep" / ".git").mkdir(parents=True)
+    for name in ("a.jsonl", "README.md", "deep/b.jl", "deep/c", ".x.jsonl", "deep/.git/config", "q?x.jsonl", "e.pq"):
+        (home / name).write_text("x")
+    os.mkfifo(home / "pipe.jsonl")
+    (home / "loop").symlink_to(home)
+    (home / "deep" / "up").symlink_to("..")
+    (home / "out.jsonl").symlink_to(tmp_path / "secret.jsonl")
+    (tmp_path / "secret.jsonl").write_text("x")
+    (home / "same.jsonl").symlink_to("a.jsonl")
+    found = inputs.discover(["in"], tmp_path)
+    assert [file.path for file in found.files] == ["a.jsonl", "deep/b.jl", "e.pq", "q?x.jsonl", "same.jsonl"]
+    assert {entry["why"]: entry["paths"] for entry in found.not_taken} == {
+        "ending unknown": ["README.md", "deep/c"],
+        "hidden": [".x.jsonl", "deep/.git/"],
+        "link out of the folder": ["out.jsonl"],
+        "link to where the search has been": ["deep/up/", "loop/"],
+        "not a regular file": ["pipe.jsonl"],
+    }
+    followed = inputs.discover(["in"], tmp_path, follow_links=True)
+    assert "out.jsonl" in [file.path for file in followed.files]
 
 
-class Server(http.server.SimpleHTTPRequestHandler):
-    """Files of a folder, with entity tags and ranges. trouble: {path: how often its body breaks off}."""
+def test_a_folder_behind_a_link_is_walked_once_where_links_are_followed(tmp_path):
+    (tmp_path / "far" / "x").mkdir(parents=True)
+    (tmp_path / "far" / "x" / "a.jsonl").write_text("x")
+    (tmp_path / "far" / "back").symlink_to(tmp_path / "in")
+    (tmp_path / "in").mkdir()
+    for name in ("one", "two"):
+        (tmp_path / "in" / name).symlink_to(tmp_path / "far")
+    assert not_taken(["in"], tmp_path, follow_links=True) == {
+        "link to where the search has been": ["one/back/", "two/"]
+    }
+    assert [file.path for file in inputs.discover(["in"], tmp_path, follow_links=True).files] == ["one/x/a.jsonl"]
+    with pytest.raises(CurateError, match="link out of the folder: one/, two/") as caught:
+        inputs.discover(["in"], tmp_path)
+    assert "follow_links" in caught.value.fix
 
-    protocol_version = "HTTP/1.1"
 
-    def do_GET(self, body: bool = True):
-        path = urlsplit(self.path).path
-        file = Path(self.directory) / path.lstrip("/")
-        self.server.asked.append(path)
-        if path == "/forbidden.warc":
-            return self.send_error(403)
-        if not file.is_file():
-            return self.send_error(404)
-        data = file.read_bytes()
-        start, end = 0, len(data)
-        if wanted := self.headers.get("Range"):
-            first, _, last = wanted.removeprefix("bytes=").partition("-")
-            start, end = int(first), min(int(last or end - 1) + 1, end)
-        self.send_response(206 if wanted else 200)
-        if wanted:
-            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(data)}")
-        self.send_header("Accept-Ranges", "bytes")
-        self.send_header("Content-Length", str(end - start))
-        self.send_header("ETag", f'"{hashlib.md5(data).hexdigest()}"')
-        if path.endswith(".gz"):
-            self.send_header("Content-Encoding", "gzip")  # as many servers do with archives
-        self.end_headers()
-        if body and self.server.trouble.get(path, 0) > 0:
-            self.server.trouble[path] -= 1
-            self.wfile.write(data[start : start + (end - start) // 2])
-            self.close_connection = True
-        elif body:
-            self.wfile.write(data[start:end])
+def test_a_snapshot_of_the_hugging_face_cache_leads_to_its_blobs_and_nowhere_else(tmp_path):
+    home = tmp_path / "hub" / "datasets--a--b"
+    (home / "blobs").mkdir(parents=True)
+    (home / "blobs" / "0123").write_text("{}")
+    data = home / "snapshots" / "abc" / "data"
+    data.mkdir(parents=True)
+    (data / "a.jsonl").symlink_to("../../../blobs/0123")
+    (tmp_path / "secret").write_text("x")
+    (data / "b.jsonl").symlink_to("../../../../../secret")
+    for item in (home / "snapshots" / "abc", data, home):
+        found = inputs.discover([str(item)], tmp_path)
+        assert [Path(file.path).name for file in found.files] == ["a.jsonl"]
+        assert "link out of the folder" in {entry["why"] for entry in found.not_taken}
 
-    def do_HEAD(self):
-        self.do_GET(body=False)
 
-    def log_message(self, *args):
-        pass
+@pytest.mark.parametrize("item", ["in", "in/*.jsonl", "in/**/*.jsonl"])
+def test_links_to_nothing_are_named_all_at_once(tmp_path, item):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.jsonl").write_text("x")
+    for name in ("b.jsonl", "c.jsonl"):
+        (tmp_path / "in" / name).symlink_to("../blobs/none")
+    (tmp_path / "in" / "self.jsonl").symlink_to("self.jsonl")
+    with pytest.raises(CurateError, match="links to nothing") as caught:
+        inputs.discover([item], tmp_path)
+    assert all(f"{name}.jsonl -> " in caught.value.what for name in ("b", "c", "self"))
+    with pytest.raises(CurateError, match="a link to nothing"):
+        inputs.discover(["in/b.jsonl"], tmp_path)
+    assert paths(["in/a*"], tmp_path) == ["a.jsonl"]
+
+
+def test_what_is_not_taken_is_counted_where_it_is_much(tmp_path):
+    (tmp_path / "a.jsonl").write_text("x")
+    for number in range(50):
+        (tmp_path / f"{number:02d}.log").write_text("x")
+    [entry] = inputs.discover(["."], tmp_path).not_taken
+    assert (entry["why"], entry["files"]) == ("ending unknown", 50)
+    assert entry["paths"] == [f"{number:02d}.log" for number in range(inputs.NAMED)]
+
+
+def test_a_format_wins_over_endings(tmp_path):
+    for name in ("parts/part-00000", "parts/_SUCCESS", "parts/.part-00000.crc", "corpus.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    found = inputs.discover(["parts"], tmp_path, format="jsonl")
+    assert [file.path for file in found.files] == ["part-00000"]
+    assert found.not_taken == [{"why": "hidden", "files": 2, "paths": [".part-00000.crc", "_SUCCESS"]}]
+    with pytest.raises(CurateError, match="no file matches input `parts`") as caught:
+        inputs.discover(["parts"], tmp_path)
+    assert "ending unknown: _SUCCESS, part-00000" in caught.value.what
+    assert paths_as(["corpus.txt"], tmp_path, "jsonl") == ["corpus.txt"]
+    with pytest.raises(CurateError, match="line 1 of a list of paths"):
+        inputs.discover(["corpus.txt"], tmp_path)
+
+
+def paths_as(items, base, format) -> list[str]:
+    return [file.path for file in inputs.discover(items, base, format).files]
+
+
+def test_endings():
+    known = {
+        "jsonl": "a.jsonl a.jsonlines a.jl a.ndjson a.json a.json.gz a.jsonl.gzip A.JSONL.ZST a?b.jsonl",
+        "parquet": "a.parquet a.pq",
+        "warc": "a.warc a.warc.gz a.warc.zst",
+        "wet": "a.warc.wet.gz a.wet",
+        None: "a a.md a.jsonl.bak a.parquet.gz jsonl part-00000 a.jsonl?x",
+    }
+    assert {name: format_of(name) for names in known.values() for name in names.split()} == {
+        name: kind for kind, names in known.items() for name in names.split()
+    }
+
+
+def test_compression_is_told_by_the_first_bytes_where_they_are_known():
+    assert compression_of("a.jsonl.gzip") == "gzip"
+    assert compression_of("part-00000") is None
+    assert compression_of("part-00000", gzip.compress(b"x")) == "gzip"
+    assert compression_of("a.gz", b'{"text": 1}') is None
+    assert compression_of("a.gz", bz2.compress(b"x")) == "bz2"
+
+
+NOT_UTF8 = os.fsdecode(b"caf\xe9")
+
+
+def test_a_name_that_is_not_utf8_is_an_error_only_where_it_would_be_taken(tmp_path):
+    for name in (f"{NOT_UTF8}.jsonl", f"{NOT_UTF8}.txt", "ok.jsonl"):
+        (tmp_path / name).write_text("x")
+    with pytest.raises(CurateError, match=r"not UTF-8:\n.*caf\\xe9.jsonl") as caught:
+        inputs.discover(["."], tmp_path)
+    assert ".txt" not in caught.value.what
+    assert paths(["ok*.jsonl"], tmp_path) == ["ok.jsonl"]
+    (tmp_path / f"{NOT_UTF8}.jsonl").unlink()
+    found = inputs.discover(["."], tmp_path)
+    assert found.not_taken == [{"why": "ending unknown", "files": 1, "paths": ["caf\\xe9.txt"]}]
+
+
+def test_a_folder_whose_own_name_is_not_utf8_is_read(tmp_path):
+    home = tmp_path / NOT_UTF8
+    home.mkdir()
+    (home / "a.jsonl").write_text("{}")
+    found = inputs.resolve(["."], home, tmp_path / "work")
+    assert [file.path for file in found.files] == ["a.jsonl"]
+    assert "caf\\xe9" in found.files[0].shown
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_what_may_not_be_read_is_named(tmp_path):
+    for name in ("a.jsonl", "closed.jsonl", "folder/b.jsonl"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_text("{}")
+    (tmp_path / "in" / "closed.jsonl").chmod(0)
+    (tmp_path / "in" / "folder").chmod(0)
+    found = inputs.resolve(["in"], tmp_path, tmp_path / "work")
+    (tmp_path / "in" / "folder").chmod(0o700)
+    assert found.not_taken == [{"why": "not readable", "files": 2, "paths": ["closed.jsonl", "folder/"]}]
+
+
+# Not what the name says -------------------------------------------------------------------------------------
+
+LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "kind", "expected"),
+    [
+        (LFS, "jsonl", "LFS pointer"),
+        (b"\xef\xbb\xbf\r\n <!DOCTYPE  HTML><title>Sign in</title>", "jsonl", "HTML"),
+        (b"<html lang=en>", "warc", "HTML"),
+        (b"<!-- cached --><html>", "parquet", "HTML"),
+        (gzip.compress(b"<!doctype html>" + bytes(9000)), "warc", "HTML"),
+        (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "warc", "AccessDenied"),
+        (b'{"message": "rate limit"}', "parquet", "JSON"),
+        (b"../../blobs/0123abc", "jsonl", "link"),
+        (b'{"text": "<html>"}', "jsonl", None),
+        (b"WARC/1.0\r\n", "warc", None),
+        (gzip.compress(b"WARC/1.0\r\n"), "warc", None),
+        (b"PAR1\x15", "parquet", None),
+        (b"", "jsonl", None),
+    ],
+)
+def test_impostors(head, kind, expected):
+    told = impostor(head, kind)
+    assert (told is None) == (expected is None)
+    assert told is None or expected in told.what
+
+
+def test_all_impostors_of_a_source_are_named_in_one_error(tmp_path):
+    for name, content in {
+        "a.jsonl.gz": LFS,
+        "b.warc.gz": b"<html><title>Sign in</title>",
+        "c.jsonl": b'{"text": "x"}\n',
+    }.items():
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(CurateError) as caught:
+        inputs.resolve(["."], tmp_path, tmp_path / "work")
+    assert "a.jsonl.gz: a Git LFS pointer" in caught.value.what
+    assert "b.warc.gz: an HTML page" in caught.value.what
+    assert "c.jsonl" not in caught.value.what
+    assert "git lfs pull" in caught.value.fix
+
+
+def test_empty_files_are_named_and_an_empty_archive_that_was_asked_for_is_an_error(tmp_path):
+    for name, content in {"in/a.jsonl": b"{}", "in/b.jsonl": b"", "in/c.warc.gz": b"", "d.warc.gz": b""}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    found = inputs.resolve(["in"], tmp_path, tmp_path / "work")
+    assert found.not_taken == [{"why": "empty", "files": 2, "paths": ["b.jsonl", "c.warc.gz"]}]
+    assert [file.path for file in found.files] == ["a.jsonl"]
+    with pytest.raises(CurateError, match=r"d.warc.gz: empty"):
+        inputs.resolve(["d.warc.gz"], tmp_path, tmp_path / "work")
+    assert [file.path for file in inputs.resolve(["in/b.jsonl"], tmp_path, tmp_path / "work").files] == ["b.jsonl"]
+    with pytest.raises(CurateError, match=r"no file to read\n  not taken, empty: b.jsonl"):
+        inputs.resolve(["in/b*"], tmp_path, tmp_path / "work")
+
+
+# Lists ------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def web(tmp_path, monkeypatch):
-    monkeypatch.setattr(inputs, "PAUSE", 0.0)
-    (tmp_path / "www").mkdir()
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Server, directory=str(tmp_path / "www")))
-    server.asked, server.trouble, server.folder = [], {}, tmp_path / "www"
-    server.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+def from_the_web(monkeypatch, tmp_path):
+    """Files of a list that lies on a server."""
+
+    def found(text: str, base: str | None = None, address: str = "https://lists.example/a/list.paths") -> list[File]:
+        (tmp_path / "fetched").write_text(text)
+        monkeypatch.setattr(lists, "opened", lambda file, limit: (tmp_path / "fetched").open("rb"))
+        return list(lists.listed({"paths": address} | ({"base": base} if base else {}), tmp_path))
+
+    return found
 
 
-def archive(number: int) -> bytes:
-    block = b"HTTP/1.1 200 OK\r\n\r\n<p>%d" % number + os.urandom(3000).hex().encode()
-    head = b"WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: http://a/%d\r\nContent-Length: %d\r\n\r\n"
-    return gzip.compress(head % (number, len(block)) + block + b"\r\n\r\n")
+@pytest.mark.parametrize(
+    "line",
+    [
+        "/etc/passwd",
+        "file:///etc/hostname",
+        "local:///etc/hostname",
+        "../../x.jsonl",
+        "a/../../x.jsonl",
+        "%2e%2e/x.jsonl",
+        "~/x.jsonl",
+        "FILE:///etc/passwd",
+        "s3://private/x.jsonl",
+        "memory://x.jsonl",
+    ],
+)
+def test_a_list_of_the_web_names_nothing_of_this_machine(from_the_web, line):
+    for base in (None, "https://x.example/b", "sub/folder"):
+        with pytest.raises(CurateError, match="line 2 of a list of paths"):
+            from_the_web(f"\n{line}\n", base)
 
 
-def test_a_file_of_the_web_arrives_as_it_is(web, tmp_path):
-    data = archive(1)
-    (web.folder / "a.warc.gz").write_bytes(data)
-    [file] = inputs.discover([f"{web.url}/a.warc.gz"], tmp_path)
-    file = inputs.identify(file, tmp_path)
-    assert (file.path, file.size) == ("a.warc.gz", -1)  # the length of what is said to be encoded is not told
-    assert hashlib.md5(data).hexdigest() in file.digest
-    with inputs.local(file) as path:
-        assert path.read_bytes() == data
-    assert not path.exists()
-    (web.folder / "b.warc").write_bytes(data)
-    assert inputs.identify(File("b", f"{web.url}/b.warc"), tmp_path).size == len(data)
+def test_a_list_of_the_web_names_what_is_below_it_and_other_addresses(from_the_web):
+    text = "b/x.jsonl\nhttps://other.example/y.jsonl?sig=SECRET\ncrawl-data/z.warc.gz\nb/w.jsonl?token=SECRET\n"
+    assert {file.path: file.url for file in from_the_web(text)} == {
+        "b/x.jsonl": "https://lists.example/a/b/x.jsonl",
+        "https://other.example/y.jsonl": "https://other.example/y.jsonl?sig=SECRET",
+        "crawl-data/z.warc.gz": "https://data.commoncrawl.org/crawl-data/z.warc.gz",
+        "b/w.jsonl": "https://lists.example/a/b/w.jsonl?token=SECRET",
+    }
+    [file] = from_the_web("x.jsonl", address="https://u:p@h.example/a/list.paths?key=SECRET")
+    assert (file.path, file.url) == ("x.jsonl", "https://u:p@h.example/a/x.jsonl")
 
 
-def test_a_broken_connection_is_tried_again_and_never_looks_like_a_damaged_archive(web, tmp_path):
-    (web.folder / "a.warc.gz").write_bytes(archive(1))
-    file = inputs.identify(File("a.warc.gz", f"{web.url}/a.warc.gz"), tmp_path)
-    web.trouble["/a.warc.gz"] = 2
-    [table] = warc.read(file, origin=Origin("t"))
-    assert table["reject"].to_pylist() == [None]
-    web.trouble["/a.warc.gz"] = 99
-    with pytest.raises(Stopped, match="cannot fetch an input"):
-        list(warc.read(file, origin=Origin("t")))
+def test_a_list_that_unpacks_to_more_than_memory_is_an_error(tree, monkeypatch):
+    monkeypatch.setattr(lists, "MAX_LIST", 1 << 20)
+    (tree / "list.paths.gz").write_bytes(gzip.compress(b"a" * (5 << 20)))
+    with pytest.raises(CurateError, match="larger than 1 MiB"):
+        inputs.discover(["list.paths.gz"], tree)
 
 
-def test_what_is_not_there_or_forbidden_is_not_tried_again(web, tmp_path):
-    with pytest.raises(CurateError, match="no such file"):
-        inputs.identify(File("x", f"{web.url}/none.warc"), tmp_path)
-    with pytest.raises(CurateError, match="no access"), inputs.local(File("x", f"{web.url}/forbidden.warc")):
-        pass
-    assert web.asked.count("/forbidden.warc") == 1
+# Secrets ----------------------------------------------------------------------------------------------------
 
 
-def test_parquet_of_the_web_is_read_by_range(web, tmp_path):
-    rows = {"text": [os.urandom(500).hex() for _ in range(2000)]}
-    pq.write_table(pa.table(rows), web.folder / "a.parquet", row_group_size=500, use_dictionary=False)
-    [file] = inputs.discover([f"{web.url}/a.parquet"], tmp_path)
-    assert len(parquet.ranges(file, 1)) == 4
-    found = [t for tables in parquet.read(file, origin=Origin("t"), rows=(1, 2)) for t in tables["text"].to_pylist()]
-    assert found == rows["text"][500:1000]
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://h.example/x.jsonl?token=SECRET", "https://h.example/x.jsonl?…"),
+        ("https://alice:SECRET@h.example:8/x.jsonl#SECRET", "https://h.example:8/x.jsonl"),
+        ("s3://KEY:SECRET@bucket/a b?endpoint_override=SECRET", "s3://bucket/a b?…"),
+        ("/data/a?b.jsonl", "/data/a?b.jsonl"),
+        ("/data/\x1b[31m.jsonl", "/data/\\x1b[31m.jsonl"),
+    ],
+)
+def test_addresses_are_shown_without_secrets(url, expected):
+    assert shown(url) == expected
 
 
-def test_files_of_a_crawl_are_chosen_by_hash(web, tmp_path):
-    crawl = "CC-MAIN-2024-22"
-    real = SHARED / f"{crawl}.warc.paths.gz"
-    names = [f"crawl-data/{crawl}/segments/{n}/warc/{n}.warc.gz" for n in range(50)]
-    content = real.read_bytes() if real.is_file() else gzip.compress("\n".join(names).encode())
-    names = gzip.decompress(content).decode().split()
-    listing = web.folder / "crawl-data" / crawl / "warc.paths.gz"
-    listing.parent.mkdir(parents=True)
-    listing.write_bytes(content)
+def test_a_path_has_no_secret_and_tells_apart_what_differs_by_its_query_alone():
+    def discovered(*queries):
+        items = [f"https://u:SECRET@h.example/get.jsonl?{query}" for query in queries]
+        return inputs.discover(items, Path()).files
 
-    def chosen(**options):
-        item = {"commoncrawl": {"crawl": crawl, "base": web.url} | options}
-        return inputs.discover([item], tmp_path)
-
-    count = min(3, len(names))
-    three = chosen(files=count)
-    by_hash = sorted(names, key=lambda name: hashlib.blake2b(f"0\x1f{name}".encode(), digest_size=16).digest())
-    assert [file.path for file in three] == sorted(by_hash[:count])
-    assert all(file.url == f"{web.url}/{file.path}" for file in three)
-    assert len(chosen()) == len(names)
-    assert {file.path for file in chosen(files=1)} <= {file.path for file in three}
-    target = web.folder / three[0].path
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(archive(7))
-    [table] = warc.read(three[0], origin=Origin("t"))
-    assert table["path"].to_pylist() == [three[0].path]
-    assert table["url"].to_pylist() == ["http://a/7"]
-    with pytest.raises(CurateError, match="no such file"):
-        chosen(crawl="CC-MAIN-2024-23")
-    with pytest.raises(CurateError, match="names no crawl"):
-        chosen(crawl="2024-22")
-    with pytest.raises(CurateError, match="did you mean `files`"):
-        chosen(file=3)
+    assert [file.path for file in discovered("id=1&token=SECRET")] == ["get.jsonl"]
+    two = discovered("id=1&sig=SECRET", "id=2&sig=SECRET")
+    assert sorted(Path(file.path).name for file in two) == ["get.jsonl", "get.jsonl"]
+    assert len({file.path for file in two}) == 2
+    assert {f.path for f in discovered("id=1&sig=SECRET", "id=2&sig=other")} == {f.path for f in two}
+    with pytest.raises(CurateError, match="two inputs are called") as caught:
+        discovered("sig=SECRET1", "sig=SECRET2", "sig=SECRET3")
+    assert "SECRET" not in str(caught.value)

@@ -1,10 +1,19 @@
 """How far a run has come, and what of the store can go."""
 
-import yaml
-from releases import release, rows, write_jsonl, write_manifest
+import json
+import os
+import shutil
+import socket
 
+import pytest
+import yaml
+from releases import release, released_rows, rows, write_jsonl, write_manifest
+
+from curate.errors import CurateError
+from curate.explain import explain
 from curate.lock import verify
-from curate.run import Ended, run
+from curate.manifest import load
+from curate.run import Ended, prepare, recall, run
 from curate.status import collect_garbage, explain_plan, status
 from curate.store import Store
 
@@ -47,7 +56,7 @@ def test_garbage(corpus, tmp_path):
     other = write_manifest(corpus.with_name("other.yaml"), document)
     second = release(other, work)
     assert collect_garbage([str(corpus), str(other)], work)["removed"] == 0
-    draft = work / "store" / "ab" / ("ab" * 16 + ".0123.tmp")
+    draft = work / "store" / "ab" / f"{'ab' * 16}.{'0123' * 8}.tmp"
     draft.parent.mkdir(exist_ok=True)
     draft.write_bytes(b"half")
     would = collect_garbage([str(corpus)], work, dry_run=True)
@@ -67,7 +76,98 @@ def test_garbage(corpus, tmp_path):
 def test_one_note_of_a_plan_that_was_cut_off_does_no_harm(corpus, tmp_path):
     work = tmp_path / "work"
     release(corpus, work)
-    assert [path.suffix for path in (work / "plans").iterdir()] == [".json"]
+    assert {path.suffix for path in (work / "plans").iterdir()} == {".json"}
+    for content in (b"", b"{", b"[]", b"\xff", b'{"a": 1}'):
+        for path in (work / "plans").iterdir():
+            path.write_bytes(content)
+        assert status(corpus, work)["made"] > 0
+        assert explain_plan(corpus, work)["run"] == 0
     write_jsonl(corpus.parent / "in" / "extra.jsonl", rows(77, 3))
     assert explain_plan(corpus, work)["run"] > 0
     assert len(list(Store(work / "store").fingerprints())) > 0
+
+
+def test_status_explain_and_garbage_need_neither_inputs_nor_network(corpus, tmp_path, monkeypatch):
+    work = tmp_path / "work"
+    made = release(corpus, work)
+    before = status(corpus, work)
+    row = released_rows(made.path)[0]
+    shutil.rmtree(corpus.parent / "in")
+
+    def no_network(*args, **options):
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr(socket, "create_connection", no_network)
+    monkeypatch.setattr(socket.socket, "connect", no_network)
+    assert status(corpus, work) == before
+    assert explain(corpus, row["id"], work)[0]["released"]
+    assert collect_garbage([str(corpus)], work)["removed"] == 0
+    with pytest.raises(CurateError, match="no file matches"):
+        explain_plan(corpus, work)
+    corpus.write_text(corpus.read_text() + "\n# another text, so another plan\n")
+    with pytest.raises(CurateError, match="no file matches"):
+        status(corpus, work)
+
+
+def test_addresses_of_inputs_are_remembered_for_their_owner_alone(corpus, tmp_path):
+    release(corpus, tmp_path / "work")
+    [path] = (tmp_path / "work" / "plans").glob("*.plan.json")
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.write_text(path.read_text().replace("web", "wob"))
+    assert status(corpus, tmp_path / "work")["made"] > 0  # what was tampered with is looked up anew
+
+
+def test_garbage_is_only_what_curate_names_so_and_never_behind_a_link(corpus, tmp_path):
+    """A user's own files and links in the work folder stay; a dangling link of a part, or of a draft, goes itself."""
+    work = tmp_path / "work"
+    release(corpus, work)
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / f"{'ab' * 16}.parquet").write_text("theirs")
+    home, store = work / "releases" / "small", work / "store"
+    kept = [home / ".git", home / ".DS_Store", home / ".1.0.0.backup", store / "ab" / "notes.txt", store / "README"]
+    for path in kept:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine")
+    (store / "zz").symlink_to(theirs)
+    (work / "releases" / "linked").symlink_to(theirs)
+    (theirs / f".1.0.0.{'0' * 32}").write_text("theirs")
+    going = [
+        store / "ab" / f"{'ab' * 16}.parquet",
+        store / "ab" / f"{'ab' * 16}.json",
+        store / "ab" / f"{'ab' * 16}.{'cd' * 16}.tmp",
+        home / f".1.0.0.{'12' * 16}",
+        home / f".1.0.0-rc.1.{'12' * 16}.old",
+    ]
+    going[0].symlink_to(tmp_path / "a release that is gone")
+    going[1].write_text("{}")
+    going[2].write_text("half")
+    going[3].mkdir()
+    (going[3] / "half").write_text("half")
+    (going[3] / "link").symlink_to(theirs)
+    going[4].symlink_to(theirs)
+    would = collect_garbage([str(corpus)], work, dry_run=True)
+    assert sorted(would["paths"]) == sorted(path.relative_to(work).as_posix() for path in going)
+    assert all(map(os.path.lexists, going))
+    assert collect_garbage([str(corpus)], work) == would
+    assert not any(map(os.path.lexists, going))
+    assert all(path.read_text() == "mine" for path in kept)
+    assert sorted(path.name for path in theirs.iterdir()) == [f".1.0.0.{'0' * 32}", f"{'ab' * 16}.parquet"]
+    assert status(corpus, work)["release"]
+
+
+def test_a_plan_that_is_recalled_is_the_plan(tmp_path, corpus):
+    """All of it, with earlier releases, Parquet in ranges and addresses; only that JSON has no tuples."""
+    work = tmp_path / "work"
+    first = release(corpus, work)
+    document = yaml.safe_load(corpus.read_text()) | {"name": "next", "against": [str(first.path)]}
+    manifest = load(write_manifest(corpus.with_name("next.yaml"), document))
+    made = prepare(manifest, work)
+    shutil.rmtree(corpus.parent / "in")
+    again = recall(manifest, work)
+    assert again.references == made.references != []
+    assert again.lanes == made.lanes
+    assert list(again.jobs) == list(made.jobs)
+    assert json.loads(json.dumps([job.args for job in made.jobs.values()])) == [job.args for job in again.jobs.values()]
+    assert [job.where for job in again.jobs.values()] == [job.where for job in made.jobs.values()]
+    assert (again.mix, again.evidence, again.not_taken) == (made.mix, made.evidence, made.not_taken)

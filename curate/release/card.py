@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import yaml
 
+from curate.release.accounts import accounts
 from curate.release.charts import curves, funnel
 from curate.release.pages import environment
 
@@ -59,6 +60,7 @@ def facts(lock: dict, manifest: str) -> dict:
         "composition": {name: list(lines(lock, name)) for name in ("language", "license")},
         "funnel": [(name, sum(left.values())) for name, left in funnel(lock)],
         "curves": curves(lock),
+        "accounts": list(accounts(lock["sources"])),
         "decontaminated": [stage for stage in lock["stages"] if stage["stage"] == "decontaminate"],
         "bytes": sum(file["bytes"] for file in shards),
     }

@@ -7,6 +7,7 @@ the order of the file, with the columns of `curate.documents` and `reject` (stri
 """
 
 import os
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ import pyarrow as pa
 
 from curate.errors import CurateError
 
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+
 BLOCK_BYTES = int(os.environ.get("CURATE_BLOCK_BYTES", 64 << 20))
 """Text or payload in one block: what a worker holds at a time. No bearing on a release."""
 
@@ -24,12 +27,17 @@ FORMATS = {
     "warc": (".warc",),
     "wet": (".warc.wet", ".wet"),
     "arc": (".arc",),
-    "jsonl": (".jsonl", ".ndjson", ".json"),
-    "parquet": (".parquet",),
+    "jsonl": (".jsonl", ".ndjson", ".jsonlines", ".jl", ".json"),
+    "parquet": (".parquet", ".pq"),
 }
 """{format: endings}, before those of a compression. The format's name is its module's."""
 
-COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd", ".bz2": "bz2", ".lz4": "lz4", ".xz": "xz"}
+COMPRESSIONS = {".gz": "gzip", ".gzip": "gzip", ".zst": "zstd", ".zstd": "zstd", ".bz2": "bz2", ".lz4": "lz4"}
+COMPRESSIONS |= {".xz": "xz"}
+
+MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2", b"\x04\x22\x4d\x18": "lz4"}
+MAGIC |= {b"\xfd7zXZ\x00": "xz"} | {bytes([0x50 + n]) + b"\x2a\x4d\x18": "zstd" for n in range(16)}
+"""{first bytes: compression}; the last ones begin a skippable frame, which may hold a dictionary of zstd."""
 
 
 @dataclass(frozen=True)
@@ -37,15 +45,22 @@ class File:
     """An input file.
 
     path    its name under the root of the source's inputs: part of document ids, the same on every machine.
-    url     where it lies now: an absolute local path, or an address with a scheme.
+    url     where it lies now: an absolute local path, or an address with a scheme. It may hold secrets: print `shown`.
     size    bytes; -1 where a server does not tell.
     digest  `sha256:...` of a local file, else what the server gives that changes with the content.
+    seen    of a local file: size, times of change and inode when it was hashed, so that a later change is noticed.
     """
 
     path: str
     url: str
     size: int = -1
     digest: str = ""
+    seen: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The address for people, without user, password, query and fragment."""
+        return shown(self.url)
 
 
 @dataclass
@@ -101,14 +116,42 @@ class Origin:
             notes.append(what)
 
 
-def compression_of(path: str) -> str | None:
-    """How a file is compressed, by its ending: gzip, zstd, bz2, lz4, xz, or None."""
+def is_remote(url: str) -> bool:
+    """Whether an address has a scheme; else it is a local path."""
+    return _SCHEME.match(url) is not None
+
+
+def shown(url: str) -> str:
+    """An address as it may be printed: no user, password, query or fragment, and only characters that print."""
+    if is_remote(url):
+        scheme, _, rest = url.partition("://")
+        address, mark, _ = rest.partition("?")
+        address = address.partition("#")[0]
+        host, slash, path = address.partition("/")
+        url = f"{scheme}://{host.rpartition('@')[2]}{slash}{path}{'?…' if mark else ''}"
+    return escaped(url)
+
+
+def escaped(name: str) -> str:
+    """A file name with what is no UTF-8, or does not print, as escapes: `caf\\xe9.jsonl`."""
+    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def compression_of(path: str, head: bytes = b"") -> str | None:
+    """How a file is compressed: gzip, zstd, bz2, lz4, xz, or None.
+
+    head  its first bytes, where they are at hand: what they say counts before the ending, so that plain lines called
+          `.gz` are plain and `part-00000` may be compressed. Without them the ending decides.
+    """
+    if head:
+        return next((name for magic, name in MAGIC.items() if head.startswith(magic)), None)
     return next((name for ending, name in COMPRESSIONS.items() if path.lower().endswith(ending)), None)
 
 
 def format_of(path: str) -> str | None:
     """The format of a file by its ending, or None where no format has it."""
-    name = path.lower().partition("?")[0]
+    name = path.lower()
     bare = next((name.removesuffix(ending) for ending in COMPRESSIONS if name.endswith(ending)), name)
     for kind, endings in FORMATS.items():
         if bare.endswith(endings) and (kind != "parquet" or bare == name):
@@ -123,7 +166,8 @@ def reader_of(path: str, kind: str | None = None):
     kind = kind or format_of(path)
     if kind not in FORMATS:
         known = ", ".join(sorted(FORMATS))
-        raise CurateError("cannot tell the format of a file by its ending", path, f"set `format:` to one of {known}")
+        what = f"cannot tell the format of `{path}` by its ending"
+        raise CurateError(what, path, f"set `format:` to one of {known}")
     return import_module(f"curate.sources.{kind}")
 
 

@@ -1,10 +1,10 @@
-"""Inputs: what a manifest lists, found, identified and opened.
+"""Inputs: what a manifest lists, found. What was found and not taken is named with why.
 
 An input is one of
 
     a file, a folder, or a glob (`*`, `?`, `[...]`, and `**` across folders): local, s3://, gs://, hf://
     a file: https://, http://
-    a list of paths, one a line, called `NAME.paths` or `NAME.txt`, or either with `.gz`: all of these
+    a list of paths, one a line, called `NAME.paths` or, where no `format:` is set, `NAME.txt`; either with `.gz`
     {paths: LIST, base: ADDRESS}: a list of paths that start at an address
     {commoncrawl: {crawl: CC-MAIN-2024-22, files: 3, seed: 0}}: some files of a crawl, chosen by hash
 
@@ -12,110 +12,321 @@ A file's path starts at the folder, at the part of the glob without wildcards, o
 the same files elsewhere have the same paths and their documents the same ids.
 """
 
-import gzip
 import hashlib
+import os
 import re
-import shutil
-import sqlite3
-import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import replace
-from functools import cache as remember
-from pathlib import Path, PurePosixPath
-from typing import BinaryIO
-from urllib.parse import urlsplit
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
-import fsspec
+import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import fs as pafs
 
-from curate.errors import CurateError, Stopped, did_you_mean
-from curate.sources import File, format_of
+from curate.errors import CurateError, did_you_mean
+from curate.sources import File, compression_of, escaped, format_of, is_remote, shown, web
+from curate.sources.folders import DANGLING, HIDDEN, walk
+from curate.sources.identify import identify
+from curate.sources.lists import IS_LIST, commoncrawl, listed
+from curate.sources.stores import asked, is_web, local, local_path, opened, place_of, random_access, scheme_of
 
-COMMON_CRAWL = "https://data.commoncrawl.org"
-TRIES = 4
-PAUSE = 1.0
-"""Seconds before a download is tried again; twice as long each time."""
+__all__ = ["Found", "discover", "local", "opened", "random_access", "resolve"]
+
+NO_FORMAT = "ending unknown"
+EMPTY = "empty"
+NOT_READABLE = "not readable"
+
+NOTHING = f"sha256:{hashlib.sha256().hexdigest()}"
+
+NAMED = 20
+"""Files that are named for each reason; the others are counted."""
 
 _WILD = re.compile(r"[*?\[]")
-_LIST = re.compile(r"\.(paths|txt)(\.gz)?$")
-_REMOTE = re.compile(r"^[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+_SECRET = re.compile(r"token|sig|secret|pass|key|auth|cred|expires|date|x-(amz|goog)-|session|jwt|code$", re.IGNORECASE)
 
 
-def discover(inputs: list[str | dict], base: Path) -> list[File]:
-    """The files of a source, sorted by path.
+@dataclass
+class Found:
+    """The files of a source, and those that were found and not taken.
 
-    inputs  as in a manifest; relative paths start at `base`.
-
-    Raises CurateError where an input matches nothing or cannot be read, or where two give the same path.
+    files   sorted by path
+    passed  {why: paths}
+    given   paths of the files that were named one by one, not found in a folder or by a glob
     """
-    found: dict[str, File] = {}
+
+    files: list[File] = field(default_factory=list)
+    passed: dict[str, list[str]] = field(default_factory=dict)
+    given: set[str] = field(default_factory=set)
+
+    def leave(self, path: str, why: str) -> None:
+        self.passed.setdefault(why, []).append(escaped(path))
+
+    @property
+    def not_taken(self) -> list[dict]:
+        """[{"why", "files", "paths"}] by reason: how many, and the first of them."""
+        return [
+            {"why": why, "files": len(paths), "paths": sorted(paths)[:NAMED]}
+            for why, paths in sorted(self.passed.items())
+        ]
+
+
+def resolve(
+    inputs: list[str | dict], base: Path, work: Path, format: str | None = None, follow_links: bool = False
+) -> Found:
+    """The files of a source, sorted by path, with their digests.
+
+    inputs        as in a manifest; relative paths start at `base`
+    work          the work folder, which remembers digests
+    format        what the files are; None: what their endings say
+    follow_links  whether links in folders may lead out of them
+
+    Raises CurateError where an input matches nothing, cannot be read or is not data (all such files in one error),
+    Stopped where a server is busy.
+    """
+    found = discover(inputs, base, format, follow_links)
+    files, found.files = found.files, []
+    impostors = []
+    for file, told in identify(files, work, format):
+        given = file.path in found.given
+        if told:
+            impostors.append((file, told.what, told.fix))
+        elif file.digest:
+            found.files.append(file)
+        elif file.size and given:
+            raise CurateError("cannot read an input: Permission denied", file.shown, "check its name and rights")
+        elif file.size:
+            found.leave(file.path, NOT_READABLE)
+        elif not given:
+            found.leave(file.path, EMPTY)
+        elif (format or format_of(file.path)) == "jsonl" and not compression_of(file.path):
+            found.files.append(replace(file, digest=NOTHING))  # no lines are lines too
+        else:
+            impostors.append((file, "empty", "fetch it again"))
+    if impostors:
+        files = [f"  {file.shown}: {what}" for file, what, _ in impostors]
+        fixes = dict.fromkeys(fix for *_, fix in impostors)
+        raise CurateError("inputs are not data:\n" + "\n".join(files), fix="; ".join(fixes))
+    if not found.files:
+        raise CurateError(f"no file to read{_instead(found)}", ", ".join(map(_named, inputs)), _HINT)
+    return found
+
+
+def discover(inputs: list[str | dict], base: Path, format: str | None = None, follow_links: bool = False) -> Found:
+    """The files of a source, sorted by path, before they are looked into. Parameters and errors as of `resolve`."""
+    found, by_path = Found(), {}
     for item in inputs:
         try:
-            for file in _expand(item, base):
-                other = found.setdefault(file.path, file)
+            for file in list(_expand(item, base, format, follow_links, found)):
+                file = _apart(file, by_path)
+                other = by_path.setdefault(file.path, file)
                 if other.url != file.url:
                     fix = "give them as one folder or glob, so that their paths differ, or as two sources"
-                    raise CurateError(f"two inputs are called `{file.path}`", f"{other.url} and {file.url}", fix)
-        except (OSError, ValueError, re.error) as error:  # ValueError: an address or a path that cannot be one
-            fix = "check its name and rights"
-            raise CurateError(f"cannot read an input: {error}", str(item), fix) from error
-    return sorted(found.values(), key=lambda file: file.path)
+                    raise CurateError(f"two inputs are called `{file.path}`", f"{other.shown} and {file.shown}", fix)
+        except (OSError, ValueError) as error:  # ValueError: an address or a path that cannot be one
+            what = getattr(error, "strerror", None) or str(error)
+            raise CurateError(f"cannot read an input: {what}", _named(item), "check its name and rights") from error
+    found.files = sorted(by_path.values(), key=lambda file: file.path)
+    if wrong := [file for file in found.files if not _is_utf8(file.path)]:
+        names = "\n".join(f"  {file.shown}" for file in wrong)
+        raise CurateError(f"file names are not UTF-8:\n{names}", fix="rename them, or leave them out by a glob")
+    return found
 
 
-def _expand(item: str | dict, base: Path) -> Iterator[File]:
+def _named(item: str | dict) -> str:
+    return shown(item) if isinstance(item, str) else ", ".join(f"{key}: {shown(str(item[key]))}" for key in item)
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        return bool(name.encode())
+    except UnicodeEncodeError:
+        return False
+
+
+def _apart(file: File, others: dict[str, File]) -> File:
+    """The file with a hash of its query before its path, where another one differs by the query alone.
+
+    What signs an address, and when, is no part of the hash: it would tell a secret, and change with every signature.
+    """
+    other = others.get(file.path)
+    if other is None or other.url == file.url or not is_web(file.url) or "?" not in file.url:
+        return file
+    query = sorted(pair for pair in parse_qsl(urlsplit(file.url).query) if not _SECRET.search(pair[0]))
+    key = hashlib.blake2b(repr(query).encode("utf-8", "backslashreplace"), digest_size=4).hexdigest()
+    return replace(file, path=f"{key}/{file.path}")
+
+
+def _expand(item: str | dict, base: Path, format: str | None, follow: bool, found: Found) -> Iterator[File]:
     if isinstance(item, dict):
-        kinds = {"commoncrawl": _commoncrawl, "paths": _listed}
+        kinds = {"commoncrawl": commoncrawl, "paths": listed}
         kind = next(iter(item), "")
         if kind not in kinds:
             raise CurateError(f"unknown kind of input `{kind}`", str(item), did_you_mean(kind, kinds))
-        yield from kinds[kind](item, base)
-    elif _LIST.search(item):
-        yield from _listed({"paths": item}, base)
-    elif item.startswith(("http://", "https://")):
-        name = PurePosixPath(urlsplit(item).path).name
+        files = kinds[kind](item, base)
+    elif IS_LIST.search(item.partition("?")[0] if is_remote(item) else item) and not _is_rows(item, format):
+        files = listed({"paths": item}, base)
+    elif is_web(item):
+        name = web.name_of(item)
         if not name:
-            raise CurateError(f"`{item}` is no file, and a web server cannot be listed", item, "give a list of paths")
-        yield File(name, item)
-    else:
-        yield from _matched(item, base)
-
-
-def _matched(item: str, base: Path) -> Iterator[File]:
-    """The files of a path, a folder or a glob."""
-    scheme, filesystem, path = _locate(item, base)
-    info = filesystem.get_file_info(path)
-    wild = _WILD.search(path)
-    if info.type == pafs.FileType.File:
-        yield File(info.base_name, scheme + info.path, info.size)
+            what = f"`{shown(item)}` is no file, and a web server cannot be listed"
+            raise CurateError(what, shown(item), "give a list of paths")
+        files = [File(name, item)]
+    elif scheme_of(item) in ("", "file"):
+        yield from _local(str((base / local_path(item)).absolute()), item, format, follow, found)
         return
-    if info.type == pafs.FileType.Directory:
-        root, wanted = path.rstrip("/"), format_of
-    elif wild:
-        root = path[: wild.start()].rpartition("/")[0]
-        wanted = re.compile(translate(path[len(root) + 1 :])).fullmatch
     else:
-        raise _nothing(filesystem, path, item)
-    infos = filesystem.get_file_info(pafs.FileSelector(root or "/", allow_not_found=True, recursive=True))
-    chosen = {info.path[len(root) + 1 :]: info for info in infos if info.type == pafs.FileType.File}
-    chosen = {name: info for name, info in chosen.items() if wanted(name) and not re.search(r"(^|/)\.", name)}
-    if not chosen:
-        raise _nothing(filesystem, path, item)
-    for name, info in chosen.items():
-        yield File(name, scheme + info.path, info.size)
+        yield from _in_store(item, format, found)
+        return
+    for file in files:
+        found.given.add(file.path)
+        yield file
 
 
-def _nothing(filesystem: pafs.FileSystem, path: str, item: str) -> CurateError:
+def _is_rows(item: str, format: str | None) -> bool:
+    """Whether what is called `.txt` is said to be a file of documents."""
+    return format is not None and re.search(r"\.txt(\.gz)?$", item) is not None
+
+
+# Folders and globs
+
+
+Choice = Callable[[list[str]], list[bool]]
+"""Which of some names are taken."""
+
+
+def _chooser(path: str, is_folder: bool, format: str | None) -> tuple[str, Choice, int | None]:
+    """Of a folder or glob: where it starts, which names it takes, and how deep they may lie, None for any depth."""
+    if is_folder:
+        return (
+            path.rstrip("/") or "/",
+            lambda names: [format is not None or bool(format_of(name)) for name in names],
+            None,
+        )
+    root = path[: _WILD.search(path).start()].rpartition("/")[0]
+    pattern = path[len(root) + 1 :]
+    return root or "/", lambda names: matching(pattern, names), None if "**" in pattern else pattern.count("/")
+
+
+def matching(pattern: str, names: list[str]) -> list[bool]:
+    """Whether each name matches a glob, in time that grows with their length: by RE2. Raises CurateError."""
+    expression = rf"\A(?s:{translate(_text(pattern))})\z"
+    try:
+        return pc.match_substring_regex(pa.array(map(_text, names), pa.large_string()), expression).to_pylist()
+    except pa.ArrowInvalid as error:
+        fix = "close the `[` and write ranges upwards, or put `[[]` for a bracket itself"
+        raise CurateError(f"`{escaped(pattern)}` is not a glob", escaped(pattern), fix) from error
+
+
+def _text(name: str) -> str:
+    """A name as text, with one character for each byte that is none."""
+    return name.encode("utf-8", "replace").decode()
+
+
+def _local(path: str, item: str, format: str | None, follow: bool, found: Found) -> Iterator[File]:
+    """The files of a local path, folder or glob."""
+    if os.path.isfile(path):
+        name = os.path.basename(path)
+        found.given.add(name)
+        yield File(name, path, os.path.getsize(path))
+        return
+    is_folder = os.path.isdir(path)
+    if not is_folder and os.path.lexists(path):
+        what = "a link to nothing" if os.path.islink(path) else "not a regular file"
+        raise CurateError(f"input `{escaped(item)}` is {what}", escaped(path), "name a file, a folder or a glob")
+    if not is_folder and not _WILD.search(path):
+        raise _nothing(path, item, Found())
+    root, choose, depth = _chooser(path, is_folder, format)
+    if not os.path.isdir(root):
+        raise _nothing(path, item, Found())
+    mine, dangling = Found(), []
+    entries = list(walk(root, depth, follow, ("." if format is None or not is_folder else "._")))
+    for entry, taken in zip(entries, choose([entry.name.rstrip("/") for entry in entries]), strict=True):
+        if entry.why == DANGLING:
+            dangling += [entry] if is_folder or taken else []
+        elif entry.why and (is_folder or (entry.why != HIDDEN and taken)):
+            mine.leave(entry.name, entry.why)
+        elif not entry.why and taken:
+            mine.files.append(File(entry.name, entry.path))
+        elif not entry.why and is_folder:
+            mine.leave(entry.name, NO_FORMAT)
+    if dangling:
+        names = "\n".join(f"  {escaped(entry.path)} -> {_target(entry.path)}" for entry in dangling)
+        raise CurateError(f"links to nothing:\n{names}", fix="fetch what they point to, or remove them")
+    for why, paths in mine.passed.items():
+        found.passed.setdefault(why, []).extend(paths)
+    if not mine.files:
+        raise _nothing(path, item, mine)
+    yield from mine.files
+
+
+def _target(link: str) -> str:
+    try:
+        return escaped(os.readlink(link))
+    except OSError:
+        return "?"
+
+
+def _in_store(item: str, format: str | None, found: Found) -> Iterator[File]:
+    """The files of an object store or the Hub: a path, a folder or a glob."""
+    filesystem, path, address = place_of(item)
+    info = asked(item, lambda: filesystem.get_file_info(path))
+    if info.type == pafs.FileType.File:
+        found.given.add(info.base_name)
+        yield File(info.base_name, address(info.path), info.size)
+        return
+    is_folder = info.type == pafs.FileType.Directory
+    mine = Found()
+    if is_folder or _WILD.search(path):
+        root, choose, _ = _chooser(path, is_folder, format)
+        selector = pafs.FileSelector(root, allow_not_found=True, recursive=True)
+        infos = asked(item, lambda: filesystem.get_file_info(selector))
+        infos = {info.path[len(root) + 1 :]: info for info in infos if info.type == pafs.FileType.File}
+        for (name, info), taken in zip(infos.items(), choose(list(infos)), strict=True):
+            hidden = re.search(r"(^|/)[._]" if format and is_folder else r"(^|/)\.", name)
+            if taken and not hidden:
+                mine.files.append(File(name, address(info.path), info.size))
+            elif is_folder:
+                mine.leave(name, HIDDEN if hidden else NO_FORMAT)
+    for why, paths in mine.passed.items():
+        found.passed.setdefault(why, []).extend(paths)
+    if not mine.files:
+        raise CurateError(f"no file matches input `{shown(item)}`{_instead(mine)}", shown(item), _HINT)
+    yield from mine.files
+
+
+_HINT = "name other files, or set `format:` to say what they are"
+
+
+def _instead(found: Found) -> str:
+    """What was found and not taken, for an error."""
+    told = []
+    for entry in found.not_taken:
+        more = f" and {entry['files'] - 5:,} more" if entry["files"] > 5 else ""
+        told.append(f"  not taken, {entry['why']}: {', '.join(entry['paths'][:5])}{more}")
+    return "".join(f"\n{line}" for line in told)
+
+
+def _nothing(path: str, item: str, found: Found) -> CurateError:
     """The error for an input that matches nothing: it names what is nearest."""
-    folder = PurePosixPath(path)
-    while filesystem.get_file_info(str(folder)).type == pafs.FileType.NotFound and folder.name:
-        folder = folder.parent
-    selector = pafs.FileSelector(str(folder), allow_not_found=True)
-    names = sorted(info.base_name for info in filesystem.get_file_info(selector))
-    missing = PurePosixPath(path).relative_to(folder).parts if folder != PurePosixPath(path) else ("",)
-    fix = did_you_mean(missing[0], names[:20]) if names else "the folder is empty"
-    return CurateError(f"no file matches input `{item}`", f"in {folder}", fix)
+    what = f"no file matches input `{escaped(item)}`{_instead(found)}"
+    if found.passed:
+        links = any("link" in why for why in found.passed)
+        fix = "set `follow_links: true` to follow links out of a folder" if links else _HINT
+        return CurateError(what, f"in {escaped(path)}", fix)
+    folder, missing = Path(path), ""
+    while not folder.is_dir() and folder != folder.parent:
+        folder, missing = folder.parent, folder.name
+    names = sorted(map(escaped, _names(folder)))
+    fix = did_you_mean(escaped(missing), names[:20]) if names else "the folder is empty"
+    return CurateError(what, f"in {escaped(str(folder))}", fix)
+
+
+def _names(folder: Path) -> Iterable[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
 
 
 def translate(pattern: str) -> str:
@@ -128,187 +339,3 @@ def translate(pattern: str) -> str:
 def _set(token: str) -> str:
     inner = token[1:-1].replace("\\", "\\\\").replace("[", "\\[")
     return f"[^/{inner[1:]}]" if inner.startswith("!") else f"[{inner}]"
-
-
-def _listed(item: dict, base: Path) -> Iterator[File]:
-    """The files that a list of paths names. Relative lines start at the list's folder, or at `base`."""
-    name, root = item["paths"], item.get("base")
-    address = name if _REMOTE.match(name) else str((base / name).absolute())
-    with opened(File(PurePosixPath(name).name, address)) as stream:
-        lines = _lines_of(stream, name)
-    if not lines:
-        raise CurateError("a list of paths is empty", address)
-    for line in lines:
-        above = root or (COMMON_CRAWL if line.startswith("crawl-data/") else address.rpartition("/")[0])
-        url = line if _REMOTE.match(line) or line.startswith("/") else f"{above.rstrip('/')}/{line}"
-        if _REMOTE.match(url):
-            yield File(line, url)
-        elif (there := base / url).is_file():
-            yield File(line, str(there.absolute()), there.stat().st_size)
-        else:
-            raise CurateError(f"`{line}` of a list of paths is no file", f"{name}: {there}", "mend the list")
-
-
-def _lines_of(stream: BinaryIO, name: str) -> list[str]:
-    try:
-        text = gzip.decompress(stream.read()) if name.endswith(".gz") else stream.read()
-        return [line.strip() for line in text.decode().splitlines() if line.strip()]
-    except (EOFError, gzip.BadGzipFile, UnicodeDecodeError) as error:
-        raise CurateError(f"cannot read a list of paths: {error}", name, "fetch it again") from error
-
-
-def _commoncrawl(item: dict, base: Path) -> Iterator[File]:
-    """Some files of a crawl: those whose hash with `seed` is smallest, so that more files add to fewer."""
-    options = {"crawl": None, "files": None, "seed": 0, "base": COMMON_CRAWL, "kind": "warc"}
-    if unknown := sorted(set(item["commoncrawl"]) - set(options)):
-        fix = did_you_mean(unknown[0], options)
-        raise CurateError(f"unknown setting `{unknown[0]}` of a commoncrawl input", str(item), fix)
-    chosen = options | item["commoncrawl"]
-    if not re.fullmatch(r"CC-MAIN-\d{4}-\d{2}(-\d{2})?", chosen["crawl"] or ""):
-        raise CurateError(f"`{chosen['crawl']}` names no crawl", str(item), "give `crawl: CC-MAIN-YEAR-WEEK`")
-    paths = f"{chosen['base'].rstrip('/')}/crawl-data/{chosen['crawl']}/{chosen['kind']}.paths.gz"
-    files = list(_listed({"paths": paths, "base": chosen["base"]}, base))
-    yield from sorted(files, key=lambda file: _rank(chosen["seed"], file.path))[: chosen["files"]]
-
-
-def _rank(seed: int, path: str) -> bytes:
-    return hashlib.blake2b(f"{seed}\x1f{path}".encode(), digest_size=16).digest()
-
-
-def _locate(item: str, base: Path) -> tuple[str, pafs.FileSystem, str]:
-    """Scheme with its slashes (empty for a local path), file system, and path in it."""
-    parts = urlsplit(item) if _REMOTE.match(item) else None
-    if parts is None or parts.scheme == "file":
-        return "", pafs.LocalFileSystem(), str((base / (parts.path if parts else item)).absolute())
-    if parts.scheme in ("s3", "gs"):
-        query = f"?{parts.query}" if "=" in parts.query else ""
-        return f"{parts.scheme}://", _store(parts.scheme, parts.netloc, query), parts.netloc + parts.path
-    return (
-        f"{parts.scheme}://",
-        pafs.PyFileSystem(pafs.FSSpecHandler(_web(parts.scheme))),
-        item.partition("://")[2],
-    )
-
-
-@remember
-def _store(scheme: str, bucket: str, query: str) -> pafs.FileSystem:
-    return pafs.FileSystem.from_uri(f"{scheme}://{bucket}{query}")[0]
-
-
-@remember
-def _web(scheme: str):
-    # Servers label .gz files as encoded: what is stored must arrive, not what it unpacks to.
-    options = {"client_kwargs": {"trust_env": True, "auto_decompress": False}} if scheme.startswith("http") else {}
-    try:
-        return fsspec.filesystem(scheme, **options)
-    except (ValueError, ImportError) as error:
-        raise CurateError(f"cannot read `{scheme}://` inputs: {error}", fix="use https, s3, gs or hf") from error
-
-
-def identify(file: File, cache: Path) -> File:
-    """The file with its size and digest.
-
-    cache  folder of a database that remembers the digest of a local file by path, size and time of change, so
-           that it is hashed once.
-
-    A remote file is known by what its server says: a hash, an entity tag, else the time it was changed.
-    """
-    if _REMOTE.match(file.url):
-        return _patiently(file.url, lambda: _ask(file))
-    try:
-        stat = Path(file.url).stat()
-        cache.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(cache / "digests.sqlite", timeout=60)) as memory, memory:
-            memory.execute("create table if not exists digests (path primary key, size, changed, digest)")
-            ask = "select digest from digests where path = ? and size = ? and changed = ?"
-            known = memory.execute(ask, (file.url, stat.st_size, stat.st_mtime_ns)).fetchone()
-            if known is None:
-                with open(file.url, "rb") as stream:
-                    known = ("sha256:" + hashlib.file_digest(stream, "sha256").hexdigest(),)
-                row = (file.url, stat.st_size, stat.st_mtime_ns, *known)
-                memory.execute("insert or replace into digests values (?, ?, ?, ?)", row)
-    except OSError as error:
-        raise CurateError(f"cannot read an input: {error.strerror}", file.url, "check its name and rights") from error
-    return replace(file, size=stat.st_size, digest=known[0])
-
-
-def _ask(file: File) -> File:
-    scheme, filesystem, path = _locate(file.url, Path())
-    if scheme in ("s3://", "gs://"):
-        info = filesystem.get_file_info(path)
-        if info.type != pafs.FileType.File:
-            raise FileNotFoundError(path)
-        return replace(file, size=info.size, digest=f"changed:{info.mtime_ns}:{info.size}")
-    told = _web(scheme[:-3]).info(file.url)
-    size = -1 if told.get("size") is None else told["size"]
-    if sha256 := (told.get("lfs") or {}).get("sha256"):
-        return replace(file, size=size, digest=f"sha256:{sha256}")
-    tag = told.get("ETag") or told.get("blob_id") or told.get("Last-Modified") or told.get("mtime")
-    return replace(file, size=size, digest=f"etag:{str(tag).strip(chr(34))}:{size}")
-
-
-@contextmanager
-def local(file: File) -> Iterator[Path]:
-    """A local path with the file's content. A remote file is fetched whole, again where a connection breaks,
-    and removed afterwards: so a broken connection never looks like a damaged archive.
-
-    Raises CurateError where there is no such file, Stopped where it cannot be had now.
-    """
-    if not _REMOTE.match(file.url):
-        yield Path(file.url)
-        return
-    with tempfile.TemporaryDirectory(prefix="curate-") as folder:
-        target = Path(folder) / "input"
-        _patiently(file.url, lambda: _fetch(file, target))
-        yield target
-
-
-def _fetch(file: File, target: Path) -> None:
-    scheme, filesystem, path = _locate(file.url, Path())
-    if scheme in ("s3://", "gs://"):
-        with filesystem.open_input_stream(path) as stream, open(target, "wb") as out:
-            shutil.copyfileobj(stream, out, 1 << 22)
-    else:
-        _web(scheme[:-3]).get_file(file.url, str(target))
-    if file.size >= 0 and target.stat().st_size != file.size:
-        raise OSError(f"{target.stat().st_size} of {file.size} bytes arrived")
-
-
-def _patiently(url: str, work: Callable):
-    """What `work` returns, tried again where a connection fails."""
-    from aiohttp import ClientError, ClientResponseError
-
-    for attempt in range(TRIES):
-        try:
-            return work()
-        except FileNotFoundError as error:
-            raise CurateError("no such file", url, "check the address") from error
-        except (ClientError, OSError) as error:
-            if isinstance(error, PermissionError) or getattr(error, "status", 0) in (401, 403, 410, 451):
-                raise CurateError(f"no access to an input: {error}", url, "check the address and rights") from error
-            said = f"status {error.status}" if isinstance(error, ClientResponseError) else str(error)
-            if attempt == TRIES - 1:
-                raise Stopped(f"cannot fetch an input: {said}", url, "run again once it can be reached") from error
-            time.sleep(PAUSE * 2**attempt)
-
-
-@contextmanager
-def opened(file: File) -> Iterator[BinaryIO]:
-    """The file's content as a local file, open for reading. Raises CurateError."""
-    with local(file) as path:
-        try:
-            stream = path.open("rb")
-        except (OSError, ValueError, re.error) as error:  # ValueError: an address or a path that cannot be one
-            fix = "check its name and rights"
-            raise CurateError(f"cannot read an input: {error.strerror}", file.url, fix) from error
-        with stream:
-            yield stream
-
-
-def random_access(file: File):
-    """The file open for reads at any place, without fetching it whole: a pyarrow.NativeFile."""
-    _, filesystem, path = _locate(file.url, Path())
-    if not _REMOTE.match(file.url):
-        return filesystem.open_input_file(path)
-    path = file.url if file.url.startswith("http") else path
-    return _patiently(file.url, lambda: filesystem.open_input_file(path))

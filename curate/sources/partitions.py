@@ -6,14 +6,16 @@ small neighbours (by path) are bundled, everything else is a file a partition.
 
 import importlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from inspect import signature
 from itertools import groupby
 
 import pyarrow as pa
 
+from curate.errors import CurateError
 from curate.sources import File, Origin, reader_of
+from curate.sources.stores import unchanged
 
 BUNDLE_BYTES = 64 << 20
 """Neighbouring files are bundled up to this size on disk."""
@@ -114,12 +116,22 @@ def partitions(source: str, format: str | None, options: dict, files: list[File]
     return result
 
 
-def read(identity: dict, urls: dict[str, str], origin: Origin) -> Iterator[pa.Table]:
-    """Read a partition from its identity and the addresses of its files, block by block."""
+def read(identity: dict, files: dict[str, File], origin: Origin) -> Iterator[pa.Table]:
+    """Read a partition from its identity, block by block. files: where they lie, by path.
+
+    Raises Stopped where a file is no longer what was planned. An error shows no secret of an address.
+    """
     module = _module(identity["format"])
     for path, digest, rows in identity["pieces"]:
         options = dict(identity["options"]) | ({"rows": tuple(rows)} if rows else {})
-        yield from module.read(File(path, urls[path], digest=digest), origin=origin, **options)
+        file = replace(files[path], digest=digest)
+        try:
+            yield from module.read(file, origin=origin, **options)
+        except CurateError as error:
+            error.what, error.where = (text.replace(file.url, file.shown) for text in (error.what, error.where))
+            error.args = (error.what, error.where, error.fix)
+            raise
+        unchanged(file)
 
 
 def _module(format: str):

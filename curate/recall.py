@@ -1,0 +1,85 @@
+"""The last plan of a manifest, remembered: `status`, `explain` and `gc` need neither inputs, models nor network.
+
+`plan` and `run` always look anew. What is remembered counts only for the same text of the manifest, in the same folder,
+with the same stages and readers; where it is damaged it is as if it were not there.
+"""
+
+import hashlib
+import json
+import os
+from dataclasses import fields
+from pathlib import Path
+from uuid import uuid4
+
+from curate.manifest import Manifest
+from curate.mix.tokens import Encoding
+from curate.plan import ENGINE, Job, Lane, Plan
+from curate.sources import File
+from curate.sources.partitions import READERS, Partition, Piece
+
+FORMAT = 1
+SUFFIX = ".plan.json"
+
+
+def memory_of(manifest: Manifest, work: Path) -> Path:
+    """Where the last plan of a manifest of this text, in this folder, is noted."""
+    scopes = [*manifest.pipelines.items(), ("", manifest.stages)]
+    stages = [[scope, call.label, call.stage.version, call.params] for scope, calls in scopes for call in calls]
+    key = json.dumps([FORMAT, ENGINE, repr(READERS), manifest.name, manifest.text, str(manifest.folder), stages])
+    return Path(work) / "plans" / f"{manifest.name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}{SUFFIX}"
+
+
+def remember(plan: Plan, work: Path) -> None:
+    """Note a plan. Nothing depends on it; addresses of inputs may hold secrets, so it is for its owner alone."""
+    path = memory_of(plan.manifest, work)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noted = {field.name: getattr(plan, field.name) for field in fields(plan) if field.name != "manifest"}
+    body = json.dumps(noted, default=_plain)
+    draft = path.with_suffix(f".{uuid4().hex}.tmp")
+    try:
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+            file.write(f"{_sha256(body)}\n{body}")
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def recall(manifest: Manifest, work: Path) -> Plan | None:
+    """The last plan of a manifest; None where there is none, or the note is damaged."""
+    try:
+        digest, _, body = memory_of(manifest, work).read_text(encoding="ascii").partition("\n")
+        if digest != _sha256(body):
+            return None
+        noted = json.loads(body)
+        return Plan(
+            manifest=manifest,
+            jobs={fp: _job(job) for fp, job in noted.pop("jobs").items()},
+            lanes=[_lane(lane) for lane in noted.pop("lanes")],
+            references=[_lane(lane) for lane in noted.pop("references")],
+            encoding=Encoding(**encoding) if (encoding := noted.pop("encoding")) else None,
+            **noted,
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _plain(value: object) -> dict:
+    return {field.name: getattr(value, field.name) for field in fields(value)}
+
+
+def _job(noted: dict) -> Job:
+    where = {name: File(**at) if isinstance(at, dict) else at for name, at in noted["where"].items()}
+    return Job(**noted | {"where": where, "upstream": tuple(noted["upstream"])})
+
+
+def _lane(noted: dict) -> Lane:
+    partition = noted["partition"]
+    if partition is not None:
+        held = [(File(**piece["file"]), piece["rows"]) for piece in partition["pieces"]]
+        pieces = tuple(Piece(file, tuple(rows) if rows else None) for file, rows in held)
+        partition = Partition(**partition | {"pieces": pieces})
+    return Lane(**noted | {"partition": partition})
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,37 @@
+"""What became of the input files, in lines for people: what was not taken, what could not be read."""
+
+from collections.abc import Iterator
+
+
+def not_taken_lines(source: str, not_taken: list[dict]) -> Iterator[str]:
+    """Files that were found and not read, a line for each reason."""
+    for entry in not_taken:
+        more = entry["files"] - len(entry["paths"])
+        names = ", ".join(entry["paths"]) + (f" and {more:,} more" if more else "")
+        yield f"not taken of {source}, {entry['why']}: {_files(entry['files'])}: {names}"
+
+
+def damage_lines(source: str, files: list[dict]) -> Iterator[str]:
+    """Files of which something could not be read, and what else there is to say of them."""
+    for file in files:
+        if lost := file.get("lost"):
+            yield f"damaged in {source}: {file['path']}: {lost:,} bytes lost, {file['documents']:,} documents read"
+            yield from (f"  {place}" for place in file["damage"])
+        if bad := file.get("bad_rows"):
+            yield f"unusable rows in {source}: {file['path']}: {bad:,}"
+        yield from (f"note on {source}: {file['path']}: {note}" for note in file.get("notes", ()))
+
+
+def accounts(sources: dict[str, dict]) -> Iterator[str]:
+    """For the card: damaged files by name, the others counted, since their names are of no use elsewhere."""
+    for name, source in sources.items():
+        for file in source["files"]:
+            if lost := file.get("lost"):
+                yield f"{file['path']} of {name} is damaged: {lost:,} bytes of it could not be read."
+        for entry in source.get("not_taken", []):
+            verb = "was" if entry["files"] == 1 else "were"
+            yield f"{_files(entry['files'])} of {name} {verb} found and not read: {entry['why']}."
+
+
+def _files(count: int) -> str:
+    return f"{count:,} {'file' if count == 1 else 'files'}"

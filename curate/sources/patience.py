@@ -1,0 +1,114 @@
+"""Patience with servers that are busy or out of reach: wait as long as they ask, then say `run again`.
+
+CURATE_PATIENCE in the environment: seconds to wait, all tries together, for one file of a server that asks for
+patience (120 unless set); half of it for one that does not answer at all. Bytes that arrive start it again.
+"""
+
+import os
+import random
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from curate.errors import CurateError, Stopped
+from curate.sources import shown
+
+PATIENCE = float(os.environ.get("CURATE_PATIENCE", 120))
+LONGEST = 60.0
+"""Seconds of one pause, unless the server asks for more."""
+
+PAUSE = 1.0
+"""What a second of waiting lasts; 0 in tests."""
+
+BUSY = frozenset((408, 425, 429, 500, 502, 503, 504, 509, *range(520, 528), 529, 598, 599))
+"""Statuses that pass. 509 and above are those of hosts and of Cloudflare."""
+
+abandoned = threading.Event()
+"""Set while another file of the same plan has failed: nothing is waited for any more."""
+
+_told: dict[str, float] = {}
+_telling = threading.Lock()
+T = TypeVar("T")
+
+
+class Trouble(Exception):
+    """What may pass.
+
+    said      for people: `it answers 503`
+    after     seconds that the server asks for
+    share     of the patience that this deserves
+    progress  whether something arrived before
+    final     the error in place of Stopped where it does not pass
+    """
+
+    def __init__(
+        self,
+        said: str,
+        after: float | None = None,
+        share: float = 1.0,
+        progress: bool = False,
+        final: CurateError | None = None,
+    ):
+        super().__init__(said)
+        self.said, self.after, self.share, self.progress, self.final = said, after, share, progress, final
+
+
+def patiently(url: str, work: Callable[[], T]) -> T:
+    """What `work` returns, tried again where it raises Trouble, with pauses of 1, 2, 4 ... seconds and some chance, or
+    as long as the server asks. Raises Stopped when patience is at an end."""
+    waited, tries = 0.0, 0
+    while True:
+        try:
+            return work()
+        except Trouble as trouble:
+            if trouble.progress:
+                waited, tries = 0.0, 0
+            left = PATIENCE * trouble.share - waited
+            asked = trouble.after
+            if left <= 0 or (asked is not None and asked > left):
+                raise _given_up(url, trouble) from trouble
+            pause = min(left, LONGEST, 2.0**tries) if asked is None else max(asked, min(LONGEST, 2.0**tries / 2))
+            waited, tries = waited + pause, tries + 1
+            _tell(url, trouble.said, pause)
+            if abandoned.wait(pause * random.uniform(1, 1.25) * PAUSE):  # chance: many do not come back at once
+                raise _given_up(url, trouble) from trouble
+
+
+def _given_up(url: str, trouble: Trouble) -> CurateError:
+    if trouble.final:
+        return trouble.final
+    wait = "" if trouble.after is None else f", and asks to wait {trouble.after:,.0f} s"
+    fix = "run the same command again later to resume; CURATE_PATIENCE sets how many seconds to wait for a server"
+    return Stopped(f"cannot fetch an input now: {trouble.said}{wait}", shown(url), fix)
+
+
+def _tell(url: str, said: str, pause: float) -> None:
+    """One line a host every few seconds, however many files wait for it."""
+    parts = urlsplit(url)
+    host, now = parts.hostname or parts.scheme, time.monotonic()
+    with _telling:
+        if now - _told.get(host, -1e9) < 5:
+            return
+        _told[host] = now
+    print(f"waiting {pause:.0f} s for {shown(f'x://{host}')[4:]}: {said}", file=sys.stderr, flush=True)
+
+
+def retry_after(value: str | None) -> float | None:
+    """Seconds of a Retry-After header: a number, or a date. None where it has neither."""
+    if not value:
+        return None
+    try:
+        return max(float(value), 0.0) if float(value) < float("inf") else None
+    except ValueError:
+        pass
+    try:
+        until = parsedate_to_datetime(value)
+        until = until if until.tzinfo else until.replace(tzinfo=UTC)
+        return max((until - datetime.now(UTC)).total_seconds(), 0.0)
+    except (ValueError, TypeError, OverflowError):
+        return None
