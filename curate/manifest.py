@@ -15,11 +15,12 @@ import pydantic
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
+from curate.call import Call, Checks
 from curate.errors import CurateError, ManifestError, did_you_mean
 from curate.mix import tokens as token_shards
 from curate.mix.settings import Mixture, mistakes
 from curate.mix.tokens import Tokens
-from curate.stage import Stage, find_stage, stage_homes
+from curate.stage import find_stage, stage_homes
 
 Place = tuple[str | int, ...]
 
@@ -137,20 +138,6 @@ class Document(Strict):
 
 
 @dataclass(frozen=True)
-class Call:
-    """A stage with its parameters, defaults filled in. label: its name; the second of a pipeline is `name.2`."""
-
-    stage: Stage
-    params: dict[str, Any]
-    label: str
-    place: str
-
-    @property
-    def identity(self) -> dict:
-        return self.stage.identity(self.params)
-
-
-@dataclass(frozen=True)
 class Manifest:
     """A manifest that holds: every name in it is known, every parameter has its type.
 
@@ -179,6 +166,17 @@ class Manifest:
         """The person's own part of the card: Markdown."""
         text = self.document.card
         return (self.folder / text).read_text(encoding="utf-8") if _is_file(text) else text
+
+    @property
+    def calls(self) -> list[tuple[str, Call]]:
+        """(source, stage) of the stages of each source, then ("", stage) of those over all."""
+        own = [(name, call) for name, calls in self.pipelines.items() for call in calls]
+        return [*own, *(("", call) for call in self.stages)]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is allowed and most likely not meant."""
+        return [f"`{call.label}`: {text}" for _, call in self.calls for text in call.stage.warnings(call.params)]
 
     @property
     def indexed(self) -> Call | None:
@@ -231,8 +229,7 @@ def loads(text: str, *, path: Path | None = None, folder: Path | None = None) ->
     if isinstance(value, dict):
         for name, source in _mapping(value.get("sources")).items():
             pipelines[name] = file.pipeline(_mapping(source), "pipeline", ("sources", name), folder)
-        taken = [call.label for calls in pipelines.values() for call in calls]
-        stages = file.pipeline(value, "stages", (), folder, taken)
+        stages = file.pipeline(value, "stages", (), folder)
     document = file.validate(Document, value)
     if document and document.removed:
         from curate.stages.removed import list_name
@@ -367,7 +364,7 @@ class YamlFile:
                     fix = 'write it as "1.0.0", in quotes'
                 file.wrong(place, f"{detail['msg']}, not {given}", fix)
 
-    def pipeline(self, within: dict, key: str, place: Place, folder: Path, taken: list[str] = ()) -> list[Call]:
+    def pipeline(self, within: dict, key: str, place: Place, folder: Path) -> list[Call]:
         """The stages under a key: a list, or that of the pipeline it names, with `set:` beside it laid over."""
         given, file, at = within.get(key) or [], self, (*place, key)
         if isinstance(given, str):
@@ -378,7 +375,7 @@ class YamlFile:
                 return []
             file, at = YamlFile(str(path), folder), ("stages",)
             given = _mapping(file.parse(path.read_text(encoding="utf-8"))).get("stages") or []
-        calls = file.calls(given, at, _mapping(within.get("set")), (self, (*place, "set")), taken)
+        calls = file.calls(given, at, _mapping(within.get("set")), (self, (*place, "set")))
         if file is not self:
             self.problems += file.problems
         return calls
@@ -389,12 +386,10 @@ class YamlFile:
         place: Place,
         changes: dict | None = None,
         changes_at: tuple = (),
-        taken: list[str] = (),
     ) -> list[Call]:
         """Configure a list of stages.
 
         changes  {`label.parameter`: value}, which stands at changes_at: a file and a place
-        taken    labels that stages before these have
         """
         if not isinstance(given, list):
             return []
@@ -409,7 +404,7 @@ class YamlFile:
                 self.wrong(at, "a stage is a name, or one name with its parameters", "write `- name: {...}`")
                 continue
             numbered = (name if count == 1 else f"{name}.{count}" for count in itertools.count(1))
-            labels.append(next(label for label in numbered if label not in (*taken, *labels)))
+            labels.append(next(label for label in numbered if label not in labels))
             entries.append((name, params, at))
         overrides: dict[str, dict] = {}
         for key, value in (changes or {}).items():
@@ -438,8 +433,13 @@ class YamlFile:
                 self.wrong((*at, name), f"stage `{name}` takes no parameter", f"write `- {name}`")
                 return None
             params = {first: params}
+        given = {**(params or {}), **overrides}
+        if name == "near_dedup" and "alarm" in given:  # what it was called there
+            given.setdefault("max_removed", given.pop("alarm"))
+        checked = {key: given.pop(key) for key in Checks.model_fields if key in given}
         try:
-            configured = stage.configure({**(params or {}), **overrides}, self.folder)
+            checks = Checks.model_validate({"max_removed": stage.max_removed} | checked)
+            configured = stage.configure(given, self.folder)
             stage.reads(configured)  # a stage may look closer at its parameters than types can say
         except pydantic.ValidationError as error:
             self.blame(error, (*at, name), stage.params, of=name, elsewhere=set_at)
@@ -450,7 +450,7 @@ class YamlFile:
                 file.wrong(place, problem.what, problem.fix)
             return None
         where = f"{self.name}:{self.lines.get(at, 1)}  {dotted((*at, name))}"
-        return Call(stage, configured, label, where)
+        return Call(stage, configured, label, where, checks.max_removed)
 
     def check_source(self, source: Source, place: Place) -> None:
         from curate.sources.layouts import LAYOUTS

@@ -17,12 +17,13 @@ from pathlib import Path
 from uuid import uuid4
 
 from curate import plan as planning
-from curate.alarm import check_alarms
 from curate.damage import check_damage
 from curate.errors import CurateError, Stopped
+from curate.job import unmade
 from curate.jobs import run_job
 from curate.lock import lay_out, make_lock
 from curate.manifest import Manifest, load
+from curate.max_removed import check_max_removed, warnings
 from curate.plan import Job, Plan
 from curate.release.build import build
 from curate.release.earlier import earlier
@@ -113,14 +114,14 @@ def run(
     with cluster(workers, scheduler) as submit:
         yield from execute(list(plan.jobs.values()), store, submit)
         check_damage(plan, store)
-        check_alarms(plan, store)
+        check_max_removed(plan, store)
         shards = planning.shards(plan, store.marker(plan.mix)["splits"])
         jobs = [*plan.jobs.values(), *shards.jobs]  # all, since a damaged part may lie further up
         remember(plan, jobs, work)
         parts = lay_out(plan, store, shards.data, shards.index)
         for _ in range(ATTEMPTS):
             yield from execute(jobs, store, submit)
-            lock = make_lock(plan, store, parts, shards.tokens)
+            lock = make_lock(plan, store, parts, shards.tokens) | {"warnings": warnings(plan, store)}
             try:
                 path, lock, changed = build(plan, lock, store, parts, shards.tokens, work / "releases")
             except Damaged as error:
@@ -136,7 +137,7 @@ def execute(jobs: list[Job], store: Store, submit) -> Iterator[Started | Ended |
     """Run the jobs that are not made, again where workers are lost, until all are."""
     isolate: set[str] = set()
     for _ in range(ATTEMPTS):
-        missing = [job for job in jobs if store.marker(job.fp) is None]
+        missing = unmade(jobs, store.marker)
         yield Started(len(missing), len(jobs) - len(missing))
         if not missing:
             return
@@ -154,7 +155,7 @@ def execute(jobs: list[Job], store: Store, submit) -> Iterator[Started | Ended |
             yield Lost(crashed, "their worker was lost; each document runs in isolation now")
         if damaged:
             yield Lost(damaged, "a part they read was damaged; it is made anew")
-    missing = [job for job in jobs if store.marker(job.fp) is None]
+    missing = unmade(jobs, store.marker)
     if missing:
         raise Stopped(
             f"{len(missing)} jobs did not end in {ATTEMPTS} attempts, the first being `{missing[0].label}`",
