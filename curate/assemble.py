@@ -65,11 +65,13 @@ def mix(store: Store, args: dict, draft: Path, counts: dict) -> None:
     writer.close()
     counts |= {"bins": writer.bins, "splits": composed.splits, "left_out": composed.left_out}
     counts["shards"] = sum(split["shards"] for split in composed.splits)
+    counts["documents"] = len(documents.doc)
+    counts["drawn"] = np.bincount(composed.shard, minlength=counts["shards"]).tolist()
 
 
 def _all_documents(store: Store, parts: list[str]) -> Documents:
     """The parts that `order` made, in arrays of which each holds all."""
-    total = sum(store.marker(fp)["rows"] for fp in parts)
+    total = sum(store.counts(fp)["rows"] for fp in parts)
     columns = {"doc": np.uint64, "order": np.uint64, "bytes": np.uint32, "tokens": np.uint32}
     arrays = {name: np.zeros(total, kind) for name, kind in columns.items()}
     key, known, start, counted = np.empty(total, np.int32), {}, 0, True

@@ -135,7 +135,7 @@ def step(store: Store, args: dict, draft: Path, counts: dict) -> None:
     elif args["over"] == "bins":
         writer.write(_dealt(carry_out(sent_to(store, before, args["bin"], local)), args["bins"]))
     else:
-        sizes = np.array([store.marker(fp)["rows"] for fp in store.behind(args["heads"])], np.int64)
+        sizes = np.array([store.counts(fp)["rows"] for fp in store.behind(args["heads"])], np.int64)
         tables = (globally(table, place, local) for place, table in store.stream(before))
         for result in carry_out(tables, sizes):
             writer.write(_dealt(result, args["bins"]))

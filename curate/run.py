@@ -30,6 +30,7 @@ from curate.release.earlier import earlier
 from curate.sources import inputs
 from curate.sources.partitions import partitions
 from curate.store import Damaged, Store
+from curate.sums import check_sums
 
 WORK = "work"
 """The work folder, unless one is named: it holds `store/` and `releases/`."""
@@ -112,17 +113,19 @@ def run(
     plan, store = prepare(manifest, work), Store(work / "store")
     remember(plan, plan.jobs.values(), work)
     with cluster(workers, scheduler) as submit:
-        yield from execute(list(plan.jobs.values()), store, submit)
-        check_damage(plan, store)
-        check_max_removed(plan, store)
-        shards = planning.shards(plan, store.marker(plan.mix)["splits"])
-        jobs = [*plan.jobs.values(), *shards.jobs]  # all, since a damaged part may lie further up
-        remember(plan, jobs, work)
-        parts = lay_out(plan, store, shards.data, shards.index)
         for _ in range(ATTEMPTS):
+            yield from execute(list(plan.jobs.values()), store, submit)
+            check_damage(plan, store)
+            check_max_removed(plan, store)
+            shards = planning.shards(plan, store.counts(plan.mix)["splits"])
+            jobs = [*plan.jobs.values(), *shards.jobs]  # all, since a damaged part may lie further up
+            remember(plan, jobs, work)
+            parts = lay_out(plan, store, shards.data, shards.index)
             yield from execute(jobs, store, submit)
-            lock = make_lock(plan, store, parts, shards.tokens) | {"warnings": warnings(plan, store)}
             try:
+                check_sums(plan, shards, store)
+                said = [*manifest.warnings, *warnings(plan, store)]
+                lock = make_lock(plan, store, parts, shards.tokens) | {"warnings": said}
                 path, lock, changed = build(plan, lock, store, parts, shards.tokens, work / "releases")
             except Damaged as error:
                 store.discard(error.fp)

@@ -50,7 +50,7 @@ LAYERS = [
     {"curate.job", "curate.lane", "curate.plan", "curate.store", "curate.apply", "curate.isolate"},
     {"curate.assemble", "curate.sequences", "curate.jobs", "curate.lock"},
     {"curate.release"},
-    {"curate.damage", "curate.max_removed"},
+    {"curate.damage", "curate.max_removed", "curate.sums"},
     {"curate.run", "curate.worker"},
     {"curate.calibration"},
     {"curate.status", "curate.explain", "curate.progress", "curate.demo", "curate.doctor", "curate.report"},
