@@ -52,8 +52,8 @@ class Step:
                 (int64). It yields tables.
           apply run(docs, rows) for each block of a partition, as the last step of a stage that changes documents:
                 returns `docs` as a map stage does, with the columns it adds and changes, and `reject`.
-    bins  how many bins the resulting rows are dealt to: that of a row is its column `bin` (uint32 or uint64, well mixed)
-          modulo this number. 0: back to their documents, by `doc`.
+    bins  how many bins the resulting rows are dealt to: that of a row is its column `bin` (uint32 or uint64) modulo
+          this number. 0: back to their documents, by `doc`.
     reads of a step over docs, the columns it looks at; `priority` (int32) is that of the document's source. Default:
           `id`, `priority` and all that the stage reads.
 

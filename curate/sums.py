@@ -14,13 +14,14 @@ def check_sums(plan: Plan, shards: Shards, store: Store) -> None:
     if mixed["documents"] != kept:
         what = f"it has {mixed['documents']:,} documents of {kept:,}"
         _discard([job.fp for job in plan.jobs.values() if job.task == "order"], plan.mix, store, what)
-    for fp, drawn in zip(shards.data, mixed["drawn"], strict=True):
-        if (rows := store.counts(fp)["rows"]) != drawn:
-            scattered = [job.fp for job in shards.jobs if job.task == "scatter"]
-            _discard(scattered, fp, store, f"it has {rows:,} documents of {drawn:,}")
+    drawn = dict(zip(shards.data, mixed["drawn"], strict=True))
+    if wrong := [fp for fp in drawn if store.counts(fp)["rows"] != drawn[fp]]:
+        what = f"it has {store.counts(wrong[0])['rows']:,} documents of {drawn[wrong[0]]:,}"
+        scattered = [job.fp for job in shards.jobs if job.task == "scatter"]
+        _discard([*scattered, *wrong], wrong[0], store, what)
 
 
-def _discard(read: list[str], fp: str, store: Store, what: str) -> None:
-    for part in read:
+def _discard(parts: list[str], fp: str, store: Store, what: str) -> None:
+    for part in parts:
         store.discard(part)
     raise Damaged(fp, store.part(fp), what)
