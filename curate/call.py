@@ -1,6 +1,7 @@
 """A stage as a list of stages calls it: configured, labeled, and with what a run holds it to."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -26,6 +27,16 @@ class Call:
     place: str
     max_removed: float | None = None
 
-    @property
+    # Asked of every partition, and some stages have to think about it.
+
+    @cached_property
     def identity(self) -> dict:
         return self.stage.identity(self.params)
+
+    @cached_property
+    def reads(self) -> tuple[str, ...]:
+        return self.stage.reads(self.params)
+
+    @cached_property
+    def adds(self) -> dict[str, str]:
+        return self.stage.adds(self.params)

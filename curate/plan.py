@@ -82,6 +82,8 @@ class Planner:
         self.held: dict | None = None
         self.encoding: Encoding | None = None
         self.labels: dict[str, str] = {}
+        self.equipped: set[int] = set()
+        self.tried: set[tuple] = set()
         self.scope = ""
 
     def add(self, task: str, label: str, args: dict, upstream: Iterable[str] = (), where: dict | None = None) -> str:
@@ -106,16 +108,19 @@ class Planner:
             self.flush(lane)
         if self.has_resources(call) and self.has_columns(lane, call) and self.succeeds(lane, call):
             lane.waiting.append(call)
-        lane.types |= call.stage.adds(call.params)
+        lane.types |= call.adds
 
     def has_resources(self, call: Call) -> bool:
         """Whether the files that the stage needs are at hand, downloaded if they must be."""
+        if id(call) in self.equipped:
+            return True
         try:
             self.resources |= call.stage.resources(call.params)
         except CurateError as error:
             at = f"; looked for at {error.where}" if error.where else ""
             self.problems.append(CurateError(error.what + at, call.place, error.fix))
             return False
+        self.equipped.add(id(call))
         return True
 
     def encode(self, manifest: Manifest) -> None:
@@ -131,7 +136,7 @@ class Planner:
 
     def has_columns(self, lane: Lane, call: Call) -> bool:
         """Whether the lane has what the stage reads. What is missing becomes a problem."""
-        missing = [name for name in call.stage.reads(call.params) if name not in lane.types]
+        missing = [name for name in call.reads if name not in lane.types]
         if not lane.parts:  # what is no archive has no payload, and stages that read one know
             missing = [name for name in missing if name not in TRANSIENT]
         for name in missing:
@@ -146,7 +151,10 @@ class Planner:
         """Try a stage on no documents, if it is one that can tell more mistakes that way."""
         if not call.stage.dry:
             return True
-        reads = [name for name in call.stage.reads(call.params) if name in lane.types]
+        reads = [name for name in call.reads if name in lane.types]
+        tried = (id(call), *(lane.types[name] for name in reads))
+        if tried in self.tried:
+            return True
         columns = {name: pa.array([], arrow_type(lane.types[name])) for name in reads}
         try:
             call.stage.function(pa.table(columns), **call.params)
@@ -154,6 +162,7 @@ class Planner:
             what = f"{error.what}: {error.where}" if error.where else error.what
             self.problems.append(CurateError(what, call.place, error.fix))
             return False
+        self.tried.add(tried)
         return True
 
     def flush(self, lane: Lane) -> None:
@@ -165,9 +174,9 @@ class Planner:
         made: dict[str, None] = {} if lane.parts else dict.fromkeys(COLUMNS)
         wanted: dict[str, None] = {}
         for call in calls:
-            wanted |= {name: None for name in call.stage.reads(call.params) if name not in made}
+            wanted |= {name: None for name in call.reads if name not in made}
             wanted |= {name: None for name in call.stage.declared.changes if name not in made}
-            made |= dict.fromkeys([*call.stage.adds(call.params), *call.stage.declared.changes])
+            made |= dict.fromkeys([*call.adds, *call.stage.declared.changes])
         if "text" in made:
             made["n_bytes"] = None
         args = {
@@ -232,11 +241,11 @@ class Planner:
         last, identity = call.stage.steps(params)[-1]
         applied = last.over == "apply"  # carried out where verdicts are collected
         types = types_of(lanes)
-        columns = call.stage.adds(params) | {name: types[name] for name in call.stage.declared.changes}
+        columns = call.adds | {name: types[name] for name in call.stage.declared.changes}
         if "text" in columns:
             columns["n_bytes"] = "int64"
         for place, lane in enumerate(lanes):
-            needed = ["n_bytes", *(("id", *call.stage.reads(params)) if applied else ())]
+            needed = ["n_bytes", *(("id", *call.reads) if applied else ())]
             reading = lane.reading([*needed, *(name for name in columns if name in lane.columns)])
             args = {"label": call.label, "place": place, "before": said, "columns": columns, "reading": reading}
             args |= {"lane": lane.source} | ({"call": identity} if applied else {})
@@ -248,7 +257,7 @@ class Planner:
     def steps(self, lanes: list[Lane], call: Call, params: dict) -> str:
         """Plan the steps of a group stage, without one that is applied. Returns the gate of its verdicts."""
         before, bins, local, types = "", 0, False, types_of(lanes)
-        everything = ("id", "priority", *call.stage.reads(params))
+        everything = ("id", "priority", *call.reads)
         for number, (step, identity) in enumerate(call.stage.steps(params)):
             if step.over == "apply":
                 break
