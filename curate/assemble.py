@@ -160,7 +160,7 @@ def row_groups(size: np.ndarray) -> Iterator[tuple[int, int]]:
 def index(store: Store, args: dict, draft: Path, counts: dict) -> None:
     """What a later run needs to compare its documents with those of a shard, row by row as in the shard."""
     build = find_stage(args["call"]["stage"]).index.build
-    writer, rows = Writer(draft, level=3), 0
+    writer, rows = Writer(draft), 0
     for _, table in store.stream([args["shard"]]):
         writer.write(build(table, **args["call"]["params"]))
         rows += table.num_rows
