@@ -30,7 +30,9 @@ DOCUMENT = {
     "name": "rerun",
     "version": "1.0.0",
     "license": "cc0-1.0",
-    "sources": {name: {"inputs": [f"{name}-*.parquet"], "pipeline": [{"length": {"min_words": 1}}]} for name in ("web", "books")},
+    "sources": {
+        name: {"inputs": [f"{name}-*.parquet"], "pipeline": [{"length": {"min_words": 1}}]} for name in ("web", "books")
+    },
     "stages": [{"near_dedup": {"threshold": 0.8}}, {"filter": {"short": "n_words < 20"}}],
     "mixture": {"weights": {"web": 0.6, "books": 0.4}, "unit": "bytes"},
 }
