@@ -65,11 +65,13 @@ def mix(store: Store, args: dict, draft: Path, counts: dict) -> None:
     writer.close()
     counts |= {"bins": writer.bins, "splits": composed.splits, "left_out": composed.left_out}
     counts["shards"] = sum(split["shards"] for split in composed.splits)
+    counts["documents"] = len(documents.doc)
+    counts["drawn"] = np.bincount(composed.shard, minlength=counts["shards"]).tolist()
 
 
 def _all_documents(store: Store, parts: list[str]) -> Documents:
     """The parts that `order` made, in arrays of which each holds all."""
-    total = sum(store.marker(fp)["rows"] for fp in parts)
+    total = sum(store.counts(fp)["rows"] for fp in parts)
     columns = {"doc": np.uint64, "order": np.uint64, "bytes": np.uint32, "tokens": np.uint32}
     arrays = {name: np.zeros(total, kind) for name, kind in columns.items()}
     key, known, start, counted = np.empty(total, np.int32), {}, 0, True
@@ -158,7 +160,7 @@ def row_groups(size: np.ndarray) -> Iterator[tuple[int, int]]:
 def index(store: Store, args: dict, draft: Path, counts: dict) -> None:
     """What a later run needs to compare its documents with those of a shard, row by row as in the shard."""
     build = find_stage(args["call"]["stage"]).index.build
-    writer, rows = Writer(draft, level=3), 0
+    writer, rows = Writer(draft), 0
     for _, table in store.stream([args["shard"]]):
         writer.write(build(table, **args["call"]["params"]))
         rows += table.num_rows

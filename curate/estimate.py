@@ -8,7 +8,8 @@ import itertools
 
 from curate import machine
 from curate.errors import CurateError
-from curate.plan import Job, Lane, Plan
+from curate.job import Job, unmade
+from curate.plan import Lane, Plan
 from curate.store import Store
 
 TEXT_PER_BYTE = {"warc": 0.15, "arc": 0.15, "wet": 2.5, "jsonl": 3.0, "parquet": 2.5}
@@ -32,14 +33,14 @@ def estimate(plan: Plan, store: Store, workers: int | None = None) -> dict:
     run; what is made already costs nothing of the last two."""
     workers = workers or machine.cores()
     documents, text = map(sum, zip(*(_size(lane, store) for lane in plan.lanes), strict=True))
-    left = [job for job in plan.jobs.values() if store.marker(job.fp) is None]
+    left = unmade(plan.jobs.values(), store.marker)
     share = len(left) / max(len(plan.jobs), 1)
     archives = sum(_on_disk(lane) for lane in plan.lanes if lane.partition.archive)
-    bands = [job.args["call"]["params"] for job in left if job.task == "step" and "bands" in job.args["call"]["params"]]
-    keys = documents * 16 * ((bands[0]["bands"] or 32) if bands else 0)
+    schemes = (job.args["call"]["params"].get("scheme") for job in left if job.task == "step")
+    keys = documents * 16 * next((scheme["bands"] for scheme in schemes if scheme), 0)
     calls = [*plan.manifest.stages, *itertools.chain.from_iterable(plan.manifest.pipelines.values())]
     largest = max(40 * documents, *(call.stage.memory(call.params) for call in calls), 0)
-    stages = len({job.args["call"]["label"] for job in plan.jobs.values() if job.task == "collect"}) + 2
+    stages = len({(job.scope, job.args["label"]) for job in plan.jobs.values() if job.task == "collect"}) + 2
     seconds = (archives / ARCHIVE_RATE + stages * text / TEXT_RATE) * share / workers
     return {
         "documents": int(documents),

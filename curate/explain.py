@@ -89,8 +89,8 @@ def _text(plan: Plan, store: Store, document: str) -> str | None:
 
 
 def _labels(args: dict) -> list[str]:
-    if "call" in args:
-        return [args["call"]["label"]]
+    if "label" in args:
+        return [args["label"]]
     return [*(["read"] if "read" in args else []), *(stage["label"] for stage in args["stages"])]
 
 

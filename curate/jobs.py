@@ -73,12 +73,13 @@ def _labeled(job: Job) -> Iterator[None]:
 
 
 def _placed(args: dict, where: dict) -> dict:
-    """The args with paths of resources in place of their digests."""
+    """The args with paths of resources in place of their digests, and the part to read in place of its equal."""
 
     def place(value):
         return where.get(value, value) if isinstance(value, str) and value.startswith("sha256:") else value
 
-    return args | {key: each(place, args[key]) for key in ("stages", "call") if key in args}
+    placed = args | {key: each(place, args[key]) for key in ("stages", "call") if key in args}
+    return placed | ({"before": where.get(args["before"], args["before"])} if "before" in args else {})
 
 
 def map_stages(store: Store, args: dict, draft: Path, counts: dict, where: dict, guard=None) -> None:
@@ -136,55 +137,61 @@ def _conform(table: pa.Table, types: dict[str, pa.DataType]) -> pa.Table:
 
 def step(store: Store, args: dict, draft: Path, counts: dict) -> None:
     """One step of a group stage: over a partition, a bin, or all there is. See `curate.stage.Step`."""
-    steps = find_stage(args["call"]["stage"]).function(**args["call"]["params"])
-    now = steps[args["step"]]
-    local = args["step"] > 0 and steps[args["step"] - 1].over == "docs"
+    carry_out, local = find_stage(args["call"]["stage"]).step(args["call"]), args.get("local", False)
     before = store.behind(args["before"]) if "before" in args else []
     writer = BinnedWriter(draft)
-    if now.over == "docs":
+    if args["over"] == "docs":
         sent = sent_to(store, before, args["place"], local) if before else None
-        for docs in live_blocks(store, args["reading"]):
-            priority = np.full(docs.num_rows, args["priority"], np.int32)
-            if held := args.get("held"):
-                priority[held_out(docs["id"], held["seed"], held["share"])] = held["priority"]
-            docs = docs.append_column("priority", pa.array(priority))
-            for name, alias in args["types"].items():
-                if name not in docs.column_names:
-                    docs = docs.append_column(name, pa.nulls(docs.num_rows, arrow_type(alias)))
-            result = now.run(docs) if sent is None else now.run(docs, for_block(sent, docs))
-            writer.write(_bin(result, now.bins))
-    elif now.over == "bins":
-        writer.write(_bin(now.run(sent_to(store, before, args["bin"], local)), now.bins))
+        for docs in _documents(store, args):
+            result = carry_out(docs) if sent is None else carry_out(docs, for_block(sent, docs))
+            writer.write(_dealt(result, args["bins"]))
+    elif args["over"] == "bins":
+        writer.write(_dealt(carry_out(sent_to(store, before, args["bin"], local)), args["bins"]))
     else:
-        sizes = np.array([store.marker(fp)["rows"] for fp in store.behind(args["heads"])], np.int64)
+        sizes = np.array([store.counts(fp)["rows"] for fp in store.behind(args["heads"])], np.int64)
         tables = (globally(table, place, local) for place, table in store.stream(before))
-        for result in now.run(tables, sizes):
-            writer.write(_bin(result, now.bins))
+        for result in carry_out(tables, sizes):
+            writer.write(_dealt(result, args["bins"]))
     writer.close()
     counts["bins"] = writer.bins
 
 
-def _bin(result: pa.Table, bins: int) -> pa.Table:
-    """A step's rows with the bin they go to: their own, or else their documents' partition."""
-    if bins:
-        return result
-    place = partition_of(result["doc"])
-    return set_column(result, "bin", pa.array(place))
+def _documents(store: Store, args: dict) -> Iterator[pa.Table]:
+    """The live rows of a partition with what the step looks at, block by block."""
+    for docs in live_blocks(store, args["reading"]):
+        if "priority" in args:
+            priority = np.full(docs.num_rows, args["priority"], np.int32)
+            if held := args.get("held"):
+                priority[held_out(docs["id"], held["seed"], held["share"])] = held["priority"]
+            docs = docs.append_column("priority", pa.array(priority))
+        for name, alias in args["types"].items():
+            if name not in docs.column_names:
+                docs = docs.append_column(name, pa.nulls(docs.num_rows, arrow_type(alias)))
+        yield docs
+
+
+def _dealt(result: pa.Table, bins: int) -> pa.Table:
+    """A step's rows with the bin (uint32) they go to: of so many by the column they have, or their documents'
+    partition."""
+    if not bins:
+        return set_column(result, "bin", pa.array(partition_of(result["doc"])))
+    key = result["bin"].to_numpy()
+    return set_column(result, "bin", pa.array((key % key.dtype.type(bins)).astype(np.uint32)))
 
 
 def collect(store: Store, args: dict, draft: Path, counts: dict) -> None:
     """Lay the verdicts of a group stage beside the documents of one partition, or let it change them."""
-    label, types = args["call"]["label"], {name: arrow_type(alias) for name, alias in args["columns"].items()}
-    last = find_stage(args["call"]["stage"]).function(**args["call"]["params"])[-1]
+    label, types = args["label"], {name: arrow_type(alias) for name, alias in args["columns"].items()}
+    change = find_stage(args["call"]["stage"]).step(args["call"]) if "call" in args else None
     sent = sent_to(store, store.behind(args["before"]), args["place"], local=False)
     count = {"in": 0, "kept": 0, "bytes": 0, "reasons": {}}
     reasons, start, writer = Counter(), 0, Writer(draft)
     for block in store.blocks(args["reading"]):
         numbers = pa.array(np.arange(start, start + block.num_rows, dtype=np.uint64))
         verdicts = for_block(sent, block.append_column("doc", numbers))
-        if last.over == "apply":
+        if change:
             live = block.append_column("doc", numbers).filter(block[REJECT.name].is_null())
-            verdicts = last.run(live.drop_columns(REJECT.name), verdicts)
+            verdicts = change(live.drop_columns(REJECT.name), verdicts)
         found = verdicts.take(pc.index_in(numbers, verdicts["doc"].combine_chunks()))
         verdict = found[REJECT.name].cast(pa.string())
         was_out = block[REJECT.name].is_valid()

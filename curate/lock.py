@@ -87,7 +87,7 @@ def make_lock(plan: Plan, store: Store, parts: dict[str, str], tokens: list[Toke
             "files": {},
             "not_taken": plan.not_taken.get(name, []),
         }
-    counted: dict[str, dict[str, dict]] = {}
+    counted: dict[tuple[str, str], dict[str, dict]] = {}
     versions: dict[str, str] = {"pyarrow": version("pyarrow")} | (plan.encoding.packages if plan.encoding else {})
     for job in plan.jobs.values():
         if job.task not in ("map", "collect"):
@@ -95,7 +95,7 @@ def make_lock(plan: Plan, store: Store, parts: dict[str, str], tokens: list[Toke
         marker = store.marker(job.fp)
         source = marker["lane"]
         for label, count in marker["stages"].items():
-            add(counted.setdefault(label, {}).setdefault(source, {}), count)
+            add(counted.setdefault((job.scope, label), {}).setdefault(source, {}), count)
         for stage in job.args.get("stages", []):
             versions |= stage["packages"]
         if "read" in job.args:
@@ -114,8 +114,6 @@ def make_lock(plan: Plan, store: Store, parts: dict[str, str], tokens: list[Toke
         last = store.marker(lane.parts[-1])
         kept_bytes = last["kept_bytes"]
         add(kept.setdefault(lane.source, {}), {"documents": last["kept"], "bytes": kept_bytes})
-    calls = [(name, call) for name, calls in manifest.pipelines.items() for call in calls]
-    calls += [("", call) for call in manifest.stages]
     files, indexed, mixture, composition = [], manifest.indexed, mixture_of(plan, store), {}
     for path, fp in parts.items():
         marker = store.marker(fp)
@@ -141,11 +139,12 @@ def make_lock(plan: Plan, store: Store, parts: dict[str, str], tokens: list[Toke
                 "scope": scope or "all",
                 "label": call.label,
                 **call.identity,
+                "max_removed": call.max_removed,
                 "notes": call.stage.notes(call.params),
                 "scheme": call.stage.index.scheme(**call.params) if call.stage.index else None,
-                "sources": counted_in(counted, scope, call.label),
+                "sources": counted.get((scope, call.label), {}),
             }
-            for scope, call in calls
+            for scope, call in manifest.calls
         ],
         "kept": kept,
         "composition": {name: dict(sorted(counts.items())) for name, counts in composition.items()},
@@ -174,11 +173,6 @@ def columns(store: Store, parts: dict[str, str]) -> dict[str, str]:
     """{column: Arrow type} of the shards."""
     first = next((fp for path, fp in parts.items() if path.startswith("data/")), None)
     return {field.name: str(field.type) for field in store.open(first).schema_arrow} if first else {}
-
-
-def counted_in(counted: dict, scope: str, label: str) -> dict:
-    """{source: counts} of a stage: of the one source whose pipeline it is in, or of all."""
-    return {source: count for source, count in counted.get(label, {}).items() if scope in ("", source)}
 
 
 def add(total: dict, more: dict) -> None:

@@ -8,7 +8,7 @@ import itertools
 import math
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
@@ -16,14 +16,15 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
-from curate.errors import CurateError, ManifestError, Stopped, did_you_mean, shown
+from curate.call import Call, Checks
+from curate.errors import CurateError, ManifestError, did_you_mean, shown
 from curate.mistakes import dotted, fields_at, is_tag, mismatch
 from curate.mix import tokens as token_shards
 from curate.mix.settings import Mixture, mistakes
 from curate.mix.tokens import Tokens
 from curate.parameters import Large, Priority, Seed, Share
 from curate.resources import read_text
-from curate.stage import Stage, find_stage, stage_homes
+from curate.stage import find_stage, stage_homes
 from curate.yaml_tree import Place, read_tree
 
 UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
@@ -151,31 +152,6 @@ class Document(Strict):
 
 
 @dataclass(frozen=True)
-class Call:
-    """A stage with its parameters, defaults filled in. label: its name; the second of a pipeline is `name.2`.
-
-    place, places  where it stands in which file, and each parameter that is given
-    """
-
-    stage: Stage
-    params: dict[str, Any]
-    label: str
-    place: str
-    places: dict[str, str] = field(default_factory=dict, repr=False)
-
-    @property
-    def identity(self) -> dict:
-        return self.stage.identity(self.params)
-
-    def blame(self, error: CurateError) -> CurateError:
-        """An error of the stage with its place in the manifest: that of the parameter it names, if it names one."""
-        what = error.what if error.where in ("", *self.places) else f"{error.what}: {error.where}"
-        return (Stopped if isinstance(error, Stopped) else CurateError)(
-            what, self.places.get(error.where, self.place), error.fix
-        )
-
-
-@dataclass(frozen=True)
 class Manifest:
     """A manifest that holds: every name in it is known, every parameter has its type.
 
@@ -204,6 +180,17 @@ class Manifest:
         """The person's own part of the card: Markdown."""
         text = self.document.card
         return read_text(self.folder / text, "the card") if _is_file(text) else text
+
+    @property
+    def calls(self) -> list[tuple[str, Call]]:
+        """(source, stage) of the stages of each source, then ("", stage) of those over all."""
+        own = [(name, call) for name, calls in self.pipelines.items() for call in calls]
+        return [*own, *(("", call) for call in self.stages)]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is allowed and most likely not meant."""
+        return [f"`{call.label}`: {text}" for _, call in self.calls for text in call.stage.warnings(call.params)]
 
     @property
     def indexed(self) -> Call | None:
@@ -257,8 +244,7 @@ def loads(text: str, *, path: Path | None = None, folder: Path | None = None) ->
         value = {key: held for key, held in value.items() if not key.startswith("x-")}  # anchors for merge keys
         for name, source in _mapping(value.get("sources")).items():
             pipelines[name] = file.pipeline(_mapping(source), "pipeline", ("sources", name), folder)
-        taken = [call.label for calls in pipelines.values() for call in calls]
-        stages = file.pipeline(value, "stages", (), folder, taken)
+        stages = file.pipeline(value, "stages", (), folder)
     document = file.validate(Document, value)
     if document and document.removed:
         from curate.stages.removed import list_name
@@ -378,7 +364,7 @@ class YamlFile:
                 text = file.written.get(place, file.written.get(place[:-1]))
                 file.wrong(place, *mismatch(detail, model, loc, text))
 
-    def pipeline(self, within: dict, key: str, place: Place, folder: Path, taken: list[str] = ()) -> list[Call]:
+    def pipeline(self, within: dict, key: str, place: Place, folder: Path) -> list[Call]:
         """The stages under a key: a list, or that of the pipeline it names, with `set:` beside it laid over."""
         given, file, at = within.get(key) or [], self, (*place, key)
         if isinstance(given, str):
@@ -394,7 +380,7 @@ class YamlFile:
                 self.wrong(at, f"{error.what} ({path.name})", error.fix)
                 return []
             at = ("stages",)
-        calls = file.calls(given, at, _mapping(within.get("set")), (self, (*place, "set")), taken)
+        calls = file.calls(given, at, _mapping(within.get("set")), (self, (*place, "set")))
         if file is not self:
             self.problems += file.problems
         return calls
@@ -405,12 +391,10 @@ class YamlFile:
         place: Place,
         changes: dict | None = None,
         changes_at: tuple = (),
-        taken: list[str] = (),
     ) -> list[Call]:
         """Configure a list of stages.
 
         changes  {`label.parameter`: value}, which stands at changes_at: a file and a place
-        taken    labels that stages before these have
         """
         if not isinstance(given, list):
             return []
@@ -425,7 +409,7 @@ class YamlFile:
                 self.wrong(at, "a stage is a name, or one name with its parameters", "write `- name: {...}`")
                 continue
             numbered = (name if count == 1 else f"{name}.{count}" for count in itertools.count(1))
-            labels.append(next(label for label in numbered if label not in (*taken, *labels)))
+            labels.append(next(label for label in numbered if label not in labels))
             entries.append((name, params, at))
         overrides: dict[str, dict] = {}
         for key, value in (changes or {}).items():
@@ -454,8 +438,13 @@ class YamlFile:
                 self.wrong((*at, name), f"stage `{name}` takes no parameter", f"write `- {name}`")
                 return None
             params = {first: params}
+        given = {**(params or {}), **overrides}
+        if name == "near_dedup" and "alarm" in given:  # what it was called there
+            given.setdefault("max_removed", given.pop("alarm"))
+        checked = {key: given.pop(key) for key in Checks.model_fields if key in given}
         try:
-            configured = stage.configure({**(params or {}), **overrides}, self.folder)
+            checks = Checks.model_validate({"max_removed": stage.max_removed} | checked)
+            configured = stage.configure(given, self.folder)
             stage.reads(configured)  # a stage may look closer at its parameters than types can say
         except pydantic.ValidationError as error:
             self.blame(error, (*at, name), stage.params, of=name, elsewhere=set_at)
@@ -468,7 +457,8 @@ class YamlFile:
             return None
         places = {key: self.at((*at, name, key)) for key in params or ()}
         places |= {key: file.at(place) for key, (file, place) in set_at.items()}
-        return Call(stage, configured, label, f"{self.name}:{self.lines.get(at, 1)}  {dotted((*at, name))}", places)
+        where = f"{self.name}:{self.lines.get(at, 1)}  {dotted((*at, name))}"
+        return Call(stage, configured, label, where, checks.max_removed, places)
 
     def check_source(self, source: Source, place: Place) -> None:
         from curate.sources.layouts import LAYOUTS

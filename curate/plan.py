@@ -5,24 +5,21 @@ their order for good. A partition goes through the plan as a `Lane`, which gathe
 their result, and knows which part holds each column.
 """
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from typing import NamedTuple
 
 import pyarrow as pa
 
 from curate.documents import COLUMNS, REJECT, TRANSIENT
 from curate.errors import CurateError, ManifestError, did_you_mean
+from curate.job import Job, fingerprint
+from curate.lane import Lane, input_bytes, types_of
 from curate.manifest import Call, Manifest
 from curate.mix.tokens import Encoding, encoding
 from curate.sources import File
 from curate.sources.partitions import Partition
 from curate.stage import arrow_type
-
-ENGINE = 2
-"""Raised when the engine itself makes other parts of the same jobs."""
 
 PUBLISHED = ("id", "text", "source", "path", "url", "date", "language", "license", "n_tokens", "meta")
 """Columns of a released row, as far as the documents have them."""
@@ -43,26 +40,6 @@ BIN_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
-class Job:
-    """One part to make.
-
-    fp        fingerprint: blake2b-128 of the task, its args and the fingerprints upstream
-    task      the function of `curate.jobs` that makes it
-    label     for people; also what is compared between two plans to say why a job runs
-    args      what bears on the result, as JSON values
-    where     what does not: the inputs as files by their paths, paths of the resources by their digests
-    upstream  fingerprints of the parts it reads
-    """
-
-    fp: str
-    task: str
-    label: str
-    args: dict = field(repr=False)
-    where: dict = field(repr=False)
-    upstream: tuple[str, ...] = field(repr=False)
-
-
-@dataclass(frozen=True)
 class Shard:
     """A shard of an earlier release. data, index: its files, the index aligned row by row; columns: {name: type}."""
 
@@ -72,33 +49,6 @@ class Shard:
     data: File
     index: File | None
     columns: dict[str, str]
-
-
-@dataclass
-class Lane:
-    """A partition on its way through the plan. parts: fingerprints, oldest first; columns: the part that holds each."""
-
-    source: str
-    number: int
-    of: int
-    partition: Partition | None
-    priority: int
-    parts: list[str] = field(default_factory=list)
-    columns: dict[str, str] = field(default_factory=dict)
-    types: dict[str, str] = field(default_factory=dict)
-    waiting: list[Call] = field(default_factory=list)
-
-    @property
-    def name(self) -> str:
-        return f"{self.source} {self.number + 1}/{self.of}"
-
-    def reading(self, names: Iterable[str]) -> dict[str, list[str]]:
-        """{part: columns} to read these columns and who is out, with the part whose blocks lead first."""
-        wanted: dict[str, list[str]] = {}
-        for name in dict.fromkeys([REJECT.name, *names]):
-            if name in self.columns:  # an earlier release has not all that its successor has
-                wanted.setdefault(self.columns[name], []).append(name)
-        return wanted
 
 
 @dataclass
@@ -123,12 +73,6 @@ class Plan:
     """{source: files that were found and not read}, as `curate.sources.inputs.Found` has them."""
 
 
-def fingerprint(task: str, args: dict, upstream: Iterable[str]) -> str:
-    """The identity of a job: what it does, with what, to what. Nothing of the machine, the clock or the workers."""
-    key = json.dumps([ENGINE, task, args, list(upstream)], sort_keys=True, ensure_ascii=True)
-    return blake2b(key.encode(), digest_size=16).hexdigest()
-
-
 class Planner:
     """Adds jobs to a plan. The same job asked for twice is one."""
 
@@ -139,11 +83,19 @@ class Planner:
         self.resources: dict[str, str] = {}
         self.held: dict | None = None
         self.encoding: Encoding | None = None
+        self.labels: dict[str, str] = {}
+        self.equipped: set[int] = set()
+        self.tried: set[tuple] = set()
+        self.scope = ""
 
     def add(self, task: str, label: str, args: dict, upstream: Iterable[str] = (), where: dict | None = None) -> str:
+        """Add a job, or find it. where: also {part that stands in its identity: the one that it reads instead}."""
         upstream = tuple(dict.fromkeys(filter(None, upstream)))
-        fp = fingerprint(task, args, upstream)
-        self.jobs.setdefault(fp, Job(fp, task, label, args, self.resources | (where or {}), upstream))
+        fp, where = fingerprint(task, args, upstream), where or {}
+        if self.labels.setdefault(label, fp) != fp:  # a stage of all sources that a source's own list has as well
+            label += ", all sources"
+        read = tuple(where.get(part, part) for part in upstream)
+        self.jobs.setdefault(fp, Job(fp, task, label, args, self.resources | where, read, self.scope))
         return fp
 
     def gate(self, label: str, fps: list[str]) -> str:
@@ -158,16 +110,19 @@ class Planner:
             self.flush(lane)
         if self.has_resources(call) and self.has_columns(lane, call) and self.succeeds(lane, call):
             lane.waiting.append(call)
-        lane.types |= call.stage.adds(call.params)
+        lane.types |= call.adds
 
     def has_resources(self, call: Call) -> bool:
         """Whether the files that the stage needs are at hand, downloaded if they must be."""
+        if id(call) in self.equipped:
+            return True
         try:
             self.resources |= call.stage.resources(call.params)
         except CurateError as error:
             at = f"; looked for at {error.where}" if error.where else ""
             self.problems.append(CurateError(error.what + at, call.place, error.fix))
             return False
+        self.equipped.add(id(call))
         return True
 
     def encode(self, manifest: Manifest) -> None:
@@ -183,7 +138,7 @@ class Planner:
 
     def has_columns(self, lane: Lane, call: Call) -> bool:
         """Whether the lane has what the stage reads. What is missing becomes a problem."""
-        missing = [name for name in call.stage.reads(call.params) if name not in lane.types]
+        missing = [name for name in call.reads if name not in lane.types]
         if not lane.parts:  # what is no archive has no payload, and stages that read one know
             missing = [name for name in missing if name not in TRANSIENT]
         for name in missing:
@@ -198,13 +153,17 @@ class Planner:
         """Try a stage on no documents, if it is one that can tell more mistakes that way."""
         if not call.stage.dry:
             return True
-        reads = [name for name in call.stage.reads(call.params) if name in lane.types]
+        reads = [name for name in call.reads if name in lane.types]
+        tried = (id(call), *(lane.types[name] for name in reads))
+        if tried in self.tried:
+            return True
         columns = {name: pa.array([], arrow_type(lane.types[name])) for name in reads}
         try:
             call.stage.function(pa.table(columns), **call.params)
         except CurateError as error:
             self.problems.append(call.blame(error))
             return False
+        self.tried.add(tried)
         return True
 
     def flush(self, lane: Lane) -> None:
@@ -216,9 +175,9 @@ class Planner:
         made: dict[str, None] = {} if lane.parts else dict.fromkeys(COLUMNS)
         wanted: dict[str, None] = {}
         for call in calls:
-            wanted |= {name: None for name in call.stage.reads(call.params) if name not in made}
+            wanted |= {name: None for name in call.reads if name not in made}
             wanted |= {name: None for name in call.stage.declared.changes if name not in made}
-            made |= dict.fromkeys([*call.stage.adds(call.params), *call.stage.declared.changes])
+            made |= dict.fromkeys([*call.adds, *call.stage.declared.changes])
         if "text" in made:
             made["n_bytes"] = None
         args = {
@@ -261,7 +220,7 @@ class Planner:
 
     # Group stages
 
-    def group(self, lanes: list[Lane], call: Call, scope: str) -> None:
+    def group(self, lanes: list[Lane], call: Call) -> None:
         """Plan the steps of a group stage over these lanes, and the part each lane gets of its verdicts.
 
         Documents of earlier releases take part where the stage is over all sources, and get no verdict.
@@ -273,48 +232,68 @@ class Planner:
             return
         params = dict(call.params)
         if params.get("bins") == 0:
-            size = sum(max(piece.file.size, 0) for lane in lanes for piece in lane.partition.pieces)
-            params["bins"] = min(1 << (size // BIN_BYTES).bit_length(), 1024)
-        identity = {"label": call.label, **call.stage.identity(params)}
-        names = ("id", *call.stage.reads(params))
-        types = {name: kind for lane in lanes for name, kind in lane.types.items()}
-        before, bins = "", 0
-        taking_part = lanes if scope or call.stage.new_only else [*lanes, *self.references]
-        steps = call.stage.function(**params)
-        applied = steps[-1].over == "apply"  # carried out where verdicts are collected
-        for number, step in enumerate(steps[:-1] if applied else steps):
-            base = {"call": identity, "step": number}
-            label = f"{scope}{call.label} {number + 1}"
-            if step.over == "docs":
-                fps = []
-                for place, lane in enumerate(taking_part):
-                    indexed = number == 0 and call.stage.index and call.stage.index.column in lane.columns
-                    reading = lane.reading(["id", call.stage.index.column] if indexed else names)
-                    args = base | {"reading": reading, "priority": lane.priority}
-                    args |= {"held": self.held} if self.held and lane.partition else {}
-                    args |= {"types": {} if indexed else {name: types[name] for name in names}}
-                    args |= {"place": place, "before": before} if before else {}
-                    fps.append(self.add("step", f"{label}, {lane.name}", args, [*reading, before]))
-            elif step.over == "bins":
-                fps = [
-                    self.add("step", f"{label}, bin {bin + 1}/{bins}", base | {"bin": bin, "before": before}, [before])
-                    for bin in range(bins)
-                ]
-            else:
-                heads = self.gate(f"{label} counts", [lane.parts[-1] for lane in taking_part])
-                fps = [self.add("step", label, base | {"before": before, "heads": heads}, [before, heads])]
-            before, bins = self.gate(label, fps), step.bins
-        columns = call.stage.adds(params) | {name: types[name] for name in call.stage.declared.changes}
+            params["bins"] = min(1 << (input_bytes(lanes) // BIN_BYTES).bit_length(), 1024)
+        taking_part = lanes if self.scope or call.stage.new_only else [*lanes, *self.references]
+        said = before = self.steps(taking_part, call, params)
+        if params.get("bins", 1) != 1:  # where the work is cut says nothing of the verdicts
+            params["bins"], aside = 1, Planner()
+            aside.held = self.held
+            said = aside.steps(taking_part, call, params)
+        last, identity = call.stage.steps(params)[-1]
+        applied = last.over == "apply"  # carried out where verdicts are collected
+        types = types_of(lanes)
+        columns = call.adds | {name: types[name] for name in call.stage.declared.changes}
         if "text" in columns:
             columns["n_bytes"] = "int64"
         for place, lane in enumerate(lanes):
-            needed = ["n_bytes", *(names if applied else ()), *(name for name in columns if name in lane.columns)]
-            reading = lane.reading(needed)
-            args = {"call": identity, "place": place, "before": before, "columns": columns, "reading": reading}
-            args["lane"] = lane.source
-            fp = self.add("collect", f"{lane.name}: {call.label}", args, [*reading, before])
+            needed = ["n_bytes", *(("id", *call.reads) if applied else ())]
+            reading = lane.reading([*needed, *(name for name in columns if name in lane.columns)])
+            args = {"label": call.label, "place": place, "before": said, "columns": columns, "reading": reading}
+            args |= {"lane": lane.source} | ({"call": identity} if applied else {})
+            label, where = f"{lane.name}: {call.label}", {said: before} if said != before else {}
+            fp = self.add("collect", label, args, [*reading, said], where)
             lane.types |= columns
             self.settle(lane, fp, columns)
+
+    def steps(self, lanes: list[Lane], call: Call, params: dict) -> str:
+        """Plan the steps of a group stage, without one that is applied. Returns the gate of its verdicts."""
+        before, bins, local, types = "", 0, False, types_of(lanes)
+        everything = ("id", "priority", *call.reads)
+        for number, (step, identity) in enumerate(call.stage.steps(params)):
+            if step.over == "apply":
+                break
+            base = {"call": identity, "over": step.over, "bins": step.bins} | ({"local": True} if local else {})
+            base |= {"before": before} if before else {}
+            label = f"{f'{self.scope}: ' if self.scope else ''}{call.label} {number + 1}"
+            if step.over == "docs":
+                index = call.stage.index if number == 0 else None
+                fps = []
+                for place, lane in enumerate(lanes):
+                    indexed = index and index.column in lane.columns
+                    names = (index.column,) if indexed else everything if step.reads is None else step.reads
+                    args = self.documents(lane, names, types)
+                    args |= base | ({"place": place} if before else {})
+                    fps.append(self.add("step", f"{label}, {lane.name}", args, [*args["reading"], before]))
+            elif step.over == "bins":
+                fps = [
+                    self.add("step", f"{label}, bin {bin + 1}/{bins}", base | {"bin": bin}, [before])
+                    for bin in range(bins)
+                ]
+            else:
+                heads = self.gate(f"{label} counts", [lane.parts[-1] for lane in lanes])
+                fps = [self.add("step", label, base | {"heads": heads}, [before, heads])]
+            before, bins, local = self.gate(label, fps), step.bins, step.over == "docs"
+        return before
+
+    def documents(self, lane: Lane, names: tuple[str, ...], types: dict[str, str]) -> dict:
+        """What a job must know to read these columns, one of which may be `priority`, of a lane."""
+        args = {}
+        if "priority" in names:
+            args["priority"] = lane.priority
+            if self.held and lane.partition:
+                args["held"], names = self.held, ("id", *names)
+        args["reading"] = lane.reading(names) or lane.reading(["id"])
+        return args | {"types": {name: types[name] for name in names if name in types}}
 
     def finish(self, manifest: Manifest, lanes: list[Lane]) -> Plan:
         """Add what comes after all stages: the order of the documents, the mixture, the evidence."""
@@ -384,11 +363,13 @@ def make(manifest: Manifest, inputs: dict[str, list[Partition]], against: Iterab
             lane.types = {column: str(spec.type) for column, spec in COLUMNS.items()}
             if lane.partition.archive:
                 lane.types |= {column: str(spec.type) for column, spec in TRANSIENT.items()}
-        _through(planner, mine, manifest.pipelines[name], f"{name}: ")
+        planner.scope = name
+        _through(planner, mine, manifest.pipelines[name])
         for lane in mine:
             planner.flush(lane)
         lanes += mine
-    _through(planner, lanes, manifest.stages, "")
+    planner.scope = ""
+    _through(planner, lanes, manifest.stages)
     for lane in lanes:
         planner.flush(lane)
     known = {name for lane in lanes for name in lane.types}
@@ -401,13 +382,13 @@ def make(manifest: Manifest, inputs: dict[str, list[Partition]], against: Iterab
     return planner.finish(manifest, lanes)
 
 
-def _through(planner: Planner, lanes: list[Lane], calls: list[Call], scope: str) -> None:
+def _through(planner: Planner, lanes: list[Lane], calls: list[Call]) -> None:
     for call in calls:
         if call.stage.kind == "map":
             for lane in lanes:
                 planner.push(lane, call)
         else:
-            planner.group(lanes, call, scope)
+            planner.group(lanes, call)
 
 
 class TokenParts(NamedTuple):
@@ -453,7 +434,7 @@ def shards(plan: Plan, splits: list[dict]) -> Shards:
         label = f"shard {number + 1}/{count}"
         data.append(planner.add("shard", label, {"number": number, "before": before}, [before]))
         if call:
-            args = {"call": call.identity, "shard": data[-1]}
+            args = {"call": call.stage.indexing(call.params), "shard": data[-1]}
             index.append(planner.add("index", f"{label}: index", args, [data[-1]]))
         if plan.encoding:
             tokens.append(_tokens(planner, plan, label, data[-1], split, splits))

@@ -11,9 +11,11 @@ from dataclasses import fields
 from pathlib import Path
 from uuid import uuid4
 
+from curate.job import ENGINE, Job
+from curate.lane import Lane
 from curate.manifest import Manifest
 from curate.mix.tokens import Encoding
-from curate.plan import ENGINE, Job, Lane, Plan
+from curate.plan import Plan
 from curate.sources import File
 from curate.sources.partitions import READERS, Partition, Piece
 

@@ -63,8 +63,12 @@ def render() -> str:
         *manifest(),
         "## Stages",
         "A stage is written as its name, or as its name with parameters. A value that is no mapping goes to the first "
-        "parameter: `exact_dedup: url` is `exact_dedup: {by: url}`. The second use of a stage by the same documents "
+        "parameter: `exact_dedup: url` is `exact_dedup: {by: url}`. The second use of a stage in one list "
         "is called `NAME.2` in counts and in `set:`.",
+        "Every stage also has `max_removed`, the share of a source (0 to 1) that it may remove: more stops the run "
+        "before the release. Default: "
+        + ", ".join(f"{stage.max_removed} for `{stage.name}`" for stage in own_stages() if stage.max_removed)
+        + "; else no limit, and a warning where a stage removes nearly all of a source.",
         *stages(),
         "## Sources",
         "Told from the file's name: its ending, and that of a compression behind it ("

@@ -49,6 +49,7 @@ def plan_lines(found: dict) -> Iterator[str]:
     yield ""
     for label, notes in found["notes"].items():
         yield from (f"{label}: {note}" for note in notes)
+    yield from (f"warning: {warning}" for warning in found["warnings"])
     if found["run"]:
         need = found["estimate"]
         yield (
@@ -94,6 +95,7 @@ def release_lines(lock: dict, path: Path, changed: bool = True) -> Iterator[str]
         packed = f", {split['sequences']:,} sequences of {split['context']:,}" if split["context"] else ""
         yield f"tokens of {split['phase'] or split['split']}: {split['tokens']:,}{packed}"
         yield from (f"  {note}" for note in split["notes"])
+    yield from (f"warning: {warning}" for warning in lock.get("warnings", []))
     yield f"release: {path}{'' if changed else ' (unchanged)'}"
     yield f"digest: {lock['digest']}"
 

@@ -18,19 +18,21 @@ from uuid import uuid4
 from curate import machine
 from curate import plan as planning
 from curate import recall as recalling
-from curate.alarm import check_alarms
 from curate.bad_rows import check_bad_rows
 from curate.code import check_code
 from curate.damage import check_damage
 from curate.errors import CurateError, Stopped
 from curate.estimate import check_memory
+from curate.job import unmade
 from curate.jobs import run_job
 from curate.lock import lay_out, make_lock
 from curate.manifest import Manifest, load
+from curate.max_removed import check_max_removed, warnings
 from curate.plan import Job, Plan
 from curate.release.build import build
 from curate.resolve import resolve
 from curate.store import Damaged, Store
+from curate.sums import check_sums
 
 WORK = "work"
 """The work folder, unless one is named: it holds `store/` and `releases/`."""
@@ -117,19 +119,21 @@ def run(
         check_memory(plan, store, machine.cores() if workers is None else workers)
     remember(plan, plan.jobs.values(), work)
     with cluster(workers, scheduler) as submit:
-        with _placed(plan):
-            yield from execute(list(plan.jobs.values()), store, submit)
-        check_damage(plan, store)
-        check_bad_rows(plan, store)
-        check_alarms(plan, store)
-        shards = planning.shards(plan, store.marker(plan.mix)["splits"])
-        jobs = [*plan.jobs.values(), *shards.jobs]  # all, since a damaged part may lie further up
-        remember(plan, jobs, work)
-        parts = lay_out(plan, store, shards.data, shards.index)
         for _ in range(ATTEMPTS):
+            with _placed(plan):
+                yield from execute(list(plan.jobs.values()), store, submit)
+            check_damage(plan, store)
+            check_bad_rows(plan, store)
+            check_max_removed(plan, store)
+            shards = planning.shards(plan, store.counts(plan.mix)["splits"])
+            jobs = [*plan.jobs.values(), *shards.jobs]  # all, since a damaged part may lie further up
+            remember(plan, jobs, work)
+            parts = lay_out(plan, store, shards.data, shards.index)
             yield from execute(jobs, store, submit)
-            lock = make_lock(plan, store, parts, shards.tokens)
             try:
+                check_sums(plan, shards, store)
+                said = [*manifest.warnings, *warnings(plan, store)]
+                lock = make_lock(plan, store, parts, shards.tokens) | {"warnings": said}
                 path, lock, changed = build(plan, lock, store, parts, shards.tokens, work / "releases")
             except Damaged as error:
                 store.discard(error.fp)
@@ -160,7 +164,7 @@ def execute(jobs: list[Job], store: Store, submit) -> Iterator[Started | Ended |
     """Run the jobs that are not made, again where workers are lost, until all are."""
     isolate: set[str] = set()
     for _ in range(ATTEMPTS):
-        missing = [job for job in jobs if store.marker(job.fp) is None]
+        missing = unmade(jobs, store.marker)
         yield Started(len(missing), len(jobs) - len(missing))
         if not missing:
             return
@@ -178,7 +182,7 @@ def execute(jobs: list[Job], store: Store, submit) -> Iterator[Started | Ended |
             yield Lost(crashed, "their worker was lost; each document runs in isolation now")
         if damaged:
             yield Lost(damaged, "a part they read was damaged; it is made anew")
-    missing = [job for job in jobs if store.marker(job.fp) is None]
+    missing = unmade(jobs, store.marker)
     if missing:
         raise Stopped(
             f"{len(missing)} jobs did not end in {ATTEMPTS} attempts, the first being `{missing[0].label}`",

@@ -2,6 +2,7 @@
 
 import json
 
+from curate.call import Checks
 from curate.manifest import Document
 from curate.stage import find_stage, stage_homes
 
@@ -9,10 +10,12 @@ from curate.stage import find_stage, stage_homes
 def json_schema() -> dict:
     """The JSON Schema of a manifest, with every stage and its parameters, for editors and for checking."""
     schema = Document.model_json_schema()
+    checks = Checks.model_json_schema()["properties"]
     entries = [{"type": "string", "enum": sorted(stage_homes())}]
     for name in sorted(stage_homes()):
         params = find_stage(name).params.model_json_schema()
         schema["$defs"] |= params.pop("$defs", {})
+        params["properties"] = params.get("properties", {}) | checks
         params |= {"title": name, "description": find_stage(name).declared.summary}
         shorthand = {"type": ["string", "number", "boolean", "array", "null"]}
         entries.append(

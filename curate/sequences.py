@@ -45,7 +45,7 @@ def tokenize_shard(store: Store, args: dict, draft: Path, counted: dict) -> None
 
 def pack_shard(store: Store, args: dict, draft: Path, counted: dict) -> None:
     """The sequences of a shard."""
-    context, dtype = args["context"], np.dtype(store.marker(args["tokenized"])["dtype"])
+    context, dtype = args["context"], np.dtype(store.counts(args["tokenized"])["dtype"])
     read = list(token_blocks(store, args["tokenized"]))
     ids = np.concatenate([np.empty(0, dtype), *(ids for ids, _ in read)])
     length = np.concatenate([np.empty(0, np.int64), *(np.diff(offsets) for _, offsets in read)])
@@ -60,7 +60,7 @@ def pack_shard(store: Store, args: dict, draft: Path, counted: dict) -> None:
 
 def token_blocks(store: Store, fp: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """The documents of a tokenized part by row groups: their ids end to end, and where each begins (int64[n + 1])."""
-    dtype = np.dtype(store.marker(fp)["dtype"])
+    dtype = np.dtype(store.counts(fp)["dtype"])
     for _, table in store.stream([fp]):
         data, offsets = utf8(table["input_ids"])
         yield data.view(dtype), offsets // dtype.itemsize
@@ -68,7 +68,7 @@ def token_blocks(store: Store, fp: str) -> Iterator[tuple[np.ndarray, np.ndarray
 
 def sequence_blocks(store: Store, fp: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """The sequences of a packed part by row groups: [n, context] of its dtype, and their pieces (PIECE)."""
-    marker = store.marker(fp)
+    marker = store.counts(fp)
     for _, table in store.stream([fp]):
         rows = table["input_ids"].combine_chunks()
         ids = np.frombuffer(rows.buffers()[1] or b"", marker["dtype"])

@@ -23,7 +23,7 @@ import pkgutil
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from importlib.metadata import entry_points
 from importlib.metadata import version as package_version
 from pathlib import Path
@@ -45,29 +45,40 @@ class Step:
     """One round of a group stage.
 
     run   a function from table(s) to a table; what it is given depends on `over`:
-          docs  run(docs) for each block of a partition: live rows, the columns the stage reads, `doc` and
-                `priority`. From the second step on run(docs, rows), with the rows the step before sent to them.
+          docs  run(docs) for each block of a partition: live rows, with `doc` and the columns that `reads` names.
+                From the second step on run(docs, rows), with the rows the step before sent to them.
           bins  run(rows) for each bin: all rows sent to it, sorted by `doc`.
           all   run(tables, sizes) once: an iterator of tables, and the number of documents in each partition
                 (int64). It yields tables.
           apply run(docs, rows) for each block of a partition, as the last step of a stage that changes documents:
                 returns `docs` as a map stage does, with the columns it adds and changes, and `reject`.
-    bins  how many bins the resulting rows go to, by their column `bin`. 0: back to their documents, by `doc`.
+    bins  how many bins the resulting rows are dealt to: that of a row is its column `bin` (uint32 or uint64) modulo
+          this number. 0: back to their documents, by `doc`.
+    reads of a step over docs, the columns it looks at; `priority` (int32) is that of the document's source. Default:
+          `id`, `priority` and all that the stage reads.
 
     `doc` (uint64) stands for a document between steps: partition << 32 | row. Unless the last step is over `apply`, its
     rows are verdicts: one or none a document, with `doc`, `reject` (a reason or null) and the columns the stage adds.
+
+    A step runs again when what affects it changes. Where `run` is a function of the stage's module, or a
+    `functools.partial` of one with keywords that are JSON values, these keywords are all the parameters that do:
+
+        Step(partial(decide, threshold=threshold), "bins")
+
+    Any other function, such as one inside the stage's own, is taken to depend on all parameters.
     """
 
     run: Callable
     over: Literal["docs", "bins", "all", "apply"]
     bins: int = 0
+    reads: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
 class Index:
     """What a release keeps of its documents, so that a later one can be compared with them.
 
-    build   build(rows of a shard, **parameters): a table with one row a document
+    build   build(rows of a shard, **scheme): a table with one row a document
     scheme  scheme(**parameters): what must be equal for two indexes to be comparable, as JSON values
     column  of the table: what the stage's first step takes of an earlier document in place of all it reads
     """
@@ -107,8 +118,10 @@ class Stage:
     memory_from: Callable[..., int] | None = None
     notes_from: Callable[..., list[str]] | None = None
     code_from: Callable[..., tuple[str, ...]] | None = None
+    warnings_from: Callable[..., list[str]] | None = None
     index: "Index | None" = None
     new_only: bool = False
+    max_removed: float | None = None
 
     def __call__(self, /, *args, **params):
         return self.function(*args, **params)
@@ -162,22 +175,50 @@ class Stage:
         """What of the parameters is code that the stage runs: `module:name` of each."""
         return self.code_from(**params) if self.code_from else ()
 
+    def warnings(self, params: dict) -> list[str]:
+        return self.warnings_from(**params) if self.warnings_from else []
+
     def memory(self, params: dict) -> int:
         """Bytes a job of the stage needs beside the documents it is given."""
         return self.memory_from(**params) if self.memory_from else 0
 
     def identity(self, params: dict) -> dict:
         """All that bears on the stage's result beside its input. A resource stands there by its digest."""
-        packages = self.packages(**params) if callable(self.packages) else self.packages
-        identity = {
-            "stage": self.name,
-            "version": self.version,
-            "params": params | each(_digest, self._files(params)),
-            "packages": {name: package_version(name) for name in packages},
-        }
+        identity = self._source(params) | {"params": params | each(_digest, self._files(params))}
         if self.params.model_config["extra"] == "allow":  # free names, such as rules, which apply in order
             identity["order"] = list(params)
         return identity
+
+    def _source(self, params: dict) -> dict:
+        """What the stage is, whatever its parameters."""
+        packages = self.packages(**params) if callable(self.packages) else self.packages
+        versions = {name: package_version(name) for name in packages}
+        return {"stage": self.name, "version": self.version, "packages": versions}
+
+    def steps(self, params: dict) -> list[tuple[Step, dict]]:
+        """The steps of a group stage, each with all that affects it beside its input: see `Step`."""
+        found = []
+        for number, step in enumerate(self.function(**params)):
+            function, named = (step.run.func, step.run.keywords) if isinstance(step.run, partial) else (step.run, {})
+            name = getattr(function, "__name__", "")
+            if getattr(importlib.import_module(self.function.__module__), name, None) is function:
+                files = each(_digest, {key: file for key, file in self._files(params).items() if key in named})
+                identity = {"step": name, "params": named | files}
+            else:
+                identity = {"step": number, "params": self.identity(params)["params"]}
+            found.append((step, self._source(params) | identity))
+        return found
+
+    def indexing(self, params: dict) -> dict:
+        """All that affects the index of a shard beside its rows."""
+        return self._source(params) | {"params": self.index.scheme(**params)}
+
+    def step(self, identity: dict) -> Callable:
+        """What carries out the step of this identity, in any process."""
+        if isinstance(identity["step"], int):
+            return self.function(**identity["params"])[identity["step"]].run
+        home = importlib.import_module(self.function.__module__)
+        return partial(getattr(home, identity["step"]), **identity["params"])
 
 
 def stage(version: int, **options) -> Callable[[Callable], Stage]:
@@ -196,6 +237,8 @@ def stage(version: int, **options) -> Callable[[Callable], Stage]:
     code_from   a function of the parameters: `module:name` of each function or class that they name and the stage
               calls; it runs where the person allows that, and nothing else of the stage may import it.
     notes_from  a function of the parameters: sentences for the plan and the card on what the setting means.
+    warnings_from  the same, on what is allowed and most likely not meant.
+    max_removed  the share of a source that it may remove before a run stops, where a manifest does not say.
     """
     return lambda function: Stage(function.__name__, "map", version, function, **options)
 

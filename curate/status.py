@@ -10,6 +10,7 @@ from pathlib import Path
 
 from curate import recall as recalling
 from curate.estimate import estimate
+from curate.job import unmade
 from curate.lock import deduplicating
 from curate.manifest import Manifest, load
 from curate.mix import tokens
@@ -33,12 +34,13 @@ def explain_plan(manifest: str | Path | Manifest, work: str | Path) -> dict:
     manifest = manifest if isinstance(manifest, Manifest) else load(manifest)
     made, store = prepare(manifest, work), Store(Path(work) / "store")
     before = {_key(label): job for label, job in _jobs_before(memory_of(made, Path(work))).items()}
-    steps: dict[str, dict] = {}
-    for job in _all_jobs(made, store):
+    jobs, steps = _all_jobs(made, store), {}
+    run = {job.fp for job in unmade(jobs, store.marker)}
+    for job in jobs:
         name = re.sub(r" \d+/\d+", "", job.label)
         step = steps.setdefault(name, {"step": name, "jobs": 0, "run": 0, "why": Counter()})
         step["jobs"] += 1
-        if store.marker(job.fp) is None:
+        if job.fp in run:
             step["run"] += 1
             step["why"].update([_why(job, before.get(_key(job.label)))])
     sources = {}
@@ -64,6 +66,7 @@ def explain_plan(manifest: str | Path | Manifest, work: str | Path) -> dict:
             for call in calls
             if (notes := call.stage.notes(call.params))
         },
+        "warnings": made.manifest.warnings,
         "estimate": estimate(made, store),
         "run": running,
         "reused": sum(step["jobs"] for step in steps.values()) - running,
@@ -75,7 +78,6 @@ def status(manifest: str | Path | Manifest, work: str | Path) -> dict:
     """How far a run has come: {"jobs", "made", "documents", "kept", "release"}."""
     made, store = _prepared(manifest, work)
     jobs = _all_jobs(made, store)
-    markers = [store.marker(job.fp) for job in jobs]
     first = [store.marker(lane.parts[0]) for lane in made.lanes]
     last = [store.marker(lane.parts[-1]) for lane in made.lanes]
     release = Path(work) / "releases" / made.manifest.name / made.manifest.version
@@ -83,7 +85,7 @@ def status(manifest: str | Path | Manifest, work: str | Path) -> dict:
         "name": made.manifest.name,
         "version": made.manifest.version,
         "jobs": len(jobs),
-        "made": sum(marker is not None for marker in markers),
+        "made": len(jobs) - len(unmade(jobs, store.marker)),
         "documents": sum(marker["rows"] for marker in first if marker),
         "kept": sum(marker["kept"] for marker in last if marker),
         "release": str(release) if (release / "lock.json").is_file() else None,

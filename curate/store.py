@@ -1,7 +1,7 @@
 """Reads and commits parts. The only writer of Parquet.
 
     store/ab/FP.parquet   the part that the job with fingerprint FP made
-    store/ab/FP.json      its marker: counts, and the size of the part
+    store/ab/FP.json      its marker: counts, the size of the part and a checksum of its footer, and one of all this
 
 A part is written beside its place, renamed into it, and only then gets its marker, renamed too. The marker is the
 only state: a part without one does not exist, and two runs that make the same part at once do no harm, since they
@@ -18,6 +18,7 @@ import os
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from hashlib import blake2b
 from pathlib import Path
 from uuid import uuid4
 
@@ -126,14 +127,23 @@ class Store:
         return self.root / fp[:2] / f"{fp}.json"
 
     def marker(self, fp: str) -> dict | None:
-        """What the job that made this part counted, or None if it is not made, or its file is gone or cut."""
+        """What the job that made this part counted, or None if it is not made, if its file is gone or cut, or if the
+        marker is not what was written."""
         try:
             marker = json.loads(self.marker_path(fp).read_bytes())
-            if self.part(fp).stat().st_size == marker["bytes_on_disk"]:
+            whole = marker.pop("checksum") == _checksum(fp, marker)
+            if whole and self.part(fp).stat().st_size == marker["bytes_on_disk"]:
                 return marker
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             pass
         return None
+
+    def counts(self, fp: str) -> dict:
+        """The marker of a part that a job reads. Raises Damaged where it is not to be believed."""
+        marker = self.marker(fp)
+        if marker is None:
+            raise Damaged(fp, self.marker_path(fp), "its marker does not fit it")
+        return marker
 
     def discard(self, fp: str) -> None:
         """Forget a part: its marker first, so that it is never seen without its file."""
@@ -154,7 +164,8 @@ class Store:
             yield draft, counts
             counts |= {"bytes_on_disk": draft.stat().st_size, "footer": _footer(draft)}
             os.replace(draft, part)
-            draft.write_text(json.dumps(counts, sort_keys=True))
+            counts = json.loads(json.dumps(counts))  # as it will be read
+            draft.write_text(json.dumps(counts | {"checksum": _checksum(fp, counts)}, sort_keys=True))
             os.replace(draft, marker_path)
         except OSError as error:
             if known := refusal(error):
@@ -166,7 +177,7 @@ class Store:
     def open(self, fp: str) -> pq.ParquetFile:
         """The part for reading. Its footer and, later, its pages are checked: a damaged part is never passed over."""
         with _reading(self, fp):
-            if _footer(self.part(fp)) != json.loads(self.marker_path(fp).read_bytes()).get("footer"):
+            if _footer(self.part(fp)) != self.counts(fp)["footer"]:
                 raise pa.ArrowInvalid("its footer is not the one that was written")
             return pq.ParquetFile(self.part(fp), page_checksum_verification=True)
 
@@ -202,7 +213,7 @@ class Store:
         """All rows that binned parts sent to a bin: (place of the part among `fps`, table), in that order."""
         for place, fp in enumerate(fps):
             with _reading(self, fp):
-                bins = json.loads(self.marker_path(fp).read_bytes())["bins"]
+                bins = self.counts(fp)["bins"]
                 groups = [index for index, held in enumerate(bins) if held == number]
                 yield place, self.open(fp).read_row_groups(groups)
 
@@ -220,6 +231,12 @@ class Store:
         """All parts that have a marker."""
         for marker in sorted(self.root.glob("??/*.json")):
             yield marker.stem
+
+
+def _checksum(fp: str, counts: dict) -> str:
+    """Of a marker: of what it counts, and of whose part."""
+    said = json.dumps([fp, counts], sort_keys=True)
+    return blake2b(said.encode(), digest_size=8).hexdigest()
 
 
 def _footer(path: Path) -> int:

@@ -149,10 +149,9 @@ def run_group(
     if params.get("bins") == 0:  # by size, which is the engine's to know
         params = params | {"bins": 3}
     inputs = [_numbered(part, place, priorities) for place, part in enumerate(partitions)]
-    rows, steps = None, stage(**params)
+    steps = stage(**params)
     apply = steps.pop().run if steps[-1].over == "apply" else None
-    for step in steps:
-        rows = pa.concat_tables(_run_step(step, inputs, rows))
+    rows = run_steps(steps, inputs)[-1]
     results = []
     for docs_ in inputs:
         verdicts = _sent_to(rows, docs_)
@@ -166,15 +165,24 @@ def run_group(
     return results
 
 
-def _run_step(step: Step, inputs: list[pa.Table], rows: pa.Table | None) -> list[pa.Table]:
-    if step.over == "docs":
-        if rows is None:
-            return [step.run(docs_) for docs_ in inputs]
-        return [step.run(docs_, _sent_to(rows, docs_)) for docs_ in inputs]
-    if step.over == "all":
-        return list(step.run(iter([rows]), np.array([docs_.num_rows for docs_ in inputs], np.int64)))
-    bins = range((pc.max(rows["bin"]).as_py() or 0) + 1)
-    return [step.run(rows.filter(pc.equal(rows["bin"], bin)).sort_by("doc")) for bin in bins]
+def run_steps(steps: list[Step], inputs: list[pa.Table]) -> list[pa.Table]:
+    """What each step sends on. inputs: the partitions, with `doc` and `priority`."""
+    sent: list[pa.Table] = []
+    for step, before in zip(steps, [None, *steps], strict=False):
+        rows = sent[-1] if sent else None
+        if step.over == "docs":
+            seen = [
+                docs_ if step.reads is None else docs_.select(["doc", *dict.fromkeys(step.reads)]) for docs_ in inputs
+            ]
+            found = [step.run(docs_, *([] if rows is None else [_sent_to(rows, docs_)])) for docs_ in seen]
+        elif step.over == "all":
+            found = list(step.run(iter([rows]), np.array([docs_.num_rows for docs_ in inputs], np.int64)))
+        else:
+            bin = rows["bin"].to_numpy() % rows["bin"].type.to_pandas_dtype()(before.bins)
+            each_bin = (rows.filter(pa.array(bin == number)).sort_by("doc") for number in range(before.bins))
+            found = [step.run(rows) for rows in each_bin]
+        sent.append(pa.concat_tables(found))
+    return sent
 
 
 def _numbered(docs_: pa.Table, place: int, priorities: list[int] | None) -> pa.Table:

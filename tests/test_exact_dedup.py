@@ -15,7 +15,7 @@ from curate.documents import comparable
 from curate.errors import ManifestError
 from curate.manifest import load
 from curate.run import prepare
-from curate.testing import check, docs
+from curate.testing import check, docs, run_steps
 
 
 def reference(rows: list[dict], key, keep: list[str]) -> dict[str, str]:
@@ -36,8 +36,7 @@ def reference(rows: list[dict], key, keep: list[str]) -> dict[str, str]:
 
 
 def decisions(partitions: list[list[dict]], bins: int, by: str, keep: list[str]) -> dict[str, str]:
-    """What the stage's two steps say, over these partitions."""
-    keys, decide = exact_dedup.function(by=by, keep=keep, bins=bins)
+    """What the stage's steps say, over these partitions."""
     schema = pa.schema(
         [
             ("id", pa.string()),
@@ -47,20 +46,14 @@ def decisions(partitions: list[list[dict]], bins: int, by: str, keep: list[str])
             ("priority", pa.int32()),
         ]
     )
-    sent, ids = [], {}
+    tables, ids = [], {}
     for number, rows in enumerate(partitions):
         doc = np.arange(len(rows), dtype=np.uint64) | np.uint64(number << 32)
         ids |= {int(one): row["id"] for one, row in zip(doc, rows, strict=True)}
-        table = pa.Table.from_pylist(rows, schema).append_column("doc", pa.array(doc))
-        sent.append(keys.run(table))
-    sent = pa.concat_tables(sent)
-    found = {}
-    for bin in range(bins):
-        mine = sent.filter(pa.array(sent["bin"].to_numpy() == bin)).drop_columns("bin").sort_by("doc")
-        for row in decide.run(mine).to_pylist():
-            assert row["reject"] == ("duplicate_url" if by == "url" else "duplicate_text")
-            found[ids[row["doc"]]] = row["duplicate_of"]
-    return found
+        tables.append(pa.Table.from_pylist(rows, schema).append_column("doc", pa.array(doc)))
+    found = run_steps(exact_dedup.function(by=by, keep=keep, bins=bins), tables)[-1].to_pylist()
+    assert {row["reject"] for row in found} <= {"duplicate_url" if by == "url" else "duplicate_text"}
+    return {ids[row["doc"]]: row["duplicate_of"] for row in found}
 
 
 def plain(text: str | None) -> str | None:

@@ -47,7 +47,7 @@ def test_a_manifest_that_holds():
     manifest = loads(HOLDS)
     assert [call.label for call in manifest.pipelines["a"]] == ["normalize", "length", "length.2"]
     assert [call.params["min_words"] for call in manifest.pipelines["a"][1:]] == [50, 7]
-    assert [call.label for call in manifest.stages] == ["length.3", "exact_dedup"]
+    assert [call.label for call in manifest.stages] == ["length", "exact_dedup"]
     assert manifest.stages[0].params["min_chars"] == 9, "one plain value is the first parameter"
     assert manifest.stages[1].params == {"by": "url", "keep": [], "bins": 0}
     assert manifest.document.shards.size == 256_000_000

@@ -168,10 +168,10 @@ def reasons(corpus, work, step: str) -> dict:
         (lambda d: d["stages"][0].update(length={"min_words": 6}), "web: length", "length.min_words: 5 → 6"),
         (
             lambda d: d["stages"][1]["exact_dedup"].update(by="text"),
-            "exact_dedup.2 1, web",
+            "exact_dedup 1, web",
             "by: normalized_text → text",
         ),
-        (lambda d: d["sources"]["web"].update(priority=7), "exact_dedup.2 1, web", "priority: 1 → 7"),
+        (lambda d: d["sources"]["web"].update(priority=7), "exact_dedup 3, web", "priority: 1 → 7"),
         (lambda d: d["sources"]["web"].update(priority=7), "mix", "what it reads changed"),
         (lambda d: d.update(seed=4), "web: order", "seed: 0 → 4"),
         (lambda d: d["shards"].update(size="9KB"), "mix", "shard_bytes: 20000 → 9000"),

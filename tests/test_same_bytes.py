@@ -26,6 +26,7 @@ from releases import (
     write_manifest,
 )
 
+from curate.job import PASSING
 from curate.run import Ended, Lost, Released, run
 from curate.store import Store
 
@@ -122,10 +123,12 @@ def test_markers_lost(corpus, tmp_path, plain):
     work = tmp_path / "work"
     release(corpus, work)
     markers = sorted((work / "store").glob("??/*.json"))
-    for marker in random.Random(SEED).sample(markers, len(markers) // 3):
+    lost = random.Random(SEED).sample(markers, len(markers) // 3)
+    needed = [path for path in lost if json.loads(path.read_text())["task"] not in PASSING]
+    for marker in lost:
         marker.unlink()
     *events, last = run(corpus, work, workers=0)
-    assert sum(isinstance(event, Ended) for event in events) >= len(markers) // 3
+    assert sum(isinstance(event, Ended) for event in events) >= len(needed) > 5
     assert last.lock == plain
 
 
@@ -191,6 +194,7 @@ def test_another_document_moves_no_other(tmp_path, odd_stages):
 
 DRIVER = """
 import json, os, signal, sys
+from curate.job import PASSING
 from curate.run import Ended, run
 manifest, work, workers, last = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 if __name__ == "__main__":

@@ -58,6 +58,28 @@ def test_a_full_disk_can_be_resumed(tmp_path):
     assert "--work" in caught.value.fix
 
 
+def test_a_marker_changed_by_a_digit_is_none(tmp_path):
+    """Whatever it counts: bins, splits, rows. So is the marker of another part."""
+    store, other = Store(tmp_path), "cd" * 16
+    for fp in (FP, other):
+        with store.commit(fp) as (draft, counts):
+            writer = Writer(draft)
+            writer.write(pa.table({"a": [1, 2]}))
+            writer.close()
+            counts |= {"rows": 2, "bins": [0, 1], "splits": [{"shards": 3, "share": 0.5}], "by": {7: 1, 10: 2}}
+    whole = store.marker_path(FP).read_text()
+    digits = [place for place, one in enumerate(whole) if one.isdigit()]
+    assert store.marker(FP)["bins"] == [0, 1]
+    assert len(digits) > 20
+    for place in digits:
+        store.marker_path(FP).write_text(whole[:place] + str(9 - int(whole[place])) + whole[place + 1 :])
+        assert store.marker(FP) is None, whole[place - 20 : place + 1]
+        with pytest.raises(Damaged):
+            next(store.bin([FP], 0))
+    store.marker_path(FP).write_bytes(store.marker_path(other).read_bytes())
+    assert store.marker(FP) is None
+
+
 @pytest.mark.parametrize("marker", ["", "{", "[]", "null", "{}", '{"bytes_on_disk": 5}'])
 def test_a_marker_that_says_nothing_is_none(tmp_path, marker):
     store = Store(tmp_path)

@@ -1,5 +1,7 @@
 """Paragraphs and documents of which most was seen before, by a Bloom filter: the deduplication of DCLM-Baseline."""
 
+from functools import partial
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -31,7 +33,7 @@ def notes(groups: int, **params) -> list[str]:
     ]
 
 
-@group(version=1, reads_from=reads, notes_from=notes, memory_from=memory)
+@group(version=1, max_removed=0.9, reads_from=reads, notes_from=notes, memory_from=memory)
 def bloom_dedup(
     *,
     ngram: Ngram = 13,
@@ -71,46 +73,59 @@ def bloom_dedup(
     type `old-both`. There files, not documents, are dealt to the groups, in an order that differs from run to run, the
     line feed before a paragraph goes with it, and documents without text go as well.
     """
-    order = keep_order.columns(keep)
+    filled = {"false_positives": false_positives, "expected_ngrams": expected_ngrams}
+    seen = partial(decide, keep=keep, ngram=ngram, threshold=threshold, **filled)
+    read = ("id", "priority", "text", *keep_order.columns(keep))
+    return [
+        Step(partial(deal, keep=keep), "docs", groups, reads=read),
+        Step(seen, "bins"),
+        Step(partial(take_out, threshold=threshold), "apply"),
+    ]
 
-    def deal(docs: pa.Table) -> pa.Table:
-        first = utf8(pc.utf8_slice_codeunits(docs["id"], 0, 8))[0].reshape(-1, 8)
-        digits = np.where(first > ord("9"), first - (ord("a") - 10), first - ord("0")).astype(np.uint64)
-        number = digits @ (np.uint64(16) ** np.arange(7, -1, -1, dtype=np.uint64))
-        rows = docs.select(["doc", "priority", "id", "text", *order])
-        return rows.append_column("bin", pa.array((number % np.uint64(groups)).astype(np.uint32)))
 
-    def decide(rows: pa.Table) -> pa.Table:
-        rows = rows.sort_by(keep_order.sort_keys(keep))
-        words, numbers = filter_size(expected_ngrams, false_positives)
-        bits = np.zeros(words, np.uint64)
-        found = old_both(*utf8(rows["text"]), ngram, threshold, bits, numbers, expected_ngrams)
-        seen, bounds, ngrams, known, room = found
-        if room < 0:
-            what = f"`bloom_dedup` met more than {expected_ngrams:,} n-grams in one of {groups} groups"
-            raise CurateError(what, "expected_ngrams", "raise `expected_ngrams` (1.2 bytes each at 0.01), or `groups`")
-        places = np.flatnonzero(seen)
-        row = np.searchsorted(bounds, places, side="right") - 1
-        counts = np.bincount(row, minlength=rows.num_rows)
-        drop = pa.ListArray.from_arrays(
-            pa.array(np.append(0, np.cumsum(counts)), pa.int32()), pa.array(places - bounds[row], pa.int32())
-        )
-        rows = rows.select(["doc"]).append_column("drop", drop)
-        rows = rows.append_column("n_ngrams", pa.array(ngrams, pa.int32()))
-        return rows.append_column("n_ngrams_known", pa.array(known, pa.int32()))
+def deal(docs: pa.Table, *, keep: list[str]) -> pa.Table:
+    """All documents, dealt to the groups by the first 32 bits of their ids."""
+    first = utf8(pc.utf8_slice_codeunits(docs["id"], 0, 8))[0].reshape(-1, 8)
+    digits = np.where(first > ord("9"), first - (ord("a") - 10), first - ord("0")).astype(np.uint64)
+    number = digits @ (np.uint64(16) ** np.arange(7, -1, -1, dtype=np.uint64))
+    names = dict.fromkeys(["doc", "priority", "id", "text", *keep_order.columns(keep)])
+    return docs.select(list(names)).append_column("bin", pa.array(number.astype(np.uint32)))
 
-    def take_out(docs: pa.Table, verdicts: pa.Table) -> pa.Table:
-        verdicts = verdicts.take(pc.index_in(docs["doc"], verdicts["doc"].combine_chunks()))
-        units, starts = split(docs["text"], "\n")
-        drop = verdicts["drop"].combine_chunks()
-        row = pc.list_parent_indices(drop).to_numpy()
-        stays = np.ones(len(units), bool)
-        stays[starts[row] + drop.flatten().to_numpy()] = False
-        known = verdicts["n_ngrams_known"]
-        out = pc.greater(known.cast(pa.float64()), pc.multiply(verdicts["n_ngrams"].cast(pa.float64()), threshold))
-        changed = pc.and_(pc.greater(pc.list_value_length(drop), 0), pc.invert(out))
-        text = pc.if_else(changed, join(units, starts, stays, "\n"), docs["text"])
-        docs = set_column(set_column(docs, "text", text), "n_ngrams", verdicts["n_ngrams"])
-        return reject(set_column(docs, "n_ngrams_known", known), mostly_known=out)
 
-    return [Step(deal, "docs", groups), Step(decide, "bins"), Step(take_out, "apply")]
+def decide(
+    rows: pa.Table, *, keep: list[str], ngram: int, threshold: float, false_positives: float, expected_ngrams: int
+) -> pa.Table:
+    """Of each document of a group the paragraphs to drop, and how many n-grams it has and were known."""
+    rows = rows.sort_by(keep_order.sort_keys(keep))
+    words, numbers = filter_size(expected_ngrams, false_positives)
+    bits = np.zeros(words, np.uint64)
+    found = old_both(*utf8(rows["text"]), ngram, threshold, bits, numbers, expected_ngrams)
+    seen, bounds, ngrams, known, room = found
+    if room < 0:
+        what = f"`bloom_dedup` met more than {expected_ngrams:,} n-grams in one group"
+        raise CurateError(what, "expected_ngrams", "raise `expected_ngrams` (1.2 bytes each at 0.01), or `groups`")
+    places = np.flatnonzero(seen)
+    row = np.searchsorted(bounds, places, side="right") - 1
+    counts = np.bincount(row, minlength=rows.num_rows)
+    drop = pa.ListArray.from_arrays(
+        pa.array(np.append(0, np.cumsum(counts)), pa.int32()), pa.array(places - bounds[row], pa.int32())
+    )
+    rows = rows.select(["doc"]).append_column("drop", drop)
+    rows = rows.append_column("n_ngrams", pa.array(ngrams, pa.int32()))
+    return rows.append_column("n_ngrams_known", pa.array(known, pa.int32()))
+
+
+def take_out(docs: pa.Table, verdicts: pa.Table, *, threshold: float) -> pa.Table:
+    """The documents without those paragraphs."""
+    verdicts = verdicts.take(pc.index_in(docs["doc"], verdicts["doc"].combine_chunks()))
+    units, starts = split(docs["text"], "\n")
+    drop = verdicts["drop"].combine_chunks()
+    row = pc.list_parent_indices(drop).to_numpy()
+    stays = np.ones(len(units), bool)
+    stays[starts[row] + drop.flatten().to_numpy()] = False
+    known = verdicts["n_ngrams_known"]
+    out = pc.greater(known.cast(pa.float64()), pc.multiply(verdicts["n_ngrams"].cast(pa.float64()), threshold))
+    changed = pc.and_(pc.greater(pc.list_value_length(drop), 0), pc.invert(out))
+    text = pc.if_else(changed, join(units, starts, stays, "\n"), docs["text"])
+    docs = set_column(set_column(docs, "text", text), "n_ngrams", verdicts["n_ngrams"])
+    return reject(set_column(docs, "n_ngrams_known", known), mostly_known=out)

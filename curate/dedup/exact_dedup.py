@@ -1,5 +1,6 @@
 """Exact duplicates: documents with the same text, or the same address."""
 
+from functools import partial
 from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
 
@@ -32,26 +33,50 @@ def exact_dedup(
     Reasons: duplicate_text, duplicate_url
     """
     reason = "duplicate_url" if by == "url" else "duplicate_text"
-    order = keep_order.columns(keep)
+    return [
+        Step(partial(hash_keys, by=by), "docs", bins, reads=(By[by],)),
+        Step(meet, "bins"),
+        Step(partial(rank, keep=keep), "docs", bins, reads=("id", "priority", *keep_order.columns(keep))),
+        Step(partial(decide, keep=keep, reason=reason), "bins"),
+    ]
 
-    def keys(docs: pa.Table) -> pa.Table:
-        high, low = hashes128(KEYS[by](docs[By[by]]))
-        kept = dict.fromkeys(["doc", "priority", "id", *order])
-        table = docs.select(list(kept)).append_column("high", pa.array(high)).append_column("low", pa.array(low))
-        table = table.append_column("bin", pa.array((high % np.uint64(bins)).astype(np.uint32)))
-        return table.filter(docs[By[by]].is_valid())
 
-    def decide(rows: pa.Table) -> pa.Table:
-        rows = rows.sort_by([("high", "ascending"), ("low", "ascending"), *keep_order.sort_keys(keep)])
-        high, low = rows["high"].to_numpy(), rows["low"].to_numpy()
-        new = np.ones(len(high), bool)
-        new[1:] = (high[1:] != high[:-1]) | (low[1:] != low[:-1])
-        first = np.flatnonzero(new)[np.cumsum(new) - 1] if len(new) else np.empty(0, np.int64)
-        rows = rows.select(["doc"]).append_column("duplicate_of", rows["id"].take(pa.array(first)))
-        rows = rows.append_column("reject", pa.repeat(reason, rows.num_rows))
-        return rows.filter(pa.array(~new))
+def hash_keys(docs: pa.Table, *, by: str) -> pa.Table:
+    """128 bits of what is compared of each document that has it."""
+    high, low = hashes128(KEYS[by](docs[By[by]]))
+    return pa.table({"doc": docs["doc"], "high": high, "low": low, "bin": high}).filter(docs[By[by]].is_valid())
 
-    return [Step(keys, "docs", bins), Step(decide, "bins")]
+
+def meet(rows: pa.Table) -> pa.Table:
+    """The documents whose key another one has too: most have not, and go no further."""
+    rows = rows.sort_by([("high", "ascending"), ("low", "ascending")])
+    same = _as_before(rows)
+    return rows.filter(pa.array(same | np.append(same[1:], False)))
+
+
+def rank(docs: pa.Table, rows: pa.Table, *, keep: list[str]) -> pa.Table:
+    """These documents with what decides between them."""
+    names = list(dict.fromkeys(["priority", "id", *keep_order.columns(keep)]))
+    found = docs.select(names).take(pa.array(np.searchsorted(docs["doc"].to_numpy(), rows["doc"].to_numpy())))
+    for name in ("doc", "high", "low"):
+        found = found.append_column(name, rows[name])
+    return found.append_column("bin", rows["high"])
+
+
+def decide(rows: pa.Table, *, keep: list[str], reason: str) -> pa.Table:
+    """Verdicts on all but the first of each key."""
+    rows = rows.sort_by([("high", "ascending"), ("low", "ascending"), *keep_order.sort_keys(keep)])
+    new = ~_as_before(rows)
+    first = np.flatnonzero(new)[np.cumsum(new) - 1] if len(new) else np.empty(0, np.int64)
+    rows = rows.select(["doc"]).append_column("duplicate_of", rows["id"].take(pa.array(first)))
+    rows = rows.append_column("reject", pa.repeat(reason, rows.num_rows))
+    return rows.filter(pa.array(~new))
+
+
+def _as_before(rows: pa.Table) -> np.ndarray:
+    """bool[n]: which rows have the key of the row before them."""
+    high, low = rows["high"].to_numpy(), rows["low"].to_numpy()
+    return np.append(False, (high[1:] == high[:-1]) & (low[1:] == low[:-1]))[: len(high)]
 
 
 By = {"text": "text", "normalized_text": "text", "url": "url"}

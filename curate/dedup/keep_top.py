@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -30,26 +31,21 @@ def keep_top(*, fraction: Share, column: Column = "quality", by: Column | None =
     Reasons: below_top
     """
 
-    def rank(docs: pa.Table) -> pa.Table:
-        kind = docs.schema.field(column).type
-        if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind)):
-            raise CurateError(f"keep_top compares numbers, and `{column}` is {kind}", fix="name another column")
-        rows = pa.table({"doc": docs["doc"], "key": _sortable(docs[column]), "bin": np.zeros(len(docs), np.uint32)})
-        return rows.append_column("group", docs[by].cast(pa.string())) if by else rows
-
-    def identify(docs: pa.Table, rows: pa.Table) -> pa.Table:
-        place = np.searchsorted(docs["doc"].to_numpy(), rows["doc"].to_numpy())
-        tied = rows["spare"].is_valid()
-        ids = pc.if_else(tied, docs["id"].take(pa.array(place)), None)
-        spread = pc.if_else(tied, rows["group"], place).to_numpy().astype(np.uint32) % np.uint32(bins)
-        return rows.append_column("id", ids).append_column("bin", pa.array(spread))
-
     return [
-        Step(rank, "docs", 1),
-        Step(_selection(fraction), "all"),
-        Step(identify, "docs", bins),
+        Step(partial(rank, column=column, by=by), "docs", 1, reads=(column, by) if by else (column,)),
+        Step(partial(select, fraction=fraction), "all"),
+        Step(identify, "docs", bins, reads=("id",)),
         Step(settle, "bins"),
     ]
+
+
+def rank(docs: pa.Table, *, column: str, by: str | None) -> pa.Table:
+    """Their values as sortable keys, and the groups they compete in."""
+    kind = docs.schema.field(column).type
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind)):
+        raise CurateError(f"keep_top compares numbers, and `{column}` is {kind}", fix="name another column")
+    rows = pa.table({"doc": docs["doc"], "key": _sortable(docs[column]), "bin": np.zeros(len(docs), np.uint32)})
+    return rows.append_column("group", docs[by].cast(pa.string())) if by else rows
 
 
 def kept(fraction: float, count: int) -> int:
@@ -65,21 +61,18 @@ def _sortable(values: pa.ChunkedArray) -> np.ndarray:
     return np.where(np.isnan(numbers), np.uint64(0), np.where(bits & sign, ~bits, bits | sign))
 
 
-def _selection(fraction: float):
-    def select(tables: Iterator[pa.Table], sizes: np.ndarray) -> Iterator[pa.Table]:
-        """Who is out for certain, and who ties for the last places: `spare` is how many of these stay."""
-        docs, keys, codes, names = [np.empty(0, np.uint64)], [np.empty(0, np.uint64)], [np.empty(0, np.int32)], {}
-        for table in tables:
-            docs.append(table["doc"].to_numpy())
-            keys.append(table["key"].to_numpy())
-            if "group" in table.column_names:
-                codes.append(coded(table["group"], names))
-        docs, keys, codes = np.concatenate(docs), np.concatenate(keys), np.concatenate(codes)
-        for code in range(max(len(names), 1)):
-            mine = np.flatnonzero(codes == code) if names else slice(None)
-            yield _out(docs[mine], keys[mine], code, kept(fraction, len(docs[mine])))
-
-    return select
+def select(tables: Iterator[pa.Table], sizes: np.ndarray, *, fraction: float) -> Iterator[pa.Table]:
+    """Who is out for certain, and who ties for the last places: `spare` is how many of these stay."""
+    docs, keys, codes, names = [np.empty(0, np.uint64)], [np.empty(0, np.uint64)], [np.empty(0, np.int32)], {}
+    for table in tables:
+        docs.append(table["doc"].to_numpy())
+        keys.append(table["key"].to_numpy())
+        if "group" in table.column_names:
+            codes.append(coded(table["group"], names))
+    docs, keys, codes = np.concatenate(docs), np.concatenate(keys), np.concatenate(codes)
+    for code in range(max(len(names), 1)):
+        mine = np.flatnonzero(codes == code) if names else slice(None)
+        yield _out(docs[mine], keys[mine], code, kept(fraction, len(docs[mine])))
 
 
 def _out(docs: np.ndarray, keys: np.ndarray, code: int, wanted: int) -> pa.Table:
@@ -92,6 +85,15 @@ def _out(docs: np.ndarray, keys: np.ndarray, code: int, wanted: int) -> pa.Table
     docs, tied = docs[out | tied], tied[out | tied]
     group = pa.array(np.full(len(docs), code, np.int32))
     return pa.table({"doc": docs, "group": group, "spare": pa.array(np.full(len(docs), spare), mask=~tied)})
+
+
+def identify(docs: pa.Table, rows: pa.Table) -> pa.Table:
+    """The ids of those that tie, which settle it."""
+    place = np.searchsorted(docs["doc"].to_numpy(), rows["doc"].to_numpy())
+    tied = rows["spare"].is_valid()
+    ids = pc.if_else(tied, docs["id"].take(pa.array(place)), None)
+    spread = pc.if_else(tied, rows["group"], place).to_numpy().astype(np.uint32)
+    return rows.append_column("id", ids).append_column("bin", pa.array(spread))
 
 
 def settle(rows: pa.Table) -> pa.Table:

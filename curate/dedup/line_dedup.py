@@ -1,5 +1,6 @@
 """Lines or paragraphs that stand in the corpus already go out of the text: menus, notices, boilerplate."""
 
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -13,7 +14,7 @@ from curate.parameters import Bins, Count
 from curate.stage import Step, group, reject, set_column
 
 
-@group(version=2, reads_from=lambda keep, **_: ("text", *keep_order.columns(keep)))
+@group(version=2, max_removed=0.9, reads_from=lambda keep, **_: ("text", *keep_order.columns(keep)))
 def line_dedup(
     *,
     unit: Literal["lines", "paragraphs"] = "lines",
@@ -50,41 +51,65 @@ def line_dedup(
     the unit is the line and numbers are folded. Accents are kept apart here.
     """
     order = keep_order.columns(keep)
+    return [
+        Step(partial(hash_units, unit=unit, numbers=numbers), "docs", bins, reads=("text",)),
+        Step(meet, "bins"),
+        Step(partial(rank, keep=keep), "docs", bins, reads=("id", "priority", *order)),
+        Step(partial(find_repeated, keep=keep), "bins"),
+        Step(partial(take_out, unit=unit, numbers=numbers, min_chars=min_chars), "apply"),
+    ]
+
+
+def hash_units(docs: pa.Table, *, unit: str, numbers: str) -> pa.Table:
+    """64 bits of each line that counts, and its place in its document."""
+    units, starts = split(docs["text"], SEPARATORS[unit])
+    seen = normalize(units, numbers)
+    counts = pc.not_equal(seen, "").to_numpy(zero_copy_only=False)
+    key, _ = hashes128(seen.filter(pa.array(counts)))
+    row = np.repeat(np.arange(docs.num_rows), np.diff(starts))[counts]
+    place = (np.arange(len(units)) - np.repeat(starts[:-1], np.diff(starts)))[counts].astype(np.int32)
+    return pa.table({"doc": docs["doc"].to_numpy()[row], "place": place, "key": key, "bin": key})
+
+
+def meet(rows: pa.Table) -> pa.Table:
+    """The lines that occur more than once: most do not, and go no further."""
+    rows = rows.take(pc.sort_indices(rows["key"]))
+    same = _as_before(rows["key"].to_numpy())
+    return rows.filter(pa.array(same | np.append(same[1:], False)))
+
+
+def rank(docs: pa.Table, rows: pa.Table, *, keep: list[str]) -> pa.Table:
+    """These lines with what decides which is the first."""
+    names = list(dict.fromkeys(["priority", "id", *keep_order.columns(keep)]))
+    found = docs.select(names).take(pa.array(np.searchsorted(docs["doc"].to_numpy(), rows["doc"].to_numpy())))
+    for name in ("doc", "place", "key"):
+        found = found.append_column(name, rows[name])
+    return found.append_column("bin", rows["key"])
+
+
+def find_repeated(rows: pa.Table, *, keep: list[str]) -> pa.Table:
+    """The lines that an earlier document, or an earlier place of the same, has already."""
+    rows = rows.sort_by([("key", "ascending"), *keep_order.sort_keys(keep), ("place", "ascending")])
+    return rows.select(["doc", "place"]).filter(pa.array(_as_before(rows["key"].to_numpy())))
+
+
+def take_out(docs: pa.Table, repeated: pa.Table, *, unit: str, numbers: str, min_chars: int) -> pa.Table:
+    """The documents without those lines."""
     separator = SEPARATORS[unit]
-
-    def hash_units(docs: pa.Table) -> pa.Table:
-        units, starts = split(docs["text"], separator)
-        seen = normalize(units, numbers)
-        counts = pc.not_equal(seen, "").to_numpy(zero_copy_only=False)
-        key, _ = hashes128(seen.filter(pa.array(counts)))
-        row = np.repeat(np.arange(docs.num_rows), np.diff(starts))[counts]
-        place = (np.arange(len(units)) - np.repeat(starts[:-1], np.diff(starts)))[counts]
-        rows = docs.select(["doc", "priority", "id", *order]).take(pa.array(row))
-        rows = rows.append_column("place", pa.array(place, pa.int32())).append_column("key", pa.array(key))
-        return rows.append_column("bin", pa.array((key % np.uint64(bins)).astype(np.uint32)))
-
-    def find_repeated(rows: pa.Table) -> pa.Table:
-        rows = rows.sort_by([("key", "ascending"), *keep_order.sort_keys(keep), ("place", "ascending")])
-        key = rows["key"].to_numpy()
-        return rows.select(["doc", "place"]).filter(pa.array(np.append(False, key[1:] == key[:-1])[: len(key)]))
-
-    def take_out(docs: pa.Table, repeated: pa.Table) -> pa.Table:
-        units, starts = split(docs["text"], separator)
-        row = np.searchsorted(docs["doc"].to_numpy(), repeated["doc"].to_numpy())
-        stays = np.ones(len(units), bool)
-        stays[starts[row] + repeated["place"].to_numpy()] = False
-        counts = pc.not_equal(normalize(units, numbers), "").to_numpy(zero_copy_only=False)
-        removed = _sums(~stays, starts)
-        text = join(units, starts, stays, separator)
-        left = pc.utf8_length(pc.replace_substring_regex(text, r"[\s\p{Z}]+", ""))
-        out = pc.and_(pa.array(removed > 0), pc.less(left, min_chars))
-        changed = pc.and_(pa.array(removed > 0), pc.invert(out))
-        docs = set_column(docs, "text", pc.if_else(changed, text, docs["text"].combine_chunks()))
-        docs = set_column(docs, "n_lines", pa.array(_sums(counts, starts)))
-        docs = set_column(docs, "n_lines_removed", pa.array(removed))
-        return reject(docs, nothing_new=out)
-
-    return [Step(hash_units, "docs", bins), Step(find_repeated, "bins"), Step(take_out, "apply")]
+    units, starts = split(docs["text"], separator)
+    row = np.searchsorted(docs["doc"].to_numpy(), repeated["doc"].to_numpy())
+    stays = np.ones(len(units), bool)
+    stays[starts[row] + repeated["place"].to_numpy()] = False
+    counts = pc.not_equal(normalize(units, numbers), "").to_numpy(zero_copy_only=False)
+    removed = _sums(~stays, starts)
+    text = join(units, starts, stays, separator)
+    left = pc.utf8_length(pc.replace_substring_regex(text, r"[\s\p{Z}]+", ""))
+    out = pc.and_(pa.array(removed > 0), pc.less(left, min_chars))
+    changed = pc.and_(pa.array(removed > 0), pc.invert(out))
+    docs = set_column(docs, "text", pc.if_else(changed, text, docs["text"].combine_chunks()))
+    docs = set_column(docs, "n_lines", pa.array(_sums(counts, starts)))
+    docs = set_column(docs, "n_lines_removed", pa.array(removed))
+    return reject(docs, nothing_new=out)
 
 
 def normalize(lines: pa.Array, numbers: str) -> pa.Array:
@@ -97,6 +122,11 @@ def normalize(lines: pa.Array, numbers: str) -> pa.Array:
         numbered = pc.match_substring_regex(lines, r"\p{Nd}")  # a point or a sign is part of a number
         bare = pc.if_else(numbered, lines, pc.replace_substring_regex(lines, r"\p{P}+", ""))
     return pc.utf8_trim_whitespace(bare)
+
+
+def _as_before(key: np.ndarray) -> np.ndarray:
+    """bool[n]: which keys are the same as the one before them."""
+    return np.append(False, key[1:] == key[:-1])[: len(key)]
 
 
 def _sums(counts: np.ndarray, starts: np.ndarray) -> np.ndarray:

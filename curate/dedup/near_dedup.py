@@ -10,6 +10,7 @@ array) -> the documents of one component meet in one bin, with their texts -> th
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -33,6 +34,9 @@ MOST_CHOSEN = 1024
 
 CHUNK = 1 << 20
 """Documents whose components are written at a time."""
+
+PROPOSED = 0.9
+"""The share of pairs at the threshold that bands should propose."""
 
 
 @dataclass(frozen=True)
@@ -112,15 +116,15 @@ def scheme(**params) -> dict:
     return asdict(Scheme.of(**params))
 
 
-def index(shard: pa.Table, **params) -> pa.Table:
+def index(shard: pa.Table, **scheme) -> pa.Table:
     """What a later release compares its documents by.
 
     shard  its rows. Returns their id, signature (binary, little-endian uint32[permutations]) and band_keys (binary,
     uint64[bands]), row by row.
     """
-    scheme = Scheme.of(**params)
-    found = scheme.signatures(shard["text"])
-    packed = {"signature": found.astype("<u4"), "band_keys": scheme.keys(found).astype("<u8")}
+    hashing = Scheme(**scheme)
+    found = hashing.signatures(shard["text"])
+    packed = {"signature": found.astype("<u4"), "band_keys": hashing.keys(found).astype("<u8")}
     return pa.table({"id": shard["id"]} | {name: _packed(array) for name, array in packed.items()})
 
 
@@ -144,7 +148,26 @@ def notes(threshold: float, verify: str, **params) -> list[str]:
     ]
 
 
-@group(version=2, reads_from=reads, notes_from=notes, index=Index(index, scheme, "band_keys"))
+def warnings(threshold: float, **params) -> list[str]:
+    """Whether the bands are such that many pairs at the threshold are never compared."""
+    made = Scheme.of(threshold=threshold, **params)
+    share = float(proposal_probability(threshold, made.bands, made.rows))
+    if share >= PROPOSED:
+        return []
+    missed = (
+        f"{made.bands} bands of {made.rows} rows propose only {share:.0%} of the pairs at the threshold {threshold}"
+    )
+    return [f"{missed}: the others stay; take more `bands` or fewer `rows`"]
+
+
+@group(
+    version=2,
+    max_removed=0.9,
+    reads_from=reads,
+    notes_from=notes,
+    warnings_from=warnings,
+    index=Index(index, scheme, "band_keys"),
+)
 def near_dedup(
     *,
     threshold: PositiveShare = 0.8,
@@ -158,7 +181,6 @@ def near_dedup(
     keep: list[str] = [],  # noqa: B006
     verify: Literal["exact", "signature", "none"] = "exact",
     rule: Literal["leaders", "components"] = "leaders",
-    alarm: PositiveShare = 0.9,
     bins: Bins = 0,
 ) -> list[Step]:
     """Keep the first, in keep order, of documents that nearly say the same.
@@ -175,7 +197,6 @@ def near_dedup(
     verify        exact: by the true similarity of the shingle sets. signature: by its estimate. none: not at all.
     rule          leaders: as above. components: all documents that are joined, be it through others, but the first go;
                   what SlimPajama and most tools do, and what wipes out sources. Needs `verify: none`.
-    alarm         a source that loses more than this share stops the run; 1 lets it.
     bins          parts the work is cut in, 0: by the size of the inputs. No bearing on the result.
 
     Adds: duplicate_of (string, id of the kept document), similarity (float32, true Jaccard with it or its estimate),
@@ -185,84 +206,44 @@ def near_dedup(
 
     Source: Broder 1997; Lee et al. 2022, "Deduplicating training data makes language models better".
     """
-    hashing = Scheme.of(
-        ngram=ngram,
-        unit=unit,
-        bands=bands,
-        rows=rows,
-        permutations=permutations,
-        seed=seed,
-        threshold=threshold,
-        normalize=normalize,
-    )
-    order = keep_order.columns(keep)
-
-    def sign(docs: pa.Table) -> pa.Table:
-        if "band_keys" in docs.column_names:  # of an earlier release
-            keys = utf8(docs["band_keys"])[0].view("<u8").astype(np.uint64)
-        else:
-            keys = hashing.keys(hashing.signatures(docs["text"])).ravel()
-        doc = np.repeat(docs["doc"].to_numpy(), hashing.bands)
-        return pa.table({"doc": doc, "key": keys, "bin": _bins(keys, bins)})
-
-    def join(rows: pa.Table) -> pa.Table:
-        first, other = group_edges(rows["key"].to_numpy(), rows["doc"].to_numpy())
-        return pa.table({"doc": first, "other": other, "bin": np.zeros(len(first), np.uint32)})
-
-    def gather(docs: pa.Table, members: pa.Table) -> pa.Table:
-        docs = docs.take(pa.array(np.searchsorted(docs["doc"].to_numpy(), members["doc"].to_numpy())))
-        component = members["component"].to_numpy()
-        high, low = hashes128(docs["text"])
-        seen = np.zeros(len(high), bool)
-        seen[np.unique(np.stack([high, low]), axis=1, return_index=True)[1]] = True
-        text = docs["text"].fill_null("").combine_chunks()
-        sent = {"doc": docs["doc"], "component": component, "priority": docs["priority"], "id": docs["id"]}
-        sent |= {name: docs[name] for name in order} | {"high": high, "low": low}
-        sent["text"] = pa.compute.if_else(pa.array(seen), text, None)  # one of equal texts carries it
-        return pa.table(sent | {"bin": _bins(component * np.uint64(0x9E3779B97F4A7C15), bins)})
-
-    def decide(rows: pa.Table) -> pa.Table:
-        member, carriers = _distinct(rows)
-        keys, drawn, hashes, offsets = hashing.all(_pieces(rows["text"], carriers), verify == "signature")
-        sequence = pa.compute.sort_indices(rows.drop_columns("text"), keep_order.sort_keys(keep))
-        rows, member = rows.drop_columns("text").take(sequence), member[sequence.to_numpy()]
-        component = rows["component"].to_numpy()
-        _, first, cluster, size = np.unique(component, return_index=True, return_inverse=True, return_counts=True)
-        head = first[cluster]  # the first document, in keep order, of each document's component
-        if rule == "components":
-            kept = head
-            similarity = jaccard(hashes, offsets, member, member[head])
-        else:
-            begin = np.full(len(carriers), len(member), np.int64)
-            np.minimum.at(begin, member, np.arange(len(member)))  # the first document of each distinct text
-            texts = np.argsort(begin)
-            if verify == "exact":
-                leader, similar = leaders(keys, hashes, offsets, threshold, texts, zeros)
-            else:
-                leader, similar = leaders_by_signature(keys, drawn, threshold, texts, zeros)
-            place = np.argsort(texts)[member]  # of each document's text among the texts
-            kept = begin[texts[np.where(leader < 0, np.arange(len(texts)), leader)]][place]
-            similarity = np.where(leader < 0, 1.0, similar)[place]
-        out = kept != np.arange(len(member))
-        ids = rows["id"]
-        return pa.table(
-            {
-                "doc": rows["doc"],
-                "reject": pa.array(np.where(out, "near_duplicate", None), pa.string()),
-                "duplicate_of": pa.compute.if_else(pa.array(out), ids.take(pa.array(kept)), None),
-                "similarity": pa.array(similarity.astype(np.float32), mask=~out),
-                "cluster": ids.take(pa.array(head)),
-                "cluster_size": size[cluster],
-            }
+    scheme = asdict(
+        Scheme.of(
+            ngram=ngram,
+            unit=unit,
+            bands=bands,
+            rows=rows,
+            permutations=permutations,
+            seed=seed,
+            threshold=threshold,
+            normalize=normalize,
         )
-
+    )
+    least = threshold if rule == "leaders" else None
+    verdict = partial(decide, scheme=scheme, threshold=least, keep=keep, verify=verify, rule=rule)
     return [
-        Step(sign, "docs", bins),
+        Step(partial(sign, scheme=scheme), "docs", bins, reads=("text",)),
         Step(join, "bins", 1),
         Step(joined, "all"),
-        Step(gather, "docs", bins),
-        Step(decide, "bins"),
+        Step(partial(gather, keep=keep), "docs", bins, reads=("id", "priority", "text", *keep_order.columns(keep))),
+        Step(verdict, "bins"),
     ]
+
+
+def sign(docs: pa.Table, *, scheme: dict) -> pa.Table:
+    """The band keys of each document, each sent to a bin of its own."""
+    hashing = Scheme(**scheme)
+    if "band_keys" in docs.column_names:  # of an earlier release
+        keys = utf8(docs["band_keys"])[0].view("<u8").astype(np.uint64)
+    else:
+        keys = hashing.keys(hashing.signatures(docs["text"])).ravel()
+    doc = np.repeat(docs["doc"].to_numpy(), hashing.bands)
+    return pa.table({"doc": doc, "key": keys, "bin": _upper(keys)})
+
+
+def join(rows: pa.Table) -> pa.Table:
+    """An edge from the first document that has a key to each other one."""
+    first, other = group_edges(rows["key"].to_numpy(), rows["doc"].to_numpy())
+    return pa.table({"doc": first, "other": other, "bin": np.zeros(len(first), np.uint32)})
 
 
 def joined(edges: Iterator[pa.Table], sizes: np.ndarray) -> Iterator[pa.Table]:
@@ -284,14 +265,68 @@ def joined(edges: Iterator[pa.Table], sizes: np.ndarray) -> Iterator[pa.Table]:
         yield pa.table({"doc": doc, "component": parent[number].astype(np.uint64)})
 
 
+def gather(docs: pa.Table, members: pa.Table, *, keep: list[str]) -> pa.Table:
+    """Documents that are joined with others, sent to the bin of their component with what decides between them."""
+    docs = docs.take(pa.array(np.searchsorted(docs["doc"].to_numpy(), members["doc"].to_numpy())))
+    component = members["component"].to_numpy()
+    high, low = hashes128(docs["text"])
+    seen = np.zeros(len(high), bool)
+    seen[np.unique(np.stack([high, low]), axis=1, return_index=True)[1]] = True
+    text = docs["text"].fill_null("").combine_chunks()
+    sent = {"doc": docs["doc"], "component": component, "priority": docs["priority"], "id": docs["id"]}
+    sent |= {name: docs[name] for name in keep_order.columns(keep)} | {"high": high, "low": low}
+    sent["text"] = pa.compute.if_else(pa.array(seen), text, None)  # one of equal texts carries it
+    return pa.table(sent | {"bin": _upper(component * np.uint64(0x9E3779B97F4A7C15))})
+
+
+def decide(
+    rows: pa.Table, *, scheme: dict, threshold: float | None, keep: list[str], verify: str, rule: str
+) -> pa.Table:
+    """The verdicts on whole components, by the sequential rule."""
+    hashing = Scheme(**scheme)
+    member, carriers = _distinct(rows)
+    keys, drawn, hashes, offsets = hashing.all(_pieces(rows["text"], carriers), verify == "signature")
+    sequence = pa.compute.sort_indices(rows.drop_columns("text"), keep_order.sort_keys(keep))
+    rows, member = rows.drop_columns("text").take(sequence), member[sequence.to_numpy()]
+    component = rows["component"].to_numpy()
+    _, first, cluster, size = np.unique(component, return_index=True, return_inverse=True, return_counts=True)
+    head = first[cluster]  # the first document, in keep order, of each document's component
+    if rule == "components":
+        kept = head
+        similarity = jaccard(hashes, offsets, member, member[head])
+    else:
+        begin = np.full(len(carriers), len(member), np.int64)
+        np.minimum.at(begin, member, np.arange(len(member)))  # the first document of each distinct text
+        texts = np.argsort(begin)
+        if verify == "exact":
+            leader, similar = leaders(keys, hashes, offsets, threshold, texts, zeros)
+        else:
+            leader, similar = leaders_by_signature(keys, drawn, threshold, texts, zeros)
+        place = np.argsort(texts)[member]  # of each document's text among the texts
+        kept = begin[texts[np.where(leader < 0, np.arange(len(texts)), leader)]][place]
+        similarity = np.where(leader < 0, 1.0, similar)[place]
+    out = kept != np.arange(len(member))
+    ids = rows["id"]
+    return pa.table(
+        {
+            "doc": rows["doc"],
+            "reject": pa.array(np.where(out, "near_duplicate", None), pa.string()),
+            "duplicate_of": pa.compute.if_else(pa.array(out), ids.take(pa.array(kept)), None),
+            "similarity": pa.array(similarity.astype(np.float32), mask=~out),
+            "cluster": ids.take(pa.array(head)),
+            "cluster_size": size[cluster],
+        }
+    )
+
+
 def _number(doc: np.ndarray, base: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Documents counted through all partitions, from partition << 32 | row."""
     return (base[doc >> np.uint64(32)] + (doc & np.uint64(0xFFFFFFFF)).astype(np.int64)).astype(dtype)
 
 
-def _bins(keys: np.ndarray, bins: int) -> np.ndarray:
-    """The bin of each key (uint64, well mixed above its lower half)."""
-    return ((keys >> np.uint64(32)) % np.uint64(bins)).astype(np.uint32)
+def _upper(keys: np.ndarray) -> np.ndarray:
+    """uint32[n]: the upper, well mixed halves of keys (uint64[n]), by which they are dealt to bins."""
+    return (keys >> np.uint64(32)).astype(np.uint32)
 
 
 def _distinct(rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:

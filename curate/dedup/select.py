@@ -1,6 +1,7 @@
 """A small set of the best documents that does not say the same thing over and over: clusters take turns."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -54,55 +55,68 @@ def select(
     Source: Muennighoff et al. 2025, "s1: Simple test-time scaling" (a domain drawn at random gives a document, long
     traces first); Ye et al. 2025, "LIMO: Less is more for reasoning"; Broder 1997 (MinHash).
     """
-    columns = keep_order.columns(order)
-    keys = [*zip(map(str, range(len(order))), keep_order.directions(order), strict=True), ("id", "ascending")]
-
-    def candidates(docs: pa.Table) -> pa.Table:
-        named = {str(place): docs[name] for place, name in enumerate(columns)}
-        rows = pa.table({"doc": docs["doc"], "id": docs["id"], "cluster": clusters(docs, by)} | named)
-        rows = ranked(rows).drop_columns("rank")
-        bin = hashes128(rows["cluster"])[0] % np.uint64(bins)
-        return rows.append_column("bin", pa.array(bin.astype(np.uint32)))
-
-    def ranked(rows: pa.Table) -> pa.Table:
-        """The first `count` of each cluster, with their rank."""
-        rows = rows.sort_by([("cluster", "ascending"), *keys])
-        codes = rows["cluster"].combine_chunks().dictionary_encode("encode").indices.to_numpy()
-        rank = np.arange(1, len(codes) + 1) - np.searchsorted(codes, codes)
-        return rows.append_column("rank", pa.array(rank)).filter(pa.array(rank <= count))
-
-    def finalists(rows: pa.Table) -> pa.Table:
-        """Only the first `count` of a bin can be among the first of all: the others go on without what is compared."""
-        rows = ranked(rows).sort_by([("rank", "ascending"), *keys])
-        rows = rows.select(["doc", "rank", *(name for name, _ in keys)])
-        others = rows.slice(count).select(["doc", "rank"])
-        rows = pa.concat_tables([rows.slice(0, count), others], promote_options="default")
-        return rows.append_column("bin", pa.array(np.zeros(len(rows), np.uint32)))
-
-    def choose(tables: Iterator[pa.Table], sizes: np.ndarray) -> Iterator[pa.Table]:
-        running = []
-        for table in tables:
-            running.append(table.filter(table["id"].is_valid()))
-            others = table.filter(table["id"].is_null())
-            yield verdicts(others, np.zeros(len(others), bool))
-        rows = pa.concat_tables(running).sort_by([("rank", "ascending"), *keys])
-        if 0 < len(rows) < count and not at_most:
-            what = f"`select` is to find {count:,} documents, and there are {len(rows):,}"
-            raise CurateError(what, fix="lower `count`, loosen the stages before it, or set `at_most: true`")
-        yield verdicts(rows, np.arange(len(rows)) < count)
-
-    def decide(docs: pa.Table, rows: pa.Table) -> pa.Table:
-        place = pc.index_in(docs["doc"].combine_chunks(), rows["doc"].combine_chunks())
-        docs = docs.append_column("selection_cluster", clusters(docs, by))
-        docs = docs.append_column("selection_rank", rows["rank"].take(place))
-        return reject(docs, not_selected=pc.invert(pc.fill_null(rows["selected"].take(place), False)))
-
+    ranking = {"count": count, "order": order}
     return [
-        Step(candidates, "docs", bins),
-        Step(finalists, "bins", 1),
-        Step(choose, "all"),
-        Step(decide, "apply"),
+        Step(partial(candidates, by=by, **ranking), "docs", bins, reads=("id", *reads(order, by))),
+        Step(partial(finalists, **ranking), "bins", 1),
+        Step(partial(choose, at_most=at_most, **ranking), "all"),
+        Step(partial(decide, by=by), "apply"),
     ]
+
+
+def candidates(docs: pa.Table, *, by: str | None, count: int, order: list[str]) -> pa.Table:
+    """The first `count` of each cluster here, each cluster sent to one bin."""
+    named = {str(place): docs[name] for place, name in enumerate(keep_order.columns(order))}
+    rows = pa.table({"doc": docs["doc"], "id": docs["id"], "cluster": clusters(docs, by)} | named)
+    rows = _ranked(rows, count, order).drop_columns("rank")
+    return rows.append_column("bin", pa.array(hashes128(rows["cluster"])[0]))
+
+
+def finalists(rows: pa.Table, *, count: int, order: list[str]) -> pa.Table:
+    """Only the first `count` of a bin can be among the first of all: the others go on without what is compared."""
+    keys = _sort_keys(order)
+    rows = _ranked(rows, count, order).sort_by([("rank", "ascending"), *keys])
+    rows = rows.select(["doc", "rank", *(name for name, _ in keys)])
+    others = rows.slice(count).select(["doc", "rank"])
+    rows = pa.concat_tables([rows.slice(0, count), others], promote_options="default")
+    return rows.append_column("bin", pa.array(np.zeros(len(rows), np.uint32)))
+
+
+def choose(
+    tables: Iterator[pa.Table], sizes: np.ndarray, *, count: int, order: list[str], at_most: bool
+) -> Iterator[pa.Table]:
+    """The first `count` of all are selected."""
+    running = []
+    for table in tables:
+        running.append(table.filter(table["id"].is_valid()))
+        others = table.filter(table["id"].is_null())
+        yield verdicts(others, np.zeros(len(others), bool))
+    rows = pa.concat_tables(running).sort_by([("rank", "ascending"), *_sort_keys(order)])
+    if 0 < len(rows) < count and not at_most:
+        what = f"`select` is to find {count:,} documents, and there are {len(rows):,}"
+        raise CurateError(what, fix="lower `count`, loosen the stages before it, or set `at_most: true`")
+    yield verdicts(rows, np.arange(len(rows)) < count)
+
+
+def decide(docs: pa.Table, rows: pa.Table, *, by: str | None) -> pa.Table:
+    """The documents with their cluster and rank; those that are not selected are out."""
+    place = pc.index_in(docs["doc"].combine_chunks(), rows["doc"].combine_chunks())
+    docs = docs.append_column("selection_cluster", clusters(docs, by))
+    docs = docs.append_column("selection_rank", rows["rank"].take(place))
+    return reject(docs, not_selected=pc.invert(pc.fill_null(rows["selected"].take(place), False)))
+
+
+def _ranked(rows: pa.Table, count: int, order: list[str]) -> pa.Table:
+    """The first `count` of each cluster, with their rank."""
+    rows = rows.sort_by([("cluster", "ascending"), *_sort_keys(order)])
+    codes = rows["cluster"].combine_chunks().dictionary_encode("encode").indices.to_numpy()
+    rank = np.arange(1, len(codes) + 1) - np.searchsorted(codes, codes)
+    return rows.append_column("rank", pa.array(rank)).filter(pa.array(rank <= count))
+
+
+def _sort_keys(order: list[str]) -> list[tuple[str, str]]:
+    """Sort keys for Arrow: the columns are called by their place in `order`, and ids settle the rest."""
+    return [*zip(map(str, range(len(order))), keep_order.directions(order), strict=True), ("id", "ascending")]
 
 
 def verdicts(rows: pa.Table, selected: np.ndarray) -> pa.Table:

@@ -194,7 +194,7 @@ def _lose(window, grammar: Grammar, losses: Losses, first: int, at: int, search:
 
 
 def _blank(window, at: int, most: int | None = None) -> int:
-    """Where line ends from `at` on are over. most: bytes of them to look at, where what is before is still asked for."""
+    """Where line ends from `at` on are over. most: bytes to look at, where what is before is still asked for."""
     end = None if most is None else at + most
     while window.reach(at + 1) and (end is None or at < end):
         after = window.match(_BLANK, at)

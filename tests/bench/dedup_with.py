@@ -18,7 +18,7 @@ license: other
 sources:
   docs: {inputs: [in], format: jsonl, columns: {text: text, meta: [id]}}
 stages:
-  - near_dedup: {ngram: 5, bands: 14, rows: 8, alarm: 1}
+  - near_dedup: {ngram: 5, bands: 14, rows: 8, max_removed: 1}
 """
 
 

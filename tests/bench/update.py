@@ -33,7 +33,7 @@ def make(folder: Path, version: str, **more) -> Path:
         "version": version,
         "license": "mit",
         "sources": {"only": {"inputs": ["in"]}},
-        "stages": [{"near_dedup": {"alarm": 1}}],
+        "stages": [{"near_dedup": {"max_removed": 1}}],
         "shards": {"size": "2MB"},
     }
     return release(write_manifest(folder / "manifest.yaml", document | more), folder / "work").path
