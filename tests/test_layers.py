@@ -104,7 +104,7 @@ def test_no_circles():
         ),
         ("fastwarc", {"curate.sources.http"}),
         ("isal", {"curate.sources.codecs"}),
-        ("zstandard", {"curate.sources.codecs", "curate.sources.jsonl"}),
+        ("zstandard", {"curate.sources.codecs", "curate.sources.compression"}),
         ("torch", set()),
         ("pandas", set()),
         ("tokenizers", {"curate.tokenizer"}),
