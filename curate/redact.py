@@ -8,8 +8,6 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import yaml
-
 MASK, QUERY, HERE = "REDACTED", "?REDACTED", "LOCAL/"
 """What stands in the place of a credential, of a query, and of the folder of an absolute path."""
 
@@ -110,6 +108,8 @@ def everywhere(held, key: str = ""):
 
 def manifest(text: str) -> str:
     """The text of a manifest as it is published: its values as `value` has them, comments and layout as they are."""
+    import yaml  # not for those who print an error alone
+
     changes, seen = [], set()
 
     def walk(node: yaml.Node | None, key: str) -> None:

@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from collections.abc import Iterator
 from typing import Any, TextIO
 
 HIDDEN = re.compile(
@@ -20,6 +21,18 @@ def shown(text: str) -> str:
 def shown_json(value: Any) -> str:
     """One line of JSON with such characters as JSON escapes them."""
     return HIDDEN.sub(lambda found: _json_escaped(found[0]), json.dumps(value, ensure_ascii=False))
+
+
+def table(rows: list[tuple], right: frozenset[int] = frozenset()) -> Iterator[str]:
+    """Columns side by side; those in `right` are numbers."""
+    texts = [[f"{cell:,}" if isinstance(cell, int) else " ".join(shown(str(cell)).split()) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    for row in texts:
+        cells = [
+            cell.rjust(width) if place in right else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield "  ".join(cells).rstrip()
 
 
 def show(line: str) -> None:
