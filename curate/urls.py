@@ -2,8 +2,8 @@
 
 Three questions are asked of a URL, and all answers come from here:
 
-    canonical   what it is written like (`exact_dedup: url`): scheme and host in lower case, the host in Punycode, default
-                port, user, fragment and an empty query left out, dot segments resolved, percent-encoding normalized
+    canonical   how it is written (`exact_dedup: url`): scheme and host in lower case, the host in Punycode, no default
+                port, user, fragment or empty query, dot segments resolved, percent-encoding normalized
     page        what page it names (removals, `url_filter: urls`): the same without scheme and the `/` at the end
     host        who serves it (removals and lists by domain, `select: host`)
 
@@ -38,7 +38,7 @@ PLAIN = (
     rf"(?:/(?:(?:{_START}|{_ESCAPED})(?:{_CHARACTER}|{_ESCAPED})*)?)+"
     rf"(?:\?(?:{_CHARACTER}|[/?]|{_ESCAPED})+)?$"
 )
-"""URLs that are canonical as they stand: most of them, so that columns go through Arrow's RE2 and not through Python."""
+"""URLs that are canonical as they stand, which are most: they go through Arrow's RE2 and not through Python."""
 
 
 def canonical(url: str) -> str:
@@ -105,7 +105,7 @@ def _parts(url: str) -> tuple[str, str, str, str, str] | None:
     scheme, authority, path, query = (found[1] or "").lower(), found[2].rpartition("@")[2], found[3], found[4] or ""
     raw = _without_port(authority)
     port, known = authority[len(raw) :].removeprefix(":"), name(raw)
-    if known is None or not (port.isascii() and port.isdigit() or not port):
+    if known is None or (port and not (port.isascii() and port.isdigit())):
         return None
     port = port.lstrip("0") or ("0" if port else "")
     if len(port) > 5 or int(port or 0) > 65535:
@@ -131,7 +131,9 @@ def _punycode(host: str) -> str | None:
         return None
     try:
         mapped = idna.uts46_remap(host, std3_rules=False, transitional=False)
-        labels = (label if label.isascii() else "xn--" + label.encode("punycode").decode() for label in mapped.split("."))
+        labels = (
+            label if label.isascii() else "xn--" + label.encode("punycode").decode() for label in mapped.split(".")
+        )
         return ".".join(labels)
     except (idna.IDNAError, UnicodeError):
         return None

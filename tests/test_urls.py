@@ -73,7 +73,13 @@ def test_a_rule_on_a_domain_holds_for_a_url_that_cannot_be_read():
 
 
 def test_pages_are_the_same_whatever_the_scheme():
-    spellings = ["a.example/x", "//a.example/x/", "http://a.example:80/x", "https://A.example:443/x#top", "a.example:80/x"]
+    spellings = [
+        "a.example/x",
+        "//a.example/x/",
+        "http://a.example:80/x",
+        "https://A.example:443/x#top",
+        "a.example:80/x",
+    ]
     assert {page(spelling) for spelling in spellings} == {"a.example/x"}
     assert page("https://a.example/x/?q=/") == page("http://a.example/x?q=/") == "a.example/x?q=/"
     assert len({page(f"https://a.example{rest}") for rest in ("", "/X", "/x", "/x?y", ":81/x", "/x%2F")}) == 6

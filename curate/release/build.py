@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,12 +26,13 @@ def build(
     What goes beside the data (token shards, pages, charts, manifest) is added to `lock["files"]`. Raises Damaged for a
     part that is not what was made, CurateError for an earlier release that is not what its lock says.
     """
-    copies: dict[str, Path] = {}
-    if plan.manifest.document.extends:
-        lock, parts, copies = extend(lock, parts, plan.manifest)
     target = releases / lock["name"] / lock["version"]
     old = locks.read_lock(target) if (target / "lock.json").is_file() else {}
-    with replacing(target) as draft:
+    with replacing(target) as draft, tempfile.TemporaryDirectory(prefix=".", dir=target.parent) as scratch:
+        copies: dict[str, Path] = {}
+        if plan.manifest.document.extends:
+            files = {path: store.part(fp) for path, fp in parts.items()}
+            lock, parts, copies = extend(lock, parts, files, plan.manifest, Path(scratch))
         for file in list(lock["files"]):
             path, fp = draft / file["path"], parts.get(file["path"])
             source = store.part(fp) if fp else copies[file["path"]]

@@ -1,8 +1,9 @@
 """Lists of domains, URLs and ids, as people keep them: every line is understood, or named as one that is not.
 
 A line holds one entry. Understood are also hosts files (`0.0.0.0 ads.example tracker.example`), Adblock lines
-(`||ads.example^`, with options that limit nothing here), wildcards (`*.ads.example`), names in Unicode, percent-encoding,
-remarks (a line that starts with `#` or `!`, and what follows white space and a `#`), CRLF and a byte order mark.
+(`||ads.example^`, with options that limit nothing here), wildcards (`*.ads.example`), names in Unicode,
+percent-encoding, remarks (a line that starts with `#` or `!`, and what follows white space and a `#`), CRLF and a
+byte order mark.
 """
 
 import ipaddress
@@ -78,7 +79,8 @@ def raise_odd(path: Path, odd: list[tuple[int, str, Odd]]) -> None:
     told = [f"line {number}, `{line[:80]}`: {error}" for number, line, error in odd[:SHOWN]]
     more = [f"and {len(odd) - SHOWN:,} more lines"] if len(odd) > SHOWN else []
     fix = odd[0][2].fix or "correct the line, or remove it"
-    raise CurateError("\n".join([f"the list has lines that match nothing: {told[0]}", *told[1:], *more]), f"{path}:{odd[0][0]}", fix)
+    what = "\n".join([f"the list has lines that match nothing: {told[0]}", *told[1:], *more])
+    raise CurateError(what, f"{path}:{odd[0][0]}", fix)
 
 
 def numbered(path: Path) -> Iterator[tuple[int, str]]:
