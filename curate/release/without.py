@@ -91,17 +91,6 @@ def write(path: Path, table: pa.Table, groups: Iterable[tuple[int, int]] = ()) -
     writer.close()
 
 
-def subtract(total: dict, less: dict) -> None:
-    """Take counts of documents, by column and value, from others; a value without documents is left out."""
-    for column, values in less.items():
-        for value, counts in values.items():
-            left = total[column][value]
-            for name, count in counts.items():
-                left[name] -= count
-            if not left["documents"]:
-                del total[column][value]
-
-
 def recount(folder: Path, lock: dict, lost: dict[str, pa.Table], everything: bool) -> None:
     """Count again, from the files of a folder, what a lock says of a release's documents.
 
@@ -181,10 +170,12 @@ def _recount_split(split: dict, tables: list[pa.Table], mixture: dict, less: dic
     old, split["keys"] = split["keys"], {}
     for name, entry in old.items():
         now = {size: counts.get(name, Counter())[size] for size in sizes}
-        if not now["documents"] and not entry.get("asked"):
+        if not now["documents"] and (everything or not entry.get("asked")):
             continue
         there = entry[unit] / entry["epochs"] - less.get(name, 0) if entry.get("epochs") else 0
         split["keys"][name] = entry | now | {"share": round(now[unit] / whole, 6)}
+        if everything and "asked" in entry:
+            split["keys"][name]["asked"] = split["keys"][name]["share"]
         if "epochs" in entry:
             split["keys"][name]["epochs"] = round(now[unit] / max(round(there), 1), 4)
 
