@@ -232,20 +232,27 @@ def remove(
     release: Annotated[Path, typer.Argument(help="folder of a release")],
     ids: Annotated[Path | None, typer.Option(help="file with ids, one a line")] = None,
     urls: Annotated[Path | None, typer.Option(help="file with URLs, one a line")] = None,
-    domains: Annotated[Path | None, typer.Option(help="file with domains, one a line; those below go too")] = None,
+    domains: Annotated[Path | None, typer.Option(help="file with domains, one a line; including subdomains")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would go, and write nothing")] = False,
     as_json: Json = False,
 ):
-    """Make the patch version of a release without the documents on a list. Only the shards that held them change."""
+    """Write the patch version of a release without the documents on lists. Only the shards that held them change."""
     from curate.release.takedown import RECORD, remove
 
     given = {kind: path for kind, path in (("ids", ids), ("urls", urls), ("domains", domains)) if path}
-    if len(given) != 1:
-        raise CurateError(f"{len(given)} lists were given", fix="give one of --ids, --urls and --domains")
-    ((kind, path),) = given.items()
-    made = remove(release, path, kind)
-    lines = [f"removed {made.documents:,} documents", *(f"changed: {name}" for name in made.changed)]
-    lines += [f"release: {made.path}", f"later runs: add `removed: [{made.path / RECORD}]` to the manifest"]
-    result = {"release": str(made.path), "version": made.version, "documents": made.documents, "changed": made.changed}
+    if not given:
+        raise CurateError("no list was given", fix="give --ids, --urls or --domains, or several of them")
+    made = remove(release, **given, dry_run=dry_run)
+    verb, changed = ("would remove", "would change") if dry_run else ("removed", "changed")
+    lines = [f"{verb} {made.documents:,} documents"]
+    lines += [f"  source {name}: {count:,}" for name, count in made.sources.items()]
+    lines += [f"  by {cause}: {count:,}" for cause, count in made.causes.items()]
+    lines += [f"list {one['list']}: {one['matched']:,} of {one['entries']:,} entries matched" for one in made.lists]
+    lines += [f"{changed}: {name}" for name in made.changed]
+    if not dry_run:
+        lines += [f"release: {made.path}", f"later runs: add `removed: [{made.path / RECORD}]` to the manifest"]
+    result = {"release": str(made.path), "version": made.version, "dry_run": dry_run, "documents": made.documents}
+    result |= {"sources": made.sources, "causes": made.causes, "lists": made.lists, "changed": made.changed}
     return result, lines, 0
 
 

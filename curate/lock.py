@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from curate import redact
 from curate.assemble import add, digest
+from curate.checked_lock import check
 from curate.errors import CurateError
 from curate.manifest import Manifest
 from curate.mix.settings import VALIDATION, notes
@@ -161,22 +162,13 @@ def make_lock(
         "columns": columns(store, parts),
         "examples": store.marker(plan.evidence["evidence/rejected.parquet"])["examples"],
         "clusters": store.marker(clustered)["clusters"] if clustered else [],
-        "removed": removals(store.marker(taken)["removed"]) if taken else [],
+        "removed": store.marker(taken)["removed"] if taken else [],
         "mixture": mixture,
         "tokens": tokens_of(plan, store, tokens, mixture["splits"]) if plan.encoding else None,
         "files": files,
         "index": indexed.stage.index.scheme(**indexed.params) if indexed else None,
         "versions": dict(sorted(versions.items())),
     }
-
-
-def removals(counts: dict[str, dict[str, int]]) -> list[dict]:
-    """[{"version", "list", "documents"}] of {version: {list: documents}}."""
-    return [
-        {"version": version, "list": name, "documents": documents}
-        for version, lists in counts.items()
-        for name, documents in lists.items()
-    ]
 
 
 def columns(store: Store, parts: dict[str, str]) -> dict[str, str]:
@@ -233,7 +225,7 @@ def read_lock(release: str | Path) -> dict:
     if not isinstance(lock, dict) or lock.get("lock") != FORMAT or "digest" not in lock:
         fix = "name a folder that `curate run` wrote; if it is one, use the version of curate that did, or run it again"
         raise CurateError("lock.json is no lock of a release, or not of this version of curate", str(path), fix)
-    return lock
+    return check(lock, path)
 
 
 def verify(release: str | Path) -> list[CurateError]:

@@ -239,9 +239,9 @@ def loads(text: str, *, path: Path | None = None, folder: Path | None = None) ->
         stages = file.pipeline(value, "stages", (), folder, taken)
     document = file.validate(Document, value)
     if document and document.removed:
-        from curate.stages.removed import list_name
+        from curate.stages.removed import list_names
 
-        lists = {list_name(path): path for path in document.removed}
+        lists = list_names(document.removed)
         call = file.call("removed", {"lists": lists}, ("removed",), "removed", {}, {})
         stages += [call] if call else []
     if document:

@@ -65,7 +65,8 @@ class Job:
 
 @dataclass(frozen=True)
 class Shard:
-    """A shard of an earlier release. data, index: its files, the index aligned row by row; columns: {name: type}."""
+    """A shard of an earlier release. data, index: its files, the index aligned row by row; columns: {name: type}; rows:
+    as its lock has them; keys: what the index has, {"column", "width" (bytes of a value)}."""
 
     release: str
     number: int
@@ -73,6 +74,8 @@ class Shard:
     data: File
     index: File | None
     columns: dict[str, str]
+    rows: int | None = None
+    keys: dict | None = None
 
 
 @dataclass
@@ -252,7 +255,9 @@ class Planner:
         for file in (shard.data, shard.index):
             if file is not None:
                 label = f"{lane.name}: {file.path}"
-                fp = self.add("adopt", label, {"digest": file.digest}, where={"url": file.url})
+                args = {"digest": file.digest, "rows": shard.rows}
+                args |= shard.keys if file is shard.index else {}
+                fp = self.add("adopt", label, args, where={"url": file.url})
                 lane.parts.append(fp)
                 names = shard.columns if file is shard.data else {"band_keys": "binary"}
                 lane.types = names | lane.types
@@ -338,10 +343,13 @@ class Planner:
         mix = self.add("mix", "mix", args, [before])
         drawn = "" if mixture.takes_everything else mix
         evidence = {"evidence/rejected.parquet": self.evidence(lanes, "rejected", EVIDENCE, drawn)}
-        if manifest.document.removed:
-            evidence["evidence/removed.parquet"] = self.evidence(
-                lanes, "removed", ("id", "removed_in"), version=manifest.version
-            )
+        asked = [call for call in manifest.stages if call.stage.name == "removed"]
+        if asked:
+            names, lists = ("id", "removed_in", "removed_by", "removed_url", "removed_text"), {}
+            for call in asked:
+                lists |= call.identity["params"]["lists"]
+            more = {"version": manifest.version, "call": {"params": {"lists": lists}}}
+            evidence["evidence/removed.parquet"] = self.evidence(lanes, "removed", names, **more)
         if any("cluster" in lane.columns for lane in lanes):
             evidence["evidence/near_duplicates.parquet"] = self.evidence(lanes, "near_duplicates", CLUSTERS)
         if any("contamination" in lane.columns for lane in lanes):
@@ -354,7 +362,7 @@ class Planner:
             unique = {str(problem): problem for problem in self.problems}
             raise ManifestError(list(unique.values()))
 
-    def evidence(self, lanes: list[Lane], kind: str, names: tuple[str, ...], drawn: str = "", **more: str) -> str:
+    def evidence(self, lanes: list[Lane], kind: str, names: tuple[str, ...], drawn: str = "", **more) -> str:
         readings = [lane.reading(name for name in names if name in lane.columns) for lane in lanes]
         types = {name: lane.types[name] for lane in lanes for name in names if name in lane.columns}
         upstream = [fp for reading in readings for fp in reading]

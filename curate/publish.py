@@ -194,7 +194,7 @@ def local_copy(address: str, *, endpoint: str | None = None, token: str | None =
     """
     repo, version = _address(address)
     with Remote(endpoint, token, repo=repo).listening() as remote:
-        return remote.snapshot(version, ["lock.json", "manifest.yaml", "data/*", "index/*"])
+        return remote.snapshot(version, ["lock.json", "manifest.yaml", "data/*", "index/*", "evidence/removed.parquet"])
 
 
 def _address(address: str) -> tuple[str, str]:

@@ -26,7 +26,7 @@ from curate.lock import lay_out, make_lock
 from curate.manifest import Manifest, load
 from curate.plan import Job, Plan
 from curate.release.build import build
-from curate.release.earlier import earlier
+from curate.release.earlier import carrying, earlier
 from curate.sources import inputs
 from curate.sources.partitions import partitions
 from curate.store import Damaged, Store
@@ -76,7 +76,7 @@ def prepare(manifest: Manifest, work: str | Path = WORK) -> Plan:
 
     Raises CurateError for an input that is not there, ManifestError for stages that do not fit together.
     """
-    found = {}
+    manifest, found = carrying(manifest, Path(work)), {}
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         for name, source in manifest.document.sources.items():
             given = [item if isinstance(item, str) else item.model_dump() for item in source.inputs]

@@ -4,6 +4,7 @@ import ctypes
 import errno
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from curate.plan import Plan, TokenParts
 from curate.release import card, charts, croissant, report
 from curate.release.extend import extend
 from curate.release.token_shards import write_token_shards
+from curate.release.without import recount
 from curate.store import Damaged, Store
 from curate.terminal import shown
 
@@ -39,14 +41,15 @@ def build(
     is in it (see `curate.redact`). Raises Damaged for a part that is not what was made, CurateError for an earlier release
     that is not what its lock says, and for a release of this version with another digest, unless `replace`.
     """
-    copies: dict[str, Path] = {}
-    if plan.manifest.document.extends:
-        lock, parts, copies = extend(lock, parts, plan.manifest)
     target = releases / lock["name"] / lock["version"]
     old = {} if replace and unreadable(target) else released(target)
-    if not replace:
-        check_same(target, lock)
-    with replacing(target) as draft:
+    with replacing(target) as draft, tempfile.TemporaryDirectory(prefix=".", dir=target.parent) as scratch:
+        copies, kept, lost = {}, {}, {}
+        if plan.manifest.document.extends:
+            files = {path: store.part(fp) for path, fp in parts.items()}
+            lock, parts, copies, kept, lost = extend(lock, parts, files, plan.manifest, Path(scratch))
+        if not replace:
+            check_same(target, lock)
         for file in list(lock["files"]):
             path, fp = draft / file["path"], parts.get(file["path"])
             source = store.part(fp) if fp else copies[file["path"]]
@@ -56,7 +59,9 @@ def build(
                 if fp:
                     raise Damaged(fp, source, "its sha256 is not the one it was made with")
                 raise CurateError("a file of the earlier release changed", str(source), "run `curate verify` on it")
-        write_token_shards(draft, lock, store, tokens)
+        if lost:
+            recount(draft, lock, lost, everything=True)
+        write_token_shards(draft, lock, store, tokens, kept)
         write_pages(draft, lock, plan.manifest.text)
         if not replace:
             check_same(target, lock)  # another run may have ended meanwhile
