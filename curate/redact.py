@@ -73,9 +73,15 @@ def in_error(text: str) -> str:
 
 def published(text: str) -> str:
     """A text for everyone: URLs in it without what gives access, no credential, no home folder."""
-    if "://" in text:
-        text = URL.sub(lambda found: _bare(found[0], QUERY) if _secret(found[0]) else found[0], text)
-    return HOME.sub(HERE.rstrip("/"), CREDENTIALS.sub(MASK, text))
+    for _ in range(5):  # what is left may read as a secret again
+        made = CREDENTIALS.sub(MASK, text)
+        if "://" in made:
+            made = URL.sub(lambda found: _bare(found[0], QUERY) if _secret(found[0]) else found[0], made)
+        made = HOME.sub(HERE.rstrip("/"), made)
+        if made == text:
+            break
+        text = made
+    return text
 
 
 def value(text: str, places: bool = False) -> str:
