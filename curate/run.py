@@ -27,6 +27,7 @@ from curate.manifest import Manifest, load
 from curate.plan import Job, Plan
 from curate.release.build import build
 from curate.release.earlier import carrying, earlier
+from curate.resources import note_places
 from curate.sources import inputs
 from curate.sources.partitions import partitions
 from curate.store import Damaged, Store
@@ -115,6 +116,7 @@ def run(
     work = Path(work).absolute()
     plan, store = prepare(manifest, work), Store(work / "store")
     remember(plan, plan.jobs.values(), work)
+    note_places(work, plan.resources)
     with cluster(workers, scheduler) as submit:
         try:
             yield from _release(plan, store, submit, work, replace, allow_empty)
