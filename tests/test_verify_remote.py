@@ -117,7 +117,9 @@ def test_a_published_release_is_a_source(hub, made, tmp_path):
     assert sum(pq.read_metadata(shard).num_rows for shard in shards) == len(found)
 
 
-@pytest.mark.parametrize("path", ["ABSOLUTE", "../../../../../../../../ABSOLUTE", "data", ".", "a\\..\\b", "C:/x", "lock.json/../x", ""])
+@pytest.mark.parametrize(
+    "path", ["ABSOLUTE", "../../../../../../../../ABSOLUTE", "data", ".", "a\\..\\b", "C:/x", "lock.json/../x", ""]
+)
 def test_a_path_that_a_lock_names_is_never_touched_outside(hub, made, tmp_path, path):
     mine = tmp_path / "mine.txt"
     mine.write_text("my only copy")
