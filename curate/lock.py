@@ -229,8 +229,8 @@ def read_lock(release: str | Path) -> dict:
 
 
 def verify(release: str | Path) -> list[CurateError]:
-    """Hash a release again: one problem for each file that is missing, changed or not in the lock, and for what must not
-    be published. Empty: it holds."""
+    """Hash a release again: one problem for each file that is missing, changed or not in the lock, and for what must
+    not be published. Empty: it holds."""
     root, lock = Path(release), read_lock(release)
     known = {"lock.json"} | {file["path"] for file in lock["files"]}
     problems = [problem for file in lock["files"] if (problem := check_file(root, file))]

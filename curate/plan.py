@@ -438,8 +438,8 @@ class TokenParts(NamedTuple):
 
 
 class Shards(NamedTuple):
-    """What writes the shards: jobs, and fingerprints of what sends documents, of the shards, their index and their tokens,
-    in order."""
+    """What writes the shards: jobs, and fingerprints of what sends documents, of the shards, their index and their
+    tokens, in order."""
 
     jobs: list[Job]
     scattered: list[str]

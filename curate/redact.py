@@ -124,14 +124,12 @@ def local(path: str) -> str:
 
 
 def everywhere(held, key: str = ""):
-    """A value of JSON with each of its texts, and each name in it, as `value` has it. key: the nearest name above it."""
+    """A value of JSON with each text and each name in it as `value` has it. key: the nearest name above it."""
     if isinstance(held, str):
         return published(held) if key in PROSE else value(held, key in PLACES)
     if isinstance(held, dict):
         inside = key if key in PLACES else ""
-        return {
-            value(str(name)): everywhere(inner, inside or str(name)) for name, inner in held.items()
-        }
+        return {value(str(name)): everywhere(inner, inside or str(name)) for name, inner in held.items()}
     return [everywhere(inner, key) for inner in held] if isinstance(held, list) else held
 
 
