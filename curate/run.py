@@ -221,6 +221,7 @@ class _Dask:
     def start(self) -> None:
         import dask
         from distributed import Client, LocalCluster
+        from distributed.security import Security
 
         dask.config.set(
             {
@@ -231,13 +232,20 @@ class _Dask:
                 "distributed.admin.low-level-log-length": 0,
             }
         )
+        security = None
         if self.scheduler is None:
+            security = (
+                Security.temporary()
+            )  # keys of this run: no other user of the machine can give its workers a task
             try:
                 with _deaf_to_ctrl_c():
                     self.cluster = LocalCluster(
                         n_workers=self.workers,
                         threads_per_worker=1,
-                        dashboard_address="127.0.0.1:0",  # any free port, for this machine alone
+                        host="127.0.0.1",
+                        protocol="tls://",
+                        security=security,
+                        dashboard_address=None,  # a page that any user of the machine could open
                         silence_logs=50,
                     )
             except RuntimeError as error:
@@ -245,7 +253,8 @@ class _Dask:
                 fix += "or take workers=0"
                 raise CurateError(f"the workers on this machine do not start: {error}", fix=fix) from None
         try:
-            self.client = Client(self.cluster or self.scheduler, timeout=30, set_as_default=False)
+            address = self.cluster or self.scheduler
+            self.client = Client(address, timeout=30, set_as_default=False, security=security)
         except (OSError, ValueError) as error:  # ValueError: it is no address
             raise CurateError(f"no Dask scheduler answers: {error}", self.scheduler, "check --scheduler") from error
 

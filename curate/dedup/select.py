@@ -24,7 +24,7 @@ def reads(order: list[str], by: str | None, **_) -> tuple[str, ...]:
     return (*([COLUMN.get(by, by)] if by else []), *keep_order.columns(order))
 
 
-@group(version=1, new_only=True, reads_from=reads)
+@group(version=2, new_only=True, reads_from=reads)
 def select(
     *,
     count: Count,

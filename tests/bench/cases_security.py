@@ -241,8 +241,9 @@ def warc_restarts(case: Case) -> None:
 def input_changed_unseen(case: Case) -> None:
     code = """
 from pathlib import Path
-import curate.run as R
 import pyarrow.parquet as pq, hashlib, sys
+import curate.run
+R = sys.modules["curate.run"]
 A, B = ('{"text": "%s"}\\n' % (word * 50) for word in ("AAAA ", "BBBB "))
 Path("t.jsonl").write_text(A)
 Path("m.yaml").write_text("name: t\\nversion: 1.0.0\\nlicense: mit\\nsources:\\n  a: {inputs: [t.jsonl]}\\n")
@@ -420,7 +421,8 @@ def marker_without_checksum(case: Case) -> None:
 def dask_scheduler_open_to_local_users(case: Case) -> None:
     code = """
 import sys
-from curate import run as R
+import curate.run
+R = sys.modules["curate.run"]
 if __name__ == "__main__":
     with R.cluster(1, None) as submit:
         dask = submit.__self__
