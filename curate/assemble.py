@@ -17,6 +17,7 @@ from curate.documents import REJECT, coded, hashed
 from curate.mix.compose import Documents, compose
 from curate.mix.mixture import hash_line
 from curate.stage import arrow_type, find_stage, set_column
+from curate.stages import removed as removals
 from curate.store import BinnedWriter, Store, Writer, for_block, live_blocks, row_of, sent_to
 
 GROUP_BYTES = 32 << 20
@@ -91,10 +92,13 @@ def _all_documents(store: Store, parts: list[str]) -> Documents:
 
 
 def scatter(store: Store, args: dict, draft: Path, counts: dict) -> None:
-    """The published columns of a partition's documents, each row sent to its shard."""
+    """The published columns of a partition's documents, each row sent to its shard.
+
+    counts["unique"]: the composition of the documents that are sent, each once.
+    """
     types = {name: arrow_type(alias) for name, alias in args["types"].items()}
     sent = sent_to(store, [args["mix"]], args["place"], local=False)
-    writer = BinnedWriter(draft)
+    writer, unique = BinnedWriter(draft), {}
     for docs in live_blocks(store, args["reading"]):
         chosen = for_block(sent, docs)
         index = np.searchsorted(docs["doc"].to_numpy(), chosen["doc"].to_numpy())
@@ -106,8 +110,11 @@ def scatter(store: Store, args: dict, draft: Path, counts: dict) -> None:
         }
         columns["license"] = pc.fill_null(columns["license"], args["license"])
         writer.write(pa.table(columns | {"order": chosen["order"], "bin": chosen["shard"]}))
+        once = np.unique(index, return_index=True)[1]  # a mixture may draw a document more than once
+        rows = pa.table(columns)
+        add(unique, composition(rows if len(once) == len(index) else rows.take(pa.array(once))))
     writer.close()
-    counts["bins"] = writer.bins
+    counts |= {"bins": writer.bins, "unique": unique}
 
 
 def shard(store: Store, args: dict, draft: Path, counts: dict) -> None:
@@ -144,6 +151,15 @@ def composition(rows: pa.Table) -> dict:
             for row in grouped.sort_by("key").to_pylist()
         }
     return found
+
+
+def add(total: dict, more: dict) -> None:
+    """Add counts, and the counts within them."""
+    for key, value in more.items():
+        if isinstance(value, dict):
+            add(total.setdefault(key, {}), value)
+        else:
+            total[key] = total.get(key, 0) + value
 
 
 def row_groups(size: np.ndarray) -> Iterator[tuple[int, int]]:
@@ -199,25 +215,34 @@ def _is_removed(block: pa.Table) -> pa.ChunkedArray:
 
 
 def removed(store: Store, args: dict, draft: Path, counts: dict) -> None:
-    """Every document that is out on request, by the sha256 of its id: the list, and the first version without it.
+    """The record of removals, see `curate.stages.removed.RECORD`: what its lists say, and every document that is out.
 
-    counts["removed"]: {version: {list: documents}}.
+    counts["removed"]: what the lock says of it.
     """
-    found: dict[str, dict] = {}
-
-    def choose(block: pa.Table) -> pa.Table:
-        out = block.filter(_is_removed(block))
-        lists = pc.utf8_slice_codeunits(out[REJECT.name].cast(pa.string()), len("removed."))
-        ids = pa.array([hashed(id) for id in out["id"].to_pylist()], pa.string())
-        table = pa.table({"id_sha256": ids, "list": lists, "version": pc.fill_null(out["removed_in"], args["version"])})
-        for row in table.select(["list", "version"]).to_pylist():
-            counted = found.setdefault(row["version"], {})
-            counted[row["list"]] = counted.get(row["list"], 0) + 1
-        return table
-
-    types = {"id_sha256": "string", "list": "string", "version": "string"}
-    _evidence(store, args | {"types": types}, draft, counts, choose, {})
-    counts["removed"] = {version: dict(sorted(lists.items())) for version, lists in sorted(found.items())}
+    record = removals.record_of(args["call"]["params"]["lists"])
+    version = pc.fill_null(record["version"], args["version"])
+    record = set_column(record, "version", version)
+    for place, _ in enumerate(args["readings"]):
+        for block in store.blocks(args["readings"][place]):
+            out = block.filter(_is_removed(block))
+            if not out.num_rows:
+                continue
+            columns = {
+                "document": pa.repeat(True, out.num_rows),
+                "id_sha256": pa.array([hashed(id) for id in out["id"].to_pylist()], pa.string()),
+                "url_sha256": out["removed_url"],
+                "text_sha256": out["removed_text"],
+                "domain_sha256": pa.nulls(out.num_rows, pa.string()),
+                "rule_sha256": out["removed_by"],
+                "list": pc.utf8_slice_codeunits(out[REJECT.name].cast(pa.string()), len("removed.")),
+                "version": pc.fill_null(out["removed_in"], args["version"]),
+            }
+            record = removals.merged(record, pa.table(columns).select(removals.RECORD.names).cast(removals.RECORD))
+    writer = Writer(draft, level=3, content_defined=True)
+    for table in _regrouped(iter([record])):
+        writer.write(table)
+    writer.close()
+    counts |= {"rows": record.num_rows, "removed": removals.counted(record)} | digest(draft)
 
 
 def near_duplicates(store: Store, args: dict, draft: Path, counts: dict) -> None:

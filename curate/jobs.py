@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from curate import assemble, sequences
+from curate.adopted import adopt
 from curate.apply import Configured, apply
 from curate.documents import ARCHIVE_SCHEMA, REJECT
 from curate.errors import CurateError
@@ -53,8 +53,8 @@ def run_job(store: str | Path, job: Job, mode: str = "plain") -> dict:
                 guard = {"plain": None, "watched": watched, "isolated": isolated}[mode]
                 map_stages(store, args, draft, counts, job.where, guard)
             elif job.task == "adopt":
+                counts["rows"] = adopt(Path(job.where["url"]), args)
                 draft.symlink_to(job.where["url"])
-                counts["rows"] = pq.read_metadata(draft).num_rows
             else:
                 TASKS[job.task](store, args, draft, counts)
         marker = store.marker(job.fp)

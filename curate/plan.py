@@ -5,7 +5,7 @@ their order for good. A partition goes through the plan as a `Lane`, which gathe
 their result, and knows which part holds each column.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from curate.mix.tokens import Encoding, encoding
 from curate.sources import File
 from curate.sources.partitions import Partition
 from curate.stage import arrow_type
+from curate.vocabulary.features import plainer
 
 PUBLISHED = ("id", "text", "source", "path", "url", "date", "language", "license", "n_tokens", "meta")
 """Columns of a released row, as far as the documents have them."""
@@ -41,7 +42,8 @@ BIN_BYTES = 256 << 20
 
 @dataclass(frozen=True)
 class Shard:
-    """A shard of an earlier release. data, index: its files, the index aligned row by row; columns: {name: type}."""
+    """A shard of an earlier release. data, index: its files, the index aligned row by row; columns: {name: type}; rows:
+    as its lock has them; keys: what the index has, {"column", "width" (bytes of a value)}."""
 
     release: str
     number: int
@@ -49,6 +51,8 @@ class Shard:
     data: File
     index: File | None
     columns: dict[str, str]
+    rows: int | None = None
+    keys: dict | None = None
 
 
 @dataclass
@@ -211,7 +215,9 @@ class Planner:
         for file in (shard.data, shard.index):
             if file is not None:
                 label = f"{lane.name}: {file.path}"
-                fp = self.add("adopt", label, {"digest": file.digest}, where={"url": file.url})
+                args = {"digest": file.digest, "rows": shard.rows}
+                args |= shard.keys if file is shard.index else {}
+                fp = self.add("adopt", label, args, where={"url": file.url})
                 lane.parts.append(fp)
                 names = shard.columns if file is shard.data else {"band_keys": "binary"}
                 lane.types = names | lane.types
@@ -313,14 +319,17 @@ class Planner:
         self.check()
         before = self.gate("order", order)
         args = {"before": before, "shard_bytes": manifest.document.shards.size}
-        args |= {"unit": unit, "mixture": mixture.choice()}
+        args |= {"unit": unit, "mixture": mixture.choice(), "version": 2}
         mix = self.add("mix", "mix", args, [before])
         drawn = "" if mixture.takes_everything else mix
         evidence = {"evidence/rejected.parquet": self.evidence(lanes, "rejected", EVIDENCE, drawn)}
-        if manifest.document.removed:
-            evidence["evidence/removed.parquet"] = self.evidence(
-                lanes, "removed", ("id", "removed_in"), version=manifest.version
-            )
+        asked = [call for call in manifest.stages if call.stage.name == "removed"]
+        if asked:
+            names, lists = ("id", "removed_in", "removed_by", "removed_url", "removed_text"), {}
+            for call in asked:
+                lists |= call.identity["params"]["lists"]
+            more = {"version": manifest.version, "call": {"params": {"lists": lists}}}
+            evidence["evidence/removed.parquet"] = self.evidence(lanes, "removed", names, **more)
         if any("cluster" in lane.columns for lane in lanes):
             evidence["evidence/near_duplicates.parquet"] = self.evidence(lanes, "near_duplicates", CLUSTERS)
         if any("contamination" in lane.columns for lane in lanes):
@@ -333,7 +342,7 @@ class Planner:
             unique = {str(problem): problem for problem in self.problems}
             raise ManifestError(list(unique.values()))
 
-    def evidence(self, lanes: list[Lane], kind: str, names: tuple[str, ...], drawn: str = "", **more: str) -> str:
+    def evidence(self, lanes: list[Lane], kind: str, names: tuple[str, ...], drawn: str = "", **more) -> str:
         readings = [lane.reading(name for name in names if name in lane.columns) for lane in lanes]
         types = {name: lane.types[name] for lane in lanes for name in names if name in lane.columns}
         upstream = [fp for reading in readings for fp in reading]
@@ -372,14 +381,25 @@ def make(manifest: Manifest, inputs: dict[str, list[Partition]], against: Iterab
     _through(planner, lanes, manifest.stages)
     for lane in lanes:
         planner.flush(lane)
-    known = {name for lane in lanes for name in lane.types}
-    for name in manifest.document.shards.columns:
-        if name not in known:
-            where = f"{manifest.path or 'manifest'}  shards.columns"
-            planner.problems.append(CurateError(f"no column `{name}` to publish", where, did_you_mean(name, known)))
+    planner.problems += _unpublishable(manifest, lanes)
     planner.encode(manifest)
     planner.check()
     return planner.finish(manifest, lanes)
+
+
+def _unpublishable(manifest: Manifest, lanes: list[Lane]) -> Iterator[CurateError]:
+    """The columns to publish that are not there, or of a type that `datasets` does not have."""
+    where = f"{manifest.path or 'manifest'}  shards.columns"
+    known = {name: kind for lane in lanes for name, kind in lane.types.items()}
+    for name in manifest.document.shards.columns:
+        if name not in known:
+            yield CurateError(f"no column `{name}` to publish", where, did_you_mean(name, known))
+            continue
+        try:
+            plainer(known[name])
+        except ValueError as error:
+            fix = "leave it out, or have its stage add it as another type, such as text"
+            yield CurateError(f"column `{name}` cannot be published: {error}", where, fix)
 
 
 def _through(planner: Planner, lanes: list[Lane], calls: list[Call]) -> None:
@@ -400,9 +420,11 @@ class TokenParts(NamedTuple):
 
 
 class Shards(NamedTuple):
-    """What writes the shards: jobs, and fingerprints of the shards, their index and their tokens, in order."""
+    """What writes the shards: jobs, and fingerprints of what sends documents, of the shards, their index and their
+    tokens, in order."""
 
     jobs: list[Job]
+    scattered: list[str]
     data: list[str]
     index: list[str]
     tokens: list[TokenParts]
@@ -416,12 +438,13 @@ def shards(plan: Plan, splits: list[dict]) -> Shards:
     planner, lanes, document = Planner(), plan.lanes, plan.manifest.document
     planner.resources = plan.resources
     known = {name: kind for lane in lanes for name, kind in lane.types.items()}
-    types = {name: known[name] for name in dict.fromkeys([*PUBLISHED, *document.shards.columns]) if name in known}
+    wanted = dict.fromkeys([*PUBLISHED, *document.shards.columns])
+    types = {name: plainer(known[name]) for name in wanted if name in known}
     scattered = []
     for place, lane in enumerate(lanes):
         reading = lane.reading([name for name in types if name in lane.columns])
         license = document.sources[lane.source].license or document.license
-        args = {"reading": reading, "types": types, "place": place, "mix": plan.mix, "license": license}
+        args = {"reading": reading, "types": types, "place": place, "mix": plan.mix, "license": license, "version": 2}
         scattered.append(planner.add("scatter", f"{lane.name}: scatter", args, [*reading, plan.mix]))
     before = planner.gate("scatter", scattered)
     data, index, tokens = [], [], []
@@ -438,7 +461,7 @@ def shards(plan: Plan, splits: list[dict]) -> Shards:
             index.append(planner.add("index", f"{label}: index", args, [data[-1]]))
         if plan.encoding:
             tokens.append(_tokens(planner, plan, label, data[-1], split, splits))
-    return Shards(list(planner.jobs.values()), data, index, tokens)
+    return Shards(list(planner.jobs.values()), scattered, data, index, tokens)
 
 
 def _tokens(planner: Planner, plan: Plan, label: str, shard: str, split: int, splits: list[dict]) -> TokenParts:

@@ -16,6 +16,7 @@ from rich.progress import (
 )
 
 from curate.run import Ended, Lost, Started
+from curate.terminal import shown
 
 SPARSE_SECONDS = 15
 
@@ -29,7 +30,7 @@ def follow(events: Iterator) -> Any:
             watch.count(event)
             if isinstance(event, Lost):
                 names = ", ".join(job.label for job in event.jobs[:3])
-                console.print(f"again: {names} ({event.why})", markup=False)
+                console.print(shown(f"again: {names} ({event.why})"), markup=False)
     return event
 
 
@@ -61,8 +62,8 @@ class _Counting:
 
 class _Live(_Counting):
     def __enter__(self):
-        columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
-        columns += [TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[words]}")]
+        columns = [TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn()]
+        columns += [TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[words]}")]
         self.progress = Progress(*columns, console=self.console, transient=True)
         self.task = self.progress.add_task("jobs", total=None, words="")
         self.progress.start()
@@ -72,7 +73,7 @@ class _Live(_Counting):
         self.progress.stop()
 
     def show(self, event) -> None:
-        label = event.job.label if isinstance(event, Ended) else "starting"
+        label = shown(event.job.label) if isinstance(event, Ended) else "starting"
         self.progress.update(self.task, description=label, total=self.jobs, completed=self.done, words=self.words)
 
 

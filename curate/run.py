@@ -23,6 +23,7 @@ from curate.code import check_code
 from curate.damage import check_damage
 from curate.errors import CurateError, Stopped
 from curate.estimate import check_memory
+from curate.funnel import funnel_lines
 from curate.job import unmade
 from curate.jobs import run_job
 from curate.lock import lay_out, make_lock
@@ -30,7 +31,9 @@ from curate.manifest import Manifest, load
 from curate.max_removed import check_max_removed, warnings
 from curate.plan import Job, Plan
 from curate.release.build import build
+from curate.release.earlier import carrying
 from curate.resolve import resolve
+from curate.resources import note_places
 from curate.store import Damaged, Store
 from curate.sums import check_sums
 
@@ -79,11 +82,12 @@ def prepare(manifest: Manifest, work: str | Path = WORK) -> Plan:
 
     Raises CurateError for an input that is not there, ManifestError for stages that do not fit together.
     """
-    found = resolve(manifest, Path(work))
-    plan = planning.make(manifest, found.partitions, found.earlier)
+    carried = carrying(manifest, Path(work))
+    found = resolve(carried, Path(work))
+    plan = planning.make(carried, found.partitions, found.earlier)
     plan.not_taken = found.not_taken
     with suppress(OSError):  # nothing depends on it: a work folder may be read-only
-        recalling.remember(plan, Path(work))
+        recalling.remember(plan, manifest, Path(work))
     return plan
 
 
@@ -98,6 +102,8 @@ def run(
     work: str | Path = WORK,
     workers: int | None = None,
     scheduler: str | None = None,
+    replace: bool = False,
+    allow_empty: bool = False,
     allow_code: Iterable[str] = (),
 ) -> Iterator[Started | Ended | Lost | Released]:
     """Make the release of a manifest, yielding what happens; the last is Released.
@@ -105,10 +111,13 @@ def run(
     work       folder for the store and the releases
     workers    processes on this machine; None: one a core; 0: everything in this process
     scheduler  address of a running Dask scheduler to use instead; its workers must see the work folder and the inputs
+    replace    put the release in the place of one of the same name and version that has another digest
+    allow_empty  release nothing, where no document is left
     allow_code  modules whose functions the manifest may name, beside those in CURATE_ALLOW_CODE: see `curate.code`
 
-    Whatever was made before is not made again, and a run that was stopped goes on. Raises CurateError for what is
-    wrong with the manifest or the inputs, Stopped where running again goes on.
+    Whatever was made before is not made again, and a run that was interrupted resumes. Raises CurateError for what is
+    wrong with the manifest or the inputs, with a note of the documents kept so far, Stopped where running again
+    resumes.
     """
     if not isinstance(manifest, Manifest):
         manifest = load(manifest)
@@ -118,30 +127,51 @@ def run(
     if scheduler is None:
         check_memory(plan, store, machine.cores() if workers is None else workers)
     remember(plan, plan.jobs.values(), work)
+    note_places(work, plan.resources)
     with cluster(workers, scheduler) as submit:
-        for _ in range(ATTEMPTS):
-            with _placed(plan):
-                yield from execute(list(plan.jobs.values()), store, submit)
-            check_damage(plan, store)
-            check_bad_rows(plan, store)
-            check_max_removed(plan, store)
-            shards = planning.shards(plan, store.counts(plan.mix)["splits"])
-            jobs = [*plan.jobs.values(), *shards.jobs]  # all, since a damaged part may lie further up
-            remember(plan, jobs, work)
-            parts = lay_out(plan, store, shards.data, shards.index)
-            yield from execute(jobs, store, submit)
-            try:
-                check_sums(plan, shards, store)
-                said = [*manifest.warnings, *warnings(plan, store)]
-                lock = make_lock(plan, store, parts, shards.tokens) | {"warnings": said}
-                path, lock, changed = build(plan, lock, store, parts, shards.tokens, work / "releases")
-            except Damaged as error:
-                store.discard(error.fp)
-                yield Lost([job for job in jobs if job.fp == error.fp], "its part was damaged; it is made anew")
-                continue
-            yield Released(path, lock, changed)
-            return
-    raise Stopped("a part of the release cannot be read back", str(work), "check the disk, and run again to go on")
+        try:
+            yield from _release(plan, store, submit, work, replace, allow_empty)
+        except CurateError as error:
+            if not isinstance(error, Stopped) and (lines := list(funnel_lines(plan, store))):
+                error.add_note("\n".join(lines))
+            raise
+
+
+def _release(plan: Plan, store: Store, submit, work: Path, replace: bool, allow_empty: bool):
+    """Run the jobs of a plan, then those of its shards, and write the release."""
+    for _ in range(ATTEMPTS):
+        with _placed(plan):
+            yield from execute(list(plan.jobs.values()), store, submit)
+        check_damage(plan, store)
+        check_bad_rows(plan, store)
+        check_max_removed(plan, store)
+        splits = store.counts(plan.mix)["splits"]
+        _check_empty(plan, splits, allow_empty)
+        shards = planning.shards(plan, splits)
+        jobs = [*plan.jobs.values(), *shards.jobs]  # all, since a damaged part may lie further up
+        remember(plan, jobs, work)
+        parts = lay_out(plan, store, shards.data, shards.index)
+        yield from execute(jobs, store, submit)
+        try:
+            check_sums(plan, shards, store)
+            said = [*plan.manifest.warnings, *warnings(plan, store)]
+            lock = make_lock(plan, store, parts, shards.tokens, shards.scattered) | {"warnings": said}
+            path, lock, changed = build(plan, lock, store, parts, shards.tokens, work / "releases", replace)
+        except Damaged as error:
+            store.discard(error.fp)
+            yield Lost([job for job in jobs if job.fp == error.fp], "its part was damaged; it is made anew")
+            continue
+        yield Released(path, lock, changed)
+        return
+    raise Stopped("a part of the release cannot be read back", str(work), "check the disk, and run again to resume")
+
+
+def _check_empty(plan: Plan, splits: list[dict], allowed: bool) -> None:
+    """Raise CurateError where no document is left to release."""
+    if allowed or plan.manifest.document.extends or any(split["documents"] for split in splits):
+        return
+    fix = "look which step took them; if an empty release is intended, give --allow-empty"
+    raise CurateError("the release is empty: no document is left", plan.manifest.name, fix)
 
 
 @contextmanager

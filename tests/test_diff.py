@@ -65,7 +65,7 @@ def test_another_threshold_says_what_it_did(corpus, made, tmp_path):
 def test_a_removal_is_a_patch(made, tmp_path):
     victim = released_rows(made)[0]["id"]
     (tmp_path / "asked.txt").write_text(victim)
-    found = diff(made, remove(made, tmp_path / "asked.txt", "ids").path)
+    found = diff(made, remove(made, ids=tmp_path / "asked.txt").path)
     assert found["documents"] | {"shared": 0} == {
         "added": 0,
         "removed": 1,

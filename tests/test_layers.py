@@ -41,7 +41,8 @@ def importers(library: str) -> set[str]:
 
 
 LAYERS = [
-    {"curate.errors", "curate.kernels"},
+    {"curate.redact", "curate.terminal"},
+    {"curate.errors", "curate.kernels", "curate.vocabulary"},
     {"curate.documents"},
     {"curate.stage"},
     {"curate.dedup", "curate.mix", "curate.sources", "curate.stages", "curate.testing"},
@@ -50,7 +51,7 @@ LAYERS = [
     {"curate.job", "curate.lane", "curate.plan", "curate.store", "curate.apply", "curate.isolate"},
     {"curate.assemble", "curate.sequences", "curate.jobs", "curate.lock", "curate.damage"},
     {"curate.release"},
-    {"curate.bad_rows", "curate.max_removed", "curate.sums", "curate.resolve", "curate.recall"},
+    {"curate.bad_rows", "curate.funnel", "curate.max_removed", "curate.sums", "curate.resolve", "curate.recall"},
     {"curate.run", "curate.worker"},
     {"curate.calibration"},
     {"curate.status", "curate.explain", "curate.progress", "curate.demo", "curate.doctor", "curate.report"},

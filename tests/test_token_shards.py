@@ -440,7 +440,7 @@ def test_what_is_removed_is_gone_from_the_tokens(tmp_path, formats):
     held = sorted((made / "data").iterdir())
     victim = pq.read_table(held[1])["id"][2].as_py()
     (tmp_path / "asked.txt").write_text(victim)
-    taken = remove(made, tmp_path / "asked.txt", "ids").path
+    taken = remove(made, ids=tmp_path / "asked.txt").path
     assert verify(taken) == []
     before, after = contents(made / "tokens"), contents(taken / "tokens")
     assert before.keys() == after.keys()

@@ -1,15 +1,46 @@
-"""Earlier releases that a manifest names in `against:`: what resembles their documents is not released again."""
+"""Earlier releases that a manifest names in `against:` or `extends:`: what resembles their documents is not released
+again, and what was removed from them stays out."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
+from curate.checked_lock import inside
 from curate.errors import CurateError
 from curate.lock import read_lock
-from curate.manifest import Manifest
+from curate.manifest import Call, Manifest
 from curate.plan import Shard
 from curate.sources import File
+from curate.stage import find_stage
+
+RECORD = "evidence/removed.parquet"
+
+
+def carrying(manifest: Manifest, work: Path) -> Manifest:
+    """The manifest with the records of removals of its earlier releases among its lists of what stays out.
+
+    The record of a version that is run again (`removed: [evidence/removed.parquet]`, as the manifest of a patch version
+    has it) is found in that version's folder, wherever the manifest itself is.
+    """
+    lists: dict[str, str] = {}
+    for place, name in _named(manifest).items():
+        folder = folder_of(manifest, name, place)
+        lock = read_lock(folder)
+        if any(file["path"] == RECORD for file in lock["files"]):
+            lists[f"{lock['name']} {lock['version']}"] = str(_file(folder, RECORD, name))
+    stages, mine = list(manifest.stages), Path(work) / "releases" / manifest.name / manifest.version / RECORD
+    asked = next((place for place, call in enumerate(stages) if call.label == "removed"), None)
+    if asked is None:
+        call = Call(find_stage("removed"), {"lists": lists}, "removed", f"{manifest.path or 'manifest'}  extends")
+        return replace(manifest, stages=[*stages, call]) if lists else manifest
+    for name, path in stages[asked].params["lists"].items():
+        beside = Path(path) == manifest.folder / RECORD and not Path(path).is_file()
+        lists[name] = str(mine.absolute()) if beside and mine.is_file() else path
+    stages[asked] = replace(stages[asked], params={"lists": lists})
+    return replace(manifest, stages=stages)
 
 
 def earlier(manifest: Manifest) -> list[Shard]:
@@ -17,10 +48,13 @@ def earlier(manifest: Manifest) -> list[Shard]:
 
     Raises CurateError for a folder that is no release, and for an index made with other parameters.
     """
+    return [shard for place, name in _named(manifest).items() for shard in _shards(manifest, name, place)]
+
+
+def _named(manifest: Manifest) -> dict[str, str]:
+    """{place in the manifest: release}, the one that is extended first."""
     named = {f"against[{place}]": name for place, name in enumerate(manifest.document.against)}
-    if manifest.document.extends:
-        named = {"extends": manifest.document.extends} | named
-    return [shard for place, name in named.items() for shard in _shards(manifest, name, place)]
+    return ({"extends": manifest.document.extends} if manifest.document.extends else {}) | named
 
 
 def folder_of(manifest: Manifest, name: str, place: str) -> Path:
@@ -50,25 +84,43 @@ def _shards(manifest: Manifest, name: str, place: str) -> list[Shard]:
     files = {file["path"]: file for file in lock["files"]}
     data = [path for path in files if path.startswith("data/")]
     release = f"{lock['name']}-{lock['version']}"
+    indexed = call and lock.get("index")
+    if missing := [path for path in data if indexed and path.replace("data/", "index/", 1) not in files]:
+        what = "a shard of an earlier release has no index"
+        raise CurateError(what, f"{folder}/{missing[0]}", "run its manifest again")
     return [
         Shard(
             release=release,
             number=number,
             of=len(data),
-            data=_file(folder, files[path]),
-            index=_file(folder, files[of]) if call and lock.get("index") else None,
-            columns={field.name: str(field.type) for field in pq.read_schema(folder / path)},
+            data=_source(folder, files[path], name),
+            index=_source(folder, files[path.replace("data/", "index/", 1)], name) if indexed else None,
+            columns=_columns(folder / path),
+            rows=files[path].get("rows"),
+            keys={"column": call.stage.index.column, "width": 8 * lock["index"].get("bands", 0)} if indexed else None,
         )
         for number, path in enumerate(data)
-        for of in [path.replace("data/", "index/", 1)]
     ]
 
 
-def _file(folder: Path, file: dict) -> File:
-    path = folder / file["path"]
-    if not os.access(path, os.R_OK):
-        raise CurateError("a file of an earlier release is missing", str(path), "run `curate verify` on that release")
-    return File(file["path"], str(path), file["bytes"], f"sha256:{file['sha256']}")
+def _source(folder: Path, file: dict, name: str) -> File:
+    return File(file["path"], str(_file(folder, file["path"], name)), file["bytes"], f"sha256:{file['sha256']}")
+
+
+def _file(folder: Path, path: str, name: str) -> Path:
+    """A file of an earlier release. The Hub's own cache is made of links; no other release is."""
+    file = folder / path if name.startswith("hf://") else inside(folder, path)
+    if not (file.is_file() and os.access(file, os.R_OK)):
+        raise CurateError("a file of an earlier release is missing", str(file), "run `curate verify` on that release")
+    return file
+
+
+def _columns(path: Path) -> dict[str, str]:
+    try:
+        return {field.name: str(field.type) for field in pq.read_schema(path)}
+    except (pa.ArrowException, OSError) as error:
+        fix = "run `curate verify` on that release"
+        raise CurateError(f"a shard of an earlier release cannot be read: {error}", str(path), fix) from None
 
 
 def _words(scheme: dict) -> str:

@@ -2,9 +2,10 @@
 
 from functools import cache
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import jinja2
+
+from curate.redact import bare_url
 
 LONGEST_PLACE = 100
 
@@ -49,8 +50,8 @@ def reasons(counts: dict[str, int]) -> str:
 
 def place(document: dict) -> str:
     """Where a document was: its address without what may follow `?` or `#`, which can name people, or its file."""
-    if url := document.get("url"):
-        where = urlsplit(url)._replace(query="", fragment="").geturl()
+    if url := document.get("url"):  # noqa: SIM108
+        where = bare_url(url)
     else:
         where = f"{document['path']} at {document['position']}"
     return cell(where if len(where) <= LONGEST_PLACE else where[: LONGEST_PLACE - 1] + "…")

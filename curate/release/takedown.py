@@ -1,71 +1,104 @@
 """Take documents out of a release: a patch version in which only the shards that held them are other files."""
 
+import os
 import re
 import shutil
 from collections import Counter
+from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import yaml
 
 from curate import lock as locks
-from curate.assemble import composition, digest, row_groups
-from curate.documents import hashed
+from curate.assemble import digest
+from curate.checked_lock import complete, inside
 from curate.errors import CurateError
 from curate.release.build import replacing, write_pages
+from curate.release.earlier import RECORD
 from curate.release.files import Unverified
+from curate.release.manifest_text import with_record
 from curate.release.token_shards import rewrite_token_shards
-from curate.stages.removed import Removals, list_name, read_list
-from curate.store import Writer
-
-RECORD = "evidence/removed.parquet"
+from curate.release.without import Gone, find_gone, largest_clusters, recount, smaller_clusters, write, write_without
+from curate.stage import set_column
+from curate.stages import removed as removals
 
 
 @dataclass(frozen=True)
 class TakenDown:
-    """A patch version. changed: its files that are not those of the release before; documents: how many are gone."""
+    """A patch version, or what it would be.
+
+    path       its folder
+    documents  how many are gone
+    sources    {source: of these}
+    causes     {how they were found: of these}: "id", "url", "domain", or "same URL", "same text" as one of those
+    changed    files that are not those of the release before: all of them, or of a dry run shards alone
+    lists      [{"list", "entries", "matched"}] of the lists given
+    """
 
     path: Path
     version: str
     documents: int
+    sources: dict[str, int]
+    causes: dict[str, int]
     changed: list[str]
+    lists: list[dict] = field(default_factory=list)
 
 
-def remove(release: str | Path, file: str | Path, kind: str) -> TakenDown:
-    """Write the patch version of a release that lacks what a list names, beside it. The release itself stays.
+def remove(
+    release: str | Path,
+    *,
+    ids: str | Path | None = None,
+    urls: str | Path | None = None,
+    domains: str | Path | None = None,
+    dry_run: bool = False,
+) -> TakenDown:
+    """Write the patch version of a release that lacks what lists name, beside it. The release itself stays.
 
-    file  a list as `curate.stages.removed` reads it
-    kind  what its lines are: "ids", "urls" or "domains"
+    What a list names takes with it all documents of the same page, and all with the same text.
 
-    Raises Unverified for a release that is not what its lock says, CurateError where the list names nothing in it or
+    ids, urls, domains  files of such, as `curate.stages.removed` reads lists; a domain stands for all below it too
+    dry_run             say what would go, and write nothing
+
+    Raises Unverified for a release that is not what its lock says, CurateError where the lists name nothing in it or
     the patch version is there already.
+
+    Example: `remove("releases/web/1.0.0", domains="asked.txt").version` is "1.0.1".
     """
-    release, file = Path(release), Path(file)
-    if not file.is_file():
-        raise CurateError("no such list", str(file), "name a file with one id, URL or domain a line")
-    removals, lock = read_list(file, list_name(file), kind), locks.read_lock(release)
+    lists = {kind: path for kind, path in (("ids", ids), ("urls", urls), ("domains", domains)) if path}
+    release = Path(os.path.abspath(release))
+    lock = complete(locks.read_lock(release), release / "lock.json")
+    for file in lock["files"]:
+        inside(release, file["path"])
     if problems := locks.verify(release):
         raise Unverified(f"{problems[0].where}: {problems[0].what}", str(release), "run the manifest again")
     version = patch(lock["version"])
     target = release.parent / version
-    if (target / "lock.json").is_file():
+    if target.exists() or target.is_symlink():
         raise CurateError(f"version {version} is there already", str(target), f"remove from {version} instead")
-    with replacing(target) as draft:
-        gone, counts, kept = _shards(release, draft, lock, removals)
-        if not gone:
+    record, names = _asked(lists, version)
+    try:
+        gone = find_gone(release, lock, record, version)
+        if not gone.ids:
             what = f"no document of {lock['name']} {lock['version']} is on the list"
-            raise CurateError(what, str(file), "look at the release's ids and URLs")
-        _evidence(release, draft, lock, gone, list_name(file), version)
-        before = {entry["path"]: entry["sha256"] for entry in lock["files"]}
-        made = _patched(draft, lock, counts, version, {"list": list_name(file), "documents": len(gone)})
-        rewrite_token_shards(release, draft, made, kept)
-        write_pages(draft, made, _manifest((release / "manifest.yaml").read_text(encoding="utf-8"), version))
-        changed = [entry["path"] for entry in made["files"] if before.get(entry["path"]) != entry["sha256"]]
-    return TakenDown(target, version, len(gone), changed)
+            raise CurateError(what, ", ".join(map(str, lists.values())), "look at the release's ids and URLs")
+        if dry_run:
+            lost = {path: _lost(release, path, keep) for path, keep in gone.keep.items()}
+            changed = sorted(gone.keep)
+        else:
+            with replacing(target) as draft:
+                lost, changed = _write(release, draft, lock, gone, record, version)
+    except pa.ArrowException as error:
+        raise CurateError(
+            f"a file of the release cannot be read: {error}", str(release), "run the manifest again"
+        ) from None
+    counted = removals.counted(pa.concat_tables([record, gone.record]))
+    told = [entry for entry in counted if entry["version"] == version and entry["list"] in names]
+    return TakenDown(target, version, len(gone.ids), _by_source(lost), gone.causes, changed, told)
 
 
 def patch(version: str) -> str:
@@ -74,41 +107,63 @@ def patch(version: str) -> str:
     return f"{major}.{minor}.{int(last) + 1}"
 
 
-def _shards(release: Path, draft: Path, lock: dict, removals: Removals) -> tuple[set[str], dict, dict]:
-    """Write shards and their index without what is named. The ids that are gone, and of each changed shard what it lost
-    and which of its rows are kept."""
-    gone: set[str] = set()
-    lost: dict[str, dict] = {}
-    kept: dict[str, np.ndarray] = {}
-    paths = {entry["path"] for entry in lock["files"]}
+def _asked(lists: Mapping[str, str | Path], version: str) -> tuple[pa.Table, set[str]]:
+    """What lists of removals say, as of a version, and what they are called."""
+    for file in lists.values():
+        if not Path(file).is_file():
+            raise CurateError("no such list", str(file), "name a file with one id, URL or domain a line")
+    names = {path: name for name, path in removals.list_names(lists.values()).items()}
+    tables = [removals.read_list(Path(file), names[file], kind) for kind, file in lists.items()]
+    record = pa.concat_tables([removals.RECORD.empty_table(), *tables])
+    return set_column(record, "version", pc.fill_null(record["version"], version)), {*names.values()}
+
+
+def _write(
+    release: Path, draft: Path, lock: dict, gone: Gone, record: pa.Table, version: str
+) -> tuple[dict[str, pa.Table], list[str]]:
+    """Write the patch version. Returns {path of a changed shard: the rows it lost}, and the files that are others."""
+    paths, lost = [file["path"] for file in lock["files"]], {}
     for path in sorted(path for path in paths if path.startswith("data/")):
-        index = path.replace("data/", "index/", 1)
-        names = [name for name in ("id", "url") if name in pq.read_schema(release / path).names]
-        rows = pq.read_table(release / path, columns=names).to_pylist()
-        keep = pa.array([removals.find(row["id"], row.get("url")) is None for row in rows], pa.bool_())
-        out = pc.invert(keep)
-        beside = [index] if index in paths else []
-        if not pc.any(out).as_py():
-            for name in (path, *beside):
+        index = path.replace("data/", "index/", 1) if path.replace("data/", "index/", 1) in paths else None
+        if path in gone.keep:
+            lost[path] = write_without(release, draft, path, gone.keep[path], index is not None)
+        else:
+            for name in filter(None, (path, index)):
                 _copy(release / name, draft / name)
-            continue
-        table = pq.read_table(release / path)
-        lost[path] = composition(table.filter(out))
-        gone |= set(table.filter(out)["id"].to_pylist())
-        kept[path] = keep.to_numpy(zero_copy_only=False)
-        left = table.filter(keep)
-        _write(draft / path, left, row_groups(pc.binary_length(left["text"]).to_numpy()))
-        for name in beside:
-            _write(draft / name, pq.read_table(release / name).filter(keep), [(0, left.num_rows)])
-    return gone, lost, kept
+    made = deepcopy(lock) | {"version": version}
+    made["parent"] = {"version": lock["version"], "digest": lock["digest"]}
+    _evidence(release, draft, made, gone, pa.concat_tables([record, gone.record]))
+    text = (release / "manifest.yaml").read_text(encoding="utf-8", errors="replace")
+    made["files"] = _files(draft, lock)
+    recount(draft, made, lost, everything=not _budgeted(text))
+    made["digest"] = locks.release_digest(made["files"])
+    rewrite_token_shards(release, draft, made, gone.keep)
+    write_pages(draft, made, with_record(text, version, RECORD))
+    before = {entry["path"]: entry["sha256"] for entry in lock["files"]}
+    return lost, [entry["path"] for entry in made["files"] if before.get(entry["path"]) != entry["sha256"]]
 
 
-def _write(path: Path, table: pa.Table, groups) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    writer = Writer(path, level=3, content_defined=True)
-    for start, stop in list(groups) or [(0, 0)]:
-        writer.write(table.slice(start, stop - start))
-    writer.close()
+def _evidence(release: Path, draft: Path, made: dict, gone: Gone, record: pa.Table) -> None:
+    """The record of removals with these, and the rest of the evidence without them; the lock's numbers of both."""
+    for path in (file["path"] for file in made["files"] if file["path"].startswith("evidence/")):
+        if path == RECORD:
+            record = removals.merged(removals.read_list(release / path, "removed"), record)
+        elif not path.endswith(".parquet") or not _holds(release / path, gone):
+            _copy(release / path, draft / path)
+        elif path == "evidence/near_duplicates.parquet":
+            near = smaller_clusters(pq.read_table(release / path), gone.ids)
+            write(draft / path, near)
+            made["clusters"] = largest_clusters(near)
+        else:
+            write(draft / path, pq.read_table(release / path, filters=[("id", "not in", gone.ids)]))
+    write(draft / RECORD, record)
+    made["removed"] = removals.counted(record)
+    made["rejected"] = pq.read_metadata(draft / "evidence/rejected.parquet").num_rows
+    made["examples"] = [example for example in made["examples"] if example.get("id") not in gone.ids]
+
+
+def _holds(path: Path, gone: Gone) -> bool:
+    return bool(pq.read_table(path, columns=["id"], filters=[("id", "in", gone.ids)]).num_rows)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -116,67 +171,34 @@ def _copy(source: Path, target: Path) -> None:
     shutil.copyfile(source, target)
 
 
-def _evidence(release: Path, draft: Path, lock: dict, gone: set[str], name: str, version: str) -> None:
-    """The record of removals with these, and the rest of the evidence without where they were."""
-    ids = sorted(map(hashed, gone))
-    record = pa.table({"id_sha256": ids, "list": [name] * len(ids), "version": [version] * len(ids)})
-    for path in (entry["path"] for entry in lock["files"] if entry["path"].startswith("evidence/")):
-        if path == RECORD:
-            record = pa.concat_tables([pq.read_table(release / path), record])
-        elif pq.read_table(release / path, columns=["id"], filters=[("id", "in", gone)]).num_rows:
-            kept = pq.read_table(release / path, filters=[("id", "not in", gone)])
-            _write(draft / path, kept, [(0, kept.num_rows)])
-        else:
-            _copy(release / path, draft / path)
-    _write(draft / RECORD, record, [(0, record.num_rows)])
-
-
-def _patched(draft: Path, lock: dict, lost: dict[str, dict], version: str, removed: dict) -> dict:
-    """The lock of the patch version, with the files that are there by now."""
-    made = deepcopy(lock) | {"version": version}
-    made["parent"] = {"version": lock["version"], "digest": lock["digest"]}
-    made["removed"] = [*lock["removed"], {"version": version} | removed]
-    less: dict = {}
-    for path, counts in lost.items():
-        locks.add(less, counts)
-        rows = _total(counts)
-        made["documents"] -= rows["documents"]
-        for split in made["mixture"]["splits"]:
-            if path.startswith(f"data/{locks.folder(split)}{split['split']}-"):
-                split |= {name: split[name] - count for name, count in rows.items() if name in split}
-    for column, counts in less.items():
-        for value, count in counts.items():
-            left = Counter(made["composition"][column][value])
-            left.subtract(count)
-            made["composition"][column][value] = dict(left)
-            if not left["documents"]:
-                del made["composition"][column][value]
-    out = set(pq.read_table(draft / RECORD)["id_sha256"].to_pylist())
-    made["clusters"] = [cluster for cluster in lock["clusters"] if hashed(cluster["id"]) not in out]
-    made["files"] = []
+def _files(draft: Path, lock: dict) -> list[dict]:
+    """The lock's entries of the data, index and evidence that are there by now."""
     known = {entry["path"]: entry for entry in lock["files"]}
     there = {path.relative_to(draft).as_posix() for path in draft.rglob("*.parquet")}
+    files = []
     for name in [*(path for path in known if path in there), *sorted(there - known.keys())]:
         entry = known.get(name, {}) | {"path": name} | digest(draft / name)
         if "rows" in entry or name == RECORD:
             entry["rows"] = pq.read_metadata(draft / name).num_rows
-        if name in lost:
-            entry["text_bytes"] -= _total(lost[name])["bytes"]
-        made["files"].append(entry)
-    made["digest"] = locks.release_digest(made["files"])
-    return made
+        files.append(entry)
+    return files
 
 
-def _total(counts: dict) -> Counter:
-    total: Counter = Counter()
-    for count in counts["source"].values():
-        total.update(count)
-    return total
+def _budgeted(manifest: str) -> bool:
+    """Whether a manifest asks for a mixture of its own, not for all there is."""
+    try:
+        document = yaml.safe_load(manifest)
+    except (yaml.YAMLError, RecursionError, ValueError):
+        return True
+    mixture = document.get("mixture") if isinstance(document, dict) else None
+    return isinstance(mixture, dict) and bool({"budget", "phases"} & mixture.keys())
 
 
-def _manifest(text: str, version: str) -> str:
-    """The manifest of the patch version: that of the release, with the record of what stays out."""
-    text = re.sub(r"(?m)^version:.*$", f'version: "{version}"', text, count=1)
-    if re.search(r"(?m)^removed:", text):
-        return text
-    return text.rstrip("\n") + f"\n\nremoved: [{RECORD}]\n"
+def _lost(release: Path, path: str, keep) -> pa.Table:
+    return pq.read_table(release / path, columns=["id", "source"]).filter(pa.array(~keep))
+
+
+def _by_source(lost: dict[str, pa.Table]) -> dict[str, int]:
+    """{source: documents that are gone}, each once however often it was drawn."""
+    source = {row["id"]: row["source"] for rows in lost.values() for row in rows.select(["id", "source"]).to_pylist()}
+    return dict(sorted(Counter(source.values()).items(), key=lambda item: str(item[0])))

@@ -6,6 +6,7 @@ tokens/PHASE/mds/index.json, tokens/PHASE/mds/train-00000-of-00042.000.mds
 """
 
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -31,8 +32,14 @@ from curate.sequences import sequence_blocks, token_blocks
 from curate.store import Store
 
 
-def write_token_shards(folder: Path, lock: dict, store: Store, parts: list[TokenParts]) -> None:
-    """Write the token shards of a release, and add their files to its lock. parts: in the order of the shards."""
+def write_token_shards(
+    folder: Path, lock: dict, store: Store, parts: list[TokenParts], kept: dict[str, np.ndarray]
+) -> None:
+    """Write the token shards of a release, and add their files to its lock.
+
+    parts  in the order of the shards
+    kept   {path of a shard: bool[rows], what stays of the documents in its part}, where that is not all
+    """
     if not lock["tokens"]:
         return
     for part, (path, split, shard) in zip(parts, _shards(folder, lock), strict=True):
@@ -40,7 +47,15 @@ def write_token_shards(folder: Path, lock: dict, store: Store, parts: list[Token
             partial(token_blocks, store, part.tokenized),
             partial(sequence_blocks, store, part.packed),
         )
-        _write(path, lock["tokens"], split, shard, documents, sequences)
+        keep = kept.get(_shard_of(folder, path))
+        if keep is None:
+            _write(path, lock["tokens"], split, shard, documents, sequences)
+            continue
+        with tempfile.TemporaryDirectory() as aside:
+            whole = Path(aside) / path.name
+            _write(whole, lock["tokens"], split, shard, documents, sequences)
+            shard |= _pack_again(whole, path, lock["tokens"], split, keep)
+    lock["tokens"]["splits"] = list(map(described, lock["tokens"]["splits"]))
     _finish(folder, lock)
 
 
@@ -54,13 +69,18 @@ def rewrite_token_shards(release: Path, folder: Path, lock: dict, kept: dict[str
     if not tokens:
         return
     for (old, _, _), (path, split, shard) in zip(_shards(release, lock), _shards(folder, lock), strict=True):
-        keep = kept.get(f"data/{path.relative_to(folder / 'tokens').as_posix()}.parquet")
+        keep = kept.get(_shard_of(folder, path))
         if keep is None:
             _copy(old, path)
             continue
         shard |= _pack_again(old, path, tokens, split, keep)
     tokens["splits"] = list(map(described, tokens["splits"]))
     _finish(folder, lock)
+
+
+def _shard_of(folder: Path, path: Path) -> str:
+    """The path in the release of the shard that a token shard is made of."""
+    return f"data/{path.relative_to(folder / 'tokens').as_posix()}.parquet"
 
 
 def _shards(folder: Path, lock: dict) -> Iterator[tuple[Path, dict, dict]]:

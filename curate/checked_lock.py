@@ -1,0 +1,127 @@
+"""A lock is checked before it is believed: what is used of it as a path, a name, a digest or a number has that form."""
+
+import re
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any
+
+import pydantic
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from curate.errors import CurateError
+
+
+def _relative(path: str) -> str:
+    parts = path.split("/")
+    if re.search(r"[\x00-\x1f\x7f\\:]", path) or {"", ".", ".."} & {*parts} or PurePosixPath(path).is_absolute():
+        raise ValueError("not a path within the release")
+    return path
+
+
+Count = Annotated[int, Field(ge=0, lt=1 << 63, strict=True)]
+RelativePath = Annotated[str, Field(max_length=1024), AfterValidator(_relative)]
+Name = Annotated[str, Field(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]*\z", max_length=96)]
+Version = Annotated[str, Field(pattern=r"\A\d{1,9}\.\d{1,9}\.\d{1,9}([-+][0-9A-Za-z.-]+)?\z", max_length=96)]
+Sha256 = Annotated[str, Field(pattern=r"\A[0-9a-f]{64}\z")]
+Digest = Annotated[str, Field(pattern=r"\Asha256:[0-9a-f]{64}\z")]
+
+
+class Open(BaseModel):
+    """A part of a lock that may hold more than is checked."""
+
+    model_config = ConfigDict(extra="allow", protected_namespaces=())
+
+
+class File(Open):
+    path: RelativePath
+    bytes: Count
+    sha256: Sha256
+    rows: Count | None = None
+    text_bytes: Count | None = None
+
+
+class Stage(Open):
+    label: Name
+    stage: Name
+    sources: dict[str, dict] = {}
+
+
+class Split(Open):
+    phase: Name | None
+    split: Name
+    documents: Count
+    shards: Count
+    keys: dict[str, dict] = {}
+
+
+class Mixture(Open):
+    by: str
+    unit: str
+    splits: list[Split]
+
+
+class Removed(Open):
+    version: str = Field(pattern=r"\A[\w.+-]*\z", max_length=96)
+    list: str = Field(pattern=r"\A\w+\z", max_length=255)
+    documents: Count
+
+
+class Lock(Open):
+    """What is relied on of a lock. A key that is absent is the business of who needs it; one that is there holds."""
+
+    digest: Digest
+    files: list[File]
+    name: Name | None = None
+    version: Version | None = None
+    license: str | None = None
+    documents: Count = 0
+    rejected: Count = 0
+    sources: dict[Name, dict] = {}
+    stages: list[Stage] = []
+    composition: dict[Name, dict[str, dict[str, Count]]] = {}
+    columns: dict[str, str] = {}
+    clusters: list[dict] = []
+    examples: list[dict] = []
+    removed: list[Removed] = []
+    mixture: Mixture | None = None
+    tokens: dict | None = None
+    index: dict | None = None
+
+
+def check(lock: Any, where: str | Path) -> dict:
+    """The lock, unchanged. Raises CurateError that names what of it is not as it should be.
+
+    where  the file it was read from
+    """
+    try:
+        Lock.model_validate(lock)
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        place = ".".join(map(str, first["loc"])) or "the lock"
+        what = f"the lock cannot be believed: {place}: {first['msg']}, not {repr(first['input'])[:80]}"
+        raise CurateError(what, str(where), "run the manifest that made the release again") from None
+    paths = [file["path"] for file in lock["files"]]
+    if len({*paths}) < len(paths):
+        raise CurateError("the lock names a file twice", str(where), "run the manifest that made the release again")
+    return lock
+
+
+def inside(release: Path, path: str) -> Path:
+    """A file of a release, by its path there. Raises CurateError where a link leads out of the release's folder."""
+    file = release / _relative(path)
+    if not file.resolve().is_relative_to(release.resolve()):
+        what = "a file of the release is a link to outside of its folder"
+        raise CurateError(what, str(file), "put the file itself there")
+    return file
+
+
+WHOLE = ("name", "version", "license", "publish", "description", "documents", "rejected", "sources", "stages", "kept")
+WHOLE += ("composition", "columns", "examples", "clusters", "removed", "mixture", "index", "versions")
+"""Keys that a lock has of which the pages of a release can be written."""
+
+
+def complete(lock: dict, where: str | Path) -> dict:
+    """The lock, unchanged. Raises CurateError for one that lacks what a release is written from again."""
+    if missing := [key for key in WHOLE if key not in lock or (lock[key] is None and key != "index")]:
+        what = f"the lock lacks {', '.join(f'`{key}`' for key in missing)}"
+        raise CurateError(what, str(where), "run the manifest that made the release again")
+    return lock

@@ -1,0 +1,60 @@
+"""The text of a manifest with another version and its removals: only these two keys change, whatever its style."""
+
+import yaml
+
+from curate.errors import CurateError
+
+
+def with_record(text: str, version: str, record: str) -> str:
+    """The manifest of a patch version: that of the release, with the record of what stays out, which holds what the
+    lists named before it said.
+
+    record  its path beside the manifest. Raises CurateError for a text that is no mapping of YAML.
+    """
+    wanted = _loaded(text)
+    wanted |= {"version": version, "removed": [record]}
+    made = text
+    try:
+        made = _put(made, "version", f'"{version}"')
+        made = _put(made, "removed", f"[{record}]")
+        if _loaded(made) == wanted:
+            return made
+    except (yaml.YAMLError, CurateError):
+        pass
+    return yaml.safe_dump(wanted, sort_keys=False, allow_unicode=True)
+
+
+def _loaded(text: str) -> dict:
+    try:
+        found = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise CurateError(f"the manifest of the release is not YAML: {error}", "manifest.yaml") from None
+    if not isinstance(found, dict):
+        raise CurateError("the manifest of the release is not a mapping", "manifest.yaml", "run it again")
+    return found
+
+
+def _put(text: str, key: str, value: str) -> str:
+    """The text with a value in place of that of a key of its mapping, or with the key."""
+    root = yaml.compose(text, yaml.SafeLoader)
+    for name, node in root.value:
+        if name.value == key:
+            start, stop = name.end_mark.index, _end(node)
+            return f"{text[:start]}: {value}{text[stop:]}"
+    if root.flow_style:
+        start = root.start_mark.index + 1
+        return f"{text[:start]}{key}: {value}, {text[start:]}"
+    stop = max((_end(node) for _, node in root.value), default=len(text))
+    line = text.find("\n", stop - 1 if text[stop - 1 : stop] == "\n" else stop)
+    stop = len(text) if line < 0 else line + 1
+    before = text[:stop]
+    gap = "\n" if before.endswith("\n") else "\n\n"
+    return f"{before}{gap}{key}: {value}\n{text[stop:]}"
+
+
+def _end(node: yaml.Node) -> int:
+    """Where the text of a node ends; PyYAML has that of a block at the token after it."""
+    if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
+        last = node.value[-1]
+        return _end(last[1] if isinstance(node, yaml.MappingNode) else last)
+    return node.end_mark.index
