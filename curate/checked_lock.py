@@ -20,7 +20,7 @@ def _relative(path: str) -> str:
 Count = Annotated[int, Field(ge=0, lt=1 << 63, strict=True)]
 RelativePath = Annotated[str, Field(max_length=1024), AfterValidator(_relative)]
 Name = Annotated[str, Field(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]*\z", max_length=96)]
-Version = Annotated[str, Field(pattern=r"\A\d{1,9}\.\d{1,9}\.\d{1,9}([-+][0-9A-Za-z.-]+)?\z", max_length=96)]
+Version = Annotated[str, Field(pattern=r"\A[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}([-+][0-9A-Za-z.-]+)?\z", max_length=96)]
 Sha256 = Annotated[str, Field(pattern=r"\A[0-9a-f]{64}\z")]
 Digest = Annotated[str, Field(pattern=r"\Asha256:[0-9a-f]{64}\z")]
 
