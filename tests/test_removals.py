@@ -15,6 +15,7 @@ from small_tokenizers import small_tokenizer
 from tokenizers import Tokenizer
 
 from curate.errors import CurateError
+from curate.explain import explain
 from curate.lock import read_lock, verify
 from curate.release.manifest_text import with_record
 from curate.release.takedown import RECORD, remove
@@ -454,9 +455,8 @@ def test_a_hostile_lock_is_refused_and_nothing_outside_is_touched(tmp_path, plai
     with pytest.raises(CurateError):
         remove(evil, domains=asked(tmp_path / "asked.txt", "site2.example"))
     manifest = one_source(tmp_path / "next", SITES, [], stages=NEAR, extends=str(evil), version="2.0.0")
-    if how != "documents text":
-        with pytest.raises(CurateError):
-            release(manifest, tmp_path / "next/work")
+    with pytest.raises(CurateError):
+        release(manifest, tmp_path / "next/work")
     after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert {path: after.get(path) for path in before} == before
     assert not list(tmp_path.rglob("WRITTEN*"))
@@ -545,3 +545,25 @@ def test_a_link_out_of_an_earlier_release_is_not_followed(tmp_path, plain):
     ):
         with pytest.raises(CurateError, match="link to outside"):
             act()
+
+
+def test_copies_in_the_run_itself_go_too(tmp_path):
+    """So that a version has what the next one would have of the same documents."""
+    documents = [
+        {"text": "one", "url": "https://a.example/page"},
+        {"text": "one", "url": "https://mirror.example/copy"},
+        {"text": "other", "url": "https://mirror.example/other"},
+    ]
+    list_of = asked(tmp_path / "asked.txt", "a.example").name
+    made = make(tmp_path, documents, stages=[], removed=[list_of])
+    assert urls(made) == ["https://mirror.example/other"]
+    lock = read_lock(made)
+    assert lock["removed"] == [{"version": "1.0.0", "list": "asked", "documents": 2, "entries": 1, "matched": 1}]
+    assert counted_again(made) == told(lock)
+    assert verify(made) == []
+    assert lock["stages"][-1]["sources"] == {"a": {"in": 3, "kept": 1, "bytes": 5, "reasons": {"asked": 2}}}
+    assert lock["kept"] == {"a": {"documents": 1, "bytes": 5}}
+    (copy,) = explain(tmp_path / "web-1.0.0.yaml", "https://mirror.example/copy", tmp_path / "work")
+    assert (copy["reason"], copy["released"], copy["removed"]["version"]) == ("removed.asked", None, "1.0.0")
+    (kept,) = explain(tmp_path / "web-1.0.0.yaml", "https://mirror.example/other", tmp_path / "work")
+    assert (kept["reason"], kept["removed"]) == (None, None)

@@ -15,6 +15,7 @@ from curate.manifest import Call, Manifest
 from curate.plan import Shard
 from curate.sources import File
 from curate.stage import find_stage
+from curate.stages import removed as removals
 
 RECORD = "evidence/removed.parquet"
 
@@ -41,6 +42,16 @@ def carrying(manifest: Manifest, work: Path) -> Manifest:
         lists[name] = str(mine.absolute()) if beside and mine.is_file() else path
     stages[asked] = replace(stages[asked], params={"lists": lists})
     return replace(manifest, stages=stages)
+
+
+def records(manifest: Manifest) -> list[pa.Table]:
+    """What is known to be out of the shards of a run, by the lists it went through, and of those it takes over."""
+    calls = [call for call in manifest.stages if call.stage.name == "removed"]
+    found = [removals.record_of(removals.located(call.params["lists"])) for call in calls]
+    if manifest.document.extends:
+        path = folder_of(manifest, manifest.document.extends, "extends") / RECORD
+        found.append(removals.read_list(path, "removed") if path.is_file() else removals.RECORD.empty_table())
+    return found
 
 
 def earlier(manifest: Manifest) -> list[Shard]:
