@@ -90,10 +90,13 @@ def _all_documents(store: Store, parts: list[str]) -> Documents:
 
 
 def scatter(store: Store, args: dict, draft: Path, counts: dict) -> None:
-    """The published columns of a partition's documents, each row sent to its shard."""
+    """The published columns of a partition's documents, each row sent to its shard.
+
+    counts["unique"]: the composition of the documents that are sent, each once.
+    """
     types = {name: arrow_type(alias) for name, alias in args["types"].items()}
     sent = sent_to(store, [args["mix"]], args["place"], local=False)
-    writer = BinnedWriter(draft)
+    writer, unique = BinnedWriter(draft), {}
     for docs in live_blocks(store, args["reading"]):
         chosen = for_block(sent, docs)
         index = np.searchsorted(docs["doc"].to_numpy(), chosen["doc"].to_numpy())
@@ -105,8 +108,11 @@ def scatter(store: Store, args: dict, draft: Path, counts: dict) -> None:
         }
         columns["license"] = pc.fill_null(columns["license"], args["license"])
         writer.write(pa.table(columns | {"order": chosen["order"], "bin": chosen["shard"]}))
+        once = np.unique(index, return_index=True)[1]  # a mixture may draw a document more than once
+        rows = pa.table(columns)
+        add(unique, composition(rows if len(once) == len(index) else rows.take(pa.array(once))))
     writer.close()
-    counts["bins"] = writer.bins
+    counts |= {"bins": writer.bins, "unique": unique}
 
 
 def shard(store: Store, args: dict, draft: Path, counts: dict) -> None:
@@ -143,6 +149,15 @@ def composition(rows: pa.Table) -> dict:
             for row in grouped.sort_by("key").to_pylist()
         }
     return found
+
+
+def add(total: dict, more: dict) -> None:
+    """Add counts, and the counts within them."""
+    for key, value in more.items():
+        if isinstance(value, dict):
+            add(total.setdefault(key, {}), value)
+        else:
+            total[key] = total.get(key, 0) + value
 
 
 def row_groups(size: np.ndarray) -> Iterator[tuple[int, int]]:

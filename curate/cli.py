@@ -3,7 +3,6 @@
 What a command finds goes to stdout, talk goes to stderr. `--json` makes stdout one JSON object.
 """
 
-import json
 import os
 import sys
 import traceback
@@ -15,6 +14,8 @@ from typing import Annotated
 import typer
 
 from curate.errors import CurateError, Stopped, refusal
+from curate.redact import in_error
+from curate.terminal import say, show, show_json
 
 app = typer.Typer(
     name="curate",
@@ -44,8 +45,11 @@ def command(function: Callable) -> Callable:
     def verb(*args, **kwargs):
         try:
             result, lines, code = function(*args, **kwargs)
-            for line in [json.dumps(result, ensure_ascii=False)] if kwargs["as_json"] else lines:
-                print(line)
+            if kwargs["as_json"]:
+                show_json(result)
+            else:
+                for line in lines:
+                    show(line)
             sys.stdout.flush()
         except KeyboardInterrupt:
             raise Stopped("stopped by Ctrl-C", fix="run the same command again to go on") from None
@@ -70,12 +74,12 @@ def demo(
     from curate.train import train
 
     path = make_demo(folder)
-    _say(f"corpus and manifest in {folder}")
+    say(f"corpus and manifest in {folder}")
     if not language_model():
-        _say("languages are not identified: there is no lid.176.ftz in CURATE_MODEL_DIR or the user's cache")
+        say("languages are not identified: there is no lid.176.ftz in CURATE_MODEL_DIR or the user's cache")
     trained = follow(train(recipe_of(folder), folder / "work", workers=0))
-    _say(f"classifier in {trained.path}: ROC-AUC {trained.metrics['roc_auc']:.3f} on documents held out")
-    result, lines, code = _release(str(path), folder / "work", workers, None)
+    say(f"classifier in {trained.path}: ROC-AUC {trained.metrics['roc_auc']:.3f} on documents held out")
+    result, lines, code = _release(str(path), folder / "work", workers, None, replace=True)
     return result, [*lines, f"again: curate run {path} --work {folder / 'work'}"], code
 
 
@@ -110,18 +114,29 @@ def run(
     work: Work = WORK,
     workers: Workers = None,
     scheduler: Scheduler = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="replace a release of this version that has another digest")
+    ] = False,
+    allow_empty: Annotated[bool, typer.Option("--allow-empty", help="release nothing where no document is left")] = False,
     as_json: Json = False,
 ):
-    """Make the release of a manifest. What was made before is reused; a run that was stopped goes on."""
-    return _release(manifest, work, workers, scheduler)
+    """Make the release of a manifest. What was made before is reused; interrupted runs resume."""
+    return _release(manifest, work, workers, scheduler, replace, allow_empty)
 
 
-def _release(manifest: str, work: Path, workers: int | None, scheduler: str | None):
+def _release(
+    manifest: str,
+    work: Path,
+    workers: int | None,
+    scheduler: str | None,
+    replace: bool = False,
+    allow_empty: bool = False,
+):
     from curate.progress import follow
     from curate.report import release_lines
     from curate.run import run
 
-    released = follow(run(manifest, work, workers, scheduler))
+    released = follow(run(manifest, work, workers, scheduler, replace, allow_empty))
     result = {"release": str(released.path), "changed": released.changed, "lock": released.lock}
     return result, release_lines(released.lock, released.path, released.changed), 0
 
@@ -193,7 +208,7 @@ def publish(
     private: Annotated[bool, typer.Option("--private", help="make the repository private when it is made")] = False,
     branch: Annotated[str | None, typer.Option(help="branch to commit to [default: main]")] = None,
     pr: Annotated[bool, typer.Option("--pr", help="open a pull request; once merged, publish again to tag")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be sent")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="list the files, with no login and no network")] = False,
     as_json: Json = False,
 ):
     """Bring a release to the Hugging Face Hub: what is new, shards first, the tag last. After a break run it again."""
@@ -207,7 +222,7 @@ def publish(
         branch=branch,
         pr=pr,
         dry_run=dry_run,
-        report=lambda event: _say(f"{event.kind}: {event.text}"),
+        report=lambda event: say(f"{event.kind}: {event.text}"),
     )
     return found.as_dict(), published_lines(found, dry_run), 0
 
@@ -376,10 +391,6 @@ def doctor(work: Work = WORK, as_json: Json = False):
     return {"checks": checks}, lines, 0 if all(check["ok"] for check in checks) else 1
 
 
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
 def main() -> None:
     """Run the command line. Exit codes: 0 done; 1 a check found something; 2 your input is wrong; 3 stopped and can be
     resumed; 70 our bug."""
@@ -389,12 +400,15 @@ def main() -> None:
     except Exception as error:  # what is neither a mistake nor the machine's refusal is ours
         known = refusal(error) if isinstance(error, OSError) else error
         if not isinstance(known, CurateError):
-            traceback.print_exc()
-            _say("this is a bug of curate: please report it with the lines above")
+            say(in_error(traceback.format_exc()))
+            say("this is a bug of curate: please report it with the lines above")
             sys.exit(70)
+        notes = getattr(known, "__notes__", [])
         if as_json:
-            print(json.dumps({"error": known.as_dict()}, ensure_ascii=False))
-        _say(str(known))
+            show_json({"error": known.as_dict() | ({"notes": notes} if notes else {})})
+        for note in notes:
+            say(f"{note}\n")
+        say(str(known))
         sys.exit(known.exit_code)
 
 

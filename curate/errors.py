@@ -1,6 +1,8 @@
-"""Errors that say what is wrong, where, and how to mend it."""
+"""Errors that say what is wrong, where, and how to fix it."""
 
 import errno
+
+from curate.redact import in_error
 
 
 class CurateError(Exception):
@@ -14,6 +16,7 @@ class CurateError(Exception):
     exit_code = 2
 
     def __init__(self, what: str, where: str = "", fix: str = ""):
+        what, where, fix = map(in_error, map(str, (what, where, fix)))
         super().__init__(what, where, fix)  # all three, so that an error survives pickling
         self.what, self.where, self.fix = what, where, fix
 
@@ -47,7 +50,7 @@ class ManifestError(CurateError):
 
 
 class Stopped(CurateError):
-    """The run did not end, and running it again goes on from where it stopped."""
+    """The run did not end, and running it again resumes where it stopped."""
 
     exit_code = 3
 

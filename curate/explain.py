@@ -22,7 +22,8 @@ def explain(manifest: str | Path | Manifest, document: str, work: str | Path) ->
     """What became of the documents with this id (or its first digits, 6 or more) or this URL.
 
     Returns one dictionary a document: its provenance, `steps` (each with the stage labels, the columns added or
-    changed, and the reason where it ended there), `released` ({"shard", "row"}) or None, and for a duplicate `kept`
+    changed, and the reason where it ended there), `released` ({"shard", "row"}) or None, `places` (all such: a mixture may
+    repeat a document), and for a duplicate `kept`
     (id of the document that stayed, similarity, and both texts: `text` of that one, `against` of this).
     """
     manifest = manifest if isinstance(manifest, Manifest) else load(manifest)
@@ -59,7 +60,8 @@ def _walk(plan: Plan, store: Store, lane: Lane, row: int) -> dict:
         if reason:
             break
     found = provenance | {"steps": steps, "reason": reason}
-    found["released"] = None if reason else _released(plan, store, provenance)
+    found["places"] = [] if reason else _released(plan, store, provenance)
+    found["released"] = next(iter(found["places"]), None)
     found["removed"] = _removed(plan, store, provenance["id"])
     if (name := _own_removal(plan, store, provenance["id"])) and not reason:  # a copy of a document that is out
         reason = found["reason"] = f"removed.{name}"
@@ -113,11 +115,11 @@ def _drawn(plan: Plan, store: Store) -> bool:
     return mixed is not None and all(map(store.marker, shards(plan, mixed["splits"]).data))
 
 
-def _released(plan: Plan, store: Store, document: dict) -> dict | None:
-    """The shard and row a document is in."""
-    mixed = store.marker(plan.mix)
+def _released(plan: Plan, store: Store, document: dict) -> list[dict]:
+    """The shard and row of each place that a document is in: more than one where the mixture repeats it."""
+    mixed, places = store.marker(plan.mix), []
     if mixed is None:
-        return None
+        return places
     fps = shards(plan, mixed["splits"]).data
     names = [f"data/{name}" for name in shard_names(mixed["splits"])]
     if earlier := plan.manifest.document.extends:
@@ -127,7 +129,6 @@ def _released(plan: Plan, store: Store, document: dict) -> dict | None:
         if store.marker(fp) is None:
             continue
         ids = store.open(fp).read(columns=["id"])["id"]
-        row = pc.index(ids, document["id"]).as_py()
-        if row >= 0:
-            return {"shard": name, "row": row}
-    return None
+        rows = pc.indices_nonzero(pc.equal(ids, document["id"])).to_pylist()
+        places += [{"shard": name, "row": row} for row in rows]
+    return places

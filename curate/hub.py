@@ -20,6 +20,8 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import hf_raise_for_status
 
 from curate.errors import CurateError, Stopped
+from curate.redact import in_error
+from curate.vocabulary.names import checked_repository, repository_mistake
 
 TRIES, LONGEST_WAIT = 6, 60.0  # attempts without progress; seconds
 
@@ -29,7 +31,7 @@ FAILURES = (HTTPError, ConnectionError, RuntimeError, ValueError)
 
 
 class Event(NamedTuple):
-    """What just happened. kind: verified, created, commit, retry, checked, tagged or unchanged."""
+    """What just happened. kind: verified, created, commit, retry, checked, tagged, unchanged or unasked."""
 
     kind: str
     text: str
@@ -44,11 +46,12 @@ class Remote:
         token: str | None,
         report: Callable[[Event], None] = lambda event: None,
         repo: str = "",
+        patient: bool = True,
     ):
         self.api = HfApi(endpoint=endpoint, token=token, library_name="curate")
         self.report, self.repo = report, repo
         self._secret = token or get_token()
-        self._wrote = False
+        self._wrote, self._tries = False, TRIES if patient else 1
 
     @property
     def url(self) -> str:
@@ -72,7 +75,7 @@ class Remote:
         self.report(Event("retry", self._clean(text)))
 
     def _clean(self, text: str) -> str:
-        return text.replace(self._secret, "(token)") if self._secret else text
+        return in_error(text.replace(self._secret, "(token)") if self._secret else text)
 
     # Patience
 
@@ -103,7 +106,7 @@ class Remote:
         ):
             raise self._refused(status, error) from None
         what = f"the Hub answers {status}" if status else f"no answer from the Hub ({error})"
-        if attempt == TRIES:
+        if attempt == self._tries:
             self._give_up(self._clean(what))
         seconds = _asked(error, status) or min(LONGEST_WAIT, 2.0 ** (attempt - 1))
         self._retry(f"{what}: again in {seconds:.0f} s, attempt {attempt + 1} of {TRIES}")
@@ -111,7 +114,7 @@ class Remote:
 
     def _give_up(self, what: str) -> None:
         if self._wrote:
-            raise Stopped(what, self.url, "run the same command again: it goes on from where it stopped")
+            raise Stopped(what, self.url, "run the same command again: it resumes where it stopped")
         raise CurateError(what, self.api.endpoint, "check the network and the address, then try again")
 
     def _refused(self, status: int | None, error: Exception) -> CurateError:
@@ -123,7 +126,7 @@ class Remote:
             fix = "use a token that may write there, ask for the right, or open a pull request (--pr)"
             return CurateError("the token has no right to do this", where, fix)
         said = getattr(error, "server_message", None) or str(error)
-        return CurateError(f"the Hub refuses: {self._clean(said)}", where, "mend what it names, then try again")
+        return CurateError(f"the Hub refuses: {self._clean(said)}", where, "correct what it names, then try again")
 
     # Reading
 
@@ -177,7 +180,9 @@ class Remote:
         """Download one file into a folder."""
         if path not in there:
             raise CurateError("this is not a release: it has no lock.json", address, "name a release that curate made")
-        self.ask(self.api.hf_hub_download, filename=path, revision=revision, local_dir=root)
+        got = Path(self.ask(self.api.hf_hub_download, filename=path, revision=revision, local_dir=root))
+        if not got.resolve().is_relative_to(root.resolve()):
+            raise CurateError("a file of the repository lies outside its folder", f"{address}/{path}", "do not trust it")
 
     def snapshot(self, revision: str, patterns: list[str]) -> Path:
         """Files by their patterns, downloaded once and kept in the Hub's cache."""
@@ -239,6 +244,28 @@ class Remote:
             fix = "find out who else publishes this version"
             raise CurateError(f"{tag} was set to another commit meanwhile", self.url, fix)
         self.report(Event("tagged", tag))
+
+
+def logged_in(token: str | None) -> bool:
+    """Whether there is a token to ask the Hub with."""
+    return bool(token or get_token())
+
+
+def address_of(repo: str, endpoint: str | None) -> str:
+    """Where a dataset repository is."""
+    return f"{HfApi(endpoint=endpoint).endpoint}/datasets/{repo}"
+
+
+def check_repository(repo: str) -> None:
+    """Raise CurateError for a name, NAME or ORG/NAME, that the Hub does not take."""
+    try:
+        mistake = repository_mistake(repo) if "/" not in repo else ""
+        if not mistake:
+            checked_repository(repo if "/" in repo else f"user/{repo}")
+    except ValueError as error:
+        mistake = str(error)
+    if mistake:
+        raise CurateError(f"the Hub takes no repository `{repo}`: {mistake}", "--repo", "name another")
 
 
 def _status(error: Exception) -> int | None:

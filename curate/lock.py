@@ -7,13 +7,15 @@ inputs gives the same lock everywhere. Its `digest` is the sha256 of the lines `
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from importlib.metadata import version
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from curate.assemble import digest
+from curate import redact
+from curate.assemble import add, digest
 from curate.checked_lock import check
 from curate.errors import CurateError
 from curate.manifest import Manifest
@@ -24,6 +26,9 @@ from curate.sequences import tokens_of
 from curate.store import Store
 
 FORMAT = 1
+
+PAGES = frozenset([".md", ".yaml", ".html", ".json", ".svg"])
+"""Files of a release that people read."""
 
 
 def folder(split: dict) -> str:
@@ -70,8 +75,12 @@ def deduplicating(manifest: Manifest) -> list[str]:
     return [call.label for call in manifest.stages if call.stage.kind == "group" and "keep" in call.params]
 
 
-def make_lock(plan: Plan, store: Store, parts: dict[str, str], tokens: list[TokenParts]) -> dict:
+def make_lock(
+    plan: Plan, store: Store, parts: dict[str, str], tokens: list[TokenParts], scattered: list[str] = ()
+) -> dict:
     """The lock of a run, from its plan, what its jobs counted, and the parts that lie in the release.
+
+    scattered  the parts that documents went to their shards by, which know each document once
 
     Raises CurateError for token shards without one full sequence.
     """
@@ -118,6 +127,9 @@ def make_lock(plan: Plan, store: Store, parts: dict[str, str], tokens: list[Toke
         add(composition, marker.get("composition", {}))
         named = ("rows", "text_bytes", "bytes", "sha256")
         files.append({"path": path} | {name: marker[name] for name in named if name in marker})
+    unique: dict = {}
+    for fp in scattered:
+        add(unique, store.marker(fp)["unique"])
     clustered = plan.evidence.get("evidence/near_duplicates.parquet")
     taken = plan.evidence.get("evidence/removed.parquet")
     return {
@@ -129,7 +141,8 @@ def make_lock(plan: Plan, store: Store, parts: dict[str, str], tokens: list[Toke
         "description": manifest.document.description.strip(),
         "card": manifest.card,
         "digest": release_digest(files),
-        "documents": sum(split["documents"] for split in mixture["splits"]),
+        "documents": sum(count["documents"] for count in unique.get("source", {}).values()),
+        "drawn": sum(split["documents"] for split in mixture["splits"]),
         "rejected": store.marker(plan.evidence["evidence/rejected.parquet"])["rows"],
         "sources": sources,
         "stages": [
@@ -145,6 +158,7 @@ def make_lock(plan: Plan, store: Store, parts: dict[str, str], tokens: list[Toke
         ],
         "kept": kept,
         "composition": {name: dict(sorted(counts.items())) for name, counts in composition.items()},
+        "unique": {name: dict(sorted(counts.items())) for name, counts in unique.items()},
         "columns": columns(store, parts),
         "examples": store.marker(plan.evidence["evidence/rejected.parquet"])["examples"],
         "clusters": store.marker(clustered)["clusters"] if clustered else [],
@@ -166,15 +180,6 @@ def columns(store: Store, parts: dict[str, str]) -> dict[str, str]:
 def counted_in(counted: dict, scope: str, label: str) -> dict:
     """{source: counts} of a stage: of the one source whose pipeline it is in, or of all."""
     return {source: count for source, count in counted.get(label, {}).items() if scope in ("", source)}
-
-
-def add(total: dict, more: dict) -> None:
-    """Add counts, and the counts within them."""
-    for key, value in more.items():
-        if isinstance(value, dict):
-            add(total.setdefault(key, {}), value)
-        else:
-            total[key] = total.get(key, 0) + value
 
 
 def release_digest(files: list[dict]) -> str:
@@ -201,7 +206,9 @@ def made_before(home: Path, fingerprint: str) -> dict | None:
 
 
 def dumps(lock: dict) -> str:
-    return json.dumps(lock, indent=1, sort_keys=False, ensure_ascii=False) + "\n"
+    """The lock as text; halves of characters, which UTF-8 does not have, as JSON escapes them."""
+    text = json.dumps(lock, indent=1, sort_keys=False, ensure_ascii=False) + "\n"
+    return re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def read_lock(release: str | Path) -> dict:
@@ -222,7 +229,8 @@ def read_lock(release: str | Path) -> dict:
 
 
 def verify(release: str | Path) -> list[CurateError]:
-    """Hash a release again: one problem for each file that is missing, changed or not in the lock. Empty: it holds."""
+    """Hash a release again: one problem for each file that is missing, changed or not in the lock, and for what must not
+    be published. Empty: it holds."""
     root, lock = Path(release), read_lock(release)
     known = {"lock.json"} | {file["path"] for file in lock["files"]}
     problems = [problem for file in lock["files"] if (problem := check_file(root, file))]
@@ -232,17 +240,19 @@ def verify(release: str | Path) -> list[CurateError]:
             problems.append(CurateError("a file is not in the lock", name, "remove it, or make a release that has it"))
     if release_digest(lock["files"]) != lock["digest"]:
         problems.append(CurateError("the digest is not that of the files", "lock.json", "run the manifest again"))
-    return problems
+    return [*problems, *exposures(root)]
 
 
 def check_file(root: Path, file: dict) -> CurateError | None:
     """What is wrong with a file of a release, if anything. file: its entry in the lock."""
-    place, again = PurePosixPath(file["path"]), "run the manifest again"
-    if place.is_absolute() or ".." in place.parts:
+    again = "run the manifest again"
+    if misplaced(file["path"]):
         return CurateError("a file is outside the release", file["path"], again)
-    path = root / place
+    path = root / file["path"]
     if not path.is_file():
         return CurateError("a file is missing", file["path"], again)
+    if not path.resolve().is_relative_to(root.resolve()):
+        return CurateError("a file is a link that leaves the release", file["path"], "put the file itself there")
     found, expected = digest(path), {"bytes": file["bytes"], "sha256": file["sha256"]}
     if found == expected:
         if "rows" in file and pq.read_metadata(path).num_rows != file["rows"]:
@@ -252,3 +262,22 @@ def check_file(root: Path, file: dict) -> CurateError | None:
     if found["bytes"] == file["bytes"]:
         what = f"sha256 {found['sha256'][:12]}…, not {file['sha256'][:12]}…"
     return CurateError(f"a file changed after the lock was written: {what}", file["path"], again)
+
+
+def misplaced(path: str) -> bool:
+    """Whether a path that a lock names is not one of a file within the release, on any system."""
+    parts = path.split("/")
+    odd = any(ord(sign) < 32 or sign in '\\:*?"<>|\x7f' for sign in path)
+    return odd or len(path) > 1000 or any(not part or part.strip(". ") != part.strip(" ") or part != part.strip() for part in parts)
+
+
+def exposures(root: Path) -> list[CurateError]:
+    """What the pages, the manifest and the lock of a release have that must not be published, with the place."""
+    found = []
+    for path in sorted([*root.glob("*"), *root.glob("charts/*")]):
+        if path.suffix in PAGES and path.is_file():
+            text = path.read_bytes().decode("utf-8", "replace")
+            for exposed in redact.exposed(text):
+                where, fix = f"{path.relative_to(root).as_posix()}:{exposed.line}", "take it out, and run the manifest again"
+                found.append(CurateError(f"{exposed.kind} ({exposed.hint}) would be published", where, fix))
+    return found

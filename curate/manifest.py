@@ -20,6 +20,9 @@ from curate.mix import tokens as token_shards
 from curate.mix.settings import Mixture, mistakes
 from curate.mix.tokens import Tokens
 from curate.stage import Stage, find_stage, stage_homes
+from curate.vocabulary import card as cards
+from curate.vocabulary.licenses import canonical
+from curate.vocabulary.names import checked_name, checked_repository
 
 Place = tuple[str | int, ...]
 
@@ -38,6 +41,7 @@ Size = Annotated[
     int, pydantic.BeforeValidator(parse_size), Field(gt=0), pydantic.WithJsonSchema({"type": ["string", "integer"]})
 ]
 Version = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+([-+][0-9A-Za-z.-]+)?$")]
+License = Annotated[str, pydantic.AfterValidator(canonical)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=96)]
 
 
@@ -89,7 +93,7 @@ class Source(Strict):
     pipeline: str | StageList = Field([], description="stages for this source: a pipeline's name, or a list")
     set: dict[str, Any] = Field({}, description="`stage.parameter: value` in place of the pipeline's own")
     priority: int = Field(0, description="which copy of a duplicate is kept: that of the lowest number")
-    license: str | None = Field(None, description="licence of its documents, where they name none themselves")
+    license: License | None = Field(None, description="license of its documents, where they name none themselves")
     description: str = Field("", description="a sentence for the card")
 
 
@@ -103,16 +107,16 @@ class Shards(Strict):
 class Publish(Strict):
     """Where the release goes."""
 
-    repo: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
+    repo: Annotated[str, pydantic.AfterValidator(checked_repository)] | None = None
     private: bool = False
 
 
 class Document(Strict):
     """A manifest, as it stands in its file."""
 
-    name: Name = Field(description="of the release")
+    name: Annotated[Name, pydantic.AfterValidator(checked_name)] = Field(description="of the release")
     version: Version = Field(description="of the release: MAJOR.MINOR.PATCH")
-    license: str = Field(description="licence of the release, as the Hub names it")
+    license: License = Field(description="license of the release, as SPDX or the Hub names it")
     description: str = Field("", description="a paragraph for the card")
     card: str = Field("", description="more of your own for the card: Markdown, or the path of a .md file")
     seed: int = Field(0, description="of the shuffle and of every sample")
@@ -178,7 +182,7 @@ class Manifest:
     def card(self) -> str:
         """The person's own part of the card: Markdown."""
         text = self.document.card
-        return (self.folder / text).read_text(encoding="utf-8") if _is_file(text) else text
+        return (self.folder / text).read_text(encoding="utf-8") if cards.is_file(text) else text
 
     @property
     def indexed(self) -> Call | None:
@@ -247,19 +251,14 @@ def loads(text: str, *, path: Path | None = None, folder: Path | None = None) ->
             file.wrong(("extends",), "`extends` needs a stage that compares with it", "add `near_dedup` to `stages:`")
         if document.extends and not (document.mixture.takes_everything and not document.mixture.validation):
             file.wrong(("extends",), "`extends` takes everything that is new", "leave out `mixture:`")
-        if _is_file(document.card) and not (folder / document.card).is_file():
-            file.wrong(("card",), f"no file {document.card}", "name a Markdown file beside the manifest")
+        if mistake := cards.mistake(document.card, folder):
+            file.wrong(("card",), *mistake)
         for place, what, fix in mistakes(document.mixture, document.sources):
             file.wrong(("mixture", *place), what, fix)
         for place, what, fix in token_shards.mistakes(document.tokens, document.mixture) if document.tokens else ():
             file.wrong(("tokens", *place), what, fix)
     file.check()
     return Manifest(document, pipelines, stages, folder.resolve(), path, text)
-
-
-def _is_file(card: str) -> bool:
-    """Whether a card is the path of one."""
-    return card.endswith(".md") and "\n" not in card
 
 
 def _mapping(value: Any) -> dict:

@@ -6,7 +6,7 @@ their result, and knows which part holds each column.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import NamedTuple
@@ -20,6 +20,7 @@ from curate.mix.tokens import Encoding, encoding
 from curate.sources import File
 from curate.sources.partitions import Partition
 from curate.stage import arrow_type
+from curate.vocabulary.features import plainer
 
 ENGINE = 2
 """Raised when the engine itself makes other parts of the same jobs."""
@@ -338,7 +339,7 @@ class Planner:
         self.check()
         before = self.gate("order", order)
         args = {"before": before, "shard_bytes": manifest.document.shards.size}
-        args |= {"unit": unit, "mixture": mixture.choice()}
+        args |= {"unit": unit, "mixture": mixture.choice(), "version": 2}
         mix = self.add("mix", "mix", args, [before])
         drawn = "" if mixture.takes_everything else mix
         evidence = {"evidence/rejected.parquet": self.evidence(lanes, "rejected", EVIDENCE, drawn)}
@@ -398,14 +399,25 @@ def make(manifest: Manifest, inputs: dict[str, list[Partition]], against: Iterab
     _through(planner, lanes, manifest.stages, "")
     for lane in lanes:
         planner.flush(lane)
-    known = {name for lane in lanes for name in lane.types}
-    for name in manifest.document.shards.columns:
-        if name not in known:
-            where = f"{manifest.path or 'manifest'}  shards.columns"
-            planner.problems.append(CurateError(f"no column `{name}` to publish", where, did_you_mean(name, known)))
+    planner.problems += _unpublishable(manifest, lanes)
     planner.encode(manifest)
     planner.check()
     return planner.finish(manifest, lanes)
+
+
+def _unpublishable(manifest: Manifest, lanes: list[Lane]) -> Iterator[CurateError]:
+    """The columns to publish that are not there, or of a type that `datasets` does not have."""
+    where = f"{manifest.path or 'manifest'}  shards.columns"
+    known = {name: kind for lane in lanes for name, kind in lane.types.items()}
+    for name in manifest.document.shards.columns:
+        if name not in known:
+            yield CurateError(f"no column `{name}` to publish", where, did_you_mean(name, known))
+            continue
+        try:
+            plainer(known[name])
+        except ValueError as error:
+            fix = "leave it out, or have its stage add it as another type, such as text"
+            yield CurateError(f"column `{name}` cannot be published: {error}", where, fix)
 
 
 def _through(planner: Planner, lanes: list[Lane], calls: list[Call], scope: str) -> None:
@@ -426,9 +438,11 @@ class TokenParts(NamedTuple):
 
 
 class Shards(NamedTuple):
-    """What writes the shards: jobs, and fingerprints of the shards, their index and their tokens, in order."""
+    """What writes the shards: jobs, and fingerprints of what documents are sent by, of the shards, their index and their
+    tokens, in order."""
 
     jobs: list[Job]
+    scattered: list[str]
     data: list[str]
     index: list[str]
     tokens: list[TokenParts]
@@ -442,12 +456,13 @@ def shards(plan: Plan, splits: list[dict]) -> Shards:
     planner, lanes, document = Planner(), plan.lanes, plan.manifest.document
     planner.resources = plan.resources
     known = {name: kind for lane in lanes for name, kind in lane.types.items()}
-    types = {name: known[name] for name in dict.fromkeys([*PUBLISHED, *document.shards.columns]) if name in known}
+    wanted = dict.fromkeys([*PUBLISHED, *document.shards.columns])
+    types = {name: plainer(known[name]) for name in wanted if name in known}
     scattered = []
     for place, lane in enumerate(lanes):
         reading = lane.reading([name for name in types if name in lane.columns])
         license = document.sources[lane.source].license or document.license
-        args = {"reading": reading, "types": types, "place": place, "mix": plan.mix, "license": license}
+        args = {"reading": reading, "types": types, "place": place, "mix": plan.mix, "license": license, "version": 2}
         scattered.append(planner.add("scatter", f"{lane.name}: scatter", args, [*reading, plan.mix]))
     before = planner.gate("scatter", scattered)
     data, index, tokens = [], [], []
@@ -464,7 +479,7 @@ def shards(plan: Plan, splits: list[dict]) -> Shards:
             index.append(planner.add("index", f"{label}: index", args, [data[-1]]))
         if plan.encoding:
             tokens.append(_tokens(planner, plan, label, data[-1], split, splits))
-    return Shards(list(planner.jobs.values()), data, index, tokens)
+    return Shards(list(planner.jobs.values()), scattered, data, index, tokens)
 
 
 def _tokens(planner: Planner, plan: Plan, label: str, shard: str, split: int, splits: list[dict]) -> TokenParts:

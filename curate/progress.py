@@ -16,6 +16,7 @@ from rich.progress import (
 )
 
 from curate.run import Ended, Lost, Started
+from curate.terminal import shown
 
 SPARSE_SECONDS = 15
 
@@ -29,7 +30,7 @@ def follow(events: Iterator) -> Any:
             watch.count(event)
             if isinstance(event, Lost):
                 names = ", ".join(job.label for job in event.jobs[:3])
-                console.print(f"again: {names} ({event.why})", markup=False)
+                console.print(shown(f"again: {names} ({event.why})"), markup=False)
     return event
 
 
@@ -61,7 +62,7 @@ class _Counting:
 
 class _Live(_Counting):
     def __enter__(self):
-        columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
+        columns = [TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
         columns += [TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[words]}")]
         self.progress = Progress(*columns, console=self.console, transient=True)
         self.task = self.progress.add_task("jobs", total=None, words="")
@@ -73,7 +74,7 @@ class _Live(_Counting):
 
     def show(self, event) -> None:
         label = event.job.label if isinstance(event, Ended) else "starting"
-        self.progress.update(self.task, description=label, total=self.jobs, completed=self.done, words=self.words)
+        self.progress.update(self.task, description=shown(label), total=self.jobs, completed=self.done, words=self.words)
 
 
 class _Log(_Counting):

@@ -16,8 +16,8 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from curate.errors import CurateError
-from curate.hub import FAILURES, Event, Remote
-from curate.lock import check_file, read_lock, release_digest
+from curate.hub import FAILURES, Event, Remote, address_of, check_repository, logged_in
+from curate.lock import PAGES, check_file, exposures, misplaced, read_lock, release_digest
 from curate.release.files import File, Unverified, read_release
 
 SHARDS = ("data/", "evidence/", "tokens/")
@@ -76,12 +76,15 @@ def publish(
     own, named as the release).
 
     The repository is made when it is missing, the branch too. With `pr` the files go to a pull request, and
-    publishing again once it is merged sets the tag. A dry run only reads, and tells what it would send.
+    publishing again once it is merged sets the tag. A dry run only reads, and tells what it would send; without a
+    login or a network it lists all files, of which those that are on the Hub already would not be sent again.
 
     Raises CurateError when the release, the token or the rights do not allow it or the version is tagged with
     other content; Unverified when files are not what the lock says; Stopped when the Hub went away: the same
     call then goes on from there. Nothing is tagged in any of these cases.
     """
+    if repo is not None:
+        check_repository(repo)
     if pr and branch not in (None, "main"):
         raise CurateError("a pull request goes to main", f"branch {branch}", "leave out the one or the other")
     release = Path(release)
@@ -89,10 +92,19 @@ def publish(
     report(Event("verified", f"{len(files)} files are what the lock says"))
     tag, title, revision = f"v{lock['version']}", f"{lock['name']} {lock['version']}", branch or "main"
 
-    with Remote(endpoint, token, report).listening() as remote:
-        wish = lock.get("publish") or {}
-        private = private or wish.get("private", False)
-        me = remote.open(repo or wish.get("repo") or lock["name"], read_only=dry_run)
+    wish = lock.get("publish") or {}
+    repo, private = repo or wish.get("repo") or lock["name"], private or wish.get("private", False)
+    everything = _plan({}, files, release, title)
+    if dry_run and not logged_in(token):
+        return _unasked(repo, endpoint, revision, tag, everything)
+    with Remote(endpoint, token, report, patient=not dry_run).listening() as remote:
+        try:
+            me = remote.open(repo, read_only=dry_run)
+        except CurateError as error:
+            if not dry_run:
+                raise
+            report(Event("unasked", f"{error.what}: all files are listed"))
+            return _unasked(repo, endpoint, revision, tag, everything)
         remote.check_card((release / "README.md").read_text("utf-8"))
         result = partial(Published, remote.repo, remote.url)
         if not remote.exists(private):
@@ -100,7 +112,7 @@ def publish(
                 fix = "publish without a pull request first"
                 raise CurateError(f"there is no repository {remote.repo}", remote.url, fix)
             if dry_run:
-                return result(revision, tag, None, _plan({}, files, release, title))
+                return result(revision, tag, None, everything)
             remote.create(private)
         if (commit := remote.refs("tags").get(tag)) is not None:
             _same_version(remote, commit, files, release)
@@ -126,6 +138,12 @@ def publish(
         return result(revision, tag, commit, sent)
 
 
+def _unasked(repo: str, endpoint: str | None, revision: str, tag: str, commits: list[Commit]) -> Published:
+    """What a dry run answers where the Hub was not asked: all the files."""
+    name = repo if "/" in repo else f"USER/{repo}"
+    return Published(name, address_of(name, endpoint), revision, tag, None, commits)
+
+
 def verify_published(address: str, *, endpoint: str | None = None, token: str | None = None) -> tuple[dict, list]:
     """The lock of a published release, and what is wrong with it: as `curate.lock.verify`, without its work folder.
 
@@ -141,11 +159,9 @@ def verify_published(address: str, *, endpoint: str | None = None, token: str | 
         remote.fetch("lock.json", version, root, there, address)
         lock, problems = read_lock(root), []
         for file in lock["files"]:
-            if file["path"] in there:
-                remote.fetch(file["path"], version, root, there, address)
-            if problem := check_file(root, file):
-                problems.append(CurateError(problem.what, f"{address}/{file['path']}", "publish the release again"))
-            (root / file["path"]).unlink(missing_ok=True)
+            problem = _check_remote(remote, version, root, there, file, address)
+            problems += [problem] if problem else []
+        problems += [CurateError(found.what, f"{address}/{found.where}", found.fix) for found in exposures(root)]
     listed, again = {file["path"] for file in lock["files"]}, "publish the release again"
     unknown = sorted(path for path in there if path.startswith(MANAGED) and path not in listed)
     problems += [CurateError("a file is not in the lock", f"{address}/{path}", again) for path in unknown]
@@ -155,6 +171,20 @@ def verify_published(address: str, *, endpoint: str | None = None, token: str | 
         what = f"the lock is that of version {lock['version']}"
         problems.append(CurateError(what, address, "name the tag of that version"))
     return lock, problems
+
+
+def _check_remote(remote: Remote, version: str, root: Path, there: dict, file: dict, address: str) -> CurateError | None:
+    """Fetch a file that a lock names, hash it and let it go; what is wrong with it, if anything.
+
+    The lock is a stranger's: a path that is not of a file within the release is neither fetched nor touched.
+    """
+    path = root / file["path"]
+    if not misplaced(file["path"]) and file["path"] in there:
+        remote.fetch(file["path"], version, root, there, address)
+    problem = check_file(root, file)
+    if not misplaced(file["path"]) and path.is_file() and path.suffix not in PAGES:
+        path.unlink()
+    return problem and CurateError(problem.what, f"{address}/{file['path']}", "publish the release again")
 
 
 def local_copy(address: str, *, endpoint: str | None = None, token: str | None = None) -> Path:

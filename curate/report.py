@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from curate.compare import side_by_side
+from curate.release.card import empty_sources
 from curate.release.pages import reasons, size
+from curate.terminal import table
 
 __all__ = [
     "calibrated_lines",
@@ -17,18 +19,6 @@ __all__ = [
     "status_lines",
     "trained_lines",
 ]
-
-
-def table(rows: list[tuple], right: frozenset[int] = frozenset()) -> Iterator[str]:
-    """Columns side by side; those in `right` are numbers."""
-    texts = [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
-    for row in texts:
-        cells = [
-            cell.rjust(width) if place in right else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        yield "  ".join(cells).rstrip()
 
 
 def plan_lines(found: dict) -> Iterator[str]:
@@ -82,8 +72,11 @@ def release_lines(lock: dict, path: Path, changed: bool = True) -> Iterator[str]
     yield ""
     yield from mixture_lines(lock["mixture"])
     data = [file for file in lock["files"] if file["path"].startswith("data/")]
-    text = sum(file["text_bytes"] for file in data)
-    yield f"{lock['documents']:,} documents, {size(text)} of text in {len(data)} shards; {lock['rejected']:,} rejected"
+    text, rows = (sum(file[name] for file in data) for name in ("text_bytes", "rows"))
+    drawn = f", drawn {rows:,} times by the mixture" if rows != lock["documents"] else ""
+    shards = f"{size(text)} of text in {len(data)} {'shard' if len(data) == 1 else 'shards'}"
+    yield f"{lock['documents']:,} documents{drawn}, {shards}; {lock['rejected']:,} rejected"
+    yield from (f"warning: nothing is left of source `{name}`" for name in empty_sources(lock))
     for split in (lock.get("tokens") or {"splits": []})["splits"]:
         packed = f", {split['sequences']:,} sequences of {split['context']:,}" if split["context"] else ""
         yield f"tokens of {split['phase'] or split['split']}: {split['tokens']:,}{packed}"
@@ -133,14 +126,14 @@ def mixture_lines(mixture: dict) -> Iterator[str]:
     """What each phase came to, where the mixture is not simply everything."""
     if not mixture["notes"]:
         return
-    rows = [("phase", mixture["by"], "asked", "share", "documents", "epochs")]
+    rows = [("phase", mixture["by"], "asked", f"share of {mixture['unit']}", "documents", "drawn", "epochs")]
     for split in mixture["splits"]:
         for name, key in split["keys"].items():
             asked = f"{key['asked']:.2%}" if "asked" in key else ""
             epochs = f"{key['epochs']:.2f}" if "epochs" in key else ""
-            cells = (asked, f"{key['share']:.2%}", key["documents"], epochs)
+            cells = (asked, f"{key['share']:.2%}", key.get("unique", key["documents"]), key["documents"], epochs)
             rows.append((split["phase"] or split["split"], name, *cells))
-    yield from table(rows, frozenset({2, 3, 4, 5}))
+    yield from table(rows, frozenset({2, 3, 4, 5, 6}))
     yield ""
 
 
@@ -235,5 +228,8 @@ def explain_lines(found: list[dict]) -> Iterator[str]:
                 yield from (f"    {line}" for line in side_by_side(kept["against"], kept["text"]))
         if removed := document["removed"]:
             yield f"  removed on request: since version {removed['version']}, by the list `{removed['list']}`"
-        if document["released"]:
-            yield f"  released: {document['released']['shard']}, row {document['released']['row']}"
+        places = document["places"]
+        for place in places:
+            yield f"  released: {place['shard']}, row {place['row']}"
+        if len(places) > 1:
+            yield f"  in {len(places):,} places: the mixture draws it that often"

@@ -20,6 +20,7 @@ from curate import plan as planning
 from curate.alarm import check_alarms
 from curate.damage import check_damage
 from curate.errors import CurateError, Stopped
+from curate.funnel import funnel_lines
 from curate.jobs import run_job
 from curate.lock import lay_out, make_lock
 from curate.manifest import Manifest, load
@@ -95,15 +96,19 @@ def run(
     work: str | Path = WORK,
     workers: int | None = None,
     scheduler: str | None = None,
+    replace: bool = False,
+    allow_empty: bool = False,
 ) -> Iterator[Started | Ended | Lost | Released]:
     """Make the release of a manifest, yielding what happens; the last is Released.
 
     work       folder for the store and the releases
     workers    processes on this machine; None: one a core; 0: everything in this process
     scheduler  address of a running Dask scheduler to use instead; its workers must see the work folder and the inputs
+    replace    put the release in the place of one of the same name and version that has another digest
+    allow_empty  release nothing, where no document is left
 
-    Whatever was made before is not made again, and a run that was stopped goes on. Raises CurateError for what is
-    wrong with the manifest or the inputs, Stopped where running again goes on.
+    Whatever was made before is not made again, and a run that was interrupted resumes. Raises CurateError for what is
+    wrong with the manifest or the inputs, with a note of the documents kept so far, Stopped where running again resumes.
     """
     if not isinstance(manifest, Manifest):
         manifest = load(manifest)
@@ -111,25 +116,39 @@ def run(
     plan, store = prepare(manifest, work), Store(work / "store")
     remember(plan, plan.jobs.values(), work)
     with cluster(workers, scheduler) as submit:
-        yield from execute(list(plan.jobs.values()), store, submit)
-        check_damage(plan, store)
-        check_alarms(plan, store)
-        shards = planning.shards(plan, store.marker(plan.mix)["splits"])
-        jobs = [*plan.jobs.values(), *shards.jobs]  # all, since a damaged part may lie further up
-        remember(plan, jobs, work)
-        parts = lay_out(plan, store, shards.data, shards.index)
-        for _ in range(ATTEMPTS):
-            yield from execute(jobs, store, submit)
-            lock = make_lock(plan, store, parts, shards.tokens)
-            try:
-                path, lock, changed = build(plan, lock, store, parts, shards.tokens, work / "releases")
-            except Damaged as error:
-                store.discard(error.fp)
-                yield Lost([job for job in jobs if job.fp == error.fp], "its part was damaged; it is made anew")
-                continue
-            yield Released(path, lock, changed)
-            return
-    raise Stopped("a part of the release cannot be read back", str(work), "check the disk, and run again to go on")
+        try:
+            yield from _release(plan, store, submit, work, replace, allow_empty)
+        except CurateError as error:
+            if not isinstance(error, Stopped) and (lines := list(funnel_lines(plan, store))):
+                error.add_note("\n".join(lines))
+            raise
+
+
+def _release(plan: Plan, store: Store, submit, work: Path, replace: bool, allow_empty: bool):
+    """Run the jobs of a plan, then those of its shards, and write the release."""
+    yield from execute(list(plan.jobs.values()), store, submit)
+    check_damage(plan, store)
+    check_alarms(plan, store)
+    mixed = store.marker(plan.mix)
+    if not allow_empty and not plan.manifest.document.extends and not any(split["documents"] for split in mixed["splits"]):
+        fix = "look which step took them; if an empty release is intended, give --allow-empty"
+        raise CurateError("the release is empty: no document is left", plan.manifest.name, fix)
+    shards = planning.shards(plan, mixed["splits"])
+    jobs = [*plan.jobs.values(), *shards.jobs]  # all, since a damaged part may lie further up
+    remember(plan, jobs, work)
+    parts = lay_out(plan, store, shards.data, shards.index)
+    for _ in range(ATTEMPTS):
+        yield from execute(jobs, store, submit)
+        lock = make_lock(plan, store, parts, shards.tokens, shards.scattered)
+        try:
+            path, lock, changed = build(plan, lock, store, parts, shards.tokens, work / "releases", replace)
+        except Damaged as error:
+            store.discard(error.fp)
+            yield Lost([job for job in jobs if job.fp == error.fp], "its part was damaged; it is made anew")
+            continue
+        yield Released(path, lock, changed)
+        return
+    raise Stopped("a part of the release cannot be read back", str(work), "check the disk, and run again to resume")
 
 
 def execute(jobs: list[Job], store: Store, submit) -> Iterator[Started | Ended | Lost]:

@@ -13,10 +13,10 @@ from typing import NamedTuple
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from hub_repo import Answer, Entry, Refused, Repo, entry_of
+from hub_rules import mistakes
 from hub_store import Store
 
 DATE = "2026-01-01T00:00:00.000Z"
-LICENSES = ["apache-2.0", "cc-by-4.0", "mit", "odc-by", "other"]
 LFS_SUFFIXES = (".parquet", ".zst", ".gz", ".arrow", ".bin", ".npy")
 ROUTES: list[tuple[str, re.Pattern, Callable]] = []
 
@@ -181,13 +181,10 @@ class Api(Store):
 
     @route("POST", "/api/validate-yaml")
     def _validate(self, call: Call) -> Answer:
-        if front := re.match(r"---\n(.*?)\n---", call.json["content"], re.DOTALL):
-            license = re.search(r"^license: (\S+)$", front[1], re.MULTILINE)
-            if license and license[1] not in LICENSES:
-                error = {"message": f'"license" must be one of {LICENSES}'}
-                return Answer({"errors": [error], "warnings": []}, 400)
-            return Answer({"errors": [], "warnings": []})
-        return Answer({"errors": [], "warnings": [{"message": "empty or missing yaml metadata in repo card"}]})
+        if not call.json["content"].startswith("---\n"):
+            return Answer({"errors": [], "warnings": [{"message": "empty or missing yaml metadata in repo card"}]})
+        errors = [{"message": message} for message in mistakes(call.json["content"])]
+        return Answer({"errors": errors, "warnings": []}, 400 if errors else 200)
 
     @route("POST", "/api/datasets/{id}/preupload/{rev}")
     def _preupload(self, call: Call) -> Answer:

@@ -41,7 +41,8 @@ def importers(library: str) -> set[str]:
 
 
 LAYERS = [
-    {"curate.errors", "curate.kernels"},
+    {"curate.redact", "curate.terminal"},
+    {"curate.errors", "curate.kernels", "curate.vocabulary"},
     {"curate.documents"},
     {"curate.stage"},
     {"curate.dedup", "curate.mix", "curate.sources", "curate.stages", "curate.testing"},
@@ -49,7 +50,7 @@ LAYERS = [
     {"curate.plan", "curate.store", "curate.apply", "curate.isolate"},
     {"curate.assemble", "curate.sequences", "curate.jobs", "curate.lock"},
     {"curate.release"},
-    {"curate.alarm", "curate.damage"},
+    {"curate.alarm", "curate.damage", "curate.funnel"},
     {"curate.run", "curate.worker"},
     {"curate.calibration"},
     {"curate.status", "curate.explain", "curate.progress", "curate.demo", "curate.doctor", "curate.report"},

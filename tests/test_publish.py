@@ -281,7 +281,7 @@ except Exception as error:
 
 
 def test_what_the_hub_does_not_accept_is_said_before_anything_is_sent(lfs_hub, release):
-    with pytest.raises(CurateError, match="Repo id must use"):
+    with pytest.raises(CurateError, match="takes no repository `tester/not a name`"):
         send(lfs_hub, release, repo="tester/not a name")
     with pytest.raises(CurateError, match="there is no repository"):
         send(lfs_hub, release, pr=True)
@@ -296,7 +296,7 @@ def test_what_the_hub_does_not_accept_is_said_before_anything_is_sent(lfs_hub, r
 @pytest.mark.parametrize(
     ("spoil", "error", "said"),
     [
-        (lambda r: write_release(r, license=None), CurateError, "no licence"),
+        (lambda r: write_release(r, license=None), CurateError, "no license"),
         (lambda r: (r / "lock.json").unlink(), CurateError, "no lock.json"),
         (lambda r: (r / "lock.json").write_text("{"), CurateError, "lock.json is not JSON"),
         (lambda r: (r / "lock.json").write_text('{"files": []}'), CurateError, "no lock of a release"),

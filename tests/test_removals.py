@@ -243,17 +243,20 @@ def test_a_record_that_is_none_is_named(tmp_path):
 def told(lock):
     """What a lock says of its documents."""
     splits = [
-        {name: split.get(name) for name in ("documents", "bytes", "tokens", "longest", "shards", "amount")}
+        {name: split.get(name) for name in ("documents", "unique", "bytes", "tokens", "longest", "shards", "amount")}
         | {
             "keys": {
-                k: {n: c.get(n) for n in ("documents", "bytes", "tokens", "share")} for k, c in split["keys"].items()
+                k: {n: c.get(n) for n in ("documents", "unique", "bytes", "tokens", "share")}
+                for k, c in split["keys"].items()
             }
         }
         for split in lock["mixture"]["splits"]
     ]
     return {
         "documents": lock["documents"],
+        "drawn": lock["drawn"],
         "composition": lock["composition"],
+        "unique": lock["unique"],
         "splits": splits,
         "rejected": lock["rejected"],
         "files": [file for file in lock["files"] if file["path"].startswith(("data/", "index/", "evidence/"))],
@@ -276,23 +279,17 @@ def counted_again(path):
         keys = {}
         for key in sorted({row[by] for row in held} | {k for k, c in split["keys"].items() if c.get("asked")}):
             mine = [one for row, one in zip(held, sizes, strict=True) if row[by] == key]
+            unique = len({row["id"] for row in held if row[by] == key})
             keys[key] = {size: sum(one[size] for one in mine) for size in total}
+            keys[key]["unique"] = unique
             keys[key]["share"] = round(keys[key][unit] / max(total[unit], 1), 6)
             keys[key] |= {} if tokens else {"tokens": None}
         longest = max((one["tokens"] for one in sizes), default=0) if tokens else None
+        total["unique"] = len({row["id"] for row in held})
         found = total | {"longest": longest, "shards": len(files), "keys": keys} | ({} if tokens else {"tokens": None})
         splits.append(found | {"amount": total[unit] if "amount" in split else None})
     every = [row for file in sorted((path / "data").rglob("*.parquet")) for row in pq.read_table(file).to_pylist()]
-    composition = {}
-    for column in ("source", "language", "license"):
-        counts = {}
-        for row in every:
-            counts.setdefault(row.get(column) or "unknown", Counter()).update(measures(row))
-        has = any("tokens" in c for c in lock["composition"][column].values())
-        composition[column] = {
-            value: {name: count for name, count in found.items() if has or name != "tokens"}
-            for value, found in sorted(counts.items())
-        }
+    unique = [*{row["id"]: row for row in every}.values()]
     files = []
     for file in (file for file in lock["files"] if file["path"].startswith(("data/", "index/", "evidence/"))):
         content = (path / file["path"]).read_bytes()
@@ -312,14 +309,30 @@ def counted_again(path):
         clusters = sorted(kept.values(), key=lambda found: (-found[1], found[0]))[:10]
     record = pq.read_table(path / RECORD).to_pylist() if (path / RECORD).exists() else []
     return {
-        "documents": len(every),
-        "composition": composition,
+        "documents": len(unique),
+        "drawn": len(every),
+        "composition": composed(every),
+        "unique": composed(unique),
         "splits": splits,
         "rejected": pq.read_metadata(path / "evidence/rejected.parquet").num_rows,
         "files": files,
         "clusters": clusters,
         "removed": len({row["id_sha256"] for row in record if row["document"]}),
     }
+
+
+def composed(held):
+    """Documents, bytes and tokens by source, language and license."""
+    composition = {}
+    for column in ("source", "language", "license"):
+        counts = {}
+        for row in held:
+            counts.setdefault(row.get(column) or "unknown", Counter()).update(measures(row))
+        composition[column] = {
+            value: {name: count for name, count in found.items() if "n_tokens" in held[0] or name != "tokens"}
+            for value, found in sorted(counts.items())
+        }
+    return composition
 
 
 def measures(row):

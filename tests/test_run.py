@@ -186,7 +186,7 @@ def test_a_row_has_the_licence_of_its_source(tmp_path):
     assert {row["license"] for row in released_rows(release(manifest, tmp_path / "work").path)} == {"cc0-1.0"}
     sources = {"only": {"inputs": ["in.jsonl"], "license": "mit"}}
     manifest = one_source(tmp_path, rows(1, 3), [], sources=sources)
-    *events, last = run(manifest, tmp_path / "work", workers=0)
+    *events, last = run(manifest, tmp_path / "work", workers=0, replace=True)
     assert {row["license"] for row in released_rows(last.path)} == {"mit"}
     assert {event.job.task for event in events if isinstance(event, Ended)} == {"scatter", "gate", "shard"}
 

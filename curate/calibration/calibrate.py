@@ -28,10 +28,10 @@ from curate.calibration.sequences import Asked, Drawing, Drawn, Sequence, Short
 from curate.errors import CurateError, did_you_mean
 from curate.lock import digest_of, dumps, made_before
 from curate.release.build import replacing
-from curate.release.card import licence_fields
 from curate.release.pages import environment
 from curate.resources import locate, sha256
 from curate.tokenizer import Tokenizer
+from curate.vocabulary import licenses
 
 FORMAT = 1
 CONTEXT = 2048
@@ -121,7 +121,7 @@ def card(lock: dict) -> str:
     """The card of a set, from its lock."""
     facts = {
         "lock": lock,
-        "licence": licence_fields(lock["license"]),
+        "licence": licenses.fields(lock["license"]),
         "data_file": FORMS[lock["recipe"]].data_file,
         "short": [name for name, source in lock["sources"].items() if source["sequences"] < source["asked"]],
     }

@@ -125,8 +125,8 @@ def _want(given: dict, names: list[str]) -> Want:
 
 
 def _totals(documents: Documents, row: np.ndarray) -> dict:
-    """Documents, bytes and tokens of these rows, and tokens of the longest of them."""
-    totals = {"documents": len(row), "bytes": int(documents.bytes[row].sum(dtype=np.int64))}
+    """Documents as often as they are drawn and each once, bytes and tokens of these rows, tokens of the longest."""
+    totals = {"documents": len(row), "unique": len(np.unique(row)), "bytes": int(documents.bytes[row].sum(dtype=np.int64))}
     if documents.tokens is not None:
         tokens = documents.tokens[row]
         totals |= {"tokens": int(tokens.sum(dtype=np.int64)), "longest": int(tokens.max(initial=0))}
@@ -136,7 +136,9 @@ def _totals(documents: Documents, row: np.ndarray) -> dict:
 def _keys(documents, names, key, row, amount, asked=None, there=None) -> dict[str, dict]:
     """{key: its totals among these rows}: with the share asked for, the share it has, and how many epochs that is."""
     of = key[row]
-    counts = {"documents": np.bincount(of, minlength=len(names)), "bytes": _sums(of, documents.bytes[row], names)}
+    counts = {"documents": np.bincount(of, minlength=len(names))}
+    counts["unique"] = np.bincount(key[np.unique(row)], minlength=len(names))
+    counts["bytes"] = _sums(of, documents.bytes[row], names)
     if documents.tokens is not None:
         counts["tokens"] = _sums(of, documents.tokens[row], names)
     amounts = _sums(of, amount[row], names)

@@ -9,6 +9,7 @@ import pydantic
 from pydantic import BaseModel, Field
 
 from curate.errors import did_you_mean
+from curate.vocabulary.names import DEFAULT
 
 TOLERANCE = Fraction(1, 1000)
 """How far weights may be from adding up to 1: what thirds in three digits are."""
@@ -96,10 +97,15 @@ def mistakes(mixture: Mixture, sources: Iterable[str]) -> Iterator[tuple[tuple, 
         yield from (((*place, *at), what, fix) for at, what, fix in _weights(weights, mixture.by, sources))
     names = [phase.name for phase in mixture.phases]
     for number, name in enumerate(names):
-        if name == VALIDATION:
+        if name.casefold() == VALIDATION:
             what = f"`{VALIDATION}` is the split that is held out"
             yield ("phases", number, "name"), what, "give the phase another name"
-        if name in names[:number]:
+        if name == DEFAULT and number:
+            what = f"`{DEFAULT}` is the configuration that `datasets` loads first"
+            yield ("phases", number, "name"), what, "give the phase another name, or put it first"
+        if name.endswith("."):
+            yield ("phases", number, "name"), f"a folder is not called `{name}` everywhere", "leave out the last `.`"
+        if name.casefold() in (other.casefold() for other in names[:number]):
             yield ("phases", number, "name"), f"two phases are called `{name}`", "give each a name of its own"
     budgets = [phase.budget for phase in mixture.phases]
     total = sum(budget for budget in budgets if budget)

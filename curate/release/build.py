@@ -1,5 +1,7 @@
 """Lay out a release: shards, evidence, pages and lock in one folder that appears whole or not at all."""
 
+import ctypes
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -8,6 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from curate import lock as locks
+from curate import redact
 from curate.assemble import digest
 from curate.errors import CurateError
 from curate.plan import Plan, TokenParts
@@ -17,18 +20,29 @@ from curate.release.extend import extend
 from curate.release.token_shards import write_token_shards
 from curate.release.without import keep_out
 from curate.store import Damaged, Store
+from curate.terminal import shown
+
+SWAPS = 100
+"""How often a folder is tried to be put in the place of one that another run puts there at the same time."""
 
 
 def build(
-    plan: Plan, lock: dict, store: Store, parts: dict[str, str], tokens: list[TokenParts], releases: Path
+    plan: Plan,
+    lock: dict,
+    store: Store,
+    parts: dict[str, str],
+    tokens: list[TokenParts],
+    releases: Path,
+    replace: bool = False,
 ) -> tuple[Path, dict, bool]:
     """Write `releases/NAME/VERSION`. Returns it, its lock, and whether it holds other data than before.
 
-    What goes beside the data (token shards, pages, charts, manifest) is added to `lock["files"]`. Raises Damaged for a
-    part that is not what was made, CurateError for an earlier release that is not what its lock says.
+    What goes beside the data (token shards, pages, charts, manifest) is added to `lock["files"]`; nothing of this machine
+    is in it (see `curate.redact`). Raises Damaged for a part that is not what was made, CurateError for an earlier release
+    that is not what its lock says, and for a release of this version with another digest, unless `replace`.
     """
     target = releases / lock["name"] / lock["version"]
-    old = locks.read_lock(target) if (target / "lock.json").is_file() else {}
+    old = {} if replace and unreadable(target) else released(target)
     with replacing(target) as draft:
         copies: dict[str, Path] = {}
         if plan.manifest.document.extends:
@@ -44,36 +58,116 @@ def build(
                 raise CurateError("a file of the earlier release changed", str(source), "run `curate verify` on it")
         everything = plan.manifest.document.mixture.takes_everything
         kept = keep_out(draft, lock, records(plan.manifest), parts.keys(), everything)
+        if not replace:
+            check_same(target, lock)
         write_token_shards(draft, lock, store, tokens, kept)
         write_pages(draft, lock, plan.manifest.text)
+        if not replace:
+            check_same(target, lock)  # another run may have ended meanwhile
     return target, lock, any(old.get(name) != lock[name] for name in ("digest", "tokens"))
 
 
+def released(target: Path) -> dict:
+    """The lock of the release that is in a folder; empty where there is none."""
+    return locks.read_lock(target) if (target / "lock.json").is_file() else {}
+
+
+def unreadable(target: Path) -> bool:
+    """Whether a folder has a lock that cannot be read."""
+    try:
+        released(target)
+    except CurateError:
+        return True
+    return False
+
+
+def check_same(target: Path, lock: dict) -> None:
+    """Raise CurateError where a folder has a release with another digest: what was released does not change unasked."""
+    old = released(target)
+    if old and old["digest"] != lock["digest"]:
+        what = f"{lock['name']} {lock['version']} is released already, with the digest {old['digest'][:19]}…, not "
+        what += f"{lock['digest'][:19]}…"
+        fix = "raise `version:` in the manifest, or give --replace to put this one in its place"
+        raise CurateError(what, str(target), fix)
+
+
 def write_pages(folder: Path, lock: dict, manifest: str) -> None:
-    """Write all that is made from the lock and the manifest's text into a folder that holds the data, the lock last."""
+    """Write all that is made from the lock and the manifest's text into a folder that holds the data, the lock last.
+
+    Nothing of this machine is in them or, from here on, in the lock (see `curate.redact`). Control characters that came
+    with data are written out (see `curate.terminal.shown`). Raises CurateError where a page has what must not be published.
+    """
+    lock |= redact.everywhere(lock)
+    manifest = redact.manifest(manifest)
     pages = charts.charts(lock) | {"manifest.yaml": manifest, "README.md": card.render(lock, manifest)}
     pages["report.html"] = report.render(lock, manifest)
     for name in (*pages, "croissant.json"):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(pages.get(name) or croissant.render(lock), encoding="utf-8")
+        text = pages.get(name) or croissant.render(lock)
+        path.write_text(text if name == "manifest.yaml" else shown(text), encoding="utf-8")
         lock["files"].append({"path": name} | digest(path))
     (folder / "lock.json").write_text(locks.dumps(lock), encoding="utf-8")
+    for problem in locks.exposures(folder):
+        raise problem
 
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
-    """A folder to write in, that takes the place of `target` if the block ends well."""
+    """A folder to write in, that takes the place of `target` if the block ends well.
+
+    Of several that end at once one is there at last, and at no time none. Raises CurateError for a target that is a link
+    or a file, before the block.
+    """
+    if target.is_symlink() or (target.exists() and not target.is_dir()):
+        what = "the place of the release is a link" if target.is_symlink() else "a file is in the place of the release"
+        raise CurateError(what, str(target), "move it away, or choose another work folder with --work")
     draft = target.with_name(f".{target.name}.{uuid4().hex}")
     try:
         draft.mkdir(parents=True)
         yield draft
-        if target.exists():
-            aside = target.with_name(f"{draft.name}.old")
-            os.replace(target, aside)
-            os.replace(draft, target)
-            shutil.rmtree(aside)
-        else:
-            os.replace(draft, target)
+        _put(draft, target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _put(draft: Path, target: Path) -> None:
+    """Rename the draft to the target; what was there is removed."""
+    for _ in range(SWAPS):
+        try:
+            os.rename(draft, target)  # onto nothing, or an empty folder
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        try:
+            if _exchange(draft, target):
+                return  # the draft's name is that of the old one now, which goes with it
+            aside = target.with_name(f"{draft.name}.old")
+            os.rename(target, aside)
+        except FileNotFoundError:  # another run is between the two
+            continue
+        try:
+            os.rename(draft, target)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                os.rename(aside, target)
+                raise
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    raise CurateError("other runs replace this release all the time", str(target), "let them end, then run it again")
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two folders in one step, where the system can (Linux: renameat2). Raises FileNotFoundError."""
+    try:
+        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError, TypeError):
+        return False
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    if renameat2(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0:
+        return True
+    if ctypes.get_errno() == errno.ENOENT:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(other))
+    return False  # a file system that cannot

@@ -1,33 +1,23 @@
 """The card of a release: its README.md, for people and for `datasets.load_dataset`. Every number is the lock's."""
 
-import re
 from collections.abc import Iterator
 
 import yaml
 
 from curate.release.charts import curves, funnel
 from curate.release.pages import environment
+from curate.vocabulary import licenses
+from curate.vocabulary.features import feature
+from curate.vocabulary.languages import listed
 
 LIMITS = [("n<1K", 10**3), ("1K<n<10K", 10**4), ("10K<n<100K", 10**5), ("100K<n<1M", 10**6), ("1M<n<10M", 10**7)]
 LIMITS += [("10M<n<100M", 10**8), ("100M<n<1B", 10**9), ("1B<n<10B", 10**10), ("10B<n<100B", 10**11)]
 LIMITS += [("100B<n<1T", 10**12), ("n>1T", 10**18)]
 
-_LICENSES = """
-    apache-2.0 mit openrail bigscience-openrail-m creativeml-openrail-m bigscience-bloom-rail-1.0 bigcode-
-    openrail-m afl-3.0 artistic-2.0 bsl-1.0 bsd bsd-2-clause bsd-3-clause bsd-3-clause-clear c-uda cc cc0-1.0
-    cc-by-2.0 cc-by-2.5 cc-by-3.0 cc-by-4.0 cc-by-sa-3.0 cc-by-sa-4.0 cc-by-nc-2.0 cc-by-nc-3.0 cc-by-nc-4.0 cc-
-    by-nd-4.0 cc-by-nc-nd-3.0 cc-by-nc-nd-4.0 cc-by-nc-sa-2.0 cc-by-nc-sa-3.0 cc-by-nc-sa-4.0 cdla-sharing-1.0
-    cdla-permissive-1.0 cdla-permissive-2.0 wtfpl ecl-2.0 epl-1.0 epl-2.0 etalab-2.0 eupl-1.1 eupl-1.2 agpl-3.0
-    gfdl gpl gpl-2.0 gpl-3.0 lgpl lgpl-2.1 lgpl-3.0 isc intel-research ms-pl mpl-2.0 odc-by odbl openmdw-1.0
-    openrail++ osl-3.0 postgresql ofl-1.1 ncsa unlicense zlib pddl lgpl-lr unknown other
-"""
-LICENSES = frozenset(_LICENSES.split())
-"""https://huggingface.co/docs/hub/repositories-licenses; another is `other`, with its name."""
+ROWS_OF = {"language": "languages", "license": "licenses"}
 
-DTYPES = {"double": "float64", "float": "float32", "halffloat": "float16"}
-"""What `datasets` calls Arrow's types where it does not as Arrow does."""
-
-ROWS_OF = {"language": "languages", "license": "licences"}
+DEDUPLICATION = ("exact_dedup", "near_dedup", "line_dedup", "bloom_dedup", "substring_dedup", "image_dedup")
+"""The stages that take what is there already."""
 
 LONGEST = 20
 """Lines of a table of the card; the rest is one line."""
@@ -55,11 +45,14 @@ def facts(lock: dict, manifest: str) -> dict:
         "shards": shards,
         "by_source": in_order(lock),
         "totals": total(lock["composition"].get("source", {}).values()),
+        "unique": total(unique(lock, "source").values()),
+        "empty": empty_sources(lock),
         "found": sum(source["read"].get("in", 0) for source in lock["sources"].values()),
         "composition": {name: list(lines(lock, name)) for name in ("language", "license")},
         "funnel": [(name, sum(left.values())) for name, left in funnel(lock)],
         "curves": curves(lock),
         "decontaminated": [stage for stage in lock["stages"] if stage["stage"] == "decontaminate"],
+        "deduplicated": [stage for stage in lock["stages"] if stage["stage"] in DEDUPLICATION],
         "bytes": sum(file["bytes"] for file in shards),
     }
 
@@ -92,12 +85,13 @@ def configs(lock: dict) -> dict[str, dict[str, dict]]:
 def front_matter(lock: dict) -> dict:
     """What the Hub and `datasets` read of a card."""
     documents = sum(file["rows"] for file in data_files(lock))
-    codes = languages(lock)
+    codes, tags = languages(lock)
     features = [feature(name, kind) for name, kind in lock["columns"].items()]
     made = {
         "pretty_name": lock["name"],
-        **licence_fields(lock["license"]),
+        **licenses.fields(lock["license"]),
         **({"language": codes} if codes else {}),
+        **({"language_bcp47": tags} if tags else {}),
         "size_categories": [next(name for name, limit in LIMITS if documents < limit)],
         "task_categories": ["text-generation"],
         "tags": ["curate", "pretraining", "croissant"],
@@ -122,24 +116,21 @@ def front_matter(lock: dict) -> dict:
     return made
 
 
-def licence_fields(name: str) -> dict[str, str]:
-    """A licence as the Hub reads it of a card."""
-    return {"license": name} if name in LICENSES else {"license": "other", "license_name": name}
+def languages(lock: dict) -> tuple[list[str], list[str]]:
+    """The Hub's codes of the languages in a release, and the BCP 47 tags that say more than their code."""
+    stages = {stage["stage"] for stage in lock["stages"]}
+    return listed(lock["composition"].get("language", {}), "language" in stages, "code" in stages)
 
 
-def feature(name: str, kind: str) -> dict:
-    """A column as `dataset_info` has it. kind: its Arrow type."""
-    inner = re.fullmatch(r"(?:large_)?list<\w+: (.+?)(?: not null)?>", kind)
-    if inner:
-        return {"name": name, "list": DTYPES.get(inner[1], inner[1])}
-    return {"name": name, "dtype": DTYPES.get(kind, kind)}
+def unique(lock: dict, column: str) -> dict[str, dict]:
+    """{value: counts} of the documents of a release, each once however often the mixture drew it."""
+    return lock.get("unique", lock["composition"]).get(column, {})
 
 
-def languages(lock: dict) -> list[str]:
-    """Codes of natural languages, and `code` for those that programs are written in."""
-    named = set(lock["composition"].get("language", {})) - {"unknown"}
-    codes = {name for name in named if re.fullmatch(r"[a-z]{2,3}(-[A-Za-z]+)?", name)}
-    return sorted(codes) + (["code"] if named - codes else [])
+def empty_sources(lock: dict) -> list[str]:
+    """The sources of which documents were read and none is in the release."""
+    held = unique(lock, "source")
+    return [name for name, source in lock["sources"].items() if source["read"].get("in") and name not in held]
 
 
 def total(counts) -> dict:
@@ -150,14 +141,19 @@ def total(counts) -> dict:
 
 
 def in_order(lock: dict) -> dict[str, dict]:
-    """{source: counts} as the manifest has them, then those of earlier releases."""
+    """{source: counts} as the manifest has them, then those of earlier releases; `unique` beside them."""
     counts = lock["composition"].get("source", {})
-    return {name: counts[name] for name in dict.fromkeys([*lock["sources"], *counts]) if name in counts}
+    return {
+        name: counts[name] | {"unique": unique(lock, "source").get(name, counts[name])["documents"]}
+        for name in dict.fromkeys([*lock["sources"], *counts])
+        if name in counts
+    }
 
 
 def lines(lock: dict, name: str) -> Iterator[tuple[str, dict]]:
     """The values of a column with their counts, the largest first, the smallest together."""
-    counts = lock["composition"].get(name, {})
+    counts, once = lock["composition"].get(name, {}), unique(lock, name)
+    counts = {value: count | {"unique": once.get(value, count)["documents"]} for value, count in counts.items()}
     ordered = sorted(counts.items(), key=lambda item: (-item[1]["bytes"], item[0]))
     yield from ordered[:LONGEST]
     if rest := ordered[LONGEST:]:

@@ -32,7 +32,8 @@ def funnel(lock: dict) -> list[tuple[str, dict[str, int]]]:
         left |= {name: count["kept"] for name, count in stage["sources"].items()}
         scope = "" if stage["scope"] == "all" else f"{stage['scope']}: "
         steps.append((scope + stage["label"], dict(left)))
-    released = {name: lock["composition"].get("source", {}).get(name, {}).get("documents", 0) for name in left}
+    once = lock.get("unique", lock["composition"]).get("source", {})  # repeats of the mixture are no more documents
+    released = {name: once.get(name, {}).get("documents", 0) for name in left}
     return [*steps, ("released", released)]
 
 

@@ -1,9 +1,11 @@
 """croissant.json: the release as machines find it. Croissant 1.0 with its RAI vocabulary (mlcommons.org/croissant)."""
 
 import json
-import re
 
 from curate.release.card import configs, languages
+from curate.vocabulary import licenses
+from curate.vocabulary.features import value_type
+from curate.vocabulary.languages import CODE, MULTILINGUAL
 
 CONTEXT = {
     "@language": "en",
@@ -74,9 +76,9 @@ def render(lock: dict) -> str:
         "name": lock["name"],
         "description": lock["description"] or f"{lock['name']}, {lock['documents']:,} documents made by curate.",
         "version": version,
-        "license": lock["license"],
+        "license": _license(lock["license"]),
         **({"url": url} if url else {}),
-        **({"inLanguage": codes} if (codes := [code for code in languages(lock) if code != "code"]) else {}),
+        **({"inLanguage": codes} if (codes := _spoken(lock)) else {}),
         "citeAs": f"{lock['name']} {version}, {lock['digest']}",
         "isLiveDataset": False,
         **_responsible(lock),
@@ -133,22 +135,36 @@ def _record_set(name: str, columns: dict[str, str], rows: int) -> dict:
             "@id": f"{name}/{column}",
             "name": f"{name}/{column}",
             "dataType": _data_type(kind),
-            **({"repeated": True} if "list<" in kind else {}),
+            **({"repeated": True} if value_type(kind) != kind else {}),
             "source": {"fileSet": {"@id": f"{name}-files"}, "extract": {"column": column}},
         }
         for column, kind in columns.items()
     ]
-    return {"@type": "cr:RecordSet", "@id": name, "name": name, "description": f"{rows:,} documents", "field": fields}
+    return {"@type": "cr:RecordSet", "@id": name, "name": name, "description": f"{rows:,} rows", "field": fields}
 
 
 def _data_type(kind: str) -> str:
     """The type of a column's values, or of the values in its lists."""
-    inner = re.sub(r".*: |>| not null", "", kind)
-    if "int" in inner:
+    inner = value_type(kind)
+    if inner.startswith(("int", "uint")):
         return "sc:Integer"
-    if inner in ("float", "double", "halffloat"):
+    if inner in ("float", "double", "halffloat") or inner.startswith("decimal"):
         return "sc:Float"
+    if inner.startswith(("date", "timestamp")):
+        return "sc:Date"
     return "sc:Boolean" if inner == "bool" else "sc:Text"
+
+
+def _spoken(lock: dict) -> list[str]:
+    """The natural languages, as BCP 47: the tags, and the codes that no tag says more of."""
+    codes, tags = languages(lock)
+    named = {tag.partition("-")[0] for tag in tags}
+    return sorted({*tags, *codes} - named - {CODE, MULTILINGUAL})
+
+
+def _license(license: str) -> str:
+    """The license by its address where it has one."""
+    return licenses.fields(license).get("license_link", license)
 
 
 def _responsible(lock: dict) -> dict:

@@ -42,8 +42,10 @@ def extend(lock: dict, parts: dict[str, str], manifest) -> tuple[dict, dict[str,
     made["files"] = sorted(entries, key=lambda file: file["path"])
     made["digest"] = locks.release_digest(made["files"])
     made["documents"] += old["documents"]
-    locks.add(made["composition"], old["composition"])
-    made["composition"] = {name: dict(sorted(counts.items())) for name, counts in made["composition"].items()}
+    made["drawn"] += old.get("drawn", old["documents"])
+    for name in ("composition", "unique"):
+        locks.add(made[name], old.get(name, old["composition"]))
+        made[name] = {column: dict(sorted(counts.items())) for column, counts in made[name].items()}
     _add_mixture(made["mixture"], old["mixture"])
     made["extends"] = {name: old[name] for name in ("name", "version", "digest", "documents")}
     return made, {names.get(path, path): fp for path, fp in parts.items()}, copies
@@ -67,6 +69,7 @@ def _add_mixture(mixture: dict, old: dict) -> None:
     split, before = mixture["splits"][0], old["splits"][0]
     for name in (
         "documents",
+        "unique",
         "bytes",
         "tokens",
         "shards",
@@ -80,7 +83,7 @@ def _add_mixture(mixture: dict, old: dict) -> None:
         return
     for key, counts in before["keys"].items():
         mine = split["keys"].setdefault(key, {"asked": 0.0, "epochs": 1.0})
-        for name in {"documents", "bytes", "tokens"} & counts.keys():
+        for name in {"documents", "unique", "bytes", "tokens"} & counts.keys():
             mine[name] = mine.get(name, 0) + counts[name]
     total = max(sum(counts[mixture["unit"]] for counts in split["keys"].values()), 1)
     for counts in split["keys"].values():

@@ -42,7 +42,7 @@ def read_release(release: Path) -> tuple[dict, list[File]]:
         raise CurateError(f"the lock cannot be read ({error!r})", str(where), fix) from None
     if not (named and lock.get("license")):
         fix = "set `name:`, `version:` and `license:` in the manifest and run it again"
-        raise CurateError("the release has no licence, or no name and version", str(where), fix)
+        raise CurateError("the release has no license, or no name and version", str(where), fix)
     if problems:
         wrong = ", ".join(f"{problem.where} ({problem.what})" for problem in problems[:5])
         raise Unverified(
@@ -62,7 +62,7 @@ def _check_card(path: Path) -> None:
     try:
         fields = (yaml.safe_load(front[1]) if front else None) or {}
     except yaml.YAMLError as error:
-        raise CurateError(f"the card's front matter is not YAML: {error}", str(path), "mend the `card:` text") from None
+        raise CurateError(f"the card's front matter is not YAML: {error}", str(path), "correct the `card:` text") from None
     if missing := [name for name in CARD_FIELDS if not fields.get(name)]:
         raise CurateError(f"the card lacks {', '.join(missing)}", str(path), "run the manifest again to write the card")
 

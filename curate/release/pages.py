@@ -2,9 +2,10 @@
 
 from functools import cache
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import jinja2
+
+from curate.redact import bare_url
 
 LONGEST_PLACE = 100
 
@@ -50,7 +51,7 @@ def reasons(counts: dict[str, int]) -> str:
 def place(document: dict) -> str:
     """Where a document was: its address without what may follow `?` or `#`, which can name people, or its file."""
     if url := document.get("url"):
-        where = urlsplit(url)._replace(query="", fragment="").geturl()
+        where = bare_url(url)
     else:
         where = f"{document['path']} at {document['position']}"
     return cell(where if len(where) <= LONGEST_PLACE else where[: LONGEST_PLACE - 1] + "…")

@@ -189,7 +189,9 @@ def _recount(folder: Path, lock: dict, lost: dict[str, pa.Table], everything: bo
     lost        {path of a shard: the rows it lost}
     everything  whether the mixture was to take all there is, so that what was asked of it is less now
     """
-    lock["composition"], lock["documents"], mixture = {}, 0, lock["mixture"]
+    repeated = lock.get("drawn", lock["documents"]) != lock["documents"]  # else each row is a document
+    lock["composition"], lock["unique"], lock["drawn"], mixture = {}, {}, 0, lock["mixture"]
+    seen: set[str] = set()
     tables: dict[str, list[pa.Table]] = {}
     for file in lock["files"]:
         if not file["path"].startswith("data/"):
@@ -197,9 +199,12 @@ def _recount(folder: Path, lock: dict, lost: dict[str, pa.Table], everything: bo
         rows = pq.read_table(folder / file["path"])
         file |= {"rows": rows.num_rows, "text_bytes": pc.sum(pc.binary_length(rows["text"])).as_py() or 0}
         locks.add(lock["composition"], composition(rows))
-        lock["documents"] += rows.num_rows
+        locks.add(lock["unique"], composition(rows.filter(_unseen(rows["id"], seen)) if repeated else rows))
+        lock["drawn"] += rows.num_rows
         tables.setdefault(file["path"].rpartition("/")[0], []).append(_measured(rows, mixture["by"]))
-    lock["composition"] = {name: dict(sorted(values.items())) for name, values in lock["composition"].items()}
+    for counts in ("composition", "unique"):
+        lock[counts] = {name: dict(sorted(values.items())) for name, values in lock[counts].items()}
+    lock["documents"] = sum(count["documents"] for count in lock["unique"].get("source", {}).values())
     train = [_measured(rows, mixture["by"]) for path, rows in lost.items() if not path.startswith("data/validation/")]
     less = _unique(train, mixture["unit"])
     for split in mixture["splits"]:
@@ -210,6 +215,15 @@ def _recount(folder: Path, lock: dict, lost: dict[str, pa.Table], everything: bo
         mixture["notes"] = [*(note for note in mixture["notes"] if note != what), what]
         for split in mixture["splits"]:
             split["keys"] = split["keys"] or {}
+
+
+def _unseen(ids: pa.ChunkedArray, seen: set[str]) -> pa.Array:
+    """Which of the rows have an id that was not met before; all are, after."""
+    first = []
+    for id in ids.to_pylist():
+        first.append(id not in seen)
+        seen.add(id)
+    return pa.array(first, pa.bool_())
 
 
 def _measured(rows: pa.Table, by: str) -> pa.Table:
@@ -241,6 +255,8 @@ def _recount_split(split: dict, tables: list[pa.Table], mixture: dict, less: dic
     sizes = [name for name in ("documents", "bytes", "tokens") if name in split]
     totals = {name: sum(pc.sum(table[name]).as_py() or 0 for table in tables) for name in sizes}
     split |= totals
+    if "unique" in split:
+        split["unique"] = pc.count_distinct(_joined(tables, "id")).as_py()
     if "longest" in split:
         split["longest"] = max((pc.max(table["tokens"]).as_py() or 0 for table in tables if table.num_rows), default=0)
     split["shards"] = len(tables)
@@ -255,13 +271,17 @@ def _recount_split(split: dict, tables: list[pa.Table], mixture: dict, less: dic
         grouped = table.group_by("key").aggregate([(name, "sum") for name in sizes])
         for row in grouped.to_pylist():
             counts.setdefault(row["key"], Counter()).update({name: row[f"{name}_sum"] for name in sizes})
+    by_key = pa.table({"key": _joined(tables, "key"), "id": _joined(tables, "id")})
+    for row in by_key.group_by("key").aggregate([("id", "count_distinct")]).to_pylist():
+        counts[row["key"]]["unique"] = row["id_count_distinct"]
     if counts.keys() - split["keys"].keys():
         split["keys"] = None
         return
     whole, unit = max(totals[mixture["unit"]], 1), mixture["unit"]
     old, split["keys"] = split["keys"], {}
     for name, entry in old.items():
-        now = {size: counts.get(name, Counter())[size] for size in sizes}
+        named = [size for size in (*sizes, "unique") if size in entry]
+        now = {size: counts.get(name, Counter())[size] for size in named}
         if not now["documents"] and (everything or not entry.get("asked")):
             continue
         there = entry[unit] / entry["epochs"] - less.get(name, 0) if entry.get("epochs") else 0
@@ -270,6 +290,10 @@ def _recount_split(split: dict, tables: list[pa.Table], mixture: dict, less: dic
             split["keys"][name]["asked"] = split["keys"][name]["share"]
         if "epochs" in entry:
             split["keys"][name]["epochs"] = round(now[unit] / max(round(there), 1), 4)
+
+
+def _joined(tables: list[pa.Table], name: str) -> pa.ChunkedArray:
+    return pa.chunked_array([chunk for table in tables for chunk in table[name].chunks], pa.string())
 
 
 def _smaller_clusters(near: pa.Table, gone: Gone) -> pa.Table:

@@ -1,0 +1,173 @@
+"""What must not leave the machine: credentials, what URLs carry beside their address, and where files lie here.
+
+Patterns begin with a fixed text or at a border and have no repetition within another, so that time grows with the text.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+MASK, QUERY, HERE = "REDACTED", "?REDACTED", "LOCAL/"
+"""What stands in the place of a credential, of a query, and of the folder of an absolute path."""
+
+PLACES = frozenset("inputs paths base extends against removed card tokenizer model path lists sets list file".split())
+PROSE = frozenset(["description", "notes", "card"])
+"""Names in manifests and locks below which files are named, and below which people write."""
+
+
+class Exposed(NamedTuple):
+    """Something in a text that must not be published. kind: what it is; line: from 1; hint: how it begins."""
+
+    kind: str
+    line: int
+    hint: str
+
+
+_CREDENTIALS = {
+    "a token of the Hub": r"\b(?:hf|api_org)_[A-Za-z0-9]{30,}",
+    "an AWS key": r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",
+    "a token of GitHub": r"\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{40,})",
+    "a token of GitLab": r"\bglpat-[A-Za-z0-9_-]{20,}",
+    "an API key": r"\bsk-[A-Za-z0-9_-]{20,}",
+    "a token of Slack": r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}",
+    "an API key of Google": r"\bAIza[A-Za-z0-9_-]{35}",
+    "a token of PyPI": r"\bpypi-[A-Za-z0-9_-]{40,}",
+    "a token of npm": r"\bnpm_[A-Za-z0-9]{36,}",
+    "a JSON web token": r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]+",
+    "a private key": r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----",
+}
+CREDENTIALS = re.compile("|".join(f"({pattern})" for pattern in _CREDENTIALS.values()))
+KINDS = list(_CREDENTIALS)
+
+# A URL ends at white space, quotes, brackets, and what ends a value in YAML, Markdown and HTML.
+URL = re.compile(r"\b[A-Za-z][A-Za-z0-9+.-]{1,30}://[^\s\"'<>`\\{}|^\[\]]+")
+
+SECRET_WORDS = ("token", "secret", "passw", "pwd", "apikey", "accesskey", "credential", "signature")
+SECRET_NAMES = frozenset(["sig", "key", "auth", "authorization"])
+SIGNED = ("x-amz-", "x-goog-")
+"""Parameters of a query that give access: by a word in the name, by the name, by how it begins."""
+
+_ROOTS = "home|Users|root|mnt|data|srv|var|tmp|scratch|opt|etc|work|workspace|media|Volumes|private|nfs|gpfs|lustre|dev|proc"
+HOME = re.compile(r"(?<![\w./:%~-])(?:/(?:home|Users)/[^\s/\"'<>`,;:)\]}]+|/root(?=/)|[A-Za-z]:\\+Users\\+[^\s\\\"'<>`,;)\]}]+)")
+"""The home folder of a person, which has their name."""
+
+ABSOLUTE = re.compile(rf"file://|~[\w.-]*/|\\\\\w|[A-Za-z]:[\\/]|/(?:{_ROOTS})/")
+"""How the path of a file on this machine begins."""
+
+
+def bare_url(url: str) -> str:
+    """The address without user, password, query and fragment."""
+    scheme, separator, rest = url.partition("://")
+    rest = re.split(r"[?#]", rest, maxsplit=1)[0]
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
+
+
+def in_error(text: str) -> str:
+    """A text for people here: URLs in it without what they carry, and no credential."""
+    if "://" in text:
+        text = URL.sub(lambda found: _bare(found[0], ""), text)
+    return CREDENTIALS.sub(MASK, text)
+
+
+def published(text: str) -> str:
+    """A text for everyone: URLs in it without what gives access, no credential, no home folder."""
+    for _ in range(5):  # what is left may read as a secret again
+        made = CREDENTIALS.sub(MASK, text)
+        if "://" in made:
+            made = URL.sub(lambda found: _bare(found[0], QUERY) if _secret(found[0]) else found[0], made)
+        made = HOME.sub(HERE.rstrip("/"), made)
+        if made == text:
+            break
+        text = made
+    return text
+
+
+def value(text: str, places: bool = False) -> str:
+    """A value of a lock or a manifest: of a URL its bare address, of an absolute path its last part, else `published`.
+
+    places  whether it stands where files are named, so that any path from the root on is one of this machine
+    """
+    if URL.fullmatch(text) and not text.startswith("file:"):
+        return published(_bare(text, QUERY))
+    here = ABSOLUTE.match(text) or (places and text.startswith("/"))
+    return local(text) if here and "\n" not in text else published(text)
+
+
+def local(path: str) -> str:
+    """`LOCAL/a.jsonl` of `/data/a.jsonl`; of a glob, from its first part with a wildcard on."""
+    parts = [part for part in re.split(r"[\\/]+", path.removeprefix("file://")) if part]
+    wild = next((place for place, part in enumerate(parts) if re.search(r"[*?\[]", part)), len(parts) - 1)
+    return published(HERE + "/".join(parts[max(wild, 0) :]) + ("/" if path.endswith("/") else ""))
+
+
+def everywhere(held, key: str = ""):
+    """A value of JSON with each of its texts, and each name in it, as `value` has it. key: the nearest name above it."""
+    if isinstance(held, str):
+        return published(held) if key in PROSE else value(held, key in PLACES)
+    if isinstance(held, dict):
+        inside = key if key in PLACES else ""
+        return {value(str(name)): everywhere(inner, str(name) if not inside else inside) for name, inner in held.items()}
+    return [everywhere(inner, key) for inner in held] if isinstance(held, list) else held
+
+
+def manifest(text: str) -> str:
+    """The text of a manifest as it is published: its values as `value` has them, comments and layout as they are."""
+    import yaml  # not for those who print an error alone
+
+    changes, seen = [], set()
+
+    def walk(node: yaml.Node | None, key: str) -> None:
+        if node is None or id(node) in seen:
+            return
+        seen.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            for name, inner in node.value:
+                walk(name, "")
+                walk(inner, key if key in PLACES else str(name.value))
+        elif isinstance(node, yaml.SequenceNode):
+            for inner in node.value:
+                walk(inner, key)
+        elif key not in PROSE and node.style not in ("|", ">"):
+            new = value(node.value, key in PLACES)
+            if new != node.value and new != published(node.value):
+                changes.append((node.start_mark.index, node.end_mark.index, json.dumps(new, ensure_ascii=False)))
+
+    walk(yaml.compose(text, yaml.SafeLoader), "")
+    for start, end, new in sorted(changes, reverse=True):
+        text = text[:start] + new + text[end:]
+    return published(text)
+
+
+def exposed(text: str) -> Iterator[Exposed]:
+    """What must not be published, in the order of the text."""
+    found = [(match.start(), KINDS[match.lastindex - 1], match[0]) for match in CREDENTIALS.finditer(text)]
+    found += [(match.start(), "the home folder of a person", match[0]) for match in HOME.finditer(text)]
+    found += [(match.start(), kind, match[0]) for match in URL.finditer(text) if (kind := _secret(match[0]))]
+    line, before = 1, 0
+    for place, kind, said in sorted(found):
+        line += text.count("\n", before, place)
+        before = place
+        yield Exposed(kind, line, said[:6] + "…")
+
+
+def _bare(url: str, mark: str) -> str:
+    """The bare address of a URL in a sentence, whose full stop or bracket stays; the mark where it had a query."""
+    address = url.rstrip(".,;:)")
+    bare = bare_url(address)
+    return bare + (mark if "?" in address else "") + url[len(address) :]
+
+
+def _secret(url: str) -> str:
+    """What in a URL gives access; empty where nothing does."""
+    if "@" in re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0]:
+        return "a URL with a user or a password"
+    for parameter in re.split(r"[?&;#]", url)[1:]:
+        name, _, held = parameter.partition("=")
+        name = name.casefold()
+        plain = name.replace("-", "").replace("_", "").replace("%5f", "").replace("%2d", "")
+        known = name in SECRET_NAMES or name.startswith(SIGNED) or any(word in plain for word in SECRET_WORDS)
+        if held and known:
+            return "a URL with a key or a signature"
+    return ""

@@ -1,0 +1,66 @@
+"""All that is printed goes through here: what data has of control characters is shown, not sent to the terminal."""
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from typing import Any, TextIO
+
+HIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff\U000e0000-\U000e007f]"
+)
+"""Controls (C0 but tab and line feed, DEL, C1), separators of lines, what turns the direction of text, halves of
+characters, tags: what a terminal obeys, or what makes a line look like another."""
+
+
+def shown(text: str) -> str:
+    """The text with such characters written out, as `repr` does: `\\\\x1b` for ESC. Lines and tabs stay."""
+    return HIDDEN.sub(lambda found: _escaped(found[0]), text)
+
+
+def shown_json(value: Any) -> str:
+    """One line of JSON with such characters as JSON escapes them."""
+    return HIDDEN.sub(lambda found: _json_escaped(found[0]), json.dumps(value, ensure_ascii=False))
+
+
+def table(rows: list[tuple], right: frozenset[int] = frozenset()) -> Iterator[str]:
+    """Columns side by side; those in `right` are numbers."""
+    texts = [[f"{cell:,}" if isinstance(cell, int) else " ".join(shown(str(cell)).split()) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    for row in texts:
+        cells = [
+            cell.rjust(width) if place in right else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield "  ".join(cells).rstrip()
+
+
+def show(line: str) -> None:
+    """Print a line of what a command found, on stdout."""
+    _print(shown(line), sys.stdout)
+
+
+def show_json(value: Any) -> None:
+    """Print an object on stdout, for machines."""
+    _print(shown_json(value), sys.stdout)
+
+
+def say(text: str) -> None:
+    """Print talk, on stderr."""
+    _print(shown(text), sys.stderr)
+    sys.stderr.flush()
+
+
+def _print(text: str, stream: TextIO) -> None:
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream)
+
+
+def _escaped(sign: str) -> str:
+    number = ord(sign)
+    return f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}" if number < 65536 else f"\\U{number:08x}"
+
+
+def _json_escaped(sign: str) -> str:
+    units = sign.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
