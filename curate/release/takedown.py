@@ -91,7 +91,7 @@ def remove(
         else:
             with replacing(target) as draft:
                 lost, changed = _write(release, draft, lock, gone, record, version)
-    except pa.ArrowException as error:
+    except (pa.ArrowException, FileNotFoundError, KeyError, TypeError, ValueError) as error:
         raise CurateError(
             f"a file of the release cannot be read: {error}", str(release), "run the manifest again"
         ) from None
