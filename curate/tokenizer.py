@@ -1,15 +1,21 @@
 """Tokenizers: any `tokenizer.json` of Hugging Face's format, as fast as it can be trusted to be.
 
 What counts is what Hugging Face's `tokenizers` says. tokie, which is tens of times faster, is asked instead for
-byte-level BPE as long as it agrees with `tokenizers` on a thousand short texts and on a sample of what it is given;
-texts where it is known to differ go to `tokenizers` at once.
+byte-level BPE if it agrees with `tokenizers` on a thousand short texts; texts where it is known to differ go to
+`tokenizers` at once. Which of the two takes a text depends on that text alone, so that no count depends on what else
+is in a block.
+
+Text is text: where a document spells a special token, such as `<|endoftext|>`, it is encoded as the characters it is
+made of, so that no text can end a document or begin a turn.
 """
 
-import itertools
 import json
+import re
 from functools import lru_cache
+from itertools import pairwise, product
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 import numpy as np
 import pyarrow as pa
@@ -25,9 +31,9 @@ _ODD = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x{9f}]|[\t\r]['’‘ʼ＇]"
 """Where tokie is known to cut otherwise: at controls, and at a tab before an apostrophe."""
 
 _PIECES = ("a", "Z", "'s", "7", " ", "\n", "-", ".", "é", "中", "😀")
-_PROBES = tuple("".join(triple) for triple in itertools.product(_PIECES, repeat=3))
+_PROBES = tuple("".join(triple) for triple in product(_PIECES, repeat=3))
 _SAMPLED, _SAMPLE_CHARS = 256, 4096
-"""One text in so many is tokenized both ways, up to so many characters."""
+"""One text in so many, chosen by its own hash, is tokenized both ways, up to so many characters."""
 
 
 class Tokenizer:
@@ -48,6 +54,11 @@ class Tokenizer:
             raise CurateError(f"a tokenizer cannot be loaded: {error}", str(path), fix) from error
         self.exact.no_truncation()
         self.exact.no_padding()
+        self.exact.encode_special_tokens = True  # a special token that a text spells is no special token
+        special = self._special()
+        self.special = {self.exact.token_to_id(token) for token in special}
+        self.spelled = re.compile("|".join(map(re.escape, special)) or r"(?!)")
+        self.odd = "|".join([_ODD, *map(_literal, special)])
         self.fast = self._load(path) if _is_byte_level(spec) else None
 
     def _load(self, path: Path) -> "tokie.Tokenizer | None":
@@ -59,6 +70,10 @@ class Tokenizer:
             return None
         return fast if self._agree(fast, _PROBES) else None
 
+    def _special(self) -> list[str]:
+        added = self.exact.get_added_tokens_decoder().values()
+        return sorted(token.content for token in added if token.special and token.content)
+
     @property
     def ids(self) -> int:
         """How many ids there are: one more than the highest, those of added tokens too."""
@@ -68,8 +83,8 @@ class Tokenizer:
         """The id of a token, such as `<|endoftext|>`. Raises CurateError for one that it has not."""
         found = self.exact.token_to_id(token)
         if found is None:
-            special = [added.content for added in self.exact.get_added_tokens_decoder().values()]
-            raise CurateError(f"the tokenizer has no token `{token}`", str(self.path), did_you_mean(token, special))
+            what = f"the tokenizer has no token `{token}`"
+            raise CurateError(what, str(self.path), did_you_mean(token, self._special()))
         return found
 
     def count(self, texts: list[str]) -> list[int]:
@@ -93,16 +108,26 @@ class Tokenizer:
         return self.exact.decode(ids.tolist(), skip_special_tokens=False)
 
     def _encode(self, text: str) -> list[int]:
-        return self.exact.encode_batch_fast([text], add_special_tokens=False)[0].ids
+        ids = self._ids([text])
+        if self.special.isdisjoint(ids) or not (found := list(self.spelled.finditer(text))):
+            return ids
+        # A Unigram model has special tokens among its pieces too: apart, their letters are pieces of their own.
+        cuts = [0, *(match.start() + 1 for match in found), len(text)]
+        return self._ids([text[start:stop] for start, stop in pairwise(cuts)])
+
+    def _ids(self, texts: list[str]) -> list[int]:
+        encoded = self.exact.encode_batch_fast(texts, add_special_tokens=False)
+        return [id for one in encoded for id in one.ids]
 
     def _exactly(self, texts: list[str]) -> list[bool]:
-        """Which texts are not for tokie: the odd ones; all, if it does not agree on a sample of the others."""
-        if self.fast:
-            odd = pc.match_substring_regex(pa.array(texts, pa.large_string()), _ODD).to_pylist()
-            sample = [texts[i][:_SAMPLE_CHARS] for i in range(0, len(texts), _SAMPLED) if not odd[i]]
-            if self._agree(self.fast, sample):
-                return odd
-        return [True] * len(texts)
+        """Which texts are not for tokie: the odd ones, and among those looked at closely the ones where it differs."""
+        if not self.fast:
+            return [True] * len(texts)
+        odd = pc.match_substring_regex(pa.array(texts, pa.large_string()), self.odd).to_pylist()
+        return [
+            odd or (crc32(text.encode()) % _SAMPLED == 0 and not self._agree(self.fast, [text[:_SAMPLE_CHARS]]))
+            for odd, text in zip(odd, texts, strict=True)
+        ]
 
     def _agree(self, fast: "tokie.Tokenizer", texts) -> bool:
         return all(fast.encode(text, False).ids == self._encode(text) for text in texts)
@@ -117,6 +142,11 @@ def load(name: str) -> Tokenizer:
 @lru_cache(maxsize=4)
 def _loaded(path: Path, digest: str) -> Tokenizer:
     return Tokenizer(path)
+
+
+def _literal(token: str) -> str:
+    """A token as a pattern of RE2."""
+    return "".join(rf"\x{{{ord(char):x}}}" for char in token)
 
 
 def _spec(path: Path) -> dict:

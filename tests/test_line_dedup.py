@@ -16,24 +16,31 @@ from curate.testing import docs, run_group
 LINE_DEDUP = find_stage("line_dedup")
 
 
-def plain(line: str) -> str:
+def plain(line: str, numbers: str = "keep") -> str:
     """What of a line is compared."""
     kinds = [(char, unicodedata.category(char)) for char in line.lower()]
-    return "".join("0" if kind == "Nd" else char for char, kind in kinds if kind[0] != "P" and kind != "Cc").strip()
+    kinds = [(char, kind) for char, kind in kinds if kind != "Cc"]
+    if numbers == "fold":
+        return "".join("0" if kind == "Nd" else char for char, kind in kinds if kind[0] != "P").strip()
+    numbered = any(kind == "Nd" for _, kind in kinds)
+    return "".join(char for char, kind in kinds if numbered or kind[0] != "P").strip()
 
 
-def reference(texts: dict[str, str], order: list[str], separator: str, min_chars: int) -> dict[str, tuple]:
+def reference(
+    texts: dict[str, str], order: list[str], separator: str, min_chars: int, numbers: str
+) -> dict[str, tuple]:
     """{id: (text, lines, removed, reason)}: documents in keep order, each of its lines against all before."""
     seen, found = set(), {}
     for id in order:
         stays, lines, removed = [], 0, 0
         for line in texts[id].split(separator):
-            lines += plain(line) != ""
-            if plain(line) in seen:
+            compared = plain(line, numbers)
+            lines += compared != ""
+            if compared in seen:
                 removed += 1
                 continue
             stays.append(line)
-            seen |= {plain(line)} - {""}
+            seen |= {compared} - {""}
         left = separator.join(stays)
         out = removed > 0 and len("".join(left.split())) < min_chars
         found[id] = (texts[id] if out else left, lines, removed, "nothing_new" if out else None)
@@ -41,7 +48,25 @@ def reference(texts: dict[str, str], order: list[str], separator: str, min_chars
 
 
 lines = st.lists(
-    st.sampled_from(["Home", "home!", "HOME", "1 Jan", "2 Jan", "", " ", "--", "Été", "中文。", "one", "more \t"])
+    st.sampled_from(
+        [
+            "Home",
+            "home!",
+            "HOME",
+            "1 Jan",
+            "2 Jan",
+            "1.5",
+            "15",
+            "-15",
+            "",
+            " ",
+            "--",
+            "Été",
+            "中文。",
+            "one",
+            "more \t",
+        ]
+    )
 )
 texts = st.lists(lines.map("\n".join), min_size=1, max_size=9)
 
@@ -51,7 +76,8 @@ texts = st.lists(lines.map("\n".join), min_size=1, max_size=9)
 def test_equals_the_sequential_rule_on_any_texts_in_any_partitions(texts, data):
     table = docs(*texts)
     unit = data.draw(st.sampled_from(["lines", "paragraphs"]))
-    params = LINE_DEDUP.configure({"unit": unit, "min_chars": data.draw(st.integers(0, 9))})
+    numbers = data.draw(st.sampled_from(["keep", "fold"]))
+    params = LINE_DEDUP.configure({"unit": unit, "numbers": numbers, "min_chars": data.draw(st.integers(0, 9))})
     params["bins"] = data.draw(st.integers(1, 3))
     cut = data.draw(st.integers(0, len(texts)))
     priorities = data.draw(st.sampled_from([[0, 0], [1, 0]]))
@@ -61,9 +87,17 @@ def test_equals_the_sequential_rule_on_any_texts_in_any_partitions(texts, data):
     place = {id: priorities[number] for number, part in enumerate(parts) for id in part["id"].to_pylist()}
     order = sorted(of, key=lambda id: (place[id], id))
     separator = {"lines": "\n", "paragraphs": "\n\n"}[unit]
-    expected = reference(of, order, separator, params["min_chars"])
+    expected = reference(of, order, separator, params["min_chars"], numbers)
     for row in found:
         assert (row["text"], row["n_lines"], row["n_lines_removed"], row["reject"]) == expected[row["id"]]
+
+
+def test_lines_that_differ_in_a_number_stay_unless_numbers_are_folded():
+    table = docs("| 2019 | 1432 |\n| 2020 | 1518 |", "return 0;", "return 1;", "costs 1.5", "costs 15", "costs -15")
+    (kept,) = run_group(LINE_DEDUP, [table], LINE_DEDUP.configure({}))
+    assert kept["text"].to_pylist() == table["text"].to_pylist()
+    (folded,) = run_group(LINE_DEDUP, [table], LINE_DEDUP.configure({"numbers": "fold"}))
+    assert folded["n_lines_removed"].to_pylist() != [0] * 6
 
 
 def test_the_keep_order_settles_whose_line_stays():

@@ -203,3 +203,12 @@ PARTS = st.sampled_from(
 @untimed
 def test_addresses_equal_the_reference(text):
     assert run("strip_urls", text)["text"].to_pylist() == [NUMBERS.sub("", NAMES.sub("", text))]
+
+
+@given(st.sampled_from(["", "Com ", "the ", "zq ", "ORGAN"]), st.lists(PARTS, max_size=20).map("".join))
+@untimed
+def test_as_published_names_go_only_where_a_page_begins_with_a_domain(start, text):
+    text, domains = start + text, find_stage("strip_urls").function.__globals__["_domains"]()
+    begins = re.compile(domains, re.IGNORECASE).match(text)
+    left = NUMBERS.sub("", NAMES.sub("", text) if begins else text)
+    assert run("strip_urls", text, as_published=True)["text"].to_pylist() == [left]

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 
+import ftfy
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -35,6 +36,17 @@ def test_equals_the_reference(texts):
     found = run(*texts)
     assert found == [None if text is None else reference(text) for text in texts]
     assert run(*found) == found
+
+
+@given(texts)
+def test_ftfy_is_what_slimpajama_runs(texts):
+    expected = [text and ftfy.fix_text(text, normalization="NFC") for text in texts]
+    assert run(*texts, ftfy=True) == expected
+
+
+def test_ftfy_repairs_what_normalization_leaves():
+    assert run("donâ€™t &amp; ﬁnd “it”\r\n") == ["donâ€™t &amp; ﬁnd “it”\n"]
+    assert run("donâ€™t &amp; ﬁnd “it”\r\n", ftfy=True) == ['don\'t & find "it"\n']
 
 
 def test_no_character_that_normalization_may_change_is_passed_over():

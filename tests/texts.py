@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from curate.kernels.words import IDEOGRAPH, LETTER, MARK, OTHER
 
 IDEOGRAPHIC_NAMES = ("CJK", "HIRAGANA", "KATAKANA", "BOPOMOFO", "HALFWIDTH KATA", "IDEOGRAPHIC", "HENTAIGANA")
+SPACELESS_NAMES = ("THAI", "LAO", "MYANMAR", "KHMER", "TAI ", "NEW TAI LUE", "AHOM", "BALINESE", "JAVANESE")
 
 untimed = settings(deadline=None)  # the first call of a kernel compiles it
 
 # Enough scripts for every branch: one to four bytes, marks, joiners, ideographs, symbols.
-ALPHABET = "aZ9_- \n.éßİΣςждक्षिम๏ไทยمرح‌بًا한국中文ひカー々㐀𠀋𝔸🙂️\u0000\u00ad\u3099"
+ALPHABET = "aZ9_- \n.éßİΣςждक्षिम๏ไทยกี่ລາວខ្មែរမြန်မာབོད་ཡིགمرح‌بًا한국中文ひカー々㐀𠀋𝔸🙂️\u0000\u00ad\u3099"
 # The bounds of well-formed UTF-8 and what lies just outside.
 PIECES = [bytes([byte]) for byte in b"a \x80\x8f\x9f\xa0\xbf\xc0\xc2\xdf\xe0\xed\xef\xf0\xf4\xf5\xff"]
 # Assigned in Unicode 3.2 and so known to every Python.
@@ -38,6 +39,8 @@ def class_of(char: str) -> int:
     if category[0] not in "LN":
         return OTHER
     name = unicodedata.name(char, "")
+    if category[0] == "L" and name.startswith(SPACELESS_NAMES):
+        return IDEOGRAPH
     return IDEOGRAPH if name.startswith(IDEOGRAPHIC_NAMES) and "TALLY" not in name else LETTER
 
 

@@ -34,10 +34,26 @@ IDEOGRAPHIC = [
     (0x30000, 0x3FFFD),
 ]
 
+# Scripts of letters that are written without spaces too: Thai and Lao, Myanmar, Khmer, Tai Le, New Tai Lue, Tai Tham,
+# Tai Viet, Ahom, Balinese, Javanese. (Tibetan puts a mark after each syllable.) Their digits form runs as others do.
+SPACELESS = [
+    (0x0E00, 0x0EFF),
+    (0x1000, 0x109F),
+    (0x1780, 0x17FF),
+    (0x1950, 0x19DF),
+    (0x1A20, 0x1AAF),
+    (0x1B00, 0x1B7F),
+    (0xA980, 0xA9FF),
+    (0xAA60, 0xAADF),
+    (0x11700, 0x1174F),
+]
+
 
 def class_of(code: int) -> int:
-    """Word class of a code point, from its general category and, for ideographs, its block."""
+    """Word class of a code point, from its general category and, where no spaces are written, its block."""
     category = unicodedata.category(chr(code))
+    if any(first <= code <= last for first, last in SPACELESS) and category[0] == "L":
+        return IDEOGRAPH
     if category[0] == "M" or chr(code) in JOINERS:
         return MARK
     if any(first <= code <= last for first, last in IDEOGRAPHIC) and (category[0] in "LN" or code >= 0x20000):

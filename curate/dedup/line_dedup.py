@@ -13,22 +13,27 @@ from curate.documents import hashes128
 from curate.stage import Step, group, reject, set_column
 
 
-@group(version=1, reads_from=lambda keep, **_: ("text", *keep_order.columns(keep)))
+@group(version=2, reads_from=lambda keep, **_: ("text", *keep_order.columns(keep)))
 def line_dedup(
     *,
     unit: Literal["lines", "paragraphs"] = "lines",
+    numbers: Literal["keep", "fold"] = "keep",
     min_chars: Annotated[int, Field(ge=0)] = 1,
     keep: list[str] = [],  # noqa: B006
     bins: int = 0,
 ) -> list[Step]:
     """Take out every line that an earlier document, or an earlier place of the same, has already.
 
-    Lines are compared in lower case, every digit as 0, without punctuation, controls and space at the ends, by 64 bits
-    of a hash: of a billion lines about 0.03 meet by chance. One of which nothing is left stays and does not count.
+    Lines are compared in lower case, without controls and space at the ends, and without punctuation unless they have a
+    digit, by 64 bits of a hash: of a billion lines about 0.03 meet by chance. One of which nothing is left stays and
+    does not count.
     "Earlier" is keep order, as for all stages that deduplicate; which lines are seen does not depend on whether their
     document stays.
 
     unit       lines; or paragraphs: what stands between empty lines.
+    numbers    keep: lines that differ in a number are different, as rows of a table are. fold: every digit is compared
+               as 0, and punctuation is left out everywhere: CCNet's rule, which takes dates and counters for
+               boilerplate.
     min_chars  a document that lost something goes, with its text as it was, when fewer characters than this are left,
                space not counted.
     keep       columns that settle whose line is the first after the priority of the source: the lowest, or with a `-`
@@ -42,14 +47,14 @@ def line_dedup(
     Reasons: nothing_new
 
     Source: Wenzek et al. 2020, "CCNet: extracting high quality monolingual datasets from web crawl data", 3.1, where
-    the unit is the line. Accents are kept apart here.
+    the unit is the line and numbers are folded. Accents are kept apart here.
     """
     order = keep_order.columns(keep)
     separator = SEPARATORS[unit]
 
     def hash_units(docs: pa.Table) -> pa.Table:
         units, starts = split(docs["text"], separator)
-        seen = normalize(units)
+        seen = normalize(units, numbers)
         counts = pc.not_equal(seen, "").to_numpy(zero_copy_only=False)
         key, _ = hashes128(seen.filter(pa.array(counts)))
         row = np.repeat(np.arange(docs.num_rows), np.diff(starts))[counts]
@@ -68,7 +73,7 @@ def line_dedup(
         row = np.searchsorted(docs["doc"].to_numpy(), repeated["doc"].to_numpy())
         stays = np.ones(len(units), bool)
         stays[starts[row] + repeated["place"].to_numpy()] = False
-        counts = pc.not_equal(normalize(units), "").to_numpy(zero_copy_only=False)
+        counts = pc.not_equal(normalize(units, numbers), "").to_numpy(zero_copy_only=False)
         removed = _sums(~stays, starts)
         text = join(units, starts, stays, separator)
         left = pc.utf8_length(pc.replace_substring_regex(text, r"[\s\p{Z}]+", ""))
@@ -82,10 +87,16 @@ def line_dedup(
     return [Step(hash_units, "docs", bins), Step(find_repeated, "bins"), Step(take_out, "apply")]
 
 
-def normalize(lines: pa.Array) -> pa.Array:
+def normalize(lines: pa.Array, numbers: str) -> pa.Array:
     """What two lines have in common when they count as one."""
-    lines = pc.replace_substring_regex(pc.utf8_lower(lines), r"\p{Nd}", "0")
-    return pc.utf8_trim_whitespace(pc.replace_substring_regex(lines, r"[\p{P}\p{Cc}]+", ""))
+    lines = pc.utf8_lower(lines)
+    if numbers == "fold":
+        bare = pc.replace_substring_regex(pc.replace_substring_regex(lines, r"\p{Nd}", "0"), r"[\p{P}\p{Cc}]+", "")
+    else:
+        lines = pc.replace_substring_regex(lines, r"\p{Cc}+", "")
+        numbered = pc.match_substring_regex(lines, r"\p{Nd}")  # a point or a sign is part of a number
+        bare = pc.if_else(numbered, lines, pc.replace_substring_regex(lines, r"\p{P}+", ""))
+    return pc.utf8_trim_whitespace(bare)
 
 
 def _sums(counts: np.ndarray, starts: np.ndarray) -> np.ndarray:

@@ -138,7 +138,7 @@ def notes(threshold: float, verify: str, **params) -> list[str]:
     ]
 
 
-@group(version=1, reads_from=reads, notes_from=notes, index=Index(index, scheme, "band_keys"))
+@group(version=2, reads_from=reads, notes_from=notes, index=Index(index, scheme, "band_keys"))
 def near_dedup(
     *,
     threshold: Share = 0.8,

@@ -2,8 +2,9 @@
 
 A word is a longest run of letters, digits and other numbers (Unicode categories L and N) with the combining
 marks and joiners among them, so that Indic and Arabic words stay whole. In scripts that put no spaces
-between words, each Han character, Hiragana, Katakana or Bopomofo sign is a word of its own; Hangul and Thai
-form runs. A mark belongs to the character before it and never begins a word. Everything else separates:
+between words (Han, Hiragana, Katakana, Bopomofo, Thai, Lao, Khmer, Myanmar and their like) each letter with its
+marks is a word of its own, so that an n-gram of words is one of characters there; Hangul forms runs, and Tibetan
+syllables are words. A mark belongs to the character before it and never begins a word. Everything else separates:
 spaces, punctuation, symbols (`_` too), controls, and every byte that is not part of well-formed UTF-8.
 
 The character classes are those of one Unicode version, ``unicode_table.VERSION``, under every Python.

@@ -56,6 +56,10 @@ class Tokens(BaseModel, extra="forbid"):
         return self.context or own.get(phase, next(iter(own.values()), None))
 
 
+ENCODING = 2
+"""Raised when the same tokenizer gives the same text other ids."""
+
+
 @dataclass(frozen=True)
 class Encoding:
     """A tokenizer and what follows each document, as they bear on tokens.
@@ -73,7 +77,7 @@ class Encoding:
 
     @property
     def identity(self) -> dict:
-        return asdict(self)
+        return asdict(self) | {"version": ENCODING}
 
     @property
     def pad(self) -> int:

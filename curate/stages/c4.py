@@ -12,7 +12,7 @@ from curate.stage import reject, set_column, stage
 from curate.stages._text import texts
 
 
-@stage(version=1)
+@stage(version=2)
 def c4(
     docs: pa.Table,
     *,

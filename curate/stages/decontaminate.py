@@ -76,7 +76,7 @@ def _notes(sets: dict[str, dict], n: int, min_words: int, **_) -> list[str]:
     return lines
 
 
-@stage(version=1, dry=True, resources_from=_resources, notes_from=_notes, reasons_from=lambda sets, **_: tuple(sets))
+@stage(version=2, dry=True, resources_from=_resources, notes_from=_notes, reasons_from=lambda sets, **_: tuple(sets))
 def decontaminate(
     docs: pa.Table,
     *,
@@ -90,6 +90,7 @@ def decontaminate(
 
     sets       the evaluation sets, by name: `{path: ..., columns: [...], id: ...}`, see `EvaluationSet`
     n          words in an n-gram. Case, punctuation and symbols do not count, so that it serves code and formulas too
+               In scripts without spaces each letter is a word: for a corpus of these, some 40 are as telling
     share      least share of the words of one text of a set that must lie in n-grams which the document has as well;
                0: one n-gram is enough
     min_words  texts of fewer than n words are searched for as a whole if they have as many as this; shorter ones,

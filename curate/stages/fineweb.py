@@ -15,7 +15,7 @@ _SIGNALS = (
 )
 
 
-@stage(version=1)
+@stage(version=2)
 def fineweb(
     docs: pa.Table,
     *,

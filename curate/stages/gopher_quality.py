@@ -19,7 +19,7 @@ _SIGNALS = (
 )
 
 
-@stage(version=1)
+@stage(version=2)
 def gopher_quality(
     docs: pa.Table,
     *,

@@ -18,7 +18,7 @@ _SEGMENTS = (
 _Share = float | None
 
 
-@stage(version=1)
+@stage(version=2)
 def gopher_repetition(
     docs: pa.Table,
     *,

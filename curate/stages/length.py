@@ -9,7 +9,7 @@ from curate.kernels.words import word_spans
 from curate.stage import reject, set_column, stage
 
 
-@stage(version=1)
+@stage(version=2)
 def length(
     docs: pa.Table,
     *,

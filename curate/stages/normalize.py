@@ -16,14 +16,21 @@ _NOT_NFC = (
 )
 
 
-@stage(version=1, packages=("pyarrow",))
-def normalize(docs: pa.Table, *, strip_lines: bool = False, max_newlines: int = 0) -> pa.Table:
+def _packages(ftfy: bool, **_) -> tuple[str, ...]:
+    return ("ftfy", "pyarrow") if ftfy else ("pyarrow",)
+
+
+@stage(version=2, packages=_packages)
+def normalize(docs: pa.Table, *, ftfy: bool = False, strip_lines: bool = False, max_newlines: int = 0) -> pa.Table:
     """Write text in one way: Unicode NFC, `\\n` for every kind of newline, no control characters.
 
     Newlines are those of the Unicode Standard (5.8): CR LF, CR, VT, FF, NEL, U+2028 and U+2029. All other
     controls of C0 and C1 go, but not the tab, and so does U+FEFF, the byte-order mark. Spaces, soft hyphens
     and the zero-width characters that Thai, Persian, Indic scripts and emoji need stay as they are.
 
+    ftfy          do what `ftfy.fix_text(text, normalization="NFC")` does instead (Speer 2019): it also repairs text
+                  that was decoded by a wrong charset, HTML entities, curly quotes, ligatures and full-width letters.
+                  SlimPajama's first step; some hundred times slower
     strip_lines   remove spaces and tabs at the ends of lines
     max_newlines  most newlines in a row; 0: any number
 
@@ -31,14 +38,25 @@ def normalize(docs: pa.Table, *, strip_lines: bool = False, max_newlines: int = 
     Changes: text
     """
     text = docs["text"].combine_chunks()
-    text = _where(_NEWLINE, text, lambda rows: pc.replace_substring_regex(rows, _NEWLINE, "\n"))
-    text = _where(_CONTROL, text, lambda rows: pc.replace_substring_regex(rows, _CONTROL, ""))
-    text = _where(_NOT_NFC, text, lambda rows: pc.utf8_normalize(rows, "NFC"))
+    text = _fixed(text) if ftfy else _written_one_way(text)
     if strip_lines:
         text = pc.replace_substring_regex(text, r"(?m)[ \t]+$", "")
     if max_newlines:
         text = pc.replace_substring_regex(text, rf"\n{{{max_newlines + 1},}}", "\n" * max_newlines)
     return set_column(docs, "text", text)
+
+
+def _fixed(text: pa.Array) -> pa.Array:
+    from ftfy import TextFixerConfig, fix_text
+
+    config = TextFixerConfig(normalization="NFC", explain=False)
+    return pa.array([page and fix_text(page, config) for page in text.to_pylist()], text.type)
+
+
+def _written_one_way(text: pa.Array) -> pa.Array:
+    text = _where(_NEWLINE, text, lambda rows: pc.replace_substring_regex(rows, _NEWLINE, "\n"))
+    text = _where(_CONTROL, text, lambda rows: pc.replace_substring_regex(rows, _CONTROL, ""))
+    return _where(_NOT_NFC, text, lambda rows: pc.utf8_normalize(rows, "NFC"))
 
 
 def _where(pattern: str, text: pa.Array, change) -> pa.Array:

@@ -25,7 +25,7 @@ def _reads(only: list[str], **_) -> tuple[str, ...]:
     return ("text",)
 
 
-@stage(version=1, reads_from=_reads, adds_from=lambda only, **_: {name: _TYPES[name] for name in only or _TYPES})
+@stage(version=2, reads_from=_reads, adds_from=lambda only, **_: {name: _TYPES[name] for name in only or _TYPES})
 def signals(
     docs: pa.Table,
     *,

@@ -17,20 +17,28 @@ _ADDRESS = re.compile(rf"\s{{0,10}}\b{_SCHEME}(?:[0-2]?[0-9]{{1,2}}\.){{3}}[0-2]
 _HAS_ADDRESS = r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]"
 
 
-@stage(version=1)
-def strip_urls(docs: pa.Table) -> pa.Table:
+@stage(version=2)
+def strip_urls(docs: pa.Table, *, as_published: bool = False) -> pa.Table:
     """Take URLs, e-mail addresses, host names and IP addresses out of the text, with the space before them.
 
-    As DCLM does (arXiv:2406.11794): a name counts if it ends in a top-level domain in small letters.
+    By DCLM's rule (arXiv:2406.11794): a name counts if it ends in a top-level domain in small letters.
+
+    as_published  do what DCLM's code does: it looks for a top-level domain at the very start of the page (`re.match`),
+                  in any case, and leaves the names of all other pages alone. IP addresses go either way
 
     Reads: text
     Changes: text
     Reasons: empty
     """
     text = docs["text"].combine_chunks()
-    text = change_matching(text, _has_name(), lambda page: _name().sub("", page))
+    named = change_matching(text, _has_name(), lambda page: _name().sub("", page))
+    text = pc.if_else(_begins_with_domain(text), named, text) if as_published else named
     text = change_matching(text, _HAS_ADDRESS, lambda page: _ADDRESS.sub("", page))
     return reject(set_column(docs, "text", text), empty=pc.equal(pc.fill_null(text, ""), ""))
+
+
+def _begins_with_domain(text: pa.Array) -> pa.Array:
+    return pc.fill_null(pc.match_substring_regex(text, rf"^(?i:{_domains()})"), False)
 
 
 @cache
