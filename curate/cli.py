@@ -117,7 +117,9 @@ def run(
     replace: Annotated[
         bool, typer.Option("--replace", help="replace a release of this version that has another digest")
     ] = False,
-    allow_empty: Annotated[bool, typer.Option("--allow-empty", help="release nothing where no document is left")] = False,
+    allow_empty: Annotated[
+        bool, typer.Option("--allow-empty", help="release nothing where no document is left")
+    ] = False,
     as_json: Json = False,
 ):
     """Make the release of a manifest. What was made before is reused; interrupted runs resume."""

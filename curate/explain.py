@@ -22,8 +22,8 @@ def explain(manifest: str | Path | Manifest, document: str, work: str | Path) ->
     """What became of the documents with this id (or its first digits, 6 or more) or this URL.
 
     Returns one dictionary a document: its provenance, `steps` (each with the stage labels, the columns added or
-    changed, and the reason where it ended there), `released` ({"shard", "row"}) or None, `places` (all such: a mixture may
-    repeat a document), and for a duplicate `kept`
+    changed, and the reason where it ended there), `released` ({"shard", "row"}) or None, `places` (all
+    such: a mixture may repeat a document), and for a duplicate `kept`
     (id of the document that stayed, similarity, and both texts: `text` of that one, `against` of this).
     """
     manifest = manifest if isinstance(manifest, Manifest) else load(manifest)

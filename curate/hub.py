@@ -182,7 +182,9 @@ class Remote:
             raise CurateError("this is not a release: it has no lock.json", address, "name a release that curate made")
         got = Path(self.ask(self.api.hf_hub_download, filename=path, revision=revision, local_dir=root))
         if not got.resolve().is_relative_to(root.resolve()):
-            raise CurateError("a file of the repository lies outside its folder", f"{address}/{path}", "do not trust it")
+            raise CurateError(
+                "a file of the repository lies outside its folder", f"{address}/{path}", "do not trust it"
+            )
 
     def snapshot(self, revision: str, patterns: list[str]) -> Path:
         """Files by their patterns, downloaded once and kept in the Hub's cache."""

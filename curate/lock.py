@@ -229,8 +229,8 @@ def read_lock(release: str | Path) -> dict:
 
 
 def verify(release: str | Path) -> list[CurateError]:
-    """Hash a release again: one problem for each file that is missing, changed or not in the lock, and for what must not
-    be published. Empty: it holds."""
+    """Hash a release again: one problem for each file that is missing, changed or not in the lock, and for what must
+    not be published. Empty: it holds."""
     root, lock = Path(release), read_lock(release)
     known = {"lock.json"} | {file["path"] for file in lock["files"]}
     problems = [problem for file in lock["files"] if (problem := check_file(root, file))]
@@ -268,7 +268,11 @@ def misplaced(path: str) -> bool:
     """Whether a path that a lock names is not one of a file within the release, on any system."""
     parts = path.split("/")
     odd = any(ord(sign) < 32 or sign in '\\:*?"<>|\x7f' for sign in path)
-    return odd or len(path) > 1000 or any(not part or part.strip(". ") != part.strip(" ") or part != part.strip() for part in parts)
+    return (
+        odd
+        or len(path) > 1000
+        or any(not part or part.strip(". ") != part.strip(" ") or part != part.strip() for part in parts)
+    )
 
 
 def exposures(root: Path) -> list[CurateError]:
@@ -278,6 +282,9 @@ def exposures(root: Path) -> list[CurateError]:
         if path.suffix in PAGES and path.is_file():
             text = path.read_bytes().decode("utf-8", "replace")
             for exposed in redact.exposed(text):
-                where, fix = f"{path.relative_to(root).as_posix()}:{exposed.line}", "take it out, and run the manifest again"
+                where, fix = (
+                    f"{path.relative_to(root).as_posix()}:{exposed.line}",
+                    "take it out, and run the manifest again",
+                )
                 found.append(CurateError(f"{exposed.kind} ({exposed.hint}) would be published", where, fix))
     return found

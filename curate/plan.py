@@ -438,7 +438,7 @@ class TokenParts(NamedTuple):
 
 
 class Shards(NamedTuple):
-    """What writes the shards: jobs, and fingerprints of what documents are sent by, of the shards, their index and their
+    """What writes the shards: jobs, and fingerprints of what sends documents, of the shards, their index and their
     tokens, in order."""
 
     jobs: list[Job]

@@ -62,8 +62,8 @@ class _Counting:
 
 class _Live(_Counting):
     def __enter__(self):
-        columns = [TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
-        columns += [TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[words]}")]
+        columns = [TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn()]
+        columns += [TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[words]}")]
         self.progress = Progress(*columns, console=self.console, transient=True)
         self.task = self.progress.add_task("jobs", total=None, words="")
         self.progress.start()
@@ -73,8 +73,8 @@ class _Live(_Counting):
         self.progress.stop()
 
     def show(self, event) -> None:
-        label = event.job.label if isinstance(event, Ended) else "starting"
-        self.progress.update(self.task, description=shown(label), total=self.jobs, completed=self.done, words=self.words)
+        label = shown(event.job.label) if isinstance(event, Ended) else "starting"
+        self.progress.update(self.task, description=label, total=self.jobs, completed=self.done, words=self.words)
 
 
 class _Log(_Counting):

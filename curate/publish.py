@@ -173,7 +173,9 @@ def verify_published(address: str, *, endpoint: str | None = None, token: str | 
     return lock, problems
 
 
-def _check_remote(remote: Remote, version: str, root: Path, there: dict, file: dict, address: str) -> CurateError | None:
+def _check_remote(
+    remote: Remote, version: str, root: Path, there: dict, file: dict, address: str
+) -> CurateError | None:
     """Fetch a file that a lock names, hash it and let it go; what is wrong with it, if anything.
 
     The lock is a stranger's: a path that is not of a file within the release is neither fetched nor touched.

@@ -11,7 +11,24 @@ from typing import NamedTuple
 MASK, QUERY, HERE = "REDACTED", "?REDACTED", "LOCAL/"
 """What stands in the place of a credential, of a query, and of the folder of an absolute path."""
 
-PLACES = frozenset("inputs paths base extends against removed card tokenizer model path lists sets list file".split())
+PLACES = frozenset(
+    [
+        "inputs",
+        "paths",
+        "base",
+        "extends",
+        "against",
+        "removed",
+        "card",
+        "tokenizer",
+        "model",
+        "path",
+        "lists",
+        "sets",
+        "list",
+        "file",
+    ]
+)
 PROSE = frozenset(["description", "notes", "card"])
 """Names in manifests and locks below which files are named, and below which people write."""
 
@@ -48,8 +65,12 @@ SECRET_NAMES = frozenset(["sig", "key", "auth", "authorization"])
 SIGNED = ("x-amz-", "x-goog-")
 """Parameters of a query that give access: by a word in the name, by the name, by how it begins."""
 
-_ROOTS = "home|Users|root|mnt|data|srv|var|tmp|scratch|opt|etc|work|workspace|media|Volumes|private|nfs|gpfs|lustre|dev|proc"
-HOME = re.compile(r"(?<![\w./:%~-])(?:/(?:home|Users)/[^\s/\"'<>`,;:)\]}]+|/root(?=/)|[A-Za-z]:\\+Users\\+[^\s\\\"'<>`,;)\]}]+)")
+_ROOTS = (
+    "home|Users|root|mnt|data|srv|var|tmp|scratch|opt|etc|work|workspace|media|Volumes|private|nfs|gpfs|lustre|dev|proc"
+)
+HOME = re.compile(
+    r"(?<![\w./:%~-])(?:/(?:home|Users)/[^\s/\"'<>`,;:)\]}]+|/root(?=/)|[A-Za-z]:\\+Users\\+[^\s\\\"'<>`,;)\]}]+)"
+)
 """The home folder of a person, which has their name."""
 
 ABSOLUTE = re.compile(rf"file://|~[\w.-]*/|\\\\\w|[A-Za-z]:[\\/]|/(?:{_ROOTS})/")
@@ -103,12 +124,12 @@ def local(path: str) -> str:
 
 
 def everywhere(held, key: str = ""):
-    """A value of JSON with each of its texts, and each name in it, as `value` has it. key: the nearest name above it."""
+    """A value of JSON with each text and each name in it as `value` has it. key: the nearest name above it."""
     if isinstance(held, str):
         return published(held) if key in PROSE else value(held, key in PLACES)
     if isinstance(held, dict):
         inside = key if key in PLACES else ""
-        return {value(str(name)): everywhere(inner, str(name) if not inside else inside) for name, inner in held.items()}
+        return {value(str(name)): everywhere(inner, inside or str(name)) for name, inner in held.items()}
     return [everywhere(inner, key) for inner in held] if isinstance(held, list) else held
 
 

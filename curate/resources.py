@@ -12,6 +12,7 @@ Where a file lies has no bearing on a result; its sha256 has.
 """
 
 import hashlib
+import json
 import os
 import shutil
 import tempfile
@@ -20,10 +21,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
+from uuid import uuid4
 
 from pydantic import AfterValidator, ValidationInfo
 
 from curate.errors import CurateError
+
+PLACES = "resources.json"
 
 Kind = Literal["model", "tokenizer", "list", "evaluation set"]
 
@@ -147,3 +151,20 @@ def _download(url: str, path: Path, kind: Kind, wanted: str | None) -> Path:
             raise CurateError(what, url, f"get the right file from elsewhere and put it at {path}")
         os.replace(complete, path)
     return path
+
+
+def note_places(work: Path, places: dict[str, str]) -> None:
+    """Note in a work folder, which is not published, where resources lie. places: {`sha256:` and digest: path}."""
+    if known := {**noted_places(work), **places}:
+        draft = work / f".{PLACES}.{uuid4().hex}"
+        draft.write_text(json.dumps(known, indent=1, sort_keys=True), encoding="utf-8")
+        os.replace(draft, work / PLACES)
+
+
+def noted_places(work: Path) -> dict[str, str]:
+    """Where resources lay when they were used last."""
+    try:
+        found = json.loads((work / PLACES).read_text(encoding="utf-8"))
+        return {name: place for name, place in found.items() if isinstance(place, str)}
+    except (OSError, ValueError, AttributeError):
+        return {}

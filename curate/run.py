@@ -27,6 +27,7 @@ from curate.manifest import Manifest, load
 from curate.plan import Job, Plan
 from curate.release.build import build
 from curate.release.earlier import carrying, earlier
+from curate.resources import note_places
 from curate.sources import inputs
 from curate.sources.partitions import partitions
 from curate.store import Damaged, Store
@@ -108,13 +109,15 @@ def run(
     allow_empty  release nothing, where no document is left
 
     Whatever was made before is not made again, and a run that was interrupted resumes. Raises CurateError for what is
-    wrong with the manifest or the inputs, with a note of the documents kept so far, Stopped where running again resumes.
+    wrong with the manifest or the inputs, with a note of the documents kept so far, Stopped where running again
+    resumes.
     """
     if not isinstance(manifest, Manifest):
         manifest = load(manifest)
     work = Path(work).absolute()
     plan, store = prepare(manifest, work), Store(work / "store")
     remember(plan, plan.jobs.values(), work)
+    note_places(work, plan.resources)
     with cluster(workers, scheduler) as submit:
         try:
             yield from _release(plan, store, submit, work, replace, allow_empty)
@@ -130,7 +133,11 @@ def _release(plan: Plan, store: Store, submit, work: Path, replace: bool, allow_
     check_damage(plan, store)
     check_alarms(plan, store)
     mixed = store.marker(plan.mix)
-    if not allow_empty and not plan.manifest.document.extends and not any(split["documents"] for split in mixed["splits"]):
+    if (
+        not allow_empty
+        and not plan.manifest.document.extends
+        and not any(split["documents"] for split in mixed["splits"])
+    ):
         fix = "look which step took them; if an empty release is intended, give --allow-empty"
         raise CurateError("the release is empty: no document is left", plan.manifest.name, fix)
     shards = planning.shards(plan, mixed["splits"])

@@ -25,7 +25,9 @@ def shown_json(value: Any) -> str:
 
 def table(rows: list[tuple], right: frozenset[int] = frozenset()) -> Iterator[str]:
     """Columns side by side; those in `right` are numbers."""
-    texts = [[f"{cell:,}" if isinstance(cell, int) else " ".join(shown(str(cell)).split()) for cell in row] for row in rows]
+    texts = [
+        [f"{cell:,}" if isinstance(cell, int) else " ".join(shown(str(cell)).split()) for cell in row] for row in rows
+    ]
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
     for row in texts:
         cells = [

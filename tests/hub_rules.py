@@ -1,23 +1,118 @@
-"""What the Hub says of a card's front matter, by its published rules (hub-docs: datasetcard.md, repositories-licenses.md; the
-messages are the Hub's). Written from the rules, not from what curate writes."""
+"""What the Hub says of a card's front matter, by its published rules (hub-docs: datasetcard.md and
+repositories-licenses.md; the messages are the Hub's). Written from the rules, not from what curate writes."""
 
 import re
 
 import pycountry
 import yaml
 
-LICENSES = """
-apache-2.0 mit openrail bigscience-openrail-m creativeml-openrail-m bigscience-bloom-rail-1.0 bigcode-openrail-m afl-3.0
-artistic-2.0 bsl-1.0 bsd bsd-2-clause bsd-3-clause bsd-3-clause-clear c-uda cc cc0-1.0 cc-by-2.0 cc-by-2.5 cc-by-3.0
-cc-by-4.0 cc-by-sa-3.0 cc-by-sa-4.0 cc-by-nc-2.0 cc-by-nc-3.0 cc-by-nc-4.0 cc-by-nd-4.0 cc-by-nc-nd-3.0 cc-by-nc-nd-4.0
-cc-by-nc-sa-2.0 cc-by-nc-sa-3.0 cc-by-nc-sa-4.0 cdla-sharing-1.0 cdla-permissive-1.0 cdla-permissive-2.0 wtfpl ecl-2.0
-epl-1.0 epl-2.0 etalab-2.0 eupl-1.1 eupl-1.2 agpl-3.0 gfdl gpl gpl-2.0 gpl-3.0 lgpl lgpl-2.1 lgpl-3.0 isc h-research
-intel-research lppl-1.3c ms-pl apple-ascl apple-amlr mpl-2.0 odc-by odbl openmdw-1.0 openmdw-1.1 openrail++ osl-3.0
-postgresql ofl-1.1 ncsa unlicense zlib pddl lgpl-lr deepfloyd-if-license fair-noncommercial-research-license llama2 llama3
-llama3.1 llama3.2 llama3.3 llama4 grok2-community gemma unknown other
-""".split()
-SIZES = "n<1K 1K<n<10K 10K<n<100K 100K<n<1M 1M<n<10M 10M<n<100M 100M<n<1B 1B<n<10B 10B<n<100B 100B<n<1T n>1T".split()
-TASKS = "text-classification text-generation question-answering summarization translation fill-mask other".split()
+LICENSES = [
+    "apache-2.0",
+    "mit",
+    "openrail",
+    "bigscience-openrail-m",
+    "creativeml-openrail-m",
+    "bigscience-bloom-rail-1.0",
+    "bigcode-openrail-m",
+    "afl-3.0",
+    "artistic-2.0",
+    "bsl-1.0",
+    "bsd",
+    "bsd-2-clause",
+    "bsd-3-clause",
+    "bsd-3-clause-clear",
+    "c-uda",
+    "cc",
+    "cc0-1.0",
+    "cc-by-2.0",
+    "cc-by-2.5",
+    "cc-by-3.0",
+    "cc-by-4.0",
+    "cc-by-sa-3.0",
+    "cc-by-sa-4.0",
+    "cc-by-nc-2.0",
+    "cc-by-nc-3.0",
+    "cc-by-nc-4.0",
+    "cc-by-nd-4.0",
+    "cc-by-nc-nd-3.0",
+    "cc-by-nc-nd-4.0",
+    "cc-by-nc-sa-2.0",
+    "cc-by-nc-sa-3.0",
+    "cc-by-nc-sa-4.0",
+    "cdla-sharing-1.0",
+    "cdla-permissive-1.0",
+    "cdla-permissive-2.0",
+    "wtfpl",
+    "ecl-2.0",
+    "epl-1.0",
+    "epl-2.0",
+    "etalab-2.0",
+    "eupl-1.1",
+    "eupl-1.2",
+    "agpl-3.0",
+    "gfdl",
+    "gpl",
+    "gpl-2.0",
+    "gpl-3.0",
+    "lgpl",
+    "lgpl-2.1",
+    "lgpl-3.0",
+    "isc",
+    "h-research",
+    "intel-research",
+    "lppl-1.3c",
+    "ms-pl",
+    "apple-ascl",
+    "apple-amlr",
+    "mpl-2.0",
+    "odc-by",
+    "odbl",
+    "openmdw-1.0",
+    "openmdw-1.1",
+    "openrail++",
+    "osl-3.0",
+    "postgresql",
+    "ofl-1.1",
+    "ncsa",
+    "unlicense",
+    "zlib",
+    "pddl",
+    "lgpl-lr",
+    "deepfloyd-if-license",
+    "fair-noncommercial-research-license",
+    "llama2",
+    "llama3",
+    "llama3.1",
+    "llama3.2",
+    "llama3.3",
+    "llama4",
+    "grok2-community",
+    "gemma",
+    "unknown",
+    "other",
+]
+SIZES = [
+    "n<1K",
+    "1K<n<10K",
+    "10K<n<100K",
+    "100K<n<1M",
+    "1M<n<10M",
+    "10M<n<100M",
+    "100M<n<1B",
+    "1B<n<10B",
+    "10B<n<100B",
+    "100B<n<1T",
+    "n>1T",
+]
+TASKS = [
+    "text-classification",
+    "text-generation",
+    "question-answering",
+    "summarization",
+    "translation",
+    "fill-mask",
+    "other",
+]
 
 
 def mistakes(card: str) -> list[str]:
@@ -88,12 +183,14 @@ def _configs(fields: dict):
     configs = fields.get("configs", [])
     names = [config.get("config_name") for config in configs]
     for config, name in zip(configs, names, strict=True):
-        if not isinstance(name, str) or not name or set(name) & set('<>:/\\|?*'):
+        if not isinstance(name, str) or not name or set(name) & set("<>:/\\|?*"):
             yield f'"config_name" must not be {name!r}'
         for file in config["data_files"] if isinstance(config["data_files"], list) else []:
             if not re.fullmatch(r"\w+(\.\w+)*", file["split"]):
                 yield f'"split" must not be {file["split"]!r}'
-    default = {name for config, name in zip(configs, names, strict=True) if config.get("default")} | ({"default"} & {*names})
+    default = {name for config, name in zip(configs, names, strict=True) if config.get("default")} | (
+        {"default"} & {*names}
+    )
     if len(default) > 1 or len(set(names)) < len(names):
         yield f'"configs" has several default configs, or one twice: {sorted(default)}'
     for info in _listed(fields.get("dataset_info", [])):

@@ -143,3 +143,9 @@ def test_reference_names_every_reason_and_exit_code_in_use():
         assert f"`{reason}`" in page
     for code in re.findall(r"(?:exit_code|code) = (\d+)\b", source):
         assert f"\n| {code} |" in page
+
+
+def test_the_demo_has_one_digest_on_all_pages():
+    told = [re.findall(r"digest: (sha256:[0-9a-f]{64})", (ROOT / page).read_text("utf-8")) for page in PAGES[:2]]
+    assert len({digest for found in told for digest in found}) == 1
+    assert all("your Python" in (ROOT / page).read_text("utf-8") for page in PAGES[:2])

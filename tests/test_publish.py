@@ -1,6 +1,7 @@
 """A release goes to the Hub whole and once, and is tagged only when it is all there, whatever breaks."""
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from curate.hub import Event
 from curate.lock import FORMAT, release_digest
 from curate.publish import publish
 from curate.release.files import Unverified
+from curate.report import published_lines
 
 REPO = "tester/web"
 DATASET = {"repo_type": "dataset"}
@@ -178,6 +180,50 @@ def test_a_dry_run_tells_what_a_run_then_does(lfs_hub, release):
         "manifest.yaml",
     ]
     assert planned.commits[-1].delete == ["evidence/rejected.parquet"]
+
+
+def test_a_dry_run_needs_no_login(lfs_hub, release, monkeypatch):
+    monkeypatch.setattr(hub_client, "get_token", lambda: None)
+    planned, kinds = send(lfs_hub, release, token="", dry_run=True)
+    assert (planned.repo, planned.tag, kinds) == (REPO, "v1.0.0", ["verified"])
+    sent = {file.path: file.bytes for commit in planned.commits for file in commit.files}
+    assert sent == {path: (release / path).stat().st_size for path in digests(release)}
+    assert lfs_hub.requests == []
+    said = "\n".join(published_lines(planned, dry_run=True))
+    assert all(path in said for path in sent)
+    assert f"would send {len(sent)} files" in said
+    assert publish(release, dry_run=True, endpoint=lfs_hub.endpoint).repo == "USER/web"
+
+
+def test_a_dry_run_needs_no_network(release, waits):
+    settings = {"repo": REPO, "dry_run": True, "endpoint": "http://127.0.0.1:9", "token": "hf_any"}
+    planned = publish(release, **settings)
+    assert len([file for commit in planned.commits for file in commit.files]) == len(digests(release))
+    assert waits == []
+
+
+@pytest.mark.parametrize("repo", ["tester/a--b", "a..b", "tester/a/b", "tester/.a", "tester/ü", "x" * 97])
+def test_a_name_that_the_hub_does_not_take_is_refused_before_it_is_asked(lfs_hub, release, repo):
+    with pytest.raises(CurateError, match="takes no repository"):
+        send(lfs_hub, release, repo=repo)
+    assert lfs_hub.requests == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("language: [zh-CN]", "must only contain lowercase characters"),
+        ("language: [sql]", "ISO 639-1, 639-2 or 639-3"),
+        ("size_categories: [few]", "size_categories"),
+        ("license_name: My own", "license_name"),
+        ("dataset_info: [{config_name: none}]", "unknown config"),
+    ],
+)
+def test_the_hub_of_the_tests_has_the_rules_of_the_hub(lfs_hub, release, wrong, said):
+    card = CARD.replace("license: mit\n", f"license: mit\n{wrong}\n")
+    with pytest.raises(CurateError, match=re.escape(said)):
+        send(lfs_hub, write_release(release, **{"README.md": card.encode()}))
+    assert lfs_hub.state() == {}
 
 
 def test_commits_are_of_bounded_size(lfs_hub, release, monkeypatch):

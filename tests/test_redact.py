@@ -82,7 +82,10 @@ def test_what_is_no_secret_stays(text):
     assert redact.published(text) == text
 
 
-@given(st.text(max_size=200) | st.lists(st.sampled_from([*TOKENS, *URLS, *HOMES, " ", "\n", "'", "?", "@", "/"])).map("".join))
+@given(
+    st.text(max_size=200)
+    | st.lists(st.sampled_from([*TOKENS, *URLS, *HOMES, " ", "\n", "'", "?", "@", "/"])).map("".join)
+)
 def test_what_was_taken_out_is_out(text):
     made = redact.published(text)
     assert list(redact.exposed(made)) == []
@@ -176,10 +179,15 @@ def test_verify_and_publish_look_for_secrets(told, tmp_path, name):
 
 
 def test_data_may_say_what_it_says(tmp_path):
-    documents = [{"text": f"A page about {TOKENS[0]} and /home/jane/x", "url": f"https://a.example/{n}?token=abc"} for n in range(3)]
+    documents = [
+        {"text": f"A page about {TOKENS[0]} and /home/jane/x", "url": f"https://a.example/{n}?token=abc"}
+        for n in range(3)
+    ]
     write_jsonl(tmp_path / "a.jsonl", [*documents, documents[0]])
     document = {"name": "x", "version": "1.0.0", "license": "mit", "sources": {"a": {"inputs": ["a.jsonl"]}}}
-    made = release(write_manifest(tmp_path / "m.yaml", document | {"stages": [{"exact_dedup": "url"}]}), tmp_path / "work")
+    made = release(
+        write_manifest(tmp_path / "m.yaml", document | {"stages": [{"exact_dedup": "url"}]}), tmp_path / "work"
+    )
     assert verify(made.path) == []
     assert made.lock["examples"][0]["url"] == "https://a.example/0?REDACTED"
 
@@ -201,7 +209,7 @@ def test_control_characters_are_shown():
 @given(st.text())
 def test_what_is_shown_obeys_nobody_and_json_stays_json(text):
     made = shown(text)
-    assert not any(ord(sign) < 32 and sign not in "\t\n" or 127 <= ord(sign) < 160 for sign in made)
+    assert not any((ord(sign) < 32 and sign not in "\t\n") or 127 <= ord(sign) < 160 for sign in made)
     made.encode()
     line = shown_json({"a": text})
     line.encode()
@@ -224,7 +232,12 @@ def test_no_command_sends_what_data_says_to_the_terminal(tmp_path, capsys, monke
     manifest, work = write_manifest(tmp_path / "m.yaml", document), tmp_path / "work"
     made = release(manifest, work).path
     (made / "more\x1b[31m.txt").write_text("")
-    commands = [("explain", manifest, "http://e/1", "--work", work), ("report", made), ("verify", made), ("diff", made, made)]
+    commands = [
+        ("explain", manifest, "http://e/1", "--work", work),
+        ("report", made),
+        ("verify", made),
+        ("diff", made, made),
+    ]
     commands += [("explain", manifest, "http://e/\x1b[31m", "--work", work), ("plan", tmp_path / "no\x1b[31m.yaml")]
     for command in commands:
         for options in ((), ("--json",)):

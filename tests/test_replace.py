@@ -60,7 +60,9 @@ def test_what_another_run_released_meanwhile_is_not_replaced(tmp_path, monkeypat
     def slowly(folder, lock, text):
         write(folder, lock, text)
         target.mkdir(parents=True)
-        (target / "lock.json").write_text((folder / "lock.json").read_text().replace(lock["digest"], "sha256:" + "0" * 64))
+        (target / "lock.json").write_text(
+            (folder / "lock.json").read_text().replace(lock["digest"], "sha256:" + "0" * 64)
+        )
 
     monkeypatch.setattr(building, "write_pages", slowly)
     with pytest.raises(CurateError, match="is released already"):
@@ -87,7 +89,7 @@ def test_a_target_that_is_no_folder_is_refused_before_anything_moves(tmp_path, k
         target.write_text("mine")
     else:
         target.symlink_to(tmp_path / ("there" if kind == "link to a folder" else "nothing"))
-    with pytest.raises(CurateError, match="in the place of|is a link"), replacing(target):
+    with pytest.raises(CurateError, match=r"in the place of|is a link"), replacing(target):
         pytest.fail("the block ran")
     assert os.listdir(target.parent) == ["1.0.0"]
     assert (tmp_path / "there").is_dir()
@@ -141,7 +143,9 @@ def test_an_empty_release_is_an_error_that_prints_the_funnel(tmp_path, said):
 
 
 def test_a_run_that_a_mixture_stops_prints_its_funnel(tmp_path):
-    manifest = one_source(tmp_path, rows(1, 10), [], mixture={"unit": "documents", "budget": 1000, "weights": {"only": 1}})
+    manifest = one_source(
+        tmp_path, rows(1, 10), [], mixture={"unit": "documents", "budget": 1000, "weights": {"only": 1}}
+    )
     with pytest.raises(CurateError, match="the mixture asks for") as caught:
         release(manifest, tmp_path / "work")
     assert [line.split() for line in caught.value.__notes__[0].splitlines()][-1] == ["only", "read", "10", "10"]
@@ -225,8 +229,17 @@ def test_explain_lists_every_place_of_a_document(repeated):
 def test_the_card_lists_deduplication_alone_below_its_title(tmp_path):
     write_jsonl(tmp_path / "a.jsonl", rows(1, 20))
     (tmp_path / "eval.jsonl").write_text('{"text": "a question that nobody asks in a corpus of random words at all"}\n')
-    stages = [{"exact_dedup": "text"}, {"decontaminate": {"sets": {"eval": {"path": "eval.jsonl", "columns": ["text"]}}}}]
-    document = {"name": "x", "version": "1.0.0", "license": "mit", "sources": {"a": {"inputs": ["a.jsonl"]}}, "stages": stages}
+    stages = [
+        {"exact_dedup": "text"},
+        {"decontaminate": {"sets": {"eval": {"path": "eval.jsonl", "columns": ["text"]}}}},
+    ]
+    document = {
+        "name": "x",
+        "version": "1.0.0",
+        "license": "mit",
+        "sources": {"a": {"inputs": ["a.jsonl"]}},
+        "stages": stages,
+    }
     made = release(write_manifest(tmp_path / "m.yaml", document), tmp_path / "work")
     part = (made.path / "README.md").read_text().split("## Deduplication\n")[1].split("\n## ")[0]
     assert "- `exact_dedup`" in part

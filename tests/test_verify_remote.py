@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from hashlib import sha256
 
 import pyarrow.parquet as pq
 import pytest
@@ -114,3 +115,32 @@ def test_a_published_release_is_a_source(hub, made, tmp_path):
     assert {json.loads(row["meta"])["id"]: row["text"] for row in found} == expected
     shards = (made / "data").iterdir()
     assert sum(pq.read_metadata(shard).num_rows for shard in shards) == len(found)
+
+
+@pytest.mark.parametrize(
+    "path", ["ABSOLUTE", "../../../../../../../../ABSOLUTE", "data", ".", "a\\..\\b", "C:/x", "lock.json/../x", ""]
+)
+def test_a_path_that_a_lock_names_is_never_touched_outside(hub, made, tmp_path, path):
+    mine = tmp_path / "mine.txt"
+    mine.write_text("my only copy")
+    lock = json.loads((made / "lock.json").read_text())
+    named = path.replace("ABSOLUTE", str(mine)).replace("..//", "../")
+    lock["files"].append({"path": named, "bytes": 1, "sha256": "0" * 64})
+    change(hub, CommitOperationAdd("lock.json", json.dumps(lock).encode()))
+    try:
+        _, problems = check(hub)
+    except CurateError as error:
+        assert error.exit_code == 2
+    else:
+        assert problems
+    assert mine.read_text() == "my only copy"
+
+
+def test_a_release_that_someone_published_with_a_secret_says_so(hub, made):
+    card = (made / "README.md").read_bytes() + b"\nhf_" + b"a" * 34 + b"\n"
+    lock = json.loads((made / "lock.json").read_text())
+    entry = next(file for file in lock["files"] if file["path"] == "README.md")
+    entry |= {"bytes": len(card), "sha256": sha256(card).hexdigest()}
+    change(hub, CommitOperationAdd("README.md", card), CommitOperationAdd("lock.json", json.dumps(lock).encode()))
+    _, problems = check(hub)
+    assert list(problems.values()) == ["a token of the Hub (hf_aaa…) would be published"]

@@ -49,7 +49,9 @@ def test_a_language_is_read_however_it_is_written(said, code, tag):
     assert natural(said) == (code, tag)
 
 
-@pytest.mark.parametrize("said", ["", " ", "und", "zxx", "unknown", "x-klingon", "qaa", "en-", "123", "Latn", "a" * 500, "\x1b"])
+@pytest.mark.parametrize(
+    "said", ["", " ", "und", "zxx", "unknown", "x-klingon", "qaa", "en-", "123", "Latn", "a" * 500, "\x1b"]
+)
 def test_what_is_no_language_is_none(said):
     assert natural(said) is None
     assert listed([said]) == ([], [])
@@ -103,7 +105,10 @@ def test_whatever_data_says_the_hub_takes_the_codes(values):
         ("mit or apache-2.0", {"license": "other", "license_name": "mit-or-apache-2.0"}),
         ("Our own, 2026", {"license": "other", "license_name": "our-own-2026"}),
         ("LicenseRef-Mine", {"license": "other", "license_name": "mine"}),
-        ("https://a.example/terms", {"license": "other", "license_name": "terms", "license_link": "https://a.example/terms"}),
+        (
+            "https://a.example/terms",
+            {"license": "other", "license_name": "terms", "license_link": "https://a.example/terms"},
+        ),
     ],
 )
 def test_a_license_is_read_however_it_is_written(said, fields):
@@ -119,7 +124,9 @@ def test_the_list_is_the_hubs():
     assert set(hub_rules.LICENSES) == licenses.HUB
 
 
-@pytest.mark.parametrize(("said", "fix"), [("", "no license"), ("  ", "no license"), ("lama3.1", "`llama3.1`"), ("cc-by-5.0", "`cc-by-")])
+@pytest.mark.parametrize(
+    ("said", "fix"), [("", "no license"), ("  ", "no license"), ("lama3.1", "`llama3.1`"), ("cc-by-5.0", "`cc-by-")]
+)
 def test_a_license_that_is_none_is_refused_where_it_stands(said, fix):
     for place in ("license", "sources.a.license"):
         document = {"name": "x", "version": "1.0.0", "license": "mit", "sources": {"a": {"inputs": ["a.jsonl"]}}}
@@ -165,7 +172,9 @@ def test_a_phase_that_datasets_refuses_is_refused(names, said):
     loads(_manifest(mixture={"phases": [{"name": "default"}]}))
 
 
-@pytest.mark.parametrize("repo", ["org", "org/a--b", "org/.a", "org/a.git", "or g/a", "org/ü", "org/a/b", "-org/a", "org/" + "a" * 97])
+@pytest.mark.parametrize(
+    "repo", ["org", "org/a--b", "org/.a", "org/a.git", "or g/a", "org/ü", "org/a/b", "-org/a", "org/" + "a" * 97]
+)
 def test_a_repository_that_the_hub_refuses_is_refused(repo):
     from huggingface_hub.utils import HFValidationError, validate_repo_id
 
@@ -182,7 +191,10 @@ def test_a_release_is_called_as_its_repository_may_be(name):
         loads(_manifest().replace("name: x", f"name: {name}"))
 
 
-KINDS = [pa.type_for_alias(name) for name in ("bool", "uint8", "float16", "string", "large_string", "binary", "date32", "date64")]
+KINDS = [
+    pa.type_for_alias(name)
+    for name in ("bool", "uint8", "float16", "string", "large_string", "binary", "date32", "date64")
+]
 KINDS += [pa.time32("ms"), pa.time64("us"), pa.timestamp("ns", "UTC"), pa.duration("s"), pa.null(), pa.string_view()]
 KINDS += [pa.decimal128(10, 2), pa.decimal256(40, -2), pa.binary(4), pa.dictionary(pa.int32(), pa.string())]
 
@@ -191,10 +203,14 @@ KINDS += [pa.decimal128(10, 2), pa.decimal256(40, -2), pa.binary(4), pa.dictiona
 @given(
     st.recursive(
         st.sampled_from(KINDS),
-        lambda inner: st.builds(pa.list_, inner)
-        | st.builds(pa.large_list, inner)
-        | st.builds(pa.list_, inner, st.integers(1, 4))
-        | st.builds(lambda kinds: pa.struct(list(zip("abc", kinds, strict=False))), st.lists(inner, min_size=1, max_size=3)),
+        lambda inner: (
+            st.builds(pa.list_, inner)
+            | st.builds(pa.large_list, inner)
+            | st.builds(pa.list_, inner, st.integers(1, 4))
+            | st.builds(
+                lambda kinds: pa.struct(list(zip("abc", kinds, strict=False))), st.lists(inner, min_size=1, max_size=3)
+            )
+        ),
         max_leaves=4,
     )
 )
@@ -234,7 +250,9 @@ def lock(tmp_path_factory):
     return release(write_manifest(folder / "m.yaml", document | {"stages": ["exact_dedup"]}), folder / "work").lock
 
 
-WORDS = st.text(max_size=30) | st.sampled_from(["---", "---\na: 1\n---\n", "\ud83d", "\x1b]0;x\x07", "# T", "no", "é😀", "\u202e"])
+WORDS = st.text(max_size=30) | st.sampled_from(
+    ["---", "---\na: 1\n---\n", "\ud83d", "\x1b]0;x\x07", "# T", "no", "é😀", "\u202e"]
+)
 
 
 @settings(max_examples=60, deadline=None)
@@ -246,7 +264,9 @@ WORDS = st.text(max_size=30) | st.sampled_from(["---", "---\na: 1\n---\n", "\ud8
     name=st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,8}", fullmatch=True),
     phase=WORDS | st.sampled_from(["default", "main", "validation", "stage-1.0"]),
 )
-def test_a_manifest_is_refused_when_planned_or_its_card_is_taken(lock, license, description, card, languages, name, phase):
+def test_a_manifest_is_refused_when_planned_or_its_card_is_taken(
+    lock, license, description, card, languages, name, phase
+):
     document = {"name": name, "version": "1.0.0", "license": license, "description": description, "card": card}
     document |= {"sources": {"a": {"inputs": ["a.jsonl"]}}, "mixture": {"phases": [{"name": phase}]}}
     try:

@@ -29,7 +29,7 @@ from curate.errors import CurateError, did_you_mean
 from curate.lock import digest_of, dumps, made_before
 from curate.release.build import replacing
 from curate.release.pages import environment
-from curate.resources import locate, sha256
+from curate.resources import locate, noted_places, sha256
 from curate.tokenizer import Tokenizer
 from curate.vocabulary import licenses
 
@@ -135,7 +135,8 @@ def _form(recipe: str) -> Form:
 
 
 def _tokenizer_of(release: shards.Release) -> Path:
-    """The tokenizer of a release's tokens, by the name in its manifest and the digest in its lock."""
+    """The tokenizer of a release's tokens, by the digest in its lock: where its manifest says, which names no place of the
+    machine it was made on, or where the work folder around the release has it noted."""
     fix = "name one with --tokenizer: a tokenizer.json, its folder, or hf://OWNER/MODEL/tokenizer.json"
     where = str(release.folder)
     digests = {stage["params"]["tokenizer"] for stage in release.lock["stages"] if stage["stage"] == "tokens"}
@@ -145,7 +146,8 @@ def _tokenizer_of(release: shards.Release) -> Path:
         raise CurateError("the release has counted no tokens, so that it names no tokenizer", where, fix)
     path = release.folder / "manifest.yaml"
     manifest = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
-    for name in _named(manifest):
+    noted = noted_places(release.folder.absolute().parents[2]) if len(release.folder.absolute().parents) > 2 else {}
+    for name in [*(noted[digest] for digest in sorted(digests & noted.keys())), *_named(manifest)]:
         try:
             path = locate(name, "tokenizer")
         except CurateError:

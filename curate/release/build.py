@@ -37,9 +37,9 @@ def build(
 ) -> tuple[Path, dict, bool]:
     """Write `releases/NAME/VERSION`. Returns it, its lock, and whether it holds other data than before.
 
-    What goes beside the data (token shards, pages, charts, manifest) is added to `lock["files"]`; nothing of this machine
-    is in it (see `curate.redact`). Raises Damaged for a part that is not what was made, CurateError for an earlier release
-    that is not what its lock says, and for a release of this version with another digest, unless `replace`.
+    What goes beside the data (token shards, pages, charts, manifest) is added to `lock["files"]`; nothing of this
+    machine is in it (see `curate.redact`). Raises Damaged for a part that is not what was made, CurateError for an earlier
+    release that is not what its lock says, and for a release of this version with another digest, unless `replace`.
     """
     target = releases / lock["name"] / lock["version"]
     old = {} if replace and unreadable(target) else released(target)
@@ -95,7 +95,8 @@ def write_pages(folder: Path, lock: dict, manifest: str) -> None:
     """Write all that is made from the lock and the manifest's text into a folder that holds the data, the lock last.
 
     Nothing of this machine is in them or, from here on, in the lock (see `curate.redact`). Control characters that came
-    with data are written out (see `curate.terminal.shown`). Raises CurateError where a page has what must not be published.
+    with data are written out (see `curate.terminal.shown`). Raises CurateError where a page has what must not be
+    published.
     """
     lock |= redact.everywhere(lock)
     manifest = redact.manifest(manifest)
@@ -116,8 +117,8 @@ def write_pages(folder: Path, lock: dict, manifest: str) -> None:
 def replacing(target: Path) -> Iterator[Path]:
     """A folder to write in, that takes the place of `target` if the block ends well.
 
-    Of several that end at once one is there at last, and at no time none. Raises CurateError for a target that is a link
-    or a file, before the block.
+    Of several that end at once one is there at last, and at no time none. Raises CurateError for a target that is a
+    link or a file, before the block.
     """
     if target.is_symlink() or (target.exists() and not target.is_dir()):
         what = "the place of the release is a link" if target.is_symlink() else "a file is in the place of the release"

@@ -62,9 +62,8 @@ def _check_card(path: Path) -> None:
     try:
         fields = (yaml.safe_load(front[1]) if front else None) or {}
     except yaml.YAMLError as error:
-        raise CurateError(
-            f"the card's front matter is not YAML: {error}", str(path), "correct the `card:` text"
-        ) from None
+        what, fix = f"the card's front matter is not YAML: {error}", "correct the `card:` text"
+        raise CurateError(what, str(path), fix) from None
     if missing := [name for name in CARD_FIELDS if not fields.get(name)]:
         raise CurateError(f"the card lacks {', '.join(missing)}", str(path), "run the manifest again to write the card")
 

@@ -50,7 +50,7 @@ def reasons(counts: dict[str, int]) -> str:
 
 def place(document: dict) -> str:
     """Where a document was: its address without what may follow `?` or `#`, which can name people, or its file."""
-    if url := document.get("url"):
+    if url := document.get("url"):  # noqa: SIM108
         where = bare_url(url)
     else:
         where = f"{document['path']} at {document['position']}"

@@ -2,10 +2,22 @@
 
 import re
 
-DTYPES = {"double": "float64", "float": "float32", "halffloat": "float16", "date32[day]": "date32", "date64[ms]": "date64"}
+DTYPES = {
+    "double": "float64",
+    "float": "float32",
+    "halffloat": "float16",
+    "date32[day]": "date32",
+    "date64[ms]": "date64",
+}
 """What `datasets` calls Arrow's types where it does not as Arrow does."""
 
-PLAINER = {"string_view": "string", "binary_view": "binary", "utf8_view": "string", "date64": "date32", "date64[ms]": "date32"}
+PLAINER = {
+    "string_view": "string",
+    "binary_view": "binary",
+    "utf8_view": "string",
+    "date64": "date32",
+    "date64[ms]": "date32",
+}
 PLAINER |= {"time32[s]": "time32[ms]", "timestamp[s]": "timestamp[ms]"}
 """Types that Parquet does not keep, or readers of Parquet do not all know, and what is written in their place."""
 

@@ -1,7 +1,7 @@
 """Languages: what data calls them, as the Hub lists them (ISO 639-1, else 639-3, `code`, `multilingual`) and as BCP 47.
 
-A value may be a BCP 47 tag (`zh-CN`, `pt_BR`), a tag of FLORES or GlotLID (`eng_Latn`), a code of ISO 639 in any case, an
-English name, or the name of a programming language as code datasets have it (Linguist's names and aliases).
+A value may be a BCP 47 tag (`zh-CN`, `pt_BR`), a tag of FLORES or GlotLID (`eng_Latn`), a code of ISO 639 in any case,
+an English name, or the name of a programming language as code datasets have it (Linguist's names and aliases).
 """
 
 import re
@@ -19,11 +19,72 @@ OLD_TAGS = {"zh-min-nan": "nan", "zh-guoyu": "zh", "i-klingon": "tlh", "no-bok":
 """Whole tags of before BCP 47."""
 
 COLLECTIVE = frozenset(
-    """
-    afa alg apa art ath aus bad bai bat ber bih bnt btk cai cau cel cmc cpe cpf cpp crp cus day dra fiu gem inc ine ira
-    iro kar khi kro map mkh mno mun myn nah nai nic nub oto paa phi pra roa sai sal sem sgn sio sit sla smi son ssa tai
-    tup tut wak wen ypk znd
-    """.split()
+    [
+        "afa",
+        "alg",
+        "apa",
+        "art",
+        "ath",
+        "aus",
+        "bad",
+        "bai",
+        "bat",
+        "ber",
+        "bih",
+        "bnt",
+        "btk",
+        "cai",
+        "cau",
+        "cel",
+        "cmc",
+        "cpe",
+        "cpf",
+        "cpp",
+        "crp",
+        "cus",
+        "day",
+        "dra",
+        "fiu",
+        "gem",
+        "inc",
+        "ine",
+        "ira",
+        "iro",
+        "kar",
+        "khi",
+        "kro",
+        "map",
+        "mkh",
+        "mno",
+        "mun",
+        "myn",
+        "nah",
+        "nai",
+        "nic",
+        "nub",
+        "oto",
+        "paa",
+        "phi",
+        "pra",
+        "roa",
+        "sai",
+        "sal",
+        "sem",
+        "sgn",
+        "sio",
+        "sit",
+        "sla",
+        "smi",
+        "son",
+        "ssa",
+        "tai",
+        "tup",
+        "tut",
+        "wak",
+        "wen",
+        "ypk",
+        "znd",
+    ]
 )
 """Groups of languages with a code of ISO 639-2."""
 

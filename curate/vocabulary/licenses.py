@@ -40,8 +40,8 @@ SPOKEN |= {_squeezed(name): name for name in sorted(HUB)}
 def canonical(text: str) -> str:
     """The license that a person wrote: the Hub's identifier, SPDX's where the Hub has none, else their own words.
 
-    `MIT` is `mit`, ` CC BY 4.0` is `cc-by-4.0`, `MIT OR Apache-2.0` stays. Raises ValueError, with the fix, for nothing,
-    for what is nearly a known name, and for what cannot be a name.
+    `MIT` is `mit`, ` CC BY 4.0` is `cc-by-4.0`, `MIT OR Apache-2.0` stays. Raises ValueError, with the fix, for
+    nothing, for what is nearly a known name, and for what cannot be a name.
     """
     said = " ".join(text.split())
     if not said:
