@@ -19,8 +19,9 @@ def _relative(path: str) -> str:
 
 Count = Annotated[int, Field(ge=0, lt=1 << 63, strict=True)]
 RelativePath = Annotated[str, Field(max_length=1024), AfterValidator(_relative)]
-Name = Annotated[str, Field(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]*\z", max_length=96)]
-Version = Annotated[str, Field(pattern=r"\A\d{1,9}\.\d{1,9}\.\d{1,9}([-+][0-9A-Za-z.-]+)?\z", max_length=96)]
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
+Name = Annotated[str, Field(pattern=rf"\A{NAME}\z")]
+Version = Annotated[str, Field(pattern=r"\A[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}([-+][0-9A-Za-z.-]+)?\z", max_length=96)]
 Sha256 = Annotated[str, Field(pattern=r"\A[0-9a-f]{64}\z")]
 Digest = Annotated[str, Field(pattern=r"\Asha256:[0-9a-f]{64}\z")]
 
@@ -35,14 +36,57 @@ class File(Open):
     path: RelativePath
     bytes: Count
     sha256: Sha256
-    rows: Count | None = None
-    text_bytes: Count | None = None
+    rows: Count = 0
+    text_bytes: Count = 0
+
+
+class Passed(Open):
+    """What went through a stage or was read: so many in, so many kept, the others for these reasons."""
+
+    in_: Count = Field(alias="in")
+    kept: Count
+    reasons: dict[str, Count]
+
+
+class Input(Open):
+    path: str
+    digest: str | None = None
+    documents: Count
+
+
+class Source(Open):
+    description: str
+    license: str | None
+    read: Passed | Annotated[dict, Field(max_length=0)]
+    skipped: dict[str, Count]
+    files: list[Input]
+
+
+class Shown(Open):
+    id: str
+    source: str
+    path: str | None = None
+    position: int | None = None
+    url: str | None = None
+
+
+class Example(Shown):
+    stage: str
+    reason: str
+
+
+class Cluster(Shown):
+    cluster: str
+    cluster_size: Count
 
 
 class Stage(Open):
     label: Name
     stage: Name
-    sources: dict[str, dict] = {}
+    params: dict = {}
+    notes: list[str] = []
+    scheme: dict | None = None
+    sources: dict[str, Passed] = {}
 
 
 class Split(Open):
@@ -75,12 +119,17 @@ class Lock(Open):
     license: str | None = None
     documents: Count = 0
     rejected: Count = 0
-    sources: dict[Name, dict] = {}
+    description: str = ""
+    card: str = ""
+    publish: dict = {}
+    versions: dict[str, str] = {}
+    kept: dict[str, dict[str, Count]] = {}
+    sources: dict[Name, Source] = {}
     stages: list[Stage] = []
     composition: dict[Name, dict[str, dict[str, Count]]] = {}
     columns: dict[str, str] = {}
-    clusters: list[dict] = []
-    examples: list[dict] = []
+    clusters: list[Cluster] = []
+    examples: list[Example] = []
     removed: list[Removed] = []
     mixture: Mixture | None = None
     tokens: dict | None = None
@@ -99,6 +148,8 @@ def check(lock: Any, where: str | Path) -> dict:
         place = ".".join(map(str, first["loc"])) or "the lock"
         what = f"the lock cannot be believed: {place}: {first['msg']}, not {repr(first['input'])[:80]}"
         raise CurateError(what, str(where), "run the manifest that made the release again") from None
+    if odd := [name for name in lock.get("composition", {}).get("source", {}) if not re.fullmatch(NAME, name)]:
+        raise CurateError(f"the lock cannot be believed: {odd[0][:80]!r} is not the name of a source", str(where))
     paths = [file["path"] for file in lock["files"]]
     if len({*paths}) < len(paths):
         raise CurateError("the lock names a file twice", str(where), "run the manifest that made the release again")

@@ -62,6 +62,10 @@ def _walk(plan: Plan, store: Store, lane: Lane, row: int) -> dict:
     found["places"] = [] if reason else _released(plan, store, provenance)
     found["released"] = next(iter(found["places"]), None)
     found["removed"] = _removed(plan, store, provenance["id"])
+    if (name := _own_removal(plan, store, provenance["id"])) and not reason:  # a copy of a document that is out
+        reason = found["reason"] = f"removed.{name}"
+        steps.append({"stages": ["removed"], "columns": {}, "reject": reason})
+        found["released"] = None
     if not reason and not found["released"] and _drawn(plan, store):
         stage, found["reason"] = NOT_DRAWN.split(".")[0], NOT_DRAWN
         steps.append({"stages": [stage], "columns": {}, "reject": NOT_DRAWN})
@@ -78,6 +82,14 @@ def _removed(plan: Plan, store: Store, id: str) -> dict | None:
     for path in sorted((store.root.parent / "releases" / plan.manifest.name).glob("*/evidence/removed.parquet")):
         found += pq.read_table(path, filters=[("id_sha256", "=", key)]).select(["version", "list"]).to_pylist()
     return min(found, key=lambda entry: [int(part) for part in re.findall(r"\d+", entry["version"])], default=None)
+
+
+def _own_removal(plan: Plan, store: Store, id: str) -> str | None:
+    """The list that a document of the manifest's own release is out by."""
+    release = store.root.parent / "releases" / plan.manifest.name / plan.manifest.version
+    path = release / "evidence/removed.parquet"
+    rows = pq.read_table(path, filters=[("id_sha256", "=", hashed(id))]).to_pylist() if path.is_file() else []
+    return next((row["list"] for row in rows if row.get("document", True)), None)
 
 
 def _text(plan: Plan, store: Store, document: str) -> str | None:

@@ -16,6 +16,7 @@ from curate.lane import Lane
 from curate.manifest import Manifest
 from curate.mix.tokens import Encoding
 from curate.plan import Plan
+from curate.release.earlier import with_lists
 from curate.sources import File
 from curate.sources.partitions import READERS, Partition, Piece
 
@@ -31,11 +32,13 @@ def memory_of(manifest: Manifest, work: Path) -> Path:
     return Path(work) / "plans" / f"{manifest.name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}{SUFFIX}"
 
 
-def remember(plan: Plan, work: Path) -> None:
-    """Note a plan. Nothing depends on it; addresses of inputs may hold secrets, so it is for its owner alone."""
-    path = memory_of(plan.manifest, work)
+def remember(plan: Plan, manifest: Manifest, work: Path) -> None:
+    """Note the plan of a manifest. Nothing depends on it; addresses of inputs may hold secrets, so it is for its owner
+    alone. plan: its manifest may have more lists of what stays out, those that earlier releases carry."""
+    path = memory_of(manifest, work)
     path.parent.mkdir(parents=True, exist_ok=True)
     noted = {field.name: getattr(plan, field.name) for field in fields(plan) if field.name != "manifest"}
+    noted["lists"] = next((call.params["lists"] for call in plan.manifest.stages if call.label == "removed"), {})
     body = json.dumps(noted, default=_plain)
     draft = path.with_suffix(f".{uuid4().hex}.tmp")
     try:
@@ -54,7 +57,7 @@ def recall(manifest: Manifest, work: Path) -> Plan | None:
             return None
         noted = json.loads(body)
         return Plan(
-            manifest=manifest,
+            manifest=with_lists(manifest, noted.pop("lists")),
             jobs={fp: _job(job) for fp, job in noted.pop("jobs").items()},
             lanes=[_lane(lane) for lane in noted.pop("lanes")],
             references=[_lane(lane) for lane in noted.pop("references")],

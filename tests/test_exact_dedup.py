@@ -114,6 +114,14 @@ def test_laws(by):
     check("exact_dedup", docs(*texts, url=[*"xyx", None, "z"]), {"by": by, "bins": 2})
 
 
+def test_spellings_of_one_url_are_one(tmp_path):
+    spellings = ["https://bücher.example/café", "https://XN--BCHER-KVA.example:443/x/../caf%c3%a9#top"]
+    others = ["http://bücher.example/café", "https://[::1", "https://[::2", "https://bücher.example/Café"]
+    rows = [{"text": f"text {place}", "url": url} for place, url in enumerate(spellings + others)]
+    made = release(one_source(tmp_path, rows, [{"exact_dedup": "url"}]), tmp_path / "work")
+    assert (made.lock["documents"], made.lock["rejected"]) == (5, 1)
+
+
 def test_in_a_release(tmp_path):
     """Priority before the column, the column before the id; the same in any number of bins."""
     texts = {"first": [("same", 1), ("own", 1)], "second": [("same", 9), ("twice", 1), ("twice", 2)]}

@@ -89,7 +89,7 @@ PARAMS = {
     ],
     "robots": [{}, {"rules": ["noai"], "agents": ["ccbot"]}],
     "tokens": [{"tokenizer": small_tokenizer()}],
-    "url_filter": [{"domains": [LIST], "urls": [LIST], "strict_words": [LIST], "soft_words": [LIST]}],
+    "url_filter": [{"domains": [LIST], "urls": [LIST], "strict_words": [LIST], "soft_words": [LIST], "lists": "dclm"}],
 }
 """Parameters to try a stage with, where its defaults are not enough."""
 

@@ -2,18 +2,22 @@
 
 from functools import partial
 from typing import Literal
-from urllib.parse import urlsplit, urlunsplit
 
 import numpy as np
 import pyarrow as pa
 
+from curate import urls
 from curate.dedup import _keep_order as keep_order
 from curate.documents import comparable, hashes128
 from curate.parameters import Bins
 from curate.stage import Step, group
 
 
-@group(version=1, reads_from=lambda by, keep, **_: (By[by], *keep_order.columns(keep)))
+@group(
+    version=2,
+    packages=lambda by, **_: ("idna",) if by == "url" else (),
+    reads_from=lambda by, keep, **_: (By[by], *keep_order.columns(keep)),
+)
 def exact_dedup(
     *,
     by: Literal["text", "normalized_text", "url"] = "text",
@@ -23,7 +27,7 @@ def exact_dedup(
     """Keep the first, in keep order, of all documents that are the same; a document without an address is unlike any.
 
     by    text: byte for byte. normalized_text: lower-cased, without ASCII punctuation, white space collapsed (as
-          SlimPajama compares). url: without fragment, host in lower case.
+          SlimPajama compares). url: in canonical form, scheme included, see `curate.urls`.
     keep  columns that settle which copy stays after the priority of its source: the lowest, or with a `-` the highest;
           then the lowest id.
     bins  parts the work is cut in, 0: by the size of the inputs. No bearing on the result.
@@ -82,18 +86,8 @@ def _as_before(rows: pa.Table) -> np.ndarray:
 By = {"text": "text", "normalized_text": "text", "url": "url"}
 
 
-def _canonical(url: str | None) -> str | None:
-    if url is None:
-        return None
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return url
-    return urlunsplit((parts.scheme.lower(), parts.netloc.lower(), parts.path, parts.query, ""))
-
-
 KEYS = {
     "text": lambda text: text,
     "normalized_text": comparable,
-    "url": lambda url: pa.array([_canonical(one) for one in url.to_pylist()], pa.string()),
+    "url": urls.canonicals,
 }

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate import urls
 from curate.dedup import _keep_order as keep_order
 from curate.documents import hashes128, utf8
 from curate.errors import CurateError
@@ -42,9 +43,9 @@ def select(
     order    columns that say which document is better, the first first: the lowest value, or with a `-` the highest,
              such as [-n_tokens, -quality]; then the lowest id. One without a value comes after all that have one.
     by       what a cluster is. A column, such as `domain` or `source`: one for each value, and one for no value. host:
-             the host of `url`, without `www.`. minhash: the word that comes first in an order drawn by hash among the
-             document's words of 6 or more characters (all its words, if it has none): two documents share it with a
-             chance equal to the Jaccard similarity of these sets. null: all documents are one cluster.
+             the host of `url` in canonical form, without `www.`. minhash: the word that comes first in an order drawn
+             by hash among the document's words of 6 or more characters (all its words, if it has none): two documents
+             share it with a chance equal to the Jaccard similarity of these sets. null: all documents are one cluster.
     at_most  take all documents where there are fewer than `count`; else that is an error, unless there are none
     bins     parts the work is cut in, 0: by the size of the inputs. No bearing on the result.
 
@@ -131,10 +132,11 @@ def clusters(docs: pa.Table, by: Column | None) -> pa.Array | pa.ChunkedArray:
     return NAMES[by](values) if by in NAMES else values.cast(pa.string())
 
 
-def hosts(urls: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Their hosts in lower case, without `www.`, user and port; null for what has none."""
-    found = pc.extract_regex(urls, r"^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(?P<host>\[[^/?#\]]*\]|[^/?#:\[\]]+)")
-    return pc.replace_substring_regex(pc.utf8_lower(pc.struct_field(found, "host")), r"^www\.", "")
+def hosts(addresses: pa.ChunkedArray) -> pa.Array:
+    """Their hosts in canonical form, without `www.`, user and port; null for what has none, or no `://`."""
+    found = pc.replace_substring_regex(urls.hosts(addresses), r"^www\.", "")
+    whole = pc.match_substring_regex(found, r"^(?:\[[0-9a-f:.]+\]|[^\x00-\x20#/:<>?@\[\\\]^|%]+)$")
+    return pc.if_else(pc.and_(pc.match_substring(addresses, "://"), whole), found, None)
 
 
 def topics(text: pa.ChunkedArray) -> pa.Array:

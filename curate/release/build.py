@@ -4,7 +4,6 @@ import ctypes
 import errno
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,9 +15,10 @@ from curate.assemble import digest
 from curate.errors import CurateError
 from curate.plan import Plan, TokenParts
 from curate.release import card, charts, croissant, report
+from curate.release.earlier import records
 from curate.release.extend import extend
 from curate.release.token_shards import write_token_shards
-from curate.release.without import recount
+from curate.release.without import keep_out
 from curate.store import Damaged, Store
 from curate.terminal import shown
 
@@ -43,13 +43,10 @@ def build(
     """
     target = releases / lock["name"] / lock["version"]
     old = {} if replace and unreadable(target) else released(target)
-    with replacing(target) as draft, tempfile.TemporaryDirectory(prefix=".", dir=target.parent) as scratch:
-        copies, kept, lost = {}, {}, {}
+    with replacing(target) as draft:
+        copies: dict[str, Path] = {}
         if plan.manifest.document.extends:
-            files = {path: store.part(fp) for path, fp in parts.items()}
-            lock, parts, copies, kept, lost = extend(lock, parts, files, plan.manifest, Path(scratch))
-        if not replace:
-            check_same(target, lock)
+            lock, parts, copies = extend(lock, parts, plan.manifest)
         for file in list(lock["files"]):
             path, fp = draft / file["path"], parts.get(file["path"])
             source = store.part(fp) if fp else copies[file["path"]]
@@ -59,8 +56,10 @@ def build(
                 if fp:
                     raise Damaged(fp, source, "its sha256 is not the one it was made with")
                 raise CurateError("a file of the earlier release changed", str(source), "run `curate verify` on it")
-        if lost:
-            recount(draft, lock, lost, everything=True)
+        everything = plan.manifest.document.mixture.takes_everything
+        kept = keep_out(draft, lock, records(plan.manifest), parts.keys(), everything)
+        if not replace:
+            check_same(target, lock)
         write_token_shards(draft, lock, store, tokens, kept)
         write_pages(draft, lock, plan.manifest.text)
         if not replace:

@@ -15,6 +15,7 @@ from curate.manifest import Call, Manifest
 from curate.plan import Shard
 from curate.sources import File
 from curate.stage import find_stage
+from curate.stages import removed as removals
 
 RECORD = "evidence/removed.parquet"
 
@@ -25,22 +26,44 @@ def carrying(manifest: Manifest, work: Path) -> Manifest:
     The record of a version that is run again (`removed: [evidence/removed.parquet]`, as the manifest of a patch version
     has it) is found in that version's folder, wherever the manifest itself is.
     """
+    return with_lists(manifest, carried_lists(manifest, work))
+
+
+def carried_lists(manifest: Manifest, work: Path) -> dict[str, str]:
+    """The lists of what stays out, {name: path}: those of the earlier releases, then the manifest's own."""
     lists: dict[str, str] = {}
     for place, name in _named(manifest).items():
         folder = folder_of(manifest, name, place)
         lock = read_lock(folder)
         if any(file["path"] == RECORD for file in lock["files"]):
             lists[f"{lock['name']} {lock['version']}"] = str(_file(folder, RECORD, name))
-    stages, mine = list(manifest.stages), Path(work) / "releases" / manifest.name / manifest.version / RECORD
-    asked = next((place for place, call in enumerate(stages) if call.label == "removed"), None)
-    if asked is None:
-        call = Call(find_stage("removed"), {"lists": lists}, "removed", f"{manifest.path or 'manifest'}  extends")
-        return replace(manifest, stages=[*stages, call]) if lists else manifest
-    for name, path in stages[asked].params["lists"].items():
+    mine = Path(work) / "releases" / manifest.name / manifest.version / RECORD
+    asked = next((call for call in manifest.stages if call.label == "removed"), None)
+    for name, path in asked.params["lists"].items() if asked else ():
         beside = Path(path) == manifest.folder / RECORD and not Path(path).is_file()
         lists[name] = str(mine.absolute()) if beside and mine.is_file() else path
-    stages[asked] = replace(stages[asked], params={"lists": lists})
+    return lists
+
+
+def with_lists(manifest: Manifest, lists: dict[str, str]) -> Manifest:
+    """The manifest with these lists of what stays out, in place of its own."""
+    stages = list(manifest.stages)
+    place = next((place for place, call in enumerate(stages) if call.label == "removed"), None)
+    if place is not None:
+        stages[place] = replace(stages[place], params={"lists": lists})
+    elif lists:
+        stages.append(Call(find_stage("removed"), {"lists": lists}, "removed", f"{manifest.path or 'manifest'}  extends"))
     return replace(manifest, stages=stages)
+
+
+def records(manifest: Manifest) -> list[pa.Table]:
+    """What is known to be out of the shards of a run, by the lists it went through, and of those it takes over."""
+    calls = [call for call in manifest.stages if call.stage.name == "removed"]
+    found = [removals.record_of(removals.located(call.params["lists"])) for call in calls]
+    if manifest.document.extends:
+        path = folder_of(manifest, manifest.document.extends, "extends") / RECORD
+        found.append(removals.read_list(path, "removed") if path.is_file() else removals.RECORD.empty_table())
+    return found
 
 
 def earlier(manifest: Manifest) -> list[Shard]:

@@ -1,76 +1,45 @@
 """A release that goes on from an earlier one: its shards stay byte for byte, new documents lie in shards after them.
 
 A shard that holds documents which are to stay out (`removed:`, or the record of an earlier release) is written again
-without them.
+without them, see `curate.release.without.keep_out`.
 """
 
 from copy import deepcopy
 from pathlib import Path
-from typing import NamedTuple
-
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from curate import lock as locks
-from curate.assemble import digest
 from curate.checked_lock import complete
 from curate.errors import CurateError
-from curate.release.earlier import RECORD, folder_of
-from curate.release.without import find_gone, write, write_without
-from curate.stages import removed as removals
+from curate.release.earlier import folder_of
 
 KINDS = ("data/", "index/")
 
 
-class Extended(NamedTuple):
-    """What a release that extends another is made of.
-
-    lock    of both
-    parts   of the run, under their new names
-    copies  {path in the release: file} of what is taken over
-    kept    {path of a shard that was written again: bool[rows], what of it stays}
-    lost    {path that it had: the rows it lost}; where there are such, the lock's numbers are to be counted again
-    """
-
-    lock: dict
-    parts: dict[str, str]
-    copies: dict[str, Path]
-    kept: dict[str, np.ndarray]
-    lost: dict[str, pa.Table]
-
-
-def extend(lock: dict, parts: dict[str, str], files: dict[str, Path], manifest, scratch: Path) -> Extended:
+def extend(lock: dict, parts: dict[str, str], manifest) -> tuple[dict, dict[str, str], dict[str, Path]]:
     """Put the shards of the release that a manifest `extends` before those of its own run.
 
     lock, parts  of the run, which `against` the earlier release left only what is new
-    files        {path: file} of the run's parts
-    scratch      a folder for shards that are written again
 
+    Returns the lock of both, the parts under their new names, and {path in the release: file} of what is taken over.
     The evidence is that of the run; the earlier release has its own. Raises CurateError where the two do not fit.
     """
     place = manifest.document.extends
     folder = folder_of(manifest, place, "extends")
     old, made = complete(locks.read_lock(folder), folder / "lock.json"), deepcopy(lock)
     _check_fit(old, lock, place)
-    keep, lost = _take_out(folder, old, made, files[RECORD], scratch) if RECORD in files else ({}, {})
     made["columns"] = old["columns"]
     before = {kind: [file for file in old["files"] if file["path"].startswith(kind)] for kind in KINDS}
     names = rename([path for path in parts if path.startswith("data/")], len(before["data/"]))
     names |= rename([path for path in parts if path.startswith("index/")], len(before["index/"]))
-    copies, kept, entries = {}, {}, []
+    copies, entries = {}, []
     for kind, held in before.items():
         total = len(held) + sum(path.startswith(kind) for path in parts)
         for number, file in enumerate(held):
-            path, again = f"{kind}train-{number:05d}-of-{total:05d}.parquet", scratch / file["path"]
-            copies[path] = again if again.is_file() else folder / file["path"]
-            kept |= {path: keep[file["path"]]} if file["path"] in keep else {}
+            path = f"{kind}train-{number:05d}-of-{total:05d}.parquet"
+            copies[path] = folder / file["path"]
             entries.append(file | {"path": path})
     entries += [file | {"path": names.get(file["path"], file["path"])} for file in made["files"]]
     made["files"] = sorted(entries, key=lambda file: file["path"])
-    if (scratch / RECORD).is_file():
-        copies[RECORD] = scratch / RECORD
-        parts.pop(RECORD)
     made["digest"] = locks.release_digest(made["files"])
     made["documents"] += old["documents"]
     made["drawn"] += old.get("drawn", old["documents"])
@@ -79,7 +48,7 @@ def extend(lock: dict, parts: dict[str, str], files: dict[str, Path], manifest, 
         made[name] = {column: dict(sorted(counts.items())) for column, counts in made[name].items()}
     _add_mixture(made["mixture"], old["mixture"])
     made["extends"] = {name: old[name] for name in ("name", "version", "digest", "documents")}
-    return Extended(made, {names.get(path, path): fp for path, fp in parts.items()}, copies, kept, lost)
+    return made, {names.get(path, path): fp for path, fp in parts.items()}, copies
 
 
 def _check_fit(old: dict, lock: dict, place: str) -> None:
@@ -93,27 +62,6 @@ def _check_fit(old: dict, lock: dict, place: str) -> None:
         raise CurateError(f"{old['name']} {old['version']} has another index", f"extends: {place}", fix)
     if any("/" in file["path"].removeprefix("data/") for file in old["files"] if file["path"].startswith("data/")):
         raise CurateError("a release with phases or a validation split cannot be extended", f"extends: {place}")
-
-
-def _take_out(folder: Path, old: dict, made: dict, record: Path, scratch: Path) -> tuple[dict, dict]:
-    """Write the shards of a release again that hold what is to stay out, and note it in its lock and in the record.
-    Returns {path of a shard: what stays} and {path of a shard: the rows it lost}."""
-    asked = removals.read_list(record, "removed")
-    gone = find_gone(folder, old, asked, made["version"])
-    if not gone.ids:
-        return {}, {}
-    known, lost = {file["path"]: file for file in old["files"]}, {}
-    for path, keep in gone.keep.items():
-        index = path.replace("data/", "index/", 1)
-        lost[path] = write_without(folder, scratch, path, keep, index in known)
-        for name in (path, *([index] if index in known else [])):
-            known[name] |= digest(scratch / name) | {"rows": pq.read_metadata(scratch / name).num_rows}
-    whole = removals.merged(asked, gone.record)
-    write(scratch / RECORD, whole)
-    made["removed"] = removals.counted(whole)
-    entry = next(file for file in made["files"] if file["path"] == RECORD)
-    entry |= digest(scratch / RECORD) | {"rows": whole.num_rows}
-    return gone.keep, lost
 
 
 def _add_mixture(mixture: dict, old: dict) -> None:

@@ -4,6 +4,9 @@ import yaml
 
 from curate.errors import CurateError
 
+MOST_NODES = 1_000_000
+"""Of a manifest, so that two can be compared."""
+
 
 def with_record(text: str, version: str, record: str) -> str:
     """The manifest of a patch version: that of the release, with the record of what stays out, which holds what the
@@ -29,9 +32,25 @@ def _loaded(text: str) -> dict:
         found = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise CurateError(f"the manifest of the release is not YAML: {error}", "manifest.yaml") from None
+    if _size(yaml.compose(text, yaml.SafeLoader), {}) > MOST_NODES:
+        raise CurateError("the manifest of the release is too large, its aliases written out", "manifest.yaml")
     if not isinstance(found, dict):
         raise CurateError("the manifest of the release is not a mapping", "manifest.yaml", "run it again")
     return found
+
+
+def _size(node: yaml.Node | None, known: dict[int, int]) -> int:
+    """The nodes of a tree, those of aliases each time."""
+    if id(node) not in known:
+        known[id(node)] = MOST_NODES + 1  # what holds itself has no end
+        inner = getattr(node, "value", None)
+        children = (
+            [one for pair in inner for one in (pair if isinstance(pair, tuple) else (pair,))]
+            if isinstance(inner, list)
+            else []
+        )
+        known[id(node)] = 1 + sum(_size(child, known) for child in children)
+    return known[id(node)]
 
 
 def _put(text: str, key: str, value: str) -> str:

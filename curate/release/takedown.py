@@ -15,7 +15,6 @@ import pyarrow.parquet as pq
 import yaml
 
 from curate import lock as locks
-from curate.assemble import digest
 from curate.checked_lock import complete, inside
 from curate.errors import CurateError
 from curate.release.build import replacing, write_pages
@@ -23,7 +22,7 @@ from curate.release.earlier import RECORD
 from curate.release.files import Unverified
 from curate.release.manifest_text import with_record
 from curate.release.token_shards import rewrite_token_shards
-from curate.release.without import Gone, find_gone, largest_clusters, recount, smaller_clusters, write, write_without
+from curate.release.without import Gone, find_gone, leave_out
 from curate.stage import set_column
 from curate.stages import removed as removals
 
@@ -92,7 +91,7 @@ def remove(
         else:
             with replacing(target) as draft:
                 lost, changed = _write(release, draft, lock, gone, record, version)
-    except pa.ArrowException as error:
+    except (pa.ArrowException, FileNotFoundError, KeyError, TypeError, ValueError) as error:
         raise CurateError(
             f"a file of the release cannot be read: {error}", str(release), "run the manifest again"
         ) from None
@@ -122,66 +121,22 @@ def _write(
     release: Path, draft: Path, lock: dict, gone: Gone, record: pa.Table, version: str
 ) -> tuple[dict[str, pa.Table], list[str]]:
     """Write the patch version. Returns {path of a changed shard: the rows it lost}, and the files that are others."""
-    paths, lost = [file["path"] for file in lock["files"]], {}
-    for path in sorted(path for path in paths if path.startswith("data/")):
-        index = path.replace("data/", "index/", 1) if path.replace("data/", "index/", 1) in paths else None
-        if path in gone.keep:
-            lost[path] = write_without(release, draft, path, gone.keep[path], index is not None)
-        else:
-            for name in filter(None, (path, index)):
-                _copy(release / name, draft / name)
     made = deepcopy(lock) | {"version": version}
     made["parent"] = {"version": lock["version"], "digest": lock["digest"]}
-    _evidence(release, draft, made, gone, pa.concat_tables([record, gone.record]))
+    made["files"] = [file for file in made["files"] if file["path"].startswith(("data/", "index/", "evidence/"))]
+    for file in made["files"]:
+        target = draft / file["path"]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(release / file["path"], target)
+    record = pa.concat_tables([record, gone.record])
+    if (draft / RECORD).is_file():
+        record = removals.merged(removals.read_list(draft / RECORD, "removed"), record)
     text = (release / "manifest.yaml").read_text(encoding="utf-8", errors="replace")
-    made["files"] = _files(draft, lock)
-    recount(draft, made, lost, everything=not _budgeted(text))
-    made["digest"] = locks.release_digest(made["files"])
+    lost = leave_out(draft, made, gone, record, everything=not _budgeted(text))
     rewrite_token_shards(release, draft, made, gone.keep)
     write_pages(draft, made, with_record(text, version, RECORD))
     before = {entry["path"]: entry["sha256"] for entry in lock["files"]}
     return lost, [entry["path"] for entry in made["files"] if before.get(entry["path"]) != entry["sha256"]]
-
-
-def _evidence(release: Path, draft: Path, made: dict, gone: Gone, record: pa.Table) -> None:
-    """The record of removals with these, and the rest of the evidence without them; the lock's numbers of both."""
-    for path in (file["path"] for file in made["files"] if file["path"].startswith("evidence/")):
-        if path == RECORD:
-            record = removals.merged(removals.read_list(release / path, "removed"), record)
-        elif not path.endswith(".parquet") or not _holds(release / path, gone):
-            _copy(release / path, draft / path)
-        elif path == "evidence/near_duplicates.parquet":
-            near = smaller_clusters(pq.read_table(release / path), gone.ids)
-            write(draft / path, near)
-            made["clusters"] = largest_clusters(near)
-        else:
-            write(draft / path, pq.read_table(release / path, filters=[("id", "not in", gone.ids)]))
-    write(draft / RECORD, record)
-    made["removed"] = removals.counted(record)
-    made["rejected"] = pq.read_metadata(draft / "evidence/rejected.parquet").num_rows
-    made["examples"] = [example for example in made["examples"] if example.get("id") not in gone.ids]
-
-
-def _holds(path: Path, gone: Gone) -> bool:
-    return bool(pq.read_table(path, columns=["id"], filters=[("id", "in", gone.ids)]).num_rows)
-
-
-def _copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
-
-
-def _files(draft: Path, lock: dict) -> list[dict]:
-    """The lock's entries of the data, index and evidence that are there by now."""
-    known = {entry["path"]: entry for entry in lock["files"]}
-    there = {path.relative_to(draft).as_posix() for path in draft.rglob("*.parquet")}
-    files = []
-    for name in [*(path for path in known if path in there), *sorted(there - known.keys())]:
-        entry = known.get(name, {}) | {"path": name} | digest(draft / name)
-        if "rows" in entry or name == RECORD:
-            entry["rows"] = pq.read_metadata(draft / name).num_rows
-        files.append(entry)
-    return files
 
 
 def _budgeted(manifest: str) -> bool:

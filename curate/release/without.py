@@ -1,7 +1,7 @@
 """The shards of a release without some of their documents, and the numbers of a lock counted again from its files."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,9 +12,11 @@ import pyarrow.parquet as pq
 
 from curate import lock as locks
 from curate.adopted import adopt
-from curate.assemble import CLUSTERS, SHOWN, composition, row_groups
+from curate.assemble import CLUSTERS, SHOWN, composition, digest, row_groups
 from curate.checked_lock import inside
-from curate.stages.removed import RECORD, Match, Removals, documents
+from curate.documents import hashed
+from curate.release.earlier import RECORD as REMOVED
+from curate.stages.removed import RECORD, Match, Removals, counted, documents, merged, read_list
 from curate.store import Writer
 
 
@@ -31,6 +33,10 @@ class Gone:
     record: pa.Table
     keep: dict[str, np.ndarray] = field(repr=False)
     causes: dict[str, int]
+
+    @property
+    def array(self) -> pa.Array:
+        return pa.array(sorted(self.ids), pa.string())
 
 
 def find_gone(release: Path, lock: dict, record: pa.Table, version: str) -> Gone:
@@ -57,13 +63,14 @@ def find_gone(release: Path, lock: dict, record: pa.Table, version: str) -> Gone
         if not new or all(match.cause == "same text" for match in new.values()):
             break
         removals.add(pa.concat_tables(made))
-    gone, keep = pa.array(sorted(found), pa.string()), {}
+    gone = Gone(
+        frozenset(found), pa.concat_tables(made), {}, dict(sorted(Counter(m.cause for m in found.values()).items()))
+    )
     for file in data:
-        stays = pc.invert(pc.is_in(_read(release / file["path"], ["id"])["id"], gone))
+        stays = pc.invert(pc.is_in(_read(release / file["path"], ["id"])["id"], gone.array))
         if not pc.all(stays, min_count=0).as_py():
-            keep[file["path"]] = stays.to_numpy()
-    causes = Counter(match.cause for match in found.values())
-    return Gone(frozenset(found), pa.concat_tables(made), keep, dict(sorted(causes.items())))
+            gone.keep[file["path"]] = stays.to_numpy()
+    return gone
 
 
 def _read(path: Path, names: list[str]) -> pa.Table:
@@ -71,14 +78,99 @@ def _read(path: Path, names: list[str]) -> pa.Table:
     return pq.read_table(path, columns=[name for name in names if name in known])
 
 
-def write_without(release: Path, draft: Path, path: str, keep: np.ndarray, index: bool) -> pa.Table:
+def leave_out(folder: Path, lock: dict, gone: Gone, record: pa.Table, everything: bool) -> dict[str, pa.Table]:
+    """Write the files of a release again without the documents that are gone, in its folder, and bring its lock up to
+    date: shards, their index, evidence, the record of removals, and every number.
+
+    record      what `evidence/removed.parquet` has from now on
+    everything  whether the mixture takes all there is, so that what was asked of it is less now
+
+    Returns {path of a shard that changed: the rows it lost}.
+    """
+    known, lost = {file["path"]: file for file in lock["files"]}, {}
+    for path, keep in gone.keep.items():
+        lost[path] = _filter_shard(folder, path, keep, path.replace("data/", "index/", 1) in known)
+    for path in [path for path in known if path.startswith("evidence/") and path != REMOVED]:
+        table = pq.read_table(folder / path)
+        if "id" not in table.column_names or not pc.any(pc.is_in(table["id"], gone.array)).as_py():
+            continue
+        if "cluster_size" in table.column_names and "kept" in table.column_names:
+            table = _smaller_clusters(table, gone)
+            lock["clusters"] = _largest_clusters(table)
+        else:
+            table = table.filter(pc.invert(pc.is_in(table["id"], gone.array)))
+        write(folder / path, table)
+    write(folder / REMOVED, record)
+    lock["removed"] = counted(record)
+    if REMOVED not in known:
+        lock["files"].append({"path": REMOVED})
+    for file in lock["files"]:
+        path = folder / file["path"]
+        file |= digest(path)
+        if "rows" in file or file["path"] == REMOVED:
+            file["rows"] = pq.read_metadata(path).num_rows
+    lock["rejected"] = pq.read_metadata(folder / "evidence/rejected.parquet").num_rows
+    lock["examples"] = [example for example in lock["examples"] if example.get("id") not in gone.ids]
+    _recount(folder, lock, lost, everything)
+    lock["digest"] = locks.release_digest(lock["files"])
+    return lost
+
+
+def keep_out(
+    folder: Path, lock: dict, before: list[pa.Table], own: Collection[str], everything: bool
+) -> dict[str, np.ndarray]:
+    """Leave out of the shards of a run, and of those it took over, what its record of removals names, and copies of it.
+
+    before  records whose documents are known to be out of all shards: nothing is looked for where none is new
+    own     paths of the files that the run itself made
+
+    Returns {path of a shard that changed: bool[rows], what stays}.
+    """
+    if not (folder / REMOVED).is_file():
+        return {}
+    record = read_list(folder / REMOVED, "removed")
+    if not any(_keys(record) - _keys(table) for table in before):
+        return {}
+    gone = find_gone(folder, lock, record, lock["version"])
+    if gone.ids:
+        lost = leave_out(folder, lock, gone, merged(record, gone.record), everything)
+        _count_as_removed(lock, gone, [rows for path, rows in lost.items() if path in own])
+    return gone.keep
+
+
+def _count_as_removed(lock: dict, gone: Gone, lost: list[pa.Table]) -> None:
+    """Count documents of the run, which passed all stages, as removed: in what the stage did, and in what is kept."""
+    names = dict(zip(gone.record["id_sha256"].to_pylist(), gone.record["list"].to_pylist(), strict=True))
+    stage = next((stage for stage in reversed(lock["stages"]) if stage["stage"] == "removed"), None)
+    rows = {row["id"]: row for table in lost for row in table.select(["id", "source", "text"]).to_pylist()}
+    for id, row in rows.items():
+        size = len(row["text"].encode())
+        kept = lock["kept"][row["source"]]
+        kept["documents"], kept["bytes"] = kept["documents"] - 1, kept["bytes"] - size
+        if stage and row["source"] in stage["sources"]:
+            count, name = stage["sources"][row["source"]], names[hashed(id)]
+            count["kept"], count["bytes"] = count["kept"] - 1, count["bytes"] - size
+            count["reasons"] = dict(sorted((Counter(count["reasons"]) + Counter([name])).items()))
+
+
+def _keys(record: pa.Table) -> set[tuple[str, str]]:
+    """What a record matches documents of other sources by."""
+    found = set()
+    for row in record.to_pylist():
+        names = ("url_sha256", "text_sha256", "domain_sha256")
+        keys = {(name, row[name]) for name in names if row[name]}
+        found |= keys or {("id_sha256", row["id_sha256"])}
+    return found
+
+
+def _filter_shard(folder: Path, path: str, keep: np.ndarray, index: bool) -> pa.Table:
     """Write a shard, and its index where it has one, without some rows. Returns the rows that went."""
-    table, mask = pq.read_table(release / path), pa.array(keep)
+    table, mask = pq.read_table(folder / path), pa.array(keep)
     left = table.filter(mask)
-    write(draft / path, left, row_groups(pc.binary_length(left["text"]).to_numpy()))
+    write(folder / path, left, row_groups(pc.binary_length(left["text"]).to_numpy()))
     if index:
         beside = path.replace("data/", "index/", 1)
-        write(draft / beside, pq.read_table(inside(release, beside)).filter(mask), [(0, left.num_rows)])
+        write(folder / beside, pq.read_table(folder / beside).filter(mask), [(0, left.num_rows)])
     return table.filter(pc.invert(mask))
 
 
@@ -91,7 +183,7 @@ def write(path: Path, table: pa.Table, groups: Iterable[tuple[int, int]] = ()) -
     writer.close()
 
 
-def recount(folder: Path, lock: dict, lost: dict[str, pa.Table], everything: bool) -> None:
+def _recount(folder: Path, lock: dict, lost: dict[str, pa.Table], everything: bool) -> None:
     """Count again, from the files of a folder, what a lock says of a release's documents.
 
     lost        {path of a shard: the rows it lost}
@@ -204,9 +296,9 @@ def _joined(tables: list[pa.Table], name: str) -> pa.ChunkedArray:
     return pa.chunked_array([chunk for table in tables for chunk in table[name].chunks], pa.string())
 
 
-def smaller_clusters(near: pa.Table, gone: frozenset[str]) -> pa.Table:
+def _smaller_clusters(near: pa.Table, gone: Gone) -> pa.Table:
     """The evidence of near-duplicates without some documents, with the sizes of their clusters as they are now."""
-    out = pc.is_in(near["id"], pa.array(sorted(gone), pa.string()))
+    out = pc.is_in(near["id"], gone.array)
     touched, left = pc.unique(near.filter(out)["cluster"]), near.filter(pc.invert(out))
     if "cluster_size" not in near.column_names or not len(touched):
         return left
@@ -217,7 +309,7 @@ def smaller_clusters(near: pa.Table, gone: frozenset[str]) -> pa.Table:
     return left.set_column(place, "cluster_size", pc.if_else(changed, now, left["cluster_size"]))
 
 
-def largest_clusters(near: pa.Table) -> list[dict]:
+def _largest_clusters(near: pa.Table) -> list[dict]:
     """The largest clusters, each by a document that was kept of it, as `curate.assemble.near_duplicates` shows them."""
     return list(_first_kept(near))[:CLUSTERS]
 

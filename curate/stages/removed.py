@@ -248,16 +248,21 @@ def _number(version: str) -> list[int]:
     return [int(part) for part in re.findall(r"\d+", version)]
 
 
+def located(lists: dict[str, str]) -> dict[str, Path]:
+    """The files of lists, by name. Raises CurateError where one is not at hand."""
+    return {name: locate(path, "list") for name, path in lists.items()}
+
+
 def _files(lists: dict[str, str]) -> dict:
-    return {"lists": {name: locate(path, "list") for name, path in lists.items()}}
+    return {"lists": located(lists)}
 
 
 def _reasons(lists: dict[str, str]) -> tuple[str, ...]:
-    return tuple(sorted(pc.unique(record_of(_files(lists)["lists"])["list"]).to_pylist()))
+    return tuple(sorted(pc.unique(record_of(located(lists))["list"]).to_pylist()))
 
 
 def _notes(lists: dict[str, str]) -> list[str]:
-    record = record_of(_files(lists)["lists"])
+    record = record_of(located(lists))
     return [f"{record.num_rows:,} entries of {len(pc.unique(record['list'])):,} lists stay out"]
 
 
@@ -284,7 +289,7 @@ def removed(docs: pa.Table, *, lists: dict[str, Name]) -> pa.Table:
           removed_by (string, sha256 of the entry), removed_url (string, sha256 of the page), removed_text (string,
           sha256 of the text)
     """
-    found = removals_of(_files(lists)["lists"]).find(docs)
+    found = removals_of(located(lists)).find(docs)
     columns = {
         "removed_in": [match and match.rule.version for match in found],
         "removed_by": [match and match.rule.key for match in found],

@@ -1,110 +1,259 @@
 """Reject documents for the address they come from."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate import urls as forms
 from curate.documents import hashes128
 from curate.parameters import Positive
-from curate.resources import each, lines, locate, sha256
+from curate.resources import Name, each, locate, sha256
 from curate.stage import reject, stage
+from curate.stages._lists import Odd, entries, numbered, raise_odd
 
-_SCHEME = r"^(?i:[a-z][a-z0-9+.-]*:)?//"
-_HOST = r"^(?:[^/?#@]*@)?(?P<host>[^/?#:]*)"
-_NOT_IN_WORDS = r"[^\p{L}\p{N}]+"
+Style = Literal["refinedweb", "dclm", "datatrove"]
+LISTS = ("domains", "urls", "strict_words", "hard_words", "soft_words")
 
 
 def _files(**params) -> dict:
     return {name: each(lambda file: locate(file, "list"), params[name]) for name in LISTS}
 
 
-@stage(version=1, packages=("pyarrow",), resources_from=_files, dry=True)
+def _notes(**params) -> list[str]:
+    found = _listed(**params)
+    counts = [f"{name}: {count:,} entries" for name, count in found.counts.items() if params[name]]
+    return [", ".join(counts), *found.notes] if counts else []
+
+
+@stage(version=2, packages=("pyarrow", "idna"), resources_from=_files, notes_from=_notes, dry=True)
 def url_filter(
     docs: pa.Table,
     *,
-    domains: list[str] = [],  # noqa: B006
-    urls: list[str] = [],  # noqa: B006
-    strict_words: list[str] = [],  # noqa: B006
-    hard_words: list[str] = [],  # noqa: B006
-    soft_words: list[str] = [],  # noqa: B006
+    domains: list[Name] = [],  # noqa: B006
+    urls: list[Name] = [],  # noqa: B006
+    strict_words: list[Name] = [],  # noqa: B006
+    hard_words: list[Name] = [],  # noqa: B006
+    soft_words: list[Name] = [],  # noqa: B006
     min_soft_words: Positive = 2,
+    lists: Style = "refinedweb",
 ) -> pa.Table:
     """Reject documents whose address is on a list, or has words of a list.
 
     The rules of RefinedWeb (Penedo et al. 2023, G.1), which DCLM and FineWeb took over. No list comes with curate:
     the block lists of UT1 (Université Toulouse Capitole) are published under CC BY-SA, word lists with the projects
-    named. Each parameter but the last takes any number of lists: files of one entry a line, `#` starts a remark. An
-    address that is null is on no list.
+    named. The first five parameters take any number of lists: files of one entry a line; `#` at the start of a line, or
+    after white space, starts a remark. Lists of domains may be hosts files, or have Adblock's `||site.example^`. A line
+    that can match nothing is an error. An address that is null is on no list.
 
     domains         hosts; one stands for all hosts under it too
-    urls            addresses; scheme, fragment, upper case in the host, and a `/` at the end do not matter
-    strict_words    reject where one stands anywhere in the address, `-` and `.` left out of both
+    urls            pages, in canonical form: scheme, fragment, default port, a `/` at the end, and how a host or a path
+                    is encoded do not matter
+    strict_words    reject where one stands anywhere in the address
     hard_words      reject where one is a whole word of the address
     soft_words      reject where `min_soft_words` different ones are whole words of the address
     min_soft_words  2 in all three projects
+    lists           whose word lists these are, which says how words are compared.
+                    refinedweb: upper case does not matter, words are what stands between anything but letters and
+                    digits; for strict words `-` and `.` are left out of entry and address.
+                    dclm: as its code does: `_` is a letter too, an entry may hold `-` and the like; for strict words
+                    `-` and `.` are left out of the address alone, so `g-spot` is not in `blogspot.com`.
+                    datatrove: as its code does: entries are put in lower case and left with their ASCII letters and
+                    digits; strict words are sought in the address treated so, the others among its words as they stand.
 
     Reads: url
     Reasons: domain, url, strict_word, hard_word, soft_words
     """
-    paths = _files(
-        domains=domains, urls=urls, strict_words=strict_words, hard_words=hard_words, soft_words=soft_words
-    ).values()
-    lists = _load(tuple(tuple((path, sha256(path)) for path in files) for files in paths))
-    url = docs["url"].combine_chunks().fill_null("")
-    host, address = _split(url)
-    lower = pc.utf8_lower(url)
-    words = pc.split_pattern_regex(lower, _NOT_IN_WORDS)
+    params = {"domains": domains, "urls": urls, "strict_words": strict_words, "hard_words": hard_words}
+    listed = _listed(**params, soft_words=soft_words, lists=lists)
+    url = docs["url"].combine_chunks().cast(pa.string()).fill_null("")
     return reject(
         docs,
-        domain=_any_parent(host, lists.domains),
-        url=_among(address, lists.urls),
-        strict_word=_match(pc.replace_substring_regex(lower, "[-.]", ""), lists.strict_words),
-        hard_word=pc.greater(_distinct(words, lists.hard_words), 0),
-        soft_words=pc.greater_equal(_distinct(words, lists.soft_words), max(min_soft_words, 1)),
+        domain=_any_parent(forms.hosts(url) if domains else url, listed.domains),
+        url=_among(forms.pages(url) if urls else url, listed.urls),
+        strict_word=listed.strict(url),
+        hard_word=pc.greater(listed.hard(url), 0),
+        soft_words=pc.greater_equal(listed.soft(url), max(min_soft_words, 1)),
     )
-
-
-LISTS = ("domains", "urls", "strict_words", "hard_words", "soft_words")
 
 
 @dataclass(frozen=True)
-class Lists:
-    """What the lists say. Hosts and addresses, of which there are millions, stand by their hashes (uint64, sorted)."""
+class Listed:
+    """What the lists say. Hosts and pages, of which there are millions, stand by their hashes (uint64, sorted).
 
-    domains: np.ndarray
+    domains           {labels: hosts of so many labels}
+    strict            addresses to whether each has one of the words
+    hard, soft        addresses to how many different ones of the words each has
+    counts            {list: entries}
+    notes             sentences on what to know of them
+    """
+
+    domains: dict[int, np.ndarray]
     urls: np.ndarray
-    strict_words: str
-    hard_words: pa.Array
-    soft_words: pa.Array
+    strict: Callable[[pa.Array], pa.Array]
+    hard: Callable[[pa.Array], pa.Array]
+    soft: Callable[[pa.Array], pa.Array]
+    counts: dict[str, int]
+    notes: list[str]
+
+
+def _listed(lists: Style, **params) -> Listed:
+    paths = _files(**{name: params[name] for name in LISTS}).values()
+    return _load(tuple(tuple((path, sha256(path)) for path in files) for files in paths), lists)
 
 
 @lru_cache(maxsize=4)
-def _load(files: tuple[tuple[tuple[Path, str], ...], ...]) -> Lists:
-    entries = [pa.array([line for path, _ in paths for line in lines(path)], pa.string()) for paths in files]
-    domains, urls, strict, hard, soft = entries
-    domains = pc.utf8_lower(pc.replace_substring_regex(domains, r"^(\*?\.)+", ""))
-    strict = pc.unique(pc.replace_substring_regex(pc.utf8_lower(strict), "[-.]", "")).to_pylist()
-    return Lists(
-        np.unique(hashes128(domains)[0]),
-        np.unique(hashes128(_split(urls)[1])[0]),
-        "|".join(re.escape(word) for word in sorted(strict) if word),
-        pc.unique(pc.utf8_lower(hard)),
-        pc.unique(pc.utf8_lower(soft)),
+def _load(files: tuple[tuple[tuple[Path, str], ...], ...], style: Style) -> Listed:
+    paths = [[path for path, _ in some] for some in files]
+    domains, urls = (
+        [entry.key for path in some for entry in entries(path, (kind,), top=True)]
+        for some, kind in zip(paths[:2], ("domain", "url"), strict=True)
+    )
+    by_labels: dict[int, list[str]] = {}
+    for domain in domains:
+        by_labels.setdefault(domain.count(".") + 1, []).append(domain)
+    words = [_words(some, style, strict=place == 0) for place, some in enumerate(paths[2:])]
+    strict, notes = words[0], []
+    if style == "dclm" and (dead := [word for word in strict if re.search("[-.]", word)]):
+        notes.append(f"{len(dead):,} strict words have `-` or `.`, and so match nothing, as in DCLM")
+        strict = [word for word in strict if word not in dead]
+    return Listed(
+        {labels: _hashed(some) for labels, some in sorted(by_labels.items())},
+        _hashed(urls),
+        _anywhere(strict, style),
+        _whole(words[1], style),
+        _whole(words[2], style),
+        dict(zip(LISTS, map(len, (domains, urls, *words)), strict=True)),
+        notes,
     )
 
 
-def _split(url: pa.Array) -> tuple[pa.Array, pa.Array]:
-    """Host in lower case; and the address as it is compared, without scheme, fragment and the last `/`."""
-    rest = pc.replace_substring_regex(pc.utf8_trim_whitespace(url), _SCHEME, "")
-    host = pc.struct_field(pc.extract_regex(rest, _HOST), "host")
-    host = pc.utf8_rtrim(pc.utf8_lower(host.fill_null("")), ".")
-    path = pc.replace_substring_regex(pc.replace_substring_regex(rest, r"^[^/?#]*", ""), r"#.*$", "")
-    return host, pc.binary_join_element_wise(host, pc.replace_substring_regex(path, "/+$", ""), "")
+# Words
+
+
+def _words(paths: list[Path], style: Style, strict: bool) -> list[str]:
+    """The words of lists as their style compares them. Raises CurateError for those that can match nothing."""
+    found: dict[str, None] = {}
+    for path in paths:
+        odd = []
+        for number, line in numbered(path):
+            try:
+                found[_word(line, style, strict)] = None
+            except Odd as error:
+                odd.append((number, line, error))
+        raise_odd(path, odd)
+    return list(found)
+
+
+def _word(line: str, style: Style, strict: bool) -> str:
+    lower = line.lower()
+    if style == "dclm":
+        return lower
+    if style == "datatrove":
+        word = re.sub("[^a-z0-9]+", "", re.sub("[^a-zA-Z0-9]+", "", line).lower())
+        if not word:
+            raise Odd("no ASCII letter or digit is left of it", "remove the line")
+        return word
+    word = re.sub("[-.]", "", lower) if strict else lower
+    if strict and (not word or re.search(r"\s", word)):
+        raise Odd("no address has it, `-` and `.` left out", "remove the line, or say whose list it is with `lists:`")
+    if not strict and not all(map(str.isalnum, word)):
+        fix = "write letters and digits alone, or say whose list it is with `lists:`"
+        raise Odd("not one word: words end where something is no letter and no digit", fix)
+    return word
+
+
+def _anywhere(words: list[str], style: Style) -> Callable[[pa.Array], pa.Array]:
+    """Addresses to whether each has one of these words anywhere."""
+    pattern = "|".join(map(re.escape, sorted(words)))
+    dropped = "[^a-z0-9]+" if style == "datatrove" else "[-.]"
+
+    def found(url: pa.Array) -> pa.Array:
+        if not words:
+            return pa.repeat(False, len(url))
+        lower = pc.ascii_lower(url) if style == "datatrove" else pc.utf8_lower(url)
+        return pc.match_substring_regex(pc.replace_substring_regex(lower, dropped, ""), pattern)
+
+    return found
+
+
+def _whole(words: list[str], style: Style) -> Callable[[pa.Array], pa.Array]:
+    """Addresses to how many different ones of these words each has as whole words."""
+    if not words:
+        return lambda url: pa.repeat(0, len(url))
+    if style == "dclm":
+        return _bounded(words)
+    wanted = pa.array(words, pa.string())
+    between = "[^a-zA-Z0-9]+" if style == "datatrove" else r"[^\p{L}\p{N}]+"
+
+    def count(url: pa.Array) -> pa.Array:
+        cased = url if style == "datatrove" else pc.utf8_lower(url)
+        return _distinct(pc.split_pattern_regex(cased, between), wanted)
+
+    return count
+
+
+def _bounded(words: list[str]) -> Callable[[pa.Array], pa.Array]:
+    """The same for words that may hold anything and begin and end where `\\b` of Python's regular expressions is."""
+    likely, by_lead = "|".join(map(re.escape, sorted(words))), {}
+    for word in sorted(words, key=lambda word: (-len(word), word)):
+        by_lead.setdefault(_RUN.match(word)[0], []).append(word)
+
+    def count(url: pa.Array) -> pa.Array:
+        lower = pc.utf8_lower(url)
+        counts = np.zeros(len(url), np.int64)
+        rows = np.flatnonzero(pc.match_substring_regex(lower, likely).to_numpy(zero_copy_only=False))
+        counts[rows] = [len(_sought(text, by_lead)) for text in lower.take(pa.array(rows)).to_pylist()]
+        return pa.array(counts)
+
+    return count
+
+
+_RUN = re.compile(r"\w*")
+
+
+def _sought(text: str, by_lead: dict[str, list[str]]) -> set[str]:
+    """The words that a search from the left finds, the longest first, none of which begins within another.
+
+    by_lead  {the letters, digits and `_` that a word begins with: such words}
+    """
+    found, cursor = set(), 0
+    for run in re.finditer(r"\w+", text):
+        for start, lead in ((run.start(), run[0]), (run.end(), "")):
+            if start >= cursor:
+                word = next((word for word in by_lead.get(lead, ()) if _ends(text, start, word)), None)
+                if word:
+                    found.add(word)
+                    cursor = start + len(word)
+    return found
+
+
+def _ends(text: str, start: int, word: str) -> bool:
+    """Whether a word is there, and what comes after it is no letter where it ends in one, or else is one."""
+    stop = start + len(word)
+    return text.startswith(word, start) and bool(_RUN.match(word[-1])[0]) != bool(_RUN.match(text[stop : stop + 1])[0])
+
+
+def _distinct(words: pa.ListArray, wanted: pa.Array) -> pa.Array:
+    """How many different ones of the wanted words each row has."""
+    rows = pa.table({"row": pc.list_parent_indices(words), "word": pc.list_flatten(words)})
+    rows = rows.filter(pc.is_in(rows["word"], wanted)).group_by("row").aggregate([("word", "count_distinct")])
+    counts = np.zeros(len(words), np.int64)
+    counts[rows["row"].to_numpy()] = rows["word_count_distinct"].to_numpy()
+    return pa.array(counts)
+
+
+# Hosts and pages
+
+
+def _hashed(values: list[str]) -> np.ndarray:
+    return np.unique(hashes128(pa.array(values, pa.string()))[0])
 
 
 def _among(values: pa.Array, hashes: np.ndarray) -> pa.Array:
@@ -115,23 +264,10 @@ def _among(values: pa.Array, hashes: np.ndarray) -> pa.Array:
     return pc.and_(pa.array(hashes[place] == keys), pc.not_equal(values, ""))
 
 
-def _any_parent(host: pa.Array, hashes: np.ndarray) -> pa.Array:
+def _any_parent(host: pa.Array, listed: dict[int, np.ndarray]) -> pa.Array:
     """Whether a host, or the host without its first labels, is on the list."""
-    found = _among(host, hashes)
-    while len(hashes) and pc.any(pc.match_substring(host, ".")).as_py():
-        host = pc.replace_substring_regex(host, r"^[^.]*\.?", "")
-        found = pc.or_(found, _among(host, hashes))
+    found = pa.repeat(False, len(host))
+    for labels, hashes in listed.items():
+        tail = pc.extract_regex(host, rf"(?P<tail>(?:[^.]*\.){{{labels - 1}}}[^.]*)$")
+        found = pc.or_(found, _among(pc.struct_field(tail, "tail").fill_null(""), hashes))
     return found
-
-
-def _match(values: pa.Array, pattern: str) -> pa.Array:
-    return pc.match_substring_regex(values, pattern) if pattern else pa.repeat(False, len(values))
-
-
-def _distinct(words: pa.ListArray, wanted: pa.Array) -> pa.Array:
-    """How many different ones of the wanted words each row has."""
-    rows = pa.table({"row": pc.list_parent_indices(words), "word": pc.list_flatten(words)})
-    rows = rows.filter(pc.is_in(rows["word"], wanted)).group_by("row").aggregate([("word", "count_distinct")])
-    counts = np.zeros(len(words), np.int64)
-    counts[rows["row"].to_numpy()] = rows["word_count_distinct"].to_numpy()
-    return pa.array(counts)
