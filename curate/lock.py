@@ -181,8 +181,6 @@ def columns(store: Store, parts: dict[str, str]) -> dict[str, str]:
     return {field.name: str(field.type) for field in store.open(first).schema_arrow} if first else {}
 
 
-
-
 def release_digest(files: list[dict]) -> str:
     """The digest of a release: of its data and evidence, whatever else lies beside them."""
     held = [file for file in files if file["path"].startswith(("data/", "evidence/"))]

@@ -221,40 +221,11 @@ def test_values_of_any_kind_at_any_place(folder, place, value, how, key):
 
 PIECES = st.sampled_from(
     [
-        b"\0",
-        b"\xff",
-        b"\xe9",
-        b"\t",
-        b"\r",
-        b"\n",
-        b"\xef\xbb\xbf",
-        b"&a ",
-        b"*a",
-        b"<<: ",
-        b"- ",
-        b": ",
-        b"? ",
-        b"{",
-        b"}",
+        *(bytes([byte]) for byte in b"\0\xff\xe9\t\r\n{}[]\"'#|>="),
+        *(b"\xef\xbb\xbf", b"&a ", b"*a", b"<<: ", b"- ", b": ", b"? ", b"!!binary ", b"!!int ", b"!x ", b"---\n"),
+        *(b"...\n", b"%YAML 9\n", b"\\ud83d", b'"\\ud83d"', b'"\\0"', b"2020-02-31", b"1:30", b"\xed\xa0\xbd"),
+        *(b"0x" + b"f" * 5000, b"9" * 5000, b"[" * 70),
     ]
-    + [
-        b"[",
-        b"]",
-        b'"',
-        b"'",
-        b"!!binary ",
-        b"!!int ",
-        b"!x ",
-        b"---\n",
-        b"...\n",
-        b"%YAML 9\n",
-        b"#",
-        b"|",
-        b">",
-        b"=",
-        b"\\ud83d",
-    ]
-    + [b'"\\ud83d"', b'"\\0"', b"2020-02-31", b"1:30", b"0x" + b"f" * 5000, b"9" * 5000, b"[" * 70, b"\xed\xa0\xbd"]
 )
 
 

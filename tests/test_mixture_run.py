@@ -162,7 +162,9 @@ def test_a_new_weight_reads_no_document_before_the_mixture(tmp_path):
     path = manifest(tmp_path, changed)
     plan = explain_plan(path, tmp_path / "work")
     assert [step["step"] for step in plan["steps"] if step["run"]] == ["mix", "evidence: rejected"]
-    ended = [event.job.task for event in run(path, tmp_path / "work", workers=0, replace=True) if isinstance(event, Ended)]
+    ended = [
+        event.job.task for event in run(path, tmp_path / "work", workers=0, replace=True) if isinstance(event, Ended)
+    ]
     assert set(ended) == {"mix", "rejected", "scatter", "gate", "shard"}
 
 

@@ -86,9 +86,9 @@ def test_a_full_disk_stops_the_run(corpus, tmp_path, monkeypatch):
             break
         except Stopped as error:
             stops += 1
-            assert "no space left" in error.what  # noqa: PT017
-            assert error.exit_code == 3  # noqa: PT017
-            assert "run the same command again" in error.fix  # noqa: PT017
+            assert "no space left" in error.what
+            assert error.exit_code == 3
+            assert "run the same command again" in error.fix
             assert _drafts(work) == []
             assert not (work / "releases").exists()
     assert stops > 2

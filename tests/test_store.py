@@ -159,6 +159,6 @@ def test_no_flipped_byte_is_passed_over(tmp_path):
         try:
             assert list(store.blocks(read)) == sound, f"byte {place} of {len(whole)}"
         except Damaged as damaged:
-            assert damaged.fp == FP  # noqa: PT017
+            assert damaged.fp == FP
             found += 1
     assert found > 200

@@ -132,12 +132,12 @@ def test_the_form_of_a_form_is_itself(url):
 def test_rewritten_urls_are_equal(url, data):
     scheme, _, rest = url.partition("://")
     authority, slash, tail = rest.partition("/")
-    tail, mark, fragment = tail.partition("#")
+    tail, _mark, _fragment = tail.partition("#")
     bare, _, port = authority.partition(":")
 
     def spelled(character):
         octets = character.encode()
-        if character.isalnum() and data.draw(st.booleans()) or not character.isascii():
+        if (character.isalnum() and data.draw(st.booleans())) or not character.isascii():
             return "".join(f"%{byte:02x}" if data.draw(st.booleans()) else f"%{byte:02X}" for byte in octets)
         return character
 

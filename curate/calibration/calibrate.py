@@ -135,8 +135,8 @@ def _form(recipe: str) -> Form:
 
 
 def _tokenizer_of(release: shards.Release) -> Path:
-    """The tokenizer of a release's tokens, by the digest in its lock: where its manifest says, which names no place of the
-    machine it was made on, or where the work folder around the release has it noted."""
+    """The tokenizer of a release's tokens, by the digest in its lock: where its manifest says, which names no place of
+    the machine it was made on, or where the work folder around the release has it noted."""
     fix = "name one with --tokenizer: a tokenizer.json, its folder, or hf://OWNER/MODEL/tokenizer.json"
     where = str(release.folder)
     digests = {stage["params"]["tokenizer"] for stage in release.lock["stages"] if stage["stage"] == "tokens"}

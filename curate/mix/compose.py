@@ -126,7 +126,11 @@ def _want(given: dict, names: list[str]) -> Want:
 
 def _totals(documents: Documents, row: np.ndarray) -> dict:
     """Documents as often as drawn and each once, bytes and tokens of these rows, tokens of the longest."""
-    totals = {"documents": len(row), "unique": len(np.unique(row)), "bytes": int(documents.bytes[row].sum(dtype=np.int64))}
+    totals = {
+        "documents": len(row),
+        "unique": len(np.unique(row)),
+        "bytes": int(documents.bytes[row].sum(dtype=np.int64)),
+    }
     if documents.tokens is not None:
         tokens = documents.tokens[row]
         totals |= {"tokens": int(tokens.sum(dtype=np.int64)), "longest": int(tokens.max(initial=0))}

@@ -38,8 +38,9 @@ def build(
     """Write `releases/NAME/VERSION`. Returns it, its lock, and whether it holds other data than before.
 
     What goes beside the data (token shards, pages, charts, manifest) is added to `lock["files"]`; nothing of this
-    machine is in it (see `curate.redact`). Raises Damaged for a part that is not what was made, CurateError for an earlier
-    release that is not what its lock says, and for a release of this version with another digest, unless `replace`.
+    machine is in it (see `curate.redact`). Raises Damaged for a part that is not what was made, CurateError for an
+    earlier release that is not what its lock says, and for a release of this version with another digest, unless
+    `replace`.
     """
     target = releases / lock["name"] / lock["version"]
     old = {} if replace and unreadable(target) else released(target)

@@ -52,7 +52,9 @@ def with_lists(manifest: Manifest, lists: dict[str, str]) -> Manifest:
     if place is not None:
         stages[place] = replace(stages[place], params={"lists": lists})
     elif lists:
-        stages.append(Call(find_stage("removed"), {"lists": lists}, "removed", f"{manifest.path or 'manifest'}  extends"))
+        stages.append(
+            Call(find_stage("removed"), {"lists": lists}, "removed", f"{manifest.path or 'manifest'}  extends")
+        )
     return replace(manifest, stages=stages)
 
 
