@@ -137,6 +137,10 @@ def _of_parquet(path: Path, tokenizer: Tokenizer) -> Profile:
     if "text" not in there:
         columns = ", ".join(file.schema_arrow.names)
         raise CurateError(f"no column `text`; there are {columns}", str(path), "rename the column that holds the texts")
+    kind = file.schema_arrow.field("text").type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        fix = "name a file whose column `text` is text"
+        raise CurateError(f"nothing to compare with: column `text` is {kind}", str(path), fix)
     blocks = (pa.Table.from_batches([batch]) for batch in file.iter_batches(batch_size=1024, columns=there))
     return _of_texts(path.name, blocks, tokenizer)
 
