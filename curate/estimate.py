@@ -9,7 +9,8 @@ import itertools
 from curate import machine
 from curate.errors import CurateError
 from curate.job import Job, unmade
-from curate.plan import Lane, Plan
+from curate.lane import Lane
+from curate.plan import Plan
 from curate.store import Store
 
 TEXT_PER_BYTE = {"warc": 0.15, "arc": 0.15, "wet": 2.5, "jsonl": 3.0, "parquet": 2.5}
@@ -56,10 +57,10 @@ def estimate(plan: Plan, store: Store, workers: int | None = None) -> dict:
 def check_memory(plan: Plan, store: Store, workers: int) -> None:
     """Raise CurateError where a job that is to run needs more memory than each of some workers on this machine has."""
     room = machine.memory() // max(workers, 1)
-    waiting = {job.args["call"]["label"] for job in plan.jobs.values() if _waits(job, store)}
+    waiting = {job.args["call"]["stage"] for job in plan.jobs.values() if _waits(job, store)}
     for call in (*plan.manifest.stages, *itertools.chain.from_iterable(plan.manifest.pipelines.values())):
         needed = call.stage.memory(call.params)
-        if call.label in waiting and needed > room:
+        if call.stage.name in waiting and needed > room:
             what = f"`{call.label}` needs {needed / 1e9:,.1f} GB of memory in one worker"
             there = f"{machine.memory() / 1e9:,.1f} GB on this machine"
             what += f", and there are {there} for {workers} workers" if workers > 1 else f", and there are {there}"

@@ -24,12 +24,12 @@ from curate.damage import check_damage
 from curate.errors import CurateError, Stopped
 from curate.estimate import check_memory
 from curate.funnel import funnel_lines
-from curate.job import unmade
+from curate.job import Job, unmade
 from curate.jobs import run_job
 from curate.lock import lay_out, make_lock
 from curate.manifest import Manifest, load
 from curate.max_removed import check_max_removed, warnings
-from curate.plan import Job, Plan
+from curate.plan import Plan
 from curate.release.build import build
 from curate.release.earlier import carrying
 from curate.resolve import resolve

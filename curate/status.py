@@ -10,12 +10,12 @@ from pathlib import Path
 
 from curate import recall as recalling
 from curate.estimate import estimate
-from curate.job import unmade
+from curate.job import Job, unmade
 from curate.lock import deduplicating
 from curate.manifest import Manifest, load
 from curate.mix import tokens
 from curate.mix.settings import notes
-from curate.plan import Job, Plan, shards
+from curate.plan import Plan, shards
 from curate.run import memory_of, prepare, recall
 from curate.sources.identify import FETCHED
 from curate.store import Store
