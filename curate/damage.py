@@ -76,9 +76,12 @@ def check_damage(plan: Plan, store: Store) -> None:
 
 
 def _fix(bad: dict[str, FileRead]) -> str:
-    if any(read.first_bad.endswith("'['") for read in bad.values()):
-        return "a file is one JSON array: write one object a line, as `jq -c '.[]'` does"
-    return "correct the files, map their columns with `columns:` or `layout:`, or raise `max_bad_rows`"
+    firsts = [read.first_bad for read in bad.values()]
+    if all(first.endswith("'['") for first in firsts):
+        return "the file is one JSON array: write one object a line, as `jq -c '.[]'` does"
+    if all("byte 0xff in position 0" in first or "byte 0xfe in position 0" in first for first in firsts):
+        return "the file is UTF-16: convert it, as `iconv -f UTF-16 -t UTF-8` does"
+    return "fix the files, map their columns with `columns:` or `layout:`, or raise `max_bad_rows`"
 
 
 def _listed(what: str, files: list[str]) -> str:

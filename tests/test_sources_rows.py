@@ -209,7 +209,7 @@ def test_blocks_stay_small(tmp_path):
 )
 def test_any_lines_against_a_plain_reader(folder, parts, piece):
     data = b"\n".join(parts)
-    assume(not any(codec.header.match(data) for codec in compression.CODECS.values()) and data[1:4] != b"*M\x18")
+    assume(not any(codec.magic.match(data) for codec in compression.CODECS.values()) and data[1:4] != b"*M\x18")
     original, compression._OUT = compression._OUT, piece
     try:
         found = lines(folder, data)
@@ -290,7 +290,7 @@ def test_parquet_mistakes_say_what_to_do(tmp_path):
     assert "content" in caught.value.fix
     with pytest.raises(CurateError, match="no column `link` for url"):
         table(tmp_path, {"text": ["a"]}, columns={"url": "link"})
-    with pytest.raises(CurateError, match="cannot read a Parquet file"):
+    with pytest.raises(CurateError, match="cannot read"):
         parquet.ranges(File("c.parquet", str(tmp_path / "c.parquet")), 1)
 
 
