@@ -12,7 +12,6 @@ lies in a skippable frame at its beginning (iipc.github.io/warc-specifications, 
 """
 
 import bz2
-import io
 import lzma
 import mmap
 import re
@@ -21,7 +20,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import lz4.frame
-import pyarrow as pa
 import zstandard
 from isal import igzip_lib
 
@@ -139,10 +137,11 @@ def _streamed(new: Callable[[None], Any], errors: tuple[type[Exception], ...]):
             try:
                 plain = stream.decompress(piece, PLAIN)
             except errors as error:
-                raise Broken(before, str(error) or type(error).__name__) from None
+                why = str(error).rpartition("with code: ")[2]  # as lz4 begins it
+                raise Broken(before, why or type(error).__name__) from None
             if plain:
                 yield before, plain
-        return at - len(stream.unused_data)
+        return at - len(stream.unused_data or b"")
 
     return read
 
@@ -181,55 +180,6 @@ def _zstd_reader(dictionary: bytes | None):
     return read
 
 
-class _Section(io.RawIOBase):
-    """A part of a mapped file as Arrow reads it. at: how far it was read."""
-
-    def __init__(self, data: mmap.mmap, start: int, stop: int):
-        self.data, self.at, self.stop = data, start, stop
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        end = self.stop if size is None or size < 0 else min(self.at + size, self.stop)
-        piece = self.data[self.at : end]
-        self.at = end
-        return piece
-
-
-def _lz4(data: mmap.mmap, start: int, stop: int, step: Callable[[int], int] = in_steps) -> Iterator[tuple[int, bytes]]:
-    form = data[start + 4] if start + 4 < stop else 0x40
-    at = begin = start + 7 + (8 if form & 8 else 0) + (4 if form & 1 else 0)
-    end = problem = None
-    while end is None and problem is None:
-        size = int.from_bytes(data[at : at + 4], "little") if at + 4 <= stop else None
-        if size is None:
-            problem = Broken(stop, "it ends early", cut=True)
-        elif size == 0:
-            end = at + 4 + (4 if form & 4 else 0)
-            problem = Broken(stop, "it ends early", cut=True) if end > stop else None
-        elif size & 0x7FFFFFFF > 4 << 20:
-            problem = Broken(at, "a block header is damaged")
-        else:
-            at += 4 + (size & 0x7FFFFFFF) + (4 if form & 16 else 0)
-    if problem and at == begin:
-        raise problem
-    section = _Section(data, start, problem.at if problem else end)
-    with pa.CompressedInputStream(pa.PythonFile(section, "r"), "lz4") as stream:
-        while True:
-            before = section.at
-            try:
-                plain = stream.read(PLAIN if step(before) == STEP else 256)
-            except OSError as error:
-                raise problem or Broken(before, str(error).partition(": ")[2]) from None
-            if not plain:
-                break
-            yield before, plain
-    if problem:
-        raise problem
-    return end
-
-
 def _gzip_decoder(_):
     return igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
 
@@ -249,6 +199,7 @@ def _lz4_decoder(_):
 _gzip = _streamed(_gzip_decoder, (igzip_lib.error, EOFError))
 _bz2 = _streamed(_bz2_decoder, (OSError, EOFError))
 _xz = _streamed(_xz_decoder, (lzma.LZMAError, EOFError))
+_lz4 = _streamed(_lz4_decoder, (RuntimeError, EOFError))
 _GZIP, _ZSTD, _LZ4 = rb"\x1f\x8b\x08[\x00-\x1f]", rb"\x28\xb5\x2f\xfd", rb"\x04\x22\x4d\x18"
 _BZ2, _XZ = rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)", rb"\xfd7zXZ\x00\x00[\x00-\x0f]"
 
