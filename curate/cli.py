@@ -6,62 +6,15 @@ What a command finds goes to stdout, talk goes to stderr. `--json` makes stdout 
 import os
 import sys
 import traceback
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from curate.errors import CurateError, Stopped, refusal
+from curate.command import WORK, AllowCode, Json, ManifestArgument, Scheduler, Work, Workers, app, command
+from curate.errors import CurateError, refusal
 from curate.redact import in_error
-from curate.terminal import say, show, show_json
-
-app = typer.Typer(
-    name="curate",
-    help="Turn raw sources into a versioned, documented, checkable dataset release.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-
-ManifestArgument = Annotated[str, typer.Argument(help="path of a manifest, or the name of one that comes with curate")]
-Work = Annotated[Path, typer.Option(envvar="CURATE_WORK", help="folder for the store and the releases")]
-Json = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")]
-Workers = Annotated[
-    int | None,
-    typer.Option(min=0, envvar="CURATE_WORKERS", help="processes; 0: all in this one [default: one a core]"),
-]
-Scheduler = Annotated[str | None, typer.Option(help="address of a running Dask scheduler to use instead")]
-AllowCode = Annotated[
-    list[str] | None,
-    typer.Option("--allow-code", metavar="MODULE", help="run code of this module that the manifest names; repeatable"),
-]
-WORK = Path("work")
-
-
-def command(function: Callable) -> Callable:
-    """Register a verb: its function returns (what --json prints, lines for people, exit code)."""
-
-    @app.command(name=function.__name__.rstrip("_"))
-    @wraps(function)
-    def verb(*args, **kwargs):
-        try:
-            result, lines, code = function(*args, **kwargs)
-            if kwargs["as_json"]:
-                show_json(result)
-            else:
-                for line in lines:
-                    show(line)
-            sys.stdout.flush()
-        except KeyboardInterrupt:
-            raise Stopped("stopped by Ctrl-C", fix="run the same command again to go on") from None
-        except BrokenPipeError:  # whoever reads, such as `head`, has enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(code)
-
-    return function
+from curate.terminal import say, show_json
 
 
 @command
@@ -372,21 +325,8 @@ def calibrate(
         return found, compared_lines(found), 0
     if other is not None:
         raise CurateError("--with is for `--recipe compare`", "--with", "leave it out, or compare a set that is there")
-    made = calibrate(
-        release,
-        recipe,
-        tokenizer=tokenizer,
-        sequences=sequences,
-        length=length,
-        tokens=tokens,
-        seed=seed,
-        phase=phase,
-        join=join,
-        end=end,
-        against=against,
-        to=to,
-        work=work,
-    )
+    draw = {"sequences": sequences, "length": length, "tokens": tokens, "seed": seed, "phase": phase, "join": join}
+    made = calibrate(release, recipe, tokenizer=tokenizer, end=end, against=against, to=to, work=work, **draw)
     return {"set": str(made.path), "changed": made.changed, "lock": made.lock}, calibrated_lines(made), 0
 
 

@@ -27,7 +27,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.errors import CurateError
-from curate.manifest import library
+from curate.library import library
 from curate.resources import folders
 
 DATE = "2025-01-01T00:00:00Z"

@@ -8,7 +8,8 @@ measured with `tests/bench/` on one core of a 2-core x86 machine; take them as o
 from curate import machine
 from curate.errors import CurateError
 from curate.job import unmade
-from curate.plan import Lane, Plan
+from curate.lane import Lane
+from curate.plan import Plan
 from curate.store import Store
 
 TEXT_PER_BYTE = {"warc": 0.15, "arc": 0.15, "wet": 2.5, "jsonl": 3.0, "parquet": 2.5}

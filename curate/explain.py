@@ -9,9 +9,10 @@ import pyarrow.parquet as pq
 from curate.assemble import NOT_DRAWN
 from curate.documents import COLUMNS, REJECT, hashed
 from curate.errors import CurateError
+from curate.lane import Lane
 from curate.lock import shard_names
 from curate.manifest import Manifest, load
-from curate.plan import Lane, Plan, shards
+from curate.plan import Plan, shards
 from curate.release.extend import rename
 from curate.run import recall
 from curate.store import Store

@@ -19,8 +19,8 @@ from curate.apply import Configured, apply
 from curate.documents import ARCHIVE_SCHEMA, REJECT
 from curate.errors import CurateError
 from curate.isolate import isolated, watched
+from curate.job import Job
 from curate.mix.mixture import held_out
-from curate.plan import Job
 from curate.resources import each
 from curate.sources import Origin, partitions
 from curate.stage import arrow_type, find_stage, set_column

@@ -87,43 +87,7 @@ def make_lock(
     Raises CurateError for token shards without one full sequence.
     """
     manifest = plan.manifest
-    sources: dict[str, dict] = {}
-    for name, source in manifest.document.sources.items():
-        sources[name] = {
-            "description": source.description,
-            "license": source.license or manifest.document.license,
-            "read": {},
-            "skipped": {},
-            "files": {},
-            "not_taken": plan.not_taken.get(name, []),
-        }
-    counted: dict[tuple[str, str], dict[str, dict]] = {}
-    versions: dict[str, str] = {"pyarrow": version("pyarrow")} | (plan.encoding.packages if plan.encoding else {})
-    for job in plan.jobs.values():
-        if job.task not in ("map", "collect"):
-            continue
-        marker = store.marker(job.fp)
-        source = marker["lane"]
-        for label, count in marker["stages"].items():
-            add(counted.setdefault((job.scope, label), {}).setdefault(source, {}), count)
-        for stage in job.args.get("stages", []):
-            versions |= stage["packages"]
-        if "read" in job.args:
-            add(sources[source]["read"], marker["read"])
-            add(sources[source]["skipped"], marker["skipped"])
-            versions |= job.args["read"]["packages"]
-            for path, file_digest, _ in job.args["read"]["pieces"]:  # a file that is read in ranges is one entry
-                entry = {"path": path, "digest": file_digest, "documents": 0}
-                entry = sources[source]["files"].setdefault(path, entry)
-                entry["documents"] += marker["files"][path]
-    reads = file_reads(plan, store)
-    for name, source in sources.items():
-        source["files"] = [entry | told(reads[name].get(path, FileRead())) for path, entry in source["files"].items()]
-    kept: dict[str, dict] = {}
-    for lane in plan.lanes:
-        last = store.marker(lane.parts[-1])
-        kept_bytes = last["kept_bytes"]
-        add(kept.setdefault(lane.source, {}), {"documents": last["kept"], "bytes": kept_bytes})
+    sources, counted, versions = _read(plan, store)
     files, indexed, mixture, composition = [], manifest.indexed, mixture_of(plan, store), {}
     for path, fp in parts.items():
         marker = store.marker(fp)
@@ -160,7 +124,7 @@ def make_lock(
             }
             for scope, call in manifest.calls
         ],
-        "kept": kept,
+        "kept": _kept(plan, store),
         "composition": {name: dict(sorted(counts.items())) for name, counts in composition.items()},
         "unique": {name: dict(sorted(counts.items())) for name, counts in unique.items()},
         "columns": columns(store, parts),
@@ -173,6 +137,53 @@ def make_lock(
         "index": indexed.stage.index.scheme(**indexed.params) if indexed else None,
         "versions": dict(sorted(versions.items())),
     }
+
+
+def _read(plan: Plan, store: Store) -> tuple[dict[str, dict], dict, dict[str, str]]:
+    """The sources with their files; {(scope, label of a stage): {source: counts}}; the versions of packages."""
+    sources: dict[str, dict] = {}
+    for name, source in plan.manifest.document.sources.items():
+        sources[name] = {
+            "description": source.description,
+            "license": source.license or plan.manifest.document.license,
+            "read": {},
+            "skipped": {},
+            "files": {},
+            "not_taken": plan.not_taken.get(name, []),
+        }
+    counted: dict[tuple[str, str], dict[str, dict]] = {}
+    versions: dict[str, str] = {"pyarrow": version("pyarrow")} | (plan.encoding.packages if plan.encoding else {})
+    for job in plan.jobs.values():
+        if job.task not in ("map", "collect"):
+            continue
+        marker = store.marker(job.fp)
+        source = marker["lane"]
+        for label, count in marker["stages"].items():
+            add(counted.setdefault((job.scope, label), {}).setdefault(source, {}), count)
+        for stage in job.args.get("stages", []):
+            versions |= stage["packages"]
+        if "read" in job.args:
+            add(sources[source]["read"], marker["read"])
+            add(sources[source]["skipped"], marker["skipped"])
+            versions |= job.args["read"]["packages"]
+            for path, file_digest, _ in job.args["read"]["pieces"]:  # a file that is read in ranges is one entry
+                entry = {"path": path, "digest": file_digest, "documents": 0}
+                entry = sources[source]["files"].setdefault(path, entry)
+                entry["documents"] += marker["files"][path]
+    reads = file_reads(plan, store)
+    for name, source in sources.items():
+        source["files"] = [entry | told(reads[name].get(path, FileRead())) for path, entry in source["files"].items()]
+    return sources, counted, versions
+
+
+def _kept(plan: Plan, store: Store) -> dict[str, dict]:
+    """Documents and bytes of each source that no stage rejected."""
+    kept: dict[str, dict] = {}
+    for lane in plan.lanes:
+        last = store.marker(lane.parts[-1])
+        kept_bytes = last["kept_bytes"]
+        add(kept.setdefault(lane.source, {}), {"documents": last["kept"], "bytes": kept_bytes})
+    return kept
 
 
 def columns(store: Store, parts: dict[str, str]) -> dict[str, str]:

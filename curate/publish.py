@@ -91,7 +91,6 @@ def publish(
     lock, files = read_release(release)
     report(Event("verified", f"{len(files)} files are what the lock says"))
     tag, title, revision = f"v{lock['version']}", f"{lock['name']} {lock['version']}", branch or "main"
-
     wish = lock.get("publish") or {}
     repo, private = repo or wish.get("repo") or lock["name"], private or wish.get("private", False)
     everything = _plan({}, files, release, title)
@@ -107,13 +106,8 @@ def publish(
             return _unasked(repo, endpoint, revision, tag, everything)
         remote.check_card((release / "README.md").read_text("utf-8"))
         result = partial(Published, remote.repo, remote.url)
-        if not remote.exists(private):
-            if pr:
-                fix = "publish without a pull request first"
-                raise CurateError(f"there is no repository {remote.repo}", remote.url, fix)
-            if dry_run:
-                return result(revision, tag, None, everything)
-            remote.create(private)
+        if not _exists(remote, private, pr, dry_run):
+            return result(revision, tag, None, everything)
         if (commit := remote.refs("tags").get(tag)) is not None:
             _same_version(remote, commit, files, release)
             report(Event("unchanged", f"{tag} is on the Hub as it is here"))
@@ -136,6 +130,18 @@ def publish(
             return result(revision, None, commit, sent)
         remote.tag(tag, commit)
         return result(revision, tag, commit, sent)
+
+
+def _exists(remote: Remote, private: bool, pr: bool, dry_run: bool) -> bool:
+    """Whether the repository is there, made where it may be. A pull request needs one that has been there before."""
+    if remote.exists(private):
+        return True
+    if pr:
+        fix = "publish without a pull request first"
+        raise CurateError(f"there is no repository {remote.repo}", remote.url, fix)
+    if not dry_run:
+        remote.create(private)
+    return not dry_run
 
 
 def _unasked(repo: str, endpoint: str | None, revision: str, tag: str, commits: list[Commit]) -> Published:

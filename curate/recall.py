@@ -6,10 +6,9 @@ with the same stages and readers; where it is damaged it is as if it were not th
 
 import hashlib
 import json
-import os
+from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
-from uuid import uuid4
 
 from curate.job import ENGINE, Job
 from curate.lane import Lane
@@ -17,6 +16,7 @@ from curate.manifest import Manifest
 from curate.mix.tokens import Encoding
 from curate.plan import Plan
 from curate.release.earlier import with_lists
+from curate.resources import write_text
 from curate.sources import File
 from curate.sources.partitions import READERS, Partition, Piece
 
@@ -40,13 +40,7 @@ def remember(plan: Plan, manifest: Manifest, work: Path) -> None:
     noted = {field.name: getattr(plan, field.name) for field in fields(plan) if field.name != "manifest"}
     noted["lists"] = next((call.params["lists"] for call in plan.manifest.stages if call.label == "removed"), {})
     body = json.dumps(noted, default=_plain)
-    draft = path.with_suffix(f".{uuid4().hex}.tmp")
-    try:
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-            file.write(f"{_sha256(body)}\n{body}")
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+    write_text(path, f"{_sha256(body)}\n{body}", private=True)
 
 
 def recall(manifest: Manifest, work: Path) -> Plan | None:
@@ -66,6 +60,27 @@ def recall(manifest: Manifest, work: Path) -> Plan | None:
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def remember_jobs(plan: Plan, jobs: Iterable[Job], work: Path) -> None:
+    """Note the jobs of a plan, so that the next one can say what changed. Nothing depends on it."""
+    path = _jobs_of(plan, work)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, json.dumps({job.label: {"fp": job.fp, "args": job.args} for job in jobs}))
+
+
+def jobs_before(plan: Plan, work: Path) -> dict[str, dict]:
+    """{label: {"fp", "args"}} of the last plan of a manifest of this name; none where it was not planned, or the note
+    is damaged."""
+    try:
+        noted = json.loads(_jobs_of(plan, work).read_bytes())
+        return {label: {"fp": job["fp"], "args": dict(job["args"])} for label, job in noted.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _jobs_of(plan: Plan, work: Path) -> Path:
+    return Path(work) / "plans" / f"{plan.manifest.name}.json"
 
 
 def _plain(value: object) -> dict:

@@ -20,7 +20,7 @@ import typer
 import curate
 from curate import cli, errors
 from curate.documents import COLUMNS, REJECT, TRANSIENT
-from curate.manifest import UNITS, Document
+from curate.manifest_models import UNITS, Document
 from curate.plan import EVIDENCE, PUBLISHED
 from curate.sources import COMPRESSIONS, FORMATS
 from curate.sources.layouts import LAYOUTS

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from curate.errors import CurateError, ManifestError, Stopped
 from curate.manifest import Manifest
-from curate.plan import Shard
+from curate.planner import Shard
 from curate.release.earlier import earlier
 from curate.sources import inputs
 from curate.sources.partitions import Partition, partitions

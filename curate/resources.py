@@ -125,6 +125,21 @@ def read_text(path: Path, what: str) -> str:
         raise CurateError(f"cannot read {what}: {error.strerror}", str(path), "check its name and rights") from error
 
 
+def write_text(path: Path, text: str, private: bool = False) -> None:
+    """Write a file in one go: whoever reads it sees the one before or the new one, never half of it.
+
+    private  for its owner's eyes alone
+    """
+    draft = path.with_suffix(f".{uuid4().hex}.tmp")
+    try:
+        new = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666)
+        with open(new, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
 def lines(path: Path) -> list[str]:
     """The lines of a list: stripped, without empty ones and those that start with `#`. Raises CurateError."""
     text = read_text(path, "a list")
@@ -188,9 +203,7 @@ def _download(url: str, path: Path, kind: Kind, wanted: str | None) -> Path:
 def note_places(work: Path, places: dict[str, str]) -> None:
     """Note in a work folder, which is not published, where resources lie. places: {`sha256:` and digest: path}."""
     if known := {**noted_places(work), **places}:
-        draft = work / f".{PLACES}.{uuid4().hex}"
-        draft.write_text(json.dumps(known, indent=1, sort_keys=True), encoding="utf-8")
-        os.replace(draft, work / PLACES)
+        write_text(work / PLACES, json.dumps(known, indent=1, sort_keys=True))
 
 
 def noted_places(work: Path) -> dict[str, str]:

@@ -4,8 +4,6 @@ Dask carries jobs and their counts; documents go through the store. Without a sc
 process a worker is started on this machine; `workers=0` runs everything in this process.
 """
 
-import json
-import os
 import pickle
 import signal
 import threading
@@ -13,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
 from curate import machine
 from curate import plan as planning
@@ -23,12 +20,12 @@ from curate.damage import check_damage
 from curate.errors import CurateError, Stopped
 from curate.estimate import check_memory
 from curate.funnel import funnel_lines
-from curate.job import unmade
+from curate.job import Job, unmade
 from curate.jobs import run_job
 from curate.lock import lay_out, make_lock
 from curate.manifest import Manifest, load
 from curate.max_removed import check_max_removed, warnings
-from curate.plan import Job, Plan
+from curate.plan import Plan
 from curate.release.build import build
 from curate.release.earlier import carrying
 from curate.resolve import resolve
@@ -125,7 +122,7 @@ def run(
     plan, store = prepare(manifest, work), Store(work / "store")
     if scheduler is None:
         check_memory(plan, store, machine.cores() if workers is None else workers)
-    remember(plan, plan.jobs.values(), work)
+    recalling.remember_jobs(plan, plan.jobs.values(), work)
     note_places(work, plan.resources)
     with cluster(workers, scheduler) as submit:
         try:
@@ -147,7 +144,7 @@ def _release(plan: Plan, store: Store, submit, work: Path, replace: bool, allow_
         _check_empty(plan, splits, allow_empty)
         shards = planning.shards(plan, splits)
         jobs = [*plan.jobs.values(), *shards.jobs]  # all, since a damaged part may lie further up
-        remember(plan, jobs, work)
+        recalling.remember_jobs(plan, jobs, work)
         parts = lay_out(plan, store, shards.data, shards.index)
         yield from execute(jobs, store, submit)
         try:
@@ -337,17 +334,3 @@ def _deaf_to_ctrl_c():
 
 def _run(store: str, job: bytes, mode: str, upstream: list) -> dict:
     return run_job(store, pickle.loads(job), mode)
-
-
-def remember(plan: Plan, jobs: Iterable[Job], work: Path) -> None:
-    """Note the jobs of a plan, so that the next one can say what changed. Nothing depends on it."""
-    path = memory_of(plan, work)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(f".{uuid4().hex}.tmp")
-    draft.write_text(json.dumps({job.label: {"fp": job.fp, "args": job.args} for job in jobs}))
-    os.replace(draft, path)
-
-
-def memory_of(plan: Plan, work: Path) -> Path:
-    """Where the last plan of a manifest is noted."""
-    return Path(work) / "plans" / f"{plan.manifest.name}.json"

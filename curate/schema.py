@@ -3,7 +3,7 @@
 import json
 
 from curate.call import Checks
-from curate.manifest import Document
+from curate.manifest_models import Document
 from curate.stage import find_stage, stage_homes
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from curate import recall as recalling
 from curate.estimate import estimate
-from curate.job import unmade
+from curate.job import Job, unmade
 from curate.lock import deduplicating
 from curate.manifest import Manifest, load
 from curate.mix import tokens
 from curate.mix.settings import notes
-from curate.plan import Job, Plan, shards
-from curate.run import memory_of, prepare, recall
+from curate.plan import Plan, shards
+from curate.run import prepare, recall
 from curate.sources.identify import FETCHED
 from curate.store import Store
 
@@ -33,7 +33,7 @@ def explain_plan(manifest: str | Path | Manifest, work: str | Path) -> dict:
     """
     manifest = manifest if isinstance(manifest, Manifest) else load(manifest)
     made, store = prepare(manifest, work), Store(Path(work) / "store")
-    before = {_key(label): job for label, job in _jobs_before(memory_of(made, Path(work))).items()}
+    before = {_key(label): job for label, job in recalling.jobs_before(made, Path(work)).items()}
     jobs, steps = _all_jobs(made, store), {}
     run = {job.fp for job in unmade(jobs, store.marker)}
     for job in jobs:
@@ -157,15 +157,6 @@ def _notes(made: Plan) -> dict[str, list[str]]:
 def _prepared(manifest: str | Path | Manifest, work: str | Path) -> tuple[Plan, Store]:
     manifest = manifest if isinstance(manifest, Manifest) else load(manifest)
     return recall(manifest, work), Store(Path(work) / "store")
-
-
-def _jobs_before(path: Path) -> dict[str, dict]:
-    """The jobs of the last plan of a manifest; none where it was not planned, or the note is damaged."""
-    try:
-        noted = json.loads(path.read_bytes())
-        return {label: {"fp": job["fp"], "args": dict(job["args"])} for label, job in noted.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}
 
 
 def _all_jobs(made: Plan, store: Store) -> list[Job]:

@@ -29,21 +29,26 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from curate import machine
+from curate.call import Call
 from curate.code import check_code
 from curate.damage import check_damage
 from curate.documents import hashes128, utf8
 from curate.errors import CurateError, Stopped
 from curate.fasttext_file import MOST_BUCKETS, load_model
 from curate.fasttext_model import collapse
+from curate.job import Job
+from curate.library import find, library
 from curate.lock import made_before
-from curate.manifest import Call, Document, Manifest, Name, Source, Strict, YamlFile, find, library
+from curate.manifest import Manifest
+from curate.manifest_models import Document, Name, Source, Strict
 from curate.metrics import measure
 from curate.parameters import Count, InnerShare, Large, Positive
-from curate.plan import Job, Plan
+from curate.plan import Plan
 from curate.release.pages import environment
 from curate.resources import read_text, sha256
 from curate.run import cluster, execute, prepare
 from curate.store import Damaged, Store, live_blocks
+from curate.yaml_file import YamlFile
 
 FORMAT = 1
 SIDES = ("positives", "negatives")

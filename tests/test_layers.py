@@ -42,13 +42,13 @@ def importers(library: str) -> set[str]:
 
 LAYERS = [
     {"curate.redact", "curate.terminal"},
-    {"curate.errors", "curate.kernels", "curate.vocabulary"},
+    {"curate.errors", "curate.kernels", "curate.library", "curate.vocabulary"},
     {"curate.documents"},
     {"curate.stage"},
     {"curate.dedup", "curate.mix", "curate.sources", "curate.stages", "curate.testing"},
     {"curate.call"},
-    {"curate.manifest"},
-    {"curate.job", "curate.lane", "curate.plan", "curate.store", "curate.apply", "curate.isolate"},
+    {"curate.manifest_models", "curate.yaml_file", "curate.manifest"},
+    {"curate.job", "curate.lane", "curate.planner", "curate.plan", "curate.store", "curate.apply", "curate.isolate"},
     {"curate.assemble", "curate.sequences", "curate.jobs", "curate.lock", "curate.damage"},
     {"curate.release"},
     {"curate.funnel", "curate.max_removed", "curate.sums", "curate.resolve", "curate.recall"},
@@ -56,7 +56,7 @@ LAYERS = [
     {"curate.calibration"},
     {"curate.status", "curate.explain", "curate.progress", "curate.demo", "curate.doctor", "curate.report"},
     {"curate"},
-    {"curate.cli"},
+    {"curate.command", "curate.cli"},
     {"curate.__main__"},
 ]
 """From the ground up: a module may import from its own layer and those below."""
@@ -95,7 +95,7 @@ def test_no_circles():
         ("distributed", {"curate.run"}),
         ("huggingface_hub", {"curate.hub"}),
         ("duckdb", {"curate.stages.filter", "curate.release.diff"}),
-        ("typer", {"curate.cli", "curate.reference"}),
+        ("typer", {"curate.cli", "curate.command", "curate.reference"}),
         ("rich", {"curate.progress", "curate.cli", "curate.report"}),
         ("jinja2", {"curate.release.pages"}),
         (
@@ -105,7 +105,8 @@ def test_no_circles():
         ),
         ("fastwarc", {"curate.sources.http"}),
         ("isal", {"curate.sources.codecs"}),
-        ("zstandard", {"curate.sources.codecs", "curate.sources.compression"}),
+        ("zstandard", {"curate.sources.codecs"}),
+        ("lz4", {"curate.sources.codecs"}),
         ("torch", set()),
         ("pandas", set()),
         ("tokenizers", {"curate.tokenizer"}),
@@ -140,16 +141,25 @@ def _of_parquet(node: ast.Attribute) -> bool:
 
 
 def test_stages_do_not_know_the_engine():
-    engine = {"curate.plan", "curate.run", "curate.store", "curate.jobs", "curate.manifest", "curate.apply"}
+    engine = {
+        "curate.plan",
+        "curate.planner",
+        "curate.run",
+        "curate.store",
+        "curate.jobs",
+        "curate.manifest",
+        "curate.apply",
+    }
     for module in FILES:
         if module.startswith(("curate.stages", "curate.dedup", "curate.mix", "curate.sources")):
             assert not ours(module) & engine, module
 
 
 def test_planning_touches_neither_files_nor_dask():
-    assert not {"os", "pathlib", "dask", "pyarrow.parquet"} & imports("curate.plan")
+    for module in ("curate.plan", "curate.planner"):
+        assert not {"os", "pathlib", "dask", "pyarrow.parquet"} & imports(module)
 
 
 def test_files_are_short():
-    long = {module: lines for module, path in FILES.items() if (lines := path.read_text().count("\n")) > 500}
+    long = {module: lines for module, path in FILES.items() if (lines := path.read_text().count("\n")) > 400}
     assert long == {}

@@ -8,7 +8,9 @@ import pytest
 import yaml
 
 from curate.errors import CurateError, ManifestError
-from curate.manifest import find, library, load, loads, parse_size
+from curate.library import find, library
+from curate.manifest import load, loads
+from curate.manifest_models import parse_size
 from curate.mistakes import dotted
 from curate.schema import json_schema
 from curate.stage import find_stage, stage_homes

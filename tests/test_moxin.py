@@ -7,7 +7,8 @@ import pytest
 from releases import release
 
 from curate.demo import make_demo
-from curate.manifest import library, load
+from curate.library import library
+from curate.manifest import load
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from conftest import forget_stages, know_odd_stages
 from releases import CORPUS, release, rows, write_corpus, write_jsonl, write_manifest
 
 from curate.errors import ManifestError
+from curate.job import fingerprint
 from curate.manifest import load
-from curate.plan import fingerprint
 from curate.run import Ended, prepare, run
 from curate.status import explain_plan
 

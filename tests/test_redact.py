@@ -101,13 +101,13 @@ def test_time_grows_with_the_text(piece):
     def seconds(size: int) -> float:
         text, best = piece * (size // len(piece)), 9.0
         for _ in range(3):
-            start = time.perf_counter()
+            start = time.process_time()
             list(redact.exposed(text)), redact.published(text), redact.value(text), redact.in_error(text)
-            best = min(best, time.perf_counter() - start)
+            best = min(best, time.process_time() - start)
         return best
 
     seconds(1000)
-    assert seconds(160_000) <= 4 * seconds(80_000) + 0.02  # a square would be far above; machines are noisy
+    assert seconds(160_000) <= 20 * seconds(20_000) + 0.02  # 8 times where it is linear, 64 for a square
 
 
 MANIFEST = """# made by /home/jane/bin/tool with hf_{token}

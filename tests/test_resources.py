@@ -9,9 +9,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from curate import jobs, plan, resources
+from curate import jobs, resources
 from curate.apply import Configured
 from curate.errors import CurateError
+from curate.planner import Planner
 from curate.resources import Known, locate
 from curate.stage import stage
 
@@ -180,7 +181,7 @@ def test_a_job_finds_the_files_that_its_identity_names_by_digest(tmp_path, monke
     assert placed["read"] == args["read"]
     monkeypatch.setattr("curate.apply.find_stage", lambda name: listed)
     assert Configured.of(placed["stages"][0]).params == params
-    planner = plan.Planner()
+    planner = Planner()
     planner.resources |= listed.resources(params)
-    moved = plan.Planner()
+    moved = Planner()
     assert planner.add("map", "", args) == moved.add("map", "", args)

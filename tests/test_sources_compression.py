@@ -198,7 +198,7 @@ def test_headers_everywhere_cost_what_the_size_costs(tmp_path, ending):
     from curate.sources.compression import CODECS
 
     name = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".xz": "xz", ".lz4": "lz4"}[ending]
-    head = {"bz2": b"BZh91AY&SY", "xz": b"\xfd7zXZ\0\0\4"}.get(name, CODECS[name].magic + b"\0")
+    head = {"bz2": b"BZh91AY&SY", "xz": b"\xfd7zXZ\0\0\4"}.get(name, CODECS[name].opening + b"\0")
     whole = COMPRESS[ending](content(0, 100))
     rows, origin = read(tmp_path, whole + head * 20_000 + whole, f"a.jsonl{ending}")
     assert numbers(rows)[:100] == list(range(100))

@@ -307,7 +307,7 @@ def test_datatrove_words_equal_its_code(tmp_path):
 
 
 def test_an_address_as_long_as_a_book_takes_no_time(tmp_path):
-    start = time.perf_counter()
+    start = time.process_time()
     for piece in ("fish-", "a.", "c++", "#cod", "é/"):
         address = ["http://a.example/" + piece * (1_000_000 // len(piece))]
         for rule in ("strict_words", "hard_words", "soft_words"):
@@ -316,7 +316,7 @@ def test_an_address_as_long_as_a_book_takes_no_time(tmp_path):
         styled(
             tmp_path, "refinedweb", ["http://" + piece * 200_000 + ".example/"], domains=["x.example", "b.x.example"]
         )
-    assert time.perf_counter() - start < 60
+    assert time.process_time() - start < 60
 
 
 def test_every_list_is_a_resource(tmp_path):

@@ -16,7 +16,7 @@ from curate.errors import CurateError, ManifestError
 from curate.fasttext_file import load_model
 from curate.fasttext_library import LibraryClassifier
 from curate.fasttext_model import Collapsed
-from curate.manifest import library
+from curate.library import library
 from curate.metrics import measure, roc_auc
 from curate.resources import sha256
 from curate.stage import find_stage

@@ -8,11 +8,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from curate.call import Call
 from curate.checked_lock import inside
 from curate.errors import CurateError
 from curate.lock import read_lock
-from curate.manifest import Call, Manifest
-from curate.plan import Shard
+from curate.manifest import Manifest
+from curate.planner import Shard
 from curate.sources import File
 from curate.stage import find_stage
 from curate.stages import removed as removals

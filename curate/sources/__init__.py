@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from curate.errors import CurateError
+from curate.redact import bare_url
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
@@ -123,13 +124,7 @@ def is_remote(url: str) -> bool:
 
 def shown(url: str) -> str:
     """An address as it may be printed: no user, password, query or fragment, and only characters that print."""
-    if is_remote(url):
-        scheme, _, rest = url.partition("://")
-        address, mark, _ = rest.partition("?")
-        address = address.partition("#")[0]
-        host, slash, path = address.partition("/")
-        url = f"{scheme}://{host.rpartition('@')[2]}{slash}{path}{'?…' if mark else ''}"
-    return escaped(url)
+    return escaped(bare_url(url) + ("?…" if "?" in url else "") if is_remote(url) else url)
 
 
 def escaped(name: str) -> str:

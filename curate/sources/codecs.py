@@ -12,14 +12,14 @@ lies in a skippable frame at its beginning (iipc.github.io/warc-specifications, 
 """
 
 import bz2
-import io
 import lzma
 import mmap
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
-import pyarrow as pa
+import lz4.frame
 import zstandard
 from isal import igzip_lib
 
@@ -28,13 +28,18 @@ PLAIN = 1 << 20
 """Plain bytes made at a time, of whatever little a bomb is made of."""
 
 MAX_WINDOW = 1 << 31
+"""Bytes that a decoder may look back: what `zstd --long=31` and the largest dictionaries of xz need."""
+
+MAX_DICTIONARY = 64 << 20
 
 
 def in_steps(at: int) -> int:
     return STEP
 
 
-_SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18", re.DOTALL)
+SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
+"""How frames of zstd and lz4 begin that hold no data."""
+
 _DICTIONARY = b"\x5d\x2a\x4d\x18"
 
 
@@ -48,11 +53,18 @@ class Broken(Exception):
 
 @dataclass(frozen=True)
 class Codec:
-    """name: of a frame, for messages. opening: its first bytes; magic: all that is known of how one begins."""
+    """A way to compress.
+
+    name     of a frame, for messages
+    opening  its first bytes; magic: all that is known of how one begins
+    decoder  decoder(dictionary or None) -> with `decompress`, `eof` and `unused_data`, of one frame
+    read     see above
+    """
 
     name: str
     opening: bytes
     magic: re.Pattern
+    decoder: Callable[[bytes | None], Any]
     read: Callable[..., Iterator[tuple[int, bytes]]]
 
     def begins(self, data: mmap.mmap, at: int) -> bool:
@@ -65,7 +77,7 @@ class Codec:
 
     def skipped(self, data: mmap.mmap, at: int) -> int:
         """Where a skippable frame at `at` ends; `at` where there is none."""
-        if self.name.split()[0] not in ("zstd", "lz4") or not _SKIPPABLE.match(data, at) or at + 8 > len(data):
+        if self.name.split()[0] not in ("zstd", "lz4") or not SKIPPABLE.match(data, at) or at + 8 > len(data):
             return at
         end = at + 8 + int.from_bytes(data[at + 4 : at + 8], "little")
         return end if end <= len(data) else at
@@ -79,7 +91,7 @@ def codec_of(data: mmap.mmap, named: str | None) -> Codec | None:
     for codec in CODECS.values():
         if codec.begins(data, 0):
             return codec
-    if _SKIPPABLE.match(data, 0):
+    if SKIPPABLE.match(data, 0):
         return CODECS["lz4"] if named == "lz4" else _zstd(data)
     codec = CODECS.get(named)
     return codec if codec and codec.find(data, 0) is not None else None
@@ -89,23 +101,32 @@ def _zstd(data: mmap.mmap) -> Codec:
     """zstd, with the dictionary that the file begins with, if it does."""
     dictionary = None
     if data[:4] == _DICTIONARY:
-        content = data[8 : 8 + int.from_bytes(data[4:8], "little")]
-        if content[:4] == b"\x28\xb5\x2f\xfd":
-            try:
-                content = zstandard.ZstdDecompressor().decompressobj().decompress(content)
-            except zstandard.ZstdError:
-                content = b""
-        dictionary = zstandard.ZstdCompressionDict(content) if content else None
+        dictionary = plain_dictionary(data[8 : 8 + int.from_bytes(data[4:8], "little")])
     return replace(CODECS["zstd"], read=_zstd_reader(dictionary))
 
 
-def _streamed(new: Callable, errors: tuple[type[Exception], ...]):
-    """A reader from a decompressor such as those of bz2 and lzma."""
+def plain_dictionary(content: bytes) -> bytes | None:
+    """The dictionary in a skippable frame: as it is, or compressed; None where it is damaged or too large."""
+    if CODECS["zstd"].magic.match(content):
+        try:
+            content = zstandard.ZstdDecompressor().stream_reader(content).read(MAX_DICTIONARY + 1)
+        except zstandard.ZstdError:
+            return None
+    return content if 0 < len(content) <= MAX_DICTIONARY else None
+
+
+def _zstd_decoder(dictionary: bytes | None):
+    data = zstandard.ZstdCompressionDict(dictionary) if dictionary else None
+    return zstandard.ZstdDecompressor(dict_data=data, max_window_size=MAX_WINDOW).decompressobj()
+
+
+def _streamed(new: Callable[[None], Any], errors: tuple[type[Exception], ...]):
+    """A reader from a decoder such as those of bz2 and lzma, which say whether they need more."""
 
     def read(
         data: mmap.mmap, start: int, stop: int, step: Callable[[int], int] = in_steps
     ) -> Iterator[tuple[int, bytes]]:
-        stream, at, before = new(), start, start
+        stream, at, before = new(None), start, start
         while not stream.eof:
             piece = b""
             if stream.needs_input:
@@ -116,17 +137,16 @@ def _streamed(new: Callable, errors: tuple[type[Exception], ...]):
             try:
                 plain = stream.decompress(piece, PLAIN)
             except errors as error:
-                raise Broken(before, str(error) or type(error).__name__) from None
+                why = str(error).rpartition("with code: ")[2]  # as lz4 begins it
+                raise Broken(before, why or type(error).__name__) from None
             if plain:
                 yield before, plain
-        return at - len(stream.unused_data)
+        return at - len(stream.unused_data or b"")
 
     return read
 
 
-def _zstd_reader(dictionary: zstandard.ZstdCompressionDict | None):
-    decoder = zstandard.ZstdDecompressor(dict_data=dictionary, max_window_size=MAX_WINDOW)
-
+def _zstd_reader(dictionary: bytes | None):
     def read(
         data: mmap.mmap, start: int, stop: int, step: Callable[[int], int] = in_steps
     ) -> Iterator[tuple[int, bytes]]:
@@ -137,7 +157,7 @@ def _zstd_reader(dictionary: zstandard.ZstdCompressionDict | None):
         single, sums = form >> 5 & 1, form >> 2 & 1
         size_bytes = (single, 2, 4, 8)[form >> 6]
         at = start + 5 + (not single) + (0, 1, 2, 4)[form & 3] + size_bytes
-        last, stream, fed = False, decoder.decompressobj(), start
+        last, stream, fed = False, _zstd_decoder(dictionary), start
         while not last:
             if at + 3 > stop:
                 raise Broken(stop, "it ends early", cut=True)
@@ -160,63 +180,33 @@ def _zstd_reader(dictionary: zstandard.ZstdCompressionDict | None):
     return read
 
 
-class _Section(io.RawIOBase):
-    """A part of a mapped file as Arrow reads it. at: how far it was read."""
-
-    def __init__(self, data: mmap.mmap, start: int, stop: int):
-        self.data, self.at, self.stop = data, start, stop
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        end = self.stop if size is None or size < 0 else min(self.at + size, self.stop)
-        piece = self.data[self.at : end]
-        self.at = end
-        return piece
+def _gzip_decoder(_):
+    return igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
 
 
-def _lz4(data: mmap.mmap, start: int, stop: int, step: Callable[[int], int] = in_steps) -> Iterator[tuple[int, bytes]]:
-    form = data[start + 4] if start + 4 < stop else 0x40
-    at = begin = start + 7 + (8 if form & 8 else 0) + (4 if form & 1 else 0)
-    end = problem = None
-    while end is None and problem is None:
-        size = int.from_bytes(data[at : at + 4], "little") if at + 4 <= stop else None
-        if size is None:
-            problem = Broken(stop, "it ends early", cut=True)
-        elif size == 0:
-            end = at + 4 + (4 if form & 4 else 0)
-            problem = Broken(stop, "it ends early", cut=True) if end > stop else None
-        elif size & 0x7FFFFFFF > 4 << 20:
-            problem = Broken(at, "a block header is damaged")
-        else:
-            at += 4 + (size & 0x7FFFFFFF) + (4 if form & 16 else 0)
-    if problem and at == begin:
-        raise problem
-    section = _Section(data, start, problem.at if problem else end)
-    with pa.CompressedInputStream(pa.PythonFile(section, "r"), "lz4") as stream:
-        while True:
-            before = section.at
-            try:
-                plain = stream.read(PLAIN if step(before) == STEP else 256)
-            except OSError as error:
-                raise problem or Broken(before, str(error).partition(": ")[2]) from None
-            if not plain:
-                break
-            yield before, plain
-    if problem:
-        raise problem
-    return end
+def _bz2_decoder(_):
+    return bz2.BZ2Decompressor()
 
 
-_gzip = _streamed(lambda: igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP), (igzip_lib.error, EOFError))
-_bz2 = _streamed(bz2.BZ2Decompressor, (OSError, EOFError))
-_xz = _streamed(lambda: lzma.LZMADecompressor(memlimit=1 << 30), (lzma.LZMAError, EOFError))
+def _xz_decoder(_):
+    return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MAX_WINDOW)
+
+
+def _lz4_decoder(_):
+    return lz4.frame.LZ4FrameDecompressor()
+
+
+_gzip = _streamed(_gzip_decoder, (igzip_lib.error, EOFError))
+_bz2 = _streamed(_bz2_decoder, (OSError, EOFError))
+_xz = _streamed(_xz_decoder, (lzma.LZMAError, EOFError))
+_lz4 = _streamed(_lz4_decoder, (RuntimeError, EOFError))
+_GZIP, _ZSTD, _LZ4 = rb"\x1f\x8b\x08[\x00-\x1f]", rb"\x28\xb5\x2f\xfd", rb"\x04\x22\x4d\x18"
+_BZ2, _XZ = rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)", rb"\xfd7zXZ\x00\x00[\x00-\x0f]"
 
 CODECS = {
-    "gzip": Codec("gzip member", b"\x1f\x8b\x08", re.compile(rb"\x1f\x8b\x08[\x00-\x1f]"), _gzip),
-    "zstd": Codec("zstd frame", b"\x28\xb5\x2f\xfd", re.compile(rb"\x28\xb5\x2f\xfd"), _zstd_reader(None)),
-    "lz4": Codec("lz4 frame", b"\x04\x22\x4d\x18", re.compile(rb"\x04\x22\x4d\x18"), _lz4),
-    "bz2": Codec("bz2 stream", b"BZh", re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)"), _bz2),
-    "xz": Codec("xz stream", b"\xfd7zXZ\x00", re.compile(rb"\xfd7zXZ\x00"), _xz),
+    "gzip": Codec("gzip member", b"\x1f\x8b\x08", re.compile(_GZIP), _gzip_decoder, _gzip),
+    "zstd": Codec("zstd frame", b"\x28\xb5\x2f\xfd", re.compile(_ZSTD), _zstd_decoder, _zstd_reader(None)),
+    "lz4": Codec("lz4 frame", b"\x04\x22\x4d\x18", re.compile(_LZ4), _lz4_decoder, _lz4),
+    "bz2": Codec("bz2 stream", b"BZh", re.compile(_BZ2), _bz2_decoder, _bz2),
+    "xz": Codec("xz stream", b"\xfd7zXZ\x00", re.compile(_XZ), _xz_decoder, _xz),
 }

@@ -4,60 +4,20 @@ What was decompressed before damage is kept, and reading goes on at the next mem
 and decodes. The work of finding it is bounded, so that a file made to look damaged everywhere costs what its size does.
 """
 
-import bz2
-import lzma
 import re
-import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import BinaryIO
 
-import lz4.frame
-import zstandard
-
 from curate.sources import Origin
+from curate.sources.codecs import CODECS, MAX_DICTIONARY, SKIPPABLE, plain_dictionary
 
 FEED = 1 << 12
 """Compressed bytes given to a decoder at once: 4 KiB are 128 MiB at most, by the tightest code there is (zstd's)."""
-
-MAX_WINDOW = 1 << 31
-"""Bytes that a decoder may look back: what `zstd --long=31` and the largest xz presets need."""
 
 _TRIAL = 1 << 10  # compressed bytes that must decode before a header found after damage is believed
 _READ = 1 << 18
 _OUT = 1 << 20
 _DICTIONARY = b"\x37\xa4\x30\xec"
-
-
-@dataclass(frozen=True)
-class Codec:
-    """A way to compress. unit: what a file is made of. header: how one begins; magic: the first bytes of it."""
-
-    unit: str
-    magic: bytes
-    header: re.Pattern
-    decoder: Callable[[bytes | None], object]
-
-
-def _zstd(dictionary: bytes | None):
-    data = zstandard.ZstdCompressionDict(dictionary) if dictionary else None
-    return zstandard.ZstdDecompressor(dict_data=data, max_window_size=MAX_WINDOW).decompressobj()
-
-
-def _xz(_):
-    return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MAX_WINDOW)
-
-
-CODECS = {
-    "gzip": Codec("member", b"\x1f\x8b\x08", re.compile(rb"\x1f\x8b\x08[\x00-\x1f]"), lambda _: zlib.decompressobj(31)),
-    "zstd": Codec("frame", b"\x28\xb5\x2f\xfd", re.compile(rb"\x28\xb5\x2f\xfd"), _zstd),
-    "bz2": Codec("stream", b"BZh", re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)"), lambda _: bz2.BZ2Decompressor()),
-    "xz": Codec("stream", b"\xfd7zXZ\x00", re.compile(rb"\xfd7zXZ\x00\x00[\x00-\x0f]"), _xz),
-    "lz4": Codec(
-        "frame", b"\x04\x22\x4d\x18", re.compile(rb"\x04\x22\x4d\x18"), lambda _: lz4.frame.LZ4FrameDecompressor()
-    ),
-}
-_SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")  # frames of zstd and lz4 that hold no data
 _WHOLE = re.compile(r"check|crc", re.IGNORECASE)  # errors that say the damage is anywhere above
 
 
@@ -72,8 +32,8 @@ def decompressed(raw: BinaryIO, path: str, named: str | None, origin: Origin) ->
     size = raw.seek(0, 2)
     head = _at(raw, 0, 64)
     kinds = sorted(CODECS, key=lambda name: name != named)
-    found = next((name for name in kinds if CODECS[name].header.match(head)), None)
-    if found is None and _SKIPPABLE.match(head):
+    found = next((name for name in kinds if CODECS[name].magic.match(head)), None)
+    if found is None and SKIPPABLE.match(head):
         found = named if named == "lz4" else "zstd"
     if found is None and (named is None or _is_lines(head)):
         if named and size:
@@ -168,7 +128,7 @@ class _Reading:
         hole: tuple[int, int, str] | None = None  # where damage begins, the start of its unit, what it is
         sound = False  # whether what stands before is whole, so that a hole may be what follows the end
         while at < self.size:
-            if hole is None and not self.codec.header.match(_at(self.raw, at, 16)):
+            if hole is None and not self.codec.magic.match(_at(self.raw, at, 16)):
                 hole = (at, at, self._foreign(at))
                 sound = at > 0
             start = at if hole is None else self._next(at)
@@ -195,7 +155,7 @@ class _Reading:
                 error = unit.error
                 if "ictionary" in error and self.dictionary is None:
                     error = "it needs a dictionary that is not in the file: decompress it with that, and give the lines"
-                hole, sound = (first, start, f"{self.name} {self.codec.unit}: {error}"), False
+                hole, sound = (first, start, f"{self.codec.name}: {error}"), False
                 self.budget -= unit.end - start
                 at = start + 1
             else:
@@ -221,7 +181,7 @@ class _Reading:
         """Where the next header is, from `at` on."""
         rest = b""
         for block in _blocks(self.raw, at):
-            if found := self.codec.header.search(rest + block):
+            if found := self.codec.magic.search(rest + block):
                 return at - len(rest) + found.start()
             at, rest = at + len(block), (rest + block)[-16:]
         return None
@@ -235,32 +195,25 @@ class _Reading:
                 if zeros % 4 or block.lstrip(b"\0"):
                     break
             at += zeros - zeros % 4
-        while self.name in ("zstd", "lz4") and _SKIPPABLE.match(head := _at(self.raw, at, 8)) and len(head) == 8:
+        while self.name in ("zstd", "lz4") and SKIPPABLE.match(head := _at(self.raw, at, 8)) and len(head) == 8:
             length = int.from_bytes(head[4:], "little")
             if at + 8 + length > self.size:
                 break
-            if self.name == "zstd" and self.dictionary is None and length < (64 << 20):
-                self.dictionary = self._dictionary(_at(self.raw, at + 8, length))
+            if self.name == "zstd" and self.dictionary is None and length < MAX_DICTIONARY:
+                content = plain_dictionary(_at(self.raw, at + 8, length))
+                self.dictionary = content if content and content.startswith(_DICTIONARY) else None
             at += 8 + length
         return at
-
-    def _dictionary(self, content: bytes) -> bytes | None:
-        if CODECS["zstd"].header.match(content):
-            try:
-                content = zstandard.ZstdDecompressor().decompress(content, max_output_size=64 << 20)
-            except zstandard.ZstdError:
-                return None
-        return content if content.startswith(_DICTIONARY) else None
 
     def _harmless(self, hole: tuple[int, int, str], sound: bool) -> bool:
         """Whether what is left only follows the end: padding or foreign bytes, no unit whose header is damaged."""
         first = hole[0]
         if not sound:
             return False
-        magic = self.codec.magic
-        head = _at(self.raw, first, len(magic))
-        near = sum(a == b for a, b in zip(head, magic, strict=False)) >= len(magic) - 1
-        if near or magic.startswith(head) or _SKIPPABLE.match(_at(self.raw, first, 4)):
+        opening = self.codec.opening
+        head = _at(self.raw, first, len(opening))
+        near = sum(a == b for a, b in zip(head, opening, strict=False)) >= len(opening) - 1
+        if near or opening.startswith(head) or SKIPPABLE.match(_at(self.raw, first, 4)):
             return False
         count = self.size - first
         self.origin.note(self.path, f"{count:,} bytes after the end of the compressed data, from byte {first:,} on")
@@ -268,7 +221,7 @@ class _Reading:
 
     def _foreign(self, at: int) -> str:
         if at:
-            return f"no {self.name} {self.codec.unit} begins here"
+            return f"no {self.codec.name} begins here"
         return f"it is not {self.name}: it begins with {_at(self.raw, 0, 40).decode('ascii', 'replace')!r}"
 
 

@@ -25,6 +25,9 @@ SMALL = 32
 AGAIN, FREE = 8, 1 << 20
 """How many times over a file may be read in search of the next frame, after a first MiB: so no file takes long."""
 
+_WHOLE = re.compile(r"(?<!block)checksum", re.IGNORECASE)
+"""An error that says the damage may be anywhere in the frame."""
+
 _TEXT = re.compile(rb"[\x00\t-\r\x1a\x20-\x7e]*+")
 
 
@@ -113,7 +116,7 @@ def _frame(data: mmap.mmap, codec: Codec, start: int, restarts: "Restarts") -> I
         if size:
             yield Chunk(start, first, b"".join(again))
     why = f"the file ends inside a {codec.name}" if cut else f"a damaged {codec.name}: {problem.why}"
-    if "checksum" in problem.why:  # all of it was read, and any of it may be wrong
+    if _WHOLE.search(problem.why):  # all of it was read, and any of it may be wrong
         empty, why = True, f"the checksum of a {codec.name} is wrong: what was read of it may be damaged"
     yield Gap(start if empty else min(problem.at, following), following, why, start, cut)
     return following

@@ -23,6 +23,7 @@ MAX_DEPTH = 100
 """Levels of objects and lists in one row."""
 
 _LONG = 1 << 16
+_CONTAINERS = {dict, list}
 _TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep"
 _PLAIN = ("text", "url", "date", "language", "license")
 _STACK = [f"max_{what}_{field}" for what in ("stars", "issues", "forks") for field in ("count", "repo_name")]
@@ -213,16 +214,21 @@ def parsed(text: str) -> Any:
 
     Raises BadRow: not_json; too_deep for more than MAX_DEPTH levels, however much the machine could take.
     """
-    many = text.count("{") + text.count("[") > MAX_DEPTH
     try:
         value = _decoded(text) if len(text) < _LONG else _without_collection(_decoded, text)
     except (ValueError, RecursionError) as error:
-        if many and _depth(text) > MAX_DEPTH:
+        if _depth(text) > MAX_DEPTH:
             raise BadRow("too_deep", _TOO_DEEP) from None
         raise BadRow("not_json", f"{error}: {text[:60]!r}") from None
-    if many and _deep(value):
+    if _holds_more(value) and text.count("{") + text.count("[") > MAX_DEPTH and _deep(value):
         raise BadRow("too_deep", _TOO_DEEP)
     return value
+
+
+def _holds_more(value: Any) -> bool:
+    """Whether there are objects or lists within a value: of most rows there are none."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return not _CONTAINERS.isdisjoint(map(type, inner))
 
 
 def _decoded(text: str) -> Any:

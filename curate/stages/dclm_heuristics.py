@@ -38,6 +38,7 @@ _PHRASES = [
 _ANY_PHRASE = "(?i)[iı]tems [iı]n cart|read more|s[iı]gn-[iı]n"
 _LONGEST_WITH_PHRASE = 10  # words
 _Share = Ratio | None
+_Shares = tuple[_Share, _Share, _Share, _Share, _Share, _Share]
 
 
 @stage(version=1)
@@ -59,14 +60,7 @@ def dclm_heuristics(
     max_duplicate_line_characters: Share | None = 0.2,
     max_duplicate_paragraph_characters: Share | None = 0.2,
     max_top_n_grams: tuple[_Share, _Share, _Share] = (0.20, 0.18, 0.16),
-    max_duplicate_n_grams: tuple[_Share, _Share, _Share, _Share, _Share, _Share] = (
-        0.15,
-        0.14,
-        0.13,
-        0.12,
-        0.11,
-        0.10,
-    ),
+    max_duplicate_n_grams: _Shares = (0.15, 0.14, 0.13, 0.12, 0.11, 0.10),
     max_upper_case: Share = 0.5,
     max_digits: Share = 0.999999,
     min_line_words: Count = 2,
