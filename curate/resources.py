@@ -120,9 +120,9 @@ def read_text(path: Path, what: str) -> str:
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         place = f"byte {error.start:,} is {error.object[error.start]:#04x}"
-        raise CurateError(f"{what} is not UTF-8 text: {place}", str(path), "save it as UTF-8, not packed") from error
+        raise CurateError(f"{what} is not UTF-8 text: {place}", str(path), "save it as plain UTF-8, not compressed") from error
     except OSError as error:
-        raise CurateError(f"cannot read {what}: {error.strerror}", str(path), "check its name and rights") from error
+        raise CurateError(f"cannot read {what}: {error.strerror}", str(path), "check its name and permissions") from error
 
 
 def lines(path: Path) -> list[str]:
@@ -162,7 +162,7 @@ def _sha256(path: Path, size: int, changed: int) -> str:
 def _checked(path: Path, kind: Kind, wanted: str | None) -> Path:
     if wanted and sha256(path) != wanted:
         what = f"this {kind} has sha256 {sha256(path)}, not {wanted}"
-        raise CurateError(what, str(path), "remove the file, so that it is fetched again, or mend its name")
+        raise CurateError(what, str(path), "remove the file, so that it is fetched again, or fix its name")
     return path
 
 

@@ -271,7 +271,7 @@ def reject(docs: pa.Table, /, **reasons) -> pa.Table:
 
 
 def set_column(docs: pa.Table, name: str, values) -> pa.Table:
-    """The table with this column added, or changed where it is there already."""
+    """The table with this column added, or changed where it already exists."""
     index = docs.column_names.index(name) if name in docs.column_names else -1
     return docs.append_column(name, values) if index < 0 else docs.set_column(index, name, values)
 

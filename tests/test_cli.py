@@ -136,7 +136,7 @@ def test_init_then_plan(tmp_path, said, found):
     path, data = tmp_path / "new" / "mine.yaml", tmp_path / "pages.warc.gz"
     assert found("init", path, "--input", str(data), "--input", "more/*.warc.gz") == {"manifest": str(path)}
     assert str(data) in path.read_text()
-    assert "there already" in said("init", path, code=2).err
+    assert "already exists" in said("init", path, code=2).err
     error = found("plan", path, "--work", tmp_path / "work", code=2)["error"]
     assert "pages.warc.gz" in json.dumps(error)
 

@@ -398,7 +398,7 @@ def test_empty_files_are_named_and_an_empty_archive_that_was_asked_for_is_an_err
     with pytest.raises(CurateError, match=r"d.warc.gz: empty"):
         inputs.resolve(["d.warc.gz"], tmp_path, tmp_path / "work")
     assert [file.path for file in inputs.resolve(["in/b.jsonl"], tmp_path, tmp_path / "work").files] == ["b.jsonl"]
-    with pytest.raises(CurateError, match=r"no file to read\n  not taken, empty: b.jsonl"):
+    with pytest.raises(CurateError, match=r"no file to read\n  not read, empty: b.jsonl"):
         inputs.resolve(["in/b*"], tmp_path, tmp_path / "work")
 
 

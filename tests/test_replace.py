@@ -43,9 +43,9 @@ def test_a_version_with_another_digest_is_replaced_on_demand_alone(tmp_path, sai
     lock = read_lock(work / "releases/one/1.0.0")
     manifest = one_source(tmp_path, rows(1, 20), [{"length": {"min_words": 5}}])
     done = said("run", manifest, "--work", work, code=2)
-    assert "one 1.0.0 is released already" in done.err
+    assert "one 1.0.0 is already released" in done.err
     assert str(work / "releases/one/1.0.0") in done.err
-    assert "raise `version:`" in done.err
+    assert "bump `version:`" in done.err
     assert "--replace" in done.err
     assert read_lock(work / "releases/one/1.0.0") == lock
     assert os.listdir(work / "releases/one") == ["1.0.0"]
@@ -65,7 +65,7 @@ def test_what_another_run_released_meanwhile_is_not_replaced(tmp_path, monkeypat
         )
 
     monkeypatch.setattr(building, "write_pages", slowly)
-    with pytest.raises(CurateError, match="is released already"):
+    with pytest.raises(CurateError, match="is already released"):
         list(run(manifest, work, workers=0))
     assert os.listdir(target) == ["lock.json"]
 

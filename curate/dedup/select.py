@@ -94,7 +94,7 @@ def choose(
         yield verdicts(others, np.zeros(len(others), bool))
     rows = pa.concat_tables(running).sort_by([("rank", "ascending"), *_sort_keys(order)])
     if 0 < len(rows) < count and not at_most:
-        what = f"`select` is to find {count:,} documents, and there are {len(rows):,}"
+        what = f"`select` needs {count:,} documents, but there are only {len(rows):,}"
         raise CurateError(what, fix="lower `count`, loosen the stages before it, or set `at_most: true`")
     yield verdicts(rows, np.arange(len(rows)) < count)
 

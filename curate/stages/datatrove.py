@@ -134,7 +134,7 @@ def _class(block: str) -> type:
     except Exception as error:  # an import runs the module, which may raise anything
         raise CurateError(f"cannot import block `{block}`: {error}", fix=did_you_mean(block, _known())) from error
     if not (inspect.isclass(found) and issubclass(found, (BaseFilter, BaseFormatter))):
-        raise CurateError(f"`{block}` is no filter or formatter of datatrove", fix=did_you_mean(block, _known()))
+        raise CurateError(f"`{block}` is not a datatrove filter or formatter", fix=did_you_mean(block, _known()))
     return found
 
 

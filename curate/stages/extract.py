@@ -52,7 +52,7 @@ def extract(
     """Extract the text of archived web pages.
 
     By default the main content as Resiliparse finds it, without menus, sidebars and footers, one block a
-    line. Text that is there already, as in a WET file, stays as it is, and so does a `text/plain` payload
+    line. Text that already exists, as in a WET file, stays as it is, and so does a `text/plain` payload
     once it is decoded.
 
     No visible character is lost: for every block that is kept, the characters of its DOM text are in the text, in
