@@ -31,7 +31,9 @@ Work = Annotated[Path, typer.Option(envvar="CURATE_WORK", help="folder for cache
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")]
 Workers = Annotated[
     int | None,
-    typer.Option(min=0, envvar="CURATE_WORKERS", help="worker processes; 0: run in this process [default: one per core]"),
+    typer.Option(
+        min=0, envvar="CURATE_WORKERS", help="worker processes; 0: run in this process [default: one per core]"
+    ),
 ]
 Scheduler = Annotated[str | None, typer.Option(help="use the running Dask scheduler at this address")]
 AllowCode = Annotated[
@@ -90,9 +92,7 @@ def demo(
 @command
 def init(
     path: Annotated[Path, typer.Argument(help="manifest to write")] = Path("manifest.yaml"),
-    inputs: Annotated[
-        list[str] | None, typer.Option("--input", help="file, glob, folder or URL; repeatable")
-    ] = None,
+    inputs: Annotated[list[str] | None, typer.Option("--input", help="file, glob, folder or URL; repeatable")] = None,
     as_json: Json = False,
 ):
     """Create a starter manifest."""
@@ -211,12 +211,17 @@ def verify(
 def publish(
     release: Annotated[Path, typer.Argument(help="folder of a release")],
     repo: Annotated[
-        str | None, typer.Option(help="ORG/NAME on the Hub [default: from the manifest, else your account and the release's name]")
+        str | None,
+        typer.Option(help="ORG/NAME on the Hub [default: from the manifest, else your account and the release's name]"),
     ] = None,
     private: Annotated[bool, typer.Option("--private", help="create the repository as private")] = False,
     branch: Annotated[str | None, typer.Option(help="branch to commit to [default: main]")] = None,
-    pr: Annotated[bool, typer.Option("--pr", help="open a pull request; once it is merged, publish again to tag")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="list the files to upload; needs no login and no network")] = False,
+    pr: Annotated[
+        bool, typer.Option("--pr", help="open a pull request; once it is merged, publish again to tag")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="list the files to upload; needs no login and no network")
+    ] = False,
     as_json: Json = False,
 ):
     """Upload a release to the Hugging Face Hub: only what is new, the tag last. Safe to rerun if interrupted."""
@@ -293,14 +298,16 @@ def gc(
     found = collect_garbage(manifests, work, dry_run)
     verb = "would remove" if dry_run else "removed"
     lines = [f"  {path}" for path in found["paths"]] if dry_run else []
-    return found, [*lines, f"{verb} {found['removed']:,} cached results, {size(found['bytes'])}; kept {found['kept']:,}"], 0
+    return (
+        found,
+        [*lines, f"{verb} {found['removed']:,} cached results, {size(found['bytes'])}; kept {found['kept']:,}"],
+        0,
+    )
 
 
 @command
 def train(
-    recipe: Annotated[
-        str, typer.Argument(help="path of a classifier recipe, or the name of a built-in one")
-    ],
+    recipe: Annotated[str, typer.Argument(help="path of a classifier recipe, or the name of a built-in one")],
     work: Work = WORK,
     workers: Workers = None,
     scheduler: Scheduler = None,
@@ -320,7 +327,10 @@ def train(
 @command
 def calibrate(
     release: Annotated[
-        str, typer.Argument(help="folder of a release, or hf://datasets/ORG/NAME@vVERSION; for compare: folder of a calibration set")
+        str,
+        typer.Argument(
+            help="folder of a release, or hf://datasets/ORG/NAME@vVERSION; for compare: folder of a calibration set"
+        ),
     ],
     recipe: Annotated[str, typer.Option(help="gptq, awq, imatrix, kernel, or compare")] = "gptq",
     tokenizer: Annotated[
@@ -372,7 +382,9 @@ def calibrate(
         found = compare_sets(release, other)
         return found, compared_lines(found), 0
     if other is not None:
-        raise CurateError("--with is for `--recipe compare`", "--with", "remove it, or use --recipe compare with an existing set")
+        raise CurateError(
+            "--with is for `--recipe compare`", "--with", "remove it, or use --recipe compare with an existing set"
+        )
     made = calibrate(
         release,
         recipe,

@@ -222,8 +222,10 @@ def read_lock(release: str | Path) -> dict:
     except ValueError as error:
         raise CurateError(f"lock.json is not JSON: {error}", str(path), "run the manifest again") from error
     if not isinstance(lock, dict) or lock.get("lock") != FORMAT or "digest" not in lock:
-        fix = "name a folder that `curate run` wrote; if it is one, use the version of curate that wrote it, or rerun its manifest"
-        raise CurateError("lock.json is not a release lock, or was written by another version of curate", str(path), fix)
+        fix = "name a folder that `curate run` wrote; or use the version of curate that wrote it"
+        raise CurateError(
+            "lock.json is not a release lock, or was written by another version of curate", str(path), fix
+        )
     return check(lock, path)
 
 

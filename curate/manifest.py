@@ -1,6 +1,6 @@
 """What a release is made of: YAML in, a checked Manifest out, or all of its mistakes at once.
 
-A manifest is written by a person. Every mistake names the line, the place in the document and the mend, and all of
+A manifest is written by a person. Every mistake names the line, the place in the document and the fix, and all of
 them are reported together.
 """
 
@@ -96,9 +96,7 @@ class Source(Strict):
     )
     follow_links: bool = Field(False, description="follow links that lead out of an input folder")
     layout: str | None = Field(None, description="a known dataset with these columns")
-    columns: dict[str, Any] | None = Field(
-        None, description="our column: theirs, where no layout fits; meta: a list"
-    )
+    columns: dict[str, Any] | None = Field(None, description="our column: theirs, where no layout fits; meta: a list")
     max_bad_rows: Share = Field(
         0.01, description="share of the rows of a file that may be unusable; more stops the run"
     )

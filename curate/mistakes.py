@@ -81,7 +81,9 @@ def _limits(model: type[BaseModel], loc: Place) -> str:
             break
         options = [found for one in options for found in _inside(one, part)]
     bounds = next((one for one in options if _LIMITS.keys() & one.keys()), {})
-    return " and ".join(f"{word} {f'{bounds[name]:,}'.removesuffix('.0')}" for name, word in _LIMITS.items() if name in bounds)
+    return " and ".join(
+        f"{word} {f'{bounds[name]:,}'.removesuffix('.0')}" for name, word in _LIMITS.items() if name in bounds
+    )
 
 
 def _inside(schema: dict, part: str | int) -> list[dict]:

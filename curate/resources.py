@@ -8,7 +8,7 @@ A manifest names a resource by
     a name, such as `lid.176.ftz`      a file of that name in the folder CURATE_MODEL_DIR, else in the user's cache
                                        (curate/models in $XDG_CACHE_HOME or ~/.cache), else downloaded, if in `KNOWN`
 
-Where a file lies has no bearing on a result; its sha256 has.
+Where a file lies does not affect a result; its sha256 does.
 """
 
 import hashlib
@@ -120,9 +120,13 @@ def read_text(path: Path, what: str) -> str:
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         place = f"byte {error.start:,} is {error.object[error.start]:#04x}"
-        raise CurateError(f"{what} is not UTF-8 text: {place}", str(path), "save it as plain UTF-8, not compressed") from error
+        raise CurateError(
+            f"{what} is not UTF-8 text: {place}", str(path), "save it as plain UTF-8, not compressed"
+        ) from error
     except OSError as error:
-        raise CurateError(f"cannot read {what}: {error.strerror}", str(path), "check its name and permissions") from error
+        raise CurateError(
+            f"cannot read {what}: {error.strerror}", str(path), "check its name and permissions"
+        ) from error
 
 
 def lines(path: Path) -> list[str]:

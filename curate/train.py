@@ -176,7 +176,7 @@ def _jobs(plan: Plan) -> list[Job]:
 
 
 def _identity(recipe: Recipe, plan: Plan) -> dict:
-    """All that bears on the model."""
+    """All that affects the model."""
     sources = {}
     for side in SIDES:
         for name, sample in getattr(recipe, side).items():

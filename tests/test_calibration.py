@@ -650,7 +650,7 @@ def test_too_few_tokens_name_what_can_be_had_and_that_can_be_had(small, tmp_path
         said = mistake(small, recipe, **{option: 10**6}, length=500, to=tmp_path / recipe)
         enough = int(re.search(rf"ask for fewer \(--{option} (\d+)\)", said)[1])
         assert (
-            f"{-(-(10**6) // 500) if recipe == 'imatrix' else 10**6:,} sequences of 500 tokens were requested" in said
+            f"{-(-(10**6) // 500) if recipe == 'imatrix' else 10**6:,} sequences of 500 tokens requested" in said
         )
         made = calibrate(small, recipe, **{option: enough}, length=500, to=tmp_path / recipe)
         assert made.lock["counts"]["sequences"] > 10

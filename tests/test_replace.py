@@ -159,7 +159,7 @@ def test_a_source_of_which_nothing_is_left_is_a_warning(tmp_path):
     made = release(write_manifest(tmp_path / "m.yaml", document), tmp_path / "work")
     assert "warning: nothing is left of source `b`" in list(release_lines(made.lock, made.path))
     for page in ("README.md", "report.html"):
-        assert "Nothing of the source" in (made.path / page).read_text()
+        assert "No document of the source" in (made.path / page).read_text()
 
 
 @pytest.fixture(scope="module")

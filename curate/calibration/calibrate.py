@@ -216,7 +216,7 @@ def _asked(
 
 
 def _identity(release, recipe, asked: Asked, seed, phase, tokenizer: Tokenizer, ending, sets: dict) -> dict:
-    """All that bears on the set."""
+    """All that affects the set."""
     options = {"sequences": asked.total, "length": asked.length, "seed": seed, "phase": phase, "join": asked.join}
     identity = {
         "calibration": FORMAT,
@@ -252,7 +252,7 @@ def _too_few(short: Short, form: Form, asked: Asked, docs: shards.Documents, whe
         return CurateError(
             what, where, f"give a --length of at most {short.longest}, or let documents be joined (--join)"
         )
-    what = f"{asked.total:,} sequences of {asked.length:,} tokens were requested, but only {short.there:,} can be drawn from"
+    what = f"{asked.total:,} sequences of {asked.length:,} tokens requested, only {short.there:,} can be drawn from"
     what += f" {len(docs.line):,} documents, each drawn once"
     fewer = f"--tokens {short.there * asked.length}" if form.tokens else f"--sequences {short.there}"
     mends = [f"ask for fewer ({fewer})"] if short.there else []

@@ -73,7 +73,7 @@ class Mixture(BaseModel, extra="forbid"):
         return not (self.budget or self.weights or self.phases) and self.repeats == 1
 
     def choice(self) -> dict:
-        """All that bears on which documents are chosen beside the column and the unit, as JSON values."""
+        """All that affects which documents are chosen beside the column and the unit, as JSON values."""
         if not self.phases:
             wants = [{"name": None, "weights": self.weights, "budget": self.budget, "again": False}]
         else:
@@ -111,7 +111,11 @@ def mistakes(mixture: Mixture, sources: Iterable[str]) -> Iterator[tuple[tuple, 
             what = f"`{DEFAULT}` is the configuration that `datasets` loads first"
             yield ("phases", number, "name"), what, "give the phase another name, or put it first"
         if name.endswith("."):
-            yield ("phases", number, "name"), f"`{name}` is not a valid folder name on every system", "leave out the last `.`"
+            yield (
+                ("phases", number, "name"),
+                f"`{name}` is not a valid folder name on every system",
+                "leave out the last `.`",
+            )
         if name.casefold() in (other.casefold() for other in names[:number]):
             yield ("phases", number, "name"), f"two phases are called `{name}`", "give each its own name"
     budgets = [phase.budget for phase in mixture.phases]
@@ -151,7 +155,9 @@ def notes(mixture: Mixture, unit: str, deduplicated: list[str]) -> list[str]:
         lines.append(f"measured in {unit}, weights by `{mixture.by}`; a phase sees a document {times(mixture.repeats)}")
     if mixture.validation:
         lines.append(f"{mixture.validation:.3%} of documents are held out for validation, by hash of their id")
-        how = "documents similar to them are removed from the rest by " + ", ".join(f"`{label}`" for label in deduplicated)
+        how = "documents similar to them are removed from the rest by " + ", ".join(
+            f"`{label}`" for label in deduplicated
+        )
         if not deduplicated:
             how = "nothing removes near-copies of them from the rest: add `exact_dedup` and `near_dedup` to `stages`"
         lines.append(how)

@@ -84,7 +84,9 @@ def remove(
         gone = find_gone(release, lock, record, version)
         if not gone.ids:
             what = f"no document of {lock['name']} {lock['version']} is on the list"
-            raise CurateError(what, ", ".join(map(str, lists.values())), "check the list against the ids and URLs of the release")
+            raise CurateError(
+                what, ", ".join(map(str, lists.values())), "check the list against the ids and URLs of the release"
+            )
         if dry_run:
             lost = {path: _lost(release, path, keep) for path, keep in gone.keep.items()}
             changed = sorted(gone.keep)

@@ -126,7 +126,9 @@ def discover(inputs: list[str | dict], base: Path, format: str | None = None, fo
                     raise CurateError(f"two inputs are called `{file.path}`", f"{other.shown} and {file.shown}", fix)
         except (OSError, ValueError) as error:  # ValueError: an address or a path that cannot be one
             what = getattr(error, "strerror", None) or str(error)
-            raise CurateError(f"cannot read an input: {what}", _named(item), "check its name and permissions") from error
+            raise CurateError(
+                f"cannot read an input: {what}", _named(item), "check its name and permissions"
+            ) from error
     found.files = sorted(by_path.values(), key=lambda file: file.path)
     if wrong := [file for file in found.files if not _is_utf8(file.path)]:
         names = "\n".join(f"  {file.shown}" for file in wrong)

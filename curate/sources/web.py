@@ -303,7 +303,9 @@ def _refuse(url: str, response: urllib3.BaseHTTPResponse) -> None:
         raise Trouble(f"it answers {status}", after)
     if status in (404, 410):
         raise CurateError("no such file", shown(url), f"check the address: the server answers {status}")
-    denied = CurateError(f"no access to an input: the server answers {status}", shown(url), "check the address and your permissions")
+    denied = CurateError(
+        f"no access to an input: the server answers {status}", shown(url), "check the address and your permissions"
+    )
     if status == 403:
         with _reading():
             body = _read(response, 4096)

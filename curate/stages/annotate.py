@@ -1,4 +1,4 @@
-"""Columns from a function of one's own, without writing a stage."""
+"""Columns from your own function, without writing a stage."""
 
 import ast
 import importlib
@@ -72,11 +72,11 @@ def annotate(
     params: dict[str, Any] = {},  # noqa: B006
     source: str | None = None,
 ) -> pa.Table:
-    """Add the columns that a function of yours makes of documents; `filter` can decide by them.
+    """Add columns that your own function computes from documents; `filter` can decide on them.
 
     The function is given an Arrow table of the columns it reads, and `params` as keywords. It returns a table or a
     mapping of the columns it adds, or the one column itself. Row i of the result must depend on row i alone: hold it to
-    that with `curate.testing.check("annotate", ...)`. The source file of its module bears on the identity of the
+    that with `curate.testing.check("annotate", ...)`. The source file of its module is part of the identity of the
     result; what that imports does not.
 
     A manifest is data, so the person who runs it allows the module: `curate run --allow-code package.module`. A package
@@ -84,13 +84,15 @@ def annotate(
 
     function  `package.module:function`, importable here and by the workers
     adds      {column: Arrow type}, such as {n_dashes: int32}
-    reads     columns that the function is given
+    reads     columns passed to the function
     params    keyword arguments of the function
-    source    its source file; found by itself, to be compared with what a worker imports
+    source    its source file; set automatically, to compare it with what a worker imports
     """
     called = _load(function)
     if source and sha256(Path(source)) != sha256(_source(function)["source"]):
-        raise CurateError(f"`{function}` differs from the one in the plan", source, "install the same version everywhere")
+        raise CurateError(
+            f"`{function}` differs from the one in the plan", source, "install the same version everywhere"
+        )
     types = _types(adds)
     try:
         found = called(docs.select(reads), **params)
@@ -130,7 +132,9 @@ def _types(adds: dict[str, str]) -> dict[str, pa.DataType]:
     try:
         return {name: arrow_type(alias) for name, alias in adds.items()}
     except ValueError as error:
-        raise CurateError(f"`adds` names an unknown Arrow type: {error}", fix="such as int32, float32, string, bool") from error
+        raise CurateError(
+            f"`adds` names an unknown Arrow type: {error}", fix="such as int32, float32, string, bool"
+        ) from error
 
 
 def _names(found: Any, function: str) -> list[str]:

@@ -72,7 +72,7 @@ def extract(
                          options of Resiliparse; the other extractor has no such choice
     favor_precision, deduplicate
                          options of Trafilatura: less text, but surer; a page's own repeats left out
-    max_bytes            size of the payload from which on it is too large
+    max_bytes            largest payload, in bytes
     keep_error_pages     keep pages that answer 200 and say "page not found"
 
     Reads: payload, http_status, content_type, identified_type, charset, text

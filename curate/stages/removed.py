@@ -276,7 +276,7 @@ def _notes(lists: dict[str, str]) -> list[str]:
     notes_from=_notes,
 )
 def removed(docs: pa.Table, *, lists: dict[str, Name]) -> pa.Table:
-    """Reject documents whose removal was asked for. A manifest's `removed:` runs it after all other stages.
+    """Reject documents whose removal was requested. A manifest's `removed:` runs it after all other stages.
 
     A document is out by its id, by the page it is of (its URL in canonical form, whatever the scheme), by its domain or
     one above it, or by its text, if that is the text of a document that was removed.
