@@ -58,7 +58,7 @@ def _of_stages(steps: list[dict]) -> list[dict]:
     """The steps of a plan with those of one group stage as one: `near_dedup 1, web`, `near_dedup 1, all` ..."""
     found: dict[str, dict] = {}
     for step in steps:
-        name = re.sub(r" \d+(, .+)?$|, all$", "", step["step"])
+        name = re.sub(r" \d+( counts)?(, .+)?$|, all$", "", step["step"])
         whole = found.setdefault(name, {"step": name, "jobs": 0, "run": 0, "why": Counter()})
         whole["jobs"] += step["jobs"]
         whole["run"] += step["run"]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 from conftest import forget_stages, know_odd_stages
 from releases import curate, one_source, release, released_rows, rows, write_corpus
 
@@ -139,6 +140,16 @@ def test_init_then_plan(tmp_path, said, found):
     assert "already exists" in said("init", path, code=2).err
     error = found("plan", path, "--work", tmp_path / "work", code=2)["error"]
     assert "pages.warc.gz" in json.dumps(error)
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl.gz", "rows.parquet", "folder"])
+def test_init_writes_a_manifest_for_rows(tmp_path, found, name):
+    (tmp_path / "folder" / "inner").mkdir(parents=True)
+    for file in ("inner/a.jsonl", "README.md"):
+        (tmp_path / "folder" / file).write_text("")
+    path = tmp_path / "mine.yaml"
+    found("init", path, "--input", str(tmp_path / name))
+    assert yaml.safe_load(path.read_text())["sources"]["rows"]["pipeline"] == ["normalize"]
 
 
 def test_doctor():

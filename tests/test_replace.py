@@ -142,6 +142,16 @@ def test_an_empty_release_is_an_error_that_prints_the_funnel(tmp_path, said):
     assert read_lock(work / "releases/one/1.0.0")["documents"] == 0
 
 
+def test_a_stage_that_is_of_a_source_and_of_all_is_two_lines_of_the_funnel(tmp_path):
+    manifest = one_source(tmp_path, rows(1, 10), ["exact_dedup"])
+    document = yaml.safe_load(manifest.read_text())
+    document["stages"] = ["exact_dedup", {"length": {"min_words": 1000}}]
+    with pytest.raises(CurateError, match="empty") as caught:
+        release(write_manifest(manifest, document), tmp_path / "work", allow_empty=False)
+    lines = [line.split() for line in caught.value.__notes__[0].splitlines()]
+    assert lines.count(["exact_dedup", "10", "10"]) == 2
+
+
 def test_a_run_that_a_mixture_stops_prints_its_funnel(tmp_path):
     manifest = one_source(
         tmp_path, rows(1, 10), [], mixture={"unit": "documents", "budget": 1000, "weights": {"only": 1}}
