@@ -161,15 +161,15 @@ def test_doctor():
 
 
 MISTAKES = {
-    "manifest": (["plan", "no-such"], "no manifest no-such"),
-    "release": (["verify", "."], "no lock.json"),
+    "manifest": (["plan", "no-such"], "no such manifest: no-such"),
+    "release": (["verify", "."], "not a release: no lock.json"),
     "document": (["explain", "MANIFEST", "0123456789", "--work", "WORK"], "no document has the id 0123456789"),
     "work folder": (["run", "MANIFEST", "--work", "MANIFEST/work", "--workers", "0"], ""),
 }
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_a_mistake_ends_with_2_and_says_what_where_and_how_to_mend_it(made, name, said):
+def test_a_mistake_ends_with_2_and_says_what_where_and_how_to_fix_it(made, name, said):
     manifest, work, _ = made
     arguments, says = MISTAKES[name]
     arguments = [word.replace("MANIFEST", str(manifest)).replace("WORK", str(work)) for word in arguments]
