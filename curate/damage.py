@@ -76,8 +76,11 @@ def check_damage(plan: Plan, store: Store) -> None:
 
 
 def _fix(bad: dict[str, FileRead]) -> str:
-    if any(read.first_bad.endswith("'['") for read in bad.values()):
+    firsts = [read.first_bad for read in bad.values()]
+    if any(first.endswith("'['") for first in firsts):
         return "a file is one JSON array: write one object a line, as `jq -c '.[]'` does"
+    if any("byte 0xff in position 0" in first or "byte 0xfe in position 0" in first for first in firsts):
+        return "a file is UTF-16: convert it, as `iconv -f UTF-16 -t UTF-8` does"
     return "correct the files, map their columns with `columns:` or `layout:`, or raise `max_bad_rows`"
 
 

@@ -119,7 +119,9 @@ def _refused_by_machine(error: OSError) -> CurateError:
     if isinstance(error, ConnectionError | TimeoutError) or error.errno in _UNREACHABLE:
         return Stopped(f"the network or a server failed: {_first_line(error)}", where, _AGAIN)
     what = error.strerror or _first_line(error) or type(error).__name__
-    if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EIO):
+    if error.errno == errno.EIO:
+        return Stopped(what, where, "check the disk, and run the same command again: it resumes")
+    if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN):
         return Stopped(what, where, "run with fewer --workers, or look for what else uses the machine, and run again")
     return CurateError(what, where, "choose another path, or change its permissions")
 

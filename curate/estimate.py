@@ -4,11 +4,10 @@ Documents are counted where they have been read already, and guessed from the by
 measured with `tests/bench/` on one core of a 2-core x86 machine; take them as orders of magnitude.
 """
 
-import itertools
 
 from curate import machine
 from curate.errors import CurateError
-from curate.job import Job, unmade
+from curate.job import unmade
 from curate.plan import Lane, Plan
 from curate.store import Store
 
@@ -38,8 +37,7 @@ def estimate(plan: Plan, store: Store, workers: int | None = None) -> dict:
     archives = sum(_on_disk(lane) for lane in plan.lanes if lane.partition.archive)
     schemes = (job.args["call"]["params"].get("scheme") for job in left if job.task == "step")
     keys = documents * 16 * next((scheme["bands"] for scheme in schemes if scheme), 0)
-    calls = [*plan.manifest.stages, *itertools.chain.from_iterable(plan.manifest.pipelines.values())]
-    largest = max(40 * documents, *(call.stage.memory(call.params) for call in calls), 0)
+    largest = max(40 * documents, *(call.stage.memory(call.params) for _, call in plan.manifest.calls), 0)
     stages = len({(job.scope, job.args["label"]) for job in plan.jobs.values() if job.task == "collect"}) + 2
     seconds = (archives / ARCHIVE_RATE + stages * text / TEXT_RATE) * share / workers
     return {
@@ -56,20 +54,17 @@ def estimate(plan: Plan, store: Store, workers: int | None = None) -> dict:
 def check_memory(plan: Plan, store: Store, workers: int) -> None:
     """Raise CurateError where a job that is to run needs more memory than each of some workers on this machine has."""
     room = machine.memory() // max(workers, 1)
-    waiting = {job.where["label"] for job in plan.jobs.values() if _waits(job, store)}
-    for call in (*plan.manifest.stages, *itertools.chain.from_iterable(plan.manifest.pipelines.values())):
+    left = unmade(plan.jobs.values(), store.marker)
+    waiting = {(job.scope, job.args["label"]) for job in left if job.task == "collect"}
+    for scope, call in plan.manifest.calls:
         needed = call.stage.memory(call.params)
-        if call.label in waiting and needed > room:
+        if (scope, call.label) in waiting and needed > room:
             what = f"`{call.label}` needs {needed / 1e9:,.1f} GB of memory in one worker"
             there = f"{machine.memory() / 1e9:,.1f} GB on this machine"
-            what += f", and there are {there} for {workers} workers" if workers > 1 else f", and there are {there}"
+            what += f", but there are {there}" + (f" for {workers} workers" if workers > 1 else "")
             fewer = machine.memory() // needed
             fix = f"run with --workers {fewer}, or " if fewer else ""
             raise CurateError(what, call.place, f"{fix}change its setting (`curate plan` says what takes how much)")
-
-
-def _waits(job: Job, store: Store) -> bool:
-    return job.task == "step" and store.marker(job.fp) is None
 
 
 def _size(lane: Lane, store: Store) -> tuple[float, float]:

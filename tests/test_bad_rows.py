@@ -33,8 +33,8 @@ def made(manifest: Path) -> list:
 def test_all_files_with_too_many_bad_rows_are_named(manifest):
     with pytest.raises(CurateError) as caught:
         made(manifest)
-    assert "a.jsonl: 3 of 100; line 98: not_json" in caught.value.what
-    assert "c.parquet: 1 of 3; row 1: no_text" in caught.value.what
+    assert "a.jsonl: 3 of 100 rows cannot be used; line 98: not_json" in caught.value.what
+    assert "c.parquet: 1 of 3 rows cannot be used; row 1: no_text" in caught.value.what
     assert "b.jsonl.gz" not in caught.value.what
     assert "sources.lines.max_bad_rows: 0.01" in caught.value.where
     assert "raise `max_bad_rows`" in caught.value.fix

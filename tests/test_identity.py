@@ -118,6 +118,8 @@ def others(name: str) -> list:
     stage, found = find_stage(name), [(name, "max_removed", base_of(name) | {"max_removed": 0.7})]
     given = stage.configure(base_of(name))
     for parameter, field in stage.params.model_fields.items():
+        if (name, parameter) == ("annotate", "source"):  # not given: the stage digests the function's file
+            continue
         changes = [OTHERS[name, parameter]] if (name, parameter) in OTHERS else []
         changes += [{parameter: value} for value in guesses(given[parameter], field.annotation)]
         for change in changes:
@@ -166,7 +168,7 @@ def test_another_value_runs_again_what_it_affects(name, parameter, params):
     assert name == FORMER or not {label for label in again if label.endswith(FORMER)}, "what stands before runs again"
     stage = find_stage(name)
     if stage.kind == "map":
-        assert any(label.endswith(name) for label in again)
+        assert any(name in label for label in again)
         assert {f"one {next(iter(last_of(name)))}", f"two {next(iter(last_of(name)))}", "mix"} <= again
         return
     first, count = FIRST.get(name, {}).get(parameter, 1), len(stage.steps(stage.configure(base_of(name))))

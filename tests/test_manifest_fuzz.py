@@ -17,7 +17,7 @@ from curate.cli import main
 from curate.errors import CurateError
 from curate.manifest import load
 from curate.run import prepare
-from curate.sources import inputs
+from curate.sources import patience
 from curate.stage import find_stage, stage_homes
 from curate.testing import docs, run_group
 
@@ -148,7 +148,8 @@ def folder(tmp_path_factory):
     (folder / "latin1.txt").write_bytes("é".encode("latin-1"))
     (folder / "a.md").write_bytes(b"\xff\xfe#\x00")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inputs, "PAUSE", 0)
+        patch.setattr(patience, "PAUSE", 0)
+        patch.setattr(patience, "PATIENCE", 0)
         yield folder
 
 
@@ -271,7 +272,8 @@ def test_parameters_of_every_stage(name, monkeypatch, tmp_path):
     """Each is refused, or runs on a table of odd documents."""
     stage, base = find_stage(name), PARAMS.get(name, [{}])[0]
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(inputs, "PAUSE", 0)
+    monkeypatch.setattr(patience, "PAUSE", 0)
+    monkeypatch.setattr(patience, "PATIENCE", 0)
     accepted = 0
     for parameter, value in stage_values(name):
         try:

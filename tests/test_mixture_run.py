@@ -268,7 +268,7 @@ MISTAKES = {
     "no rest": ({"budget": 10, "phases": [{"name": "a", "budget": 10}, {"name": "b"}]}, ["leave nothing of 10"]),
     "two rests": ({"budget": 10, "phases": [{"name": "a"}, {"name": "b"}]}, ["2 phases have no budget"]),
     "unknown key": ({"weight": {"web": 1.0}}, ["unknown key `weight`", "did you mean `weights`?"]),
-    "negative": ({"weights": {"web": -1.0}}, ["greater than or equal to 0"]),
+    "negative": ({"weights": {"web": -1.0}}, ["at least 0", "not -1.0"]),
     "no number": ({"budget": "many"}, ["a budget is a number"]),
 }
 

@@ -49,7 +49,7 @@ def prints(corpus, work) -> dict[str, str]:
 
 def ran(corpus, work) -> set[str]:
     """What runs: labels without the numbers of partitions, bins and shards."""
-    labels = {event.job.label for event in run(corpus, work, workers=0) if isinstance(event, Ended)}
+    labels = {event.job.label for event in run(corpus, work, workers=0, replace=True) if isinstance(event, Ended)}
     return {" ".join(word for word in label.replace(":", "").split() if "/" not in word) for label in labels}
 
 

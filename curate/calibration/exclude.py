@@ -15,7 +15,7 @@ from curate.resources import locate, sha256
 from curate.sources import compression_of, format_of
 from curate.stage import find_stage
 
-SCHEME = Scheme(ngram=5, characters=False, bands=32, rows=8, permutations=256, seed=1, normalize=True)
+SCHEME = Scheme(ngram=5, unit="words", bands=32, rows=8, permutations=256, seed=1, normalize=True)
 """Texts that share a band resemble each other: all that are equal but for case, punctuation and white space, 99.7% of
 pairs of a similarity of 0.8, and some of less, which a small sample can spare."""
 

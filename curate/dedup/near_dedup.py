@@ -23,11 +23,13 @@ from curate.kernels.bands import band_keys, group_edges, optimal_bands, proposal
 from curate.kernels.jaccard import jaccard, leaders, leaders_by_signature
 from curate.kernels.minhash import permutations as draw_permutations
 from curate.kernels.minhash import signatures
-from curate.kernels.shingles import shingle_sets
+from curate.kernels.shingles import CHARACTERS, PIECES, WORDS, shingle_sets
 from curate.kernels.unionfind import components, singletons, union_edges
 from curate.parameters import MOST_PERMUTATIONS, Bins, Ngram, Permutations, PositiveShare, Seed
 from curate.scratch import Pile, zeros
 from curate.stage import Index, Step, group
+
+UNITS = {"words": WORDS, "characters": CHARACTERS, "pieces": PIECES}
 
 MOST_CHOSEN = 1024
 """Permutations for which bands are chosen: the time of the choice grows with their cube."""
@@ -44,7 +46,7 @@ class Scheme:
     """How documents become signatures and bands. Two indexes can be compared if their schemes are equal."""
 
     ngram: int
-    characters: bool
+    unit: str
     bands: int
     rows: int
     permutations: int
@@ -68,7 +70,7 @@ class Scheme:
         if bands * rows > permutations:
             what = f"{bands} bands of {rows} rows need {bands * rows} permutations, not {permutations}"
             raise CurateError(what, fix="raise `permutations`, or leave it out")
-        return cls(ngram, unit == "characters", bands, rows, permutations, seed, normalize)
+        return cls(ngram, unit, bands, rows, permutations, seed, normalize)
 
     def utf8(self, text: pa.ChunkedArray | pa.Array) -> tuple[np.ndarray, np.ndarray]:
         """What is compared of the texts, as kernels take it."""
@@ -77,7 +79,7 @@ class Scheme:
     def signatures(self, text: pa.ChunkedArray) -> np.ndarray:
         """uint32[documents, permutations]."""
         drawn = draw_permutations(self.permutations, self.seed)
-        return signatures(*self.utf8(text), drawn, self.ngram, self.characters)
+        return signatures(*self.utf8(text), drawn, self.ngram, UNITS[self.unit])
 
     def keys(self, found: np.ndarray) -> np.ndarray:
         """uint64[documents, bands] of signatures."""
@@ -85,7 +87,7 @@ class Scheme:
 
     def sets(self, text: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
         """Shingle sets: hashes uint64[s], offsets int64[documents + 1]."""
-        return shingle_sets(*self.utf8(text), self.ngram, self.characters)
+        return shingle_sets(*self.utf8(text), self.ngram, UNITS[self.unit])
 
     def all(self, texts: Iterable[pa.Array], signed: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Band keys, signatures (none unless `signed`), hashes and offsets of texts that come in pieces. What is large
@@ -141,9 +143,9 @@ def notes(threshold: float, verify: str, **params) -> list[str]:
         for similarity in sorted({0.5, 0.6, 0.7, 0.8, 0.9, threshold})
     )
     decided = {"exact": "true similarity", "signature": "estimated similarity", "none": "nothing more"}[verify]
-    unit = "characters" if made.characters else "words"
     return [
-        f"{made.bands} bands of {made.rows} rows over {made.ngram} {unit}; decided by {decided}, threshold {threshold}",
+        f"{made.bands} bands of {made.rows} rows over {made.ngram} {made.unit}; "
+        f"decided by {decided}, threshold {threshold}",
         f"chance that a pair is compared, by its similarity: {curve}",
     ]
 
@@ -172,7 +174,7 @@ def near_dedup(
     *,
     threshold: PositiveShare = 0.8,
     ngram: Ngram = 5,
-    unit: Literal["words", "characters"] = "words",
+    unit: Literal["words", "characters", "pieces"] = "words",
     normalize: bool = False,
     bands: Permutations | None = None,
     rows: Permutations | None = None,
@@ -186,7 +188,9 @@ def near_dedup(
     """Keep the first, in keep order, of nearly identical documents.
 
     threshold     lowest Jaccard similarity of shingle sets, 0 to 1, that makes two documents near-duplicates.
-    ngram, unit   a shingle is a run of this many words (lower-cased) or characters; shorter documents have one.
+    ngram, unit   a shingle is a run of this many words (lower-cased) or characters; shorter documents have one. pieces:
+                  what lies between two characters other than ASCII's letters, digits and `_`, empty or not, case kept:
+                  how BigCode cuts source files, where indentation and punctuation count.
     normalize     compare texts in lower case, without ASCII punctuation, white space collapsed, as SlimPajama does.
     bands, rows   two documents are compared if they agree in all rows of a band. Default: 32 bands of 8 rows, which
                   propose 99.7% of pairs at 0.8; with `permutations` alone, what datasketch takes for the threshold.
