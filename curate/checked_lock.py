@@ -146,13 +146,13 @@ def check(lock: Any, where: str | Path) -> dict:
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         place = ".".join(map(str, first["loc"])) or "the lock"
-        what = f"the lock cannot be believed: {place}: {first['msg']}, not {repr(first['input'])[:80]}"
+        what = f"invalid lock: {place}: {first['msg']}, not {repr(first['input'])[:80]}"
         raise CurateError(what, str(where), "run the manifest that made the release again") from None
     if odd := [name for name in lock.get("composition", {}).get("source", {}) if not re.fullmatch(NAME, name)]:
-        raise CurateError(f"the lock cannot be believed: {odd[0][:80]!r} is not the name of a source", str(where))
+        raise CurateError(f"invalid lock: {odd[0][:80]!r} is not the name of a source", str(where))
     paths = [file["path"] for file in lock["files"]]
     if len({*paths}) < len(paths):
-        raise CurateError("the lock names a file twice", str(where), "run the manifest that made the release again")
+        raise CurateError("the lock lists a file twice", str(where), "run the manifest that made the release again")
     return lock
 
 
@@ -160,8 +160,8 @@ def inside(release: Path, path: str) -> Path:
     """A file of a release, by its path there. Raises CurateError where a link leads out of the release's folder."""
     file = release / _relative(path)
     if not file.resolve().is_relative_to(release.resolve()):
-        what = "a file of the release is a link to outside of its folder"
-        raise CurateError(what, str(file), "put the file itself there")
+        what = "a file of the release links outside its folder"
+        raise CurateError(what, str(file), "replace the link with the file")
     return file
 
 

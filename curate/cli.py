@@ -19,36 +19,34 @@ from curate.terminal import say, show_json
 
 @command
 def demo(
-    folder: Annotated[Path, typer.Argument(help="where the corpus, the manifest and the work folder go")] = Path(
+    folder: Annotated[Path, typer.Argument(help="folder for the corpus, the manifest and the results")] = Path(
         "curate-demo"
     ),
     workers: Workers = None,
     as_json: Json = False,
 ):
-    """Make a corpus from what Python carries, and a release from it. Needs no network and no file."""
+    """Build a demo corpus from files bundled with Python, and a release from it. Works offline; no input needed."""
     from curate.demo import language_model, make_demo, recipe_of
     from curate.progress import follow
     from curate.train import train
 
     path = make_demo(folder)
-    say(f"corpus and manifest in {folder}")
+    say(f"corpus and manifest: {folder}")
     if not language_model():
-        say("languages are not identified: there is no lid.176.ftz in CURATE_MODEL_DIR or the user's cache")
+        say("no language identification: lid.176.ftz is not in CURATE_MODEL_DIR or the cache (optional)")
     trained = follow(train(recipe_of(folder), folder / "work", workers=0))
-    say(f"classifier in {trained.path}: ROC-AUC {trained.metrics['roc_auc']:.3f} on documents held out")
+    say(f"classifier: {trained.path}, ROC-AUC {trained.metrics['roc_auc']:.3f} on held-out documents")
     result, lines, code = _release(str(path), folder / "work", workers, None, replace=True)
-    return result, [*lines, f"again: curate run {path} --work {folder / 'work'}"], code
+    return result, [*lines, f"run it again: curate run {path} --work {folder / 'work'}"], code
 
 
 @command
 def init(
-    path: Annotated[Path, typer.Argument(help="the manifest to write")] = Path("manifest.yaml"),
-    inputs: Annotated[
-        list[str] | None, typer.Option("--input", help="a file, glob, folder or address; may be repeated")
-    ] = None,
+    path: Annotated[Path, typer.Argument(help="manifest to write")] = Path("manifest.yaml"),
+    inputs: Annotated[list[str] | None, typer.Option("--input", help="file, glob, folder or URL; repeatable")] = None,
     as_json: Json = False,
 ):
-    """Write a manifest to begin with."""
+    """Create a starter manifest."""
     from curate.demo import init_manifest
 
     init_manifest(path, inputs or [])
@@ -57,7 +55,7 @@ def init(
 
 @command
 def plan(manifest: ManifestArgument, work: Work = WORK, as_json: Json = False):
-    """Say what a run would do, what it would reuse, and why the rest runs."""
+    """Show what a run would do, what it would reuse, and why the rest runs."""
     from curate.report import plan_lines
     from curate.status import explain_plan
 
@@ -72,15 +70,15 @@ def run(
     workers: Workers = None,
     scheduler: Scheduler = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="replace a release of this version that has another digest")
+        bool, typer.Option("--replace", help="overwrite a release of this version that has a different digest")
     ] = False,
     allow_empty: Annotated[
-        bool, typer.Option("--allow-empty", help="release nothing where no document is left")
+        bool, typer.Option("--allow-empty", help="write a release even if no document is left")
     ] = False,
     allow_code: AllowCode = None,
     as_json: Json = False,
 ):
-    """Make the release of a manifest. What was made before is reused; interrupted runs resume."""
+    """Build the release of a manifest. Earlier results are reused; interrupted runs resume."""
     return _release(manifest, work, workers, scheduler, replace, allow_empty, allow_code)
 
 
@@ -104,17 +102,17 @@ def _release(
 
 @command
 def report(release: Annotated[Path, typer.Argument(help="folder of a release")], as_json: Json = False):
-    """Say again what a release holds and what was left out of it. Its report.html shows the same in pictures."""
+    """Summarize a release: what it holds and what was left out. Its report.html shows the same in charts."""
     from curate.lock import read_lock
     from curate.report import release_lines
 
     lock = read_lock(release)
-    return lock, [*release_lines(lock, release), f"pictures: {release / 'report.html'}"], 0
+    return lock, [*release_lines(lock, release), f"charts: {release / 'report.html'}"], 0
 
 
 @command
 def status(manifest: ManifestArgument, work: Work = WORK, as_json: Json = False):
-    """Say how far a run has come."""
+    """Show the progress of a run."""
     from curate.report import status_lines
     from curate.status import status
 
@@ -125,11 +123,11 @@ def status(manifest: ManifestArgument, work: Work = WORK, as_json: Json = False)
 @command
 def explain(
     manifest: ManifestArgument,
-    document: Annotated[str, typer.Argument(help="id (or its first digits), or URL")],
+    document: Annotated[str, typer.Argument(help="id, the first digits of an id, or URL")],
     work: Work = WORK,
     as_json: Json = False,
 ):
-    """Walk one document through every stage, to its shard and row or to the reason it is out."""
+    """Trace one document through every stage, to its shard and row or to the reason it was rejected."""
     from curate.explain import explain
     from curate.report import explain_lines
 
@@ -142,7 +140,7 @@ def verify(
     release: Annotated[str, typer.Argument(help="folder of a release, or hf://datasets/ORG/NAME@vVERSION")],
     as_json: Json = False,
 ):
-    """Hash a release again and compare it with its lock. Exit code 1 where they differ."""
+    """Hash a release again and compare it with its lock. Exits with 1 if they differ."""
     from curate.lock import read_lock, verify
 
     if release.startswith("hf://"):
@@ -164,15 +162,20 @@ def verify(
 def publish(
     release: Annotated[Path, typer.Argument(help="folder of a release")],
     repo: Annotated[
-        str | None, typer.Option(help="ORG/NAME on the Hub [default: the manifest's, else yours, named as the release]")
+        str | None,
+        typer.Option(help="ORG/NAME on the Hub [default: from the manifest, else your account and the release's name]"),
     ] = None,
-    private: Annotated[bool, typer.Option("--private", help="make the repository private when it is made")] = False,
+    private: Annotated[bool, typer.Option("--private", help="create the repository as private")] = False,
     branch: Annotated[str | None, typer.Option(help="branch to commit to [default: main]")] = None,
-    pr: Annotated[bool, typer.Option("--pr", help="open a pull request; once merged, publish again to tag")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="list the files, with no login and no network")] = False,
+    pr: Annotated[
+        bool, typer.Option("--pr", help="open a pull request; once it is merged, publish again to tag")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="list the files to upload; needs no login and no network")
+    ] = False,
     as_json: Json = False,
 ):
-    """Bring a release to the Hugging Face Hub: what is new, shards first, the tag last. After a break run it again."""
+    """Upload a release to the Hugging Face Hub: only what is new, the tag last. Safe to rerun if interrupted."""
     from curate.publish import publish
     from curate.report import published_lines
 
@@ -191,27 +194,28 @@ def publish(
 @command
 def remove(
     release: Annotated[Path, typer.Argument(help="folder of a release")],
-    ids: Annotated[Path | None, typer.Option(help="file with ids, one a line")] = None,
-    urls: Annotated[Path | None, typer.Option(help="file with URLs, one a line")] = None,
-    domains: Annotated[Path | None, typer.Option(help="file with domains, one a line; including subdomains")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would go, and write nothing")] = False,
+    ids: Annotated[Path | None, typer.Option(help="file with one id per line")] = None,
+    urls: Annotated[Path | None, typer.Option(help="file with one URL per line")] = None,
+    domains: Annotated[Path | None, typer.Option(help="file with one domain per line; includes subdomains")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show what would be removed; write nothing")] = False,
     as_json: Json = False,
 ):
-    """Write the patch version of a release without the documents on lists. Only the shards that held them change."""
+    """Write a patch version of a release without the listed documents. Only the shards that held them change."""
     from curate.release.takedown import RECORD, remove
+    from curate.report import counted
 
     given = {kind: path for kind, path in (("ids", ids), ("urls", urls), ("domains", domains)) if path}
     if not given:
-        raise CurateError("no list was given", fix="give --ids, --urls or --domains, or several of them")
+        raise CurateError("no list given", fix="pass --ids, --urls or --domains, or several of them")
     made = remove(release, **given, dry_run=dry_run)
     verb, changed = ("would remove", "would change") if dry_run else ("removed", "changed")
-    lines = [f"{verb} {made.documents:,} documents"]
+    lines = [f"{verb} {counted(made.documents, 'document')}"]
     lines += [f"  source {name}: {count:,}" for name, count in made.sources.items()]
     lines += [f"  by {cause}: {count:,}" for cause, count in made.causes.items()]
     lines += [f"list {one['list']}: {one['matched']:,} of {one['entries']:,} entries matched" for one in made.lists]
     lines += [f"{changed}: {name}" for name in made.changed]
     if not dry_run:
-        lines += [f"release: {made.path}", f"later runs: add `removed: [{made.path / RECORD}]` to the manifest"]
+        lines += [f"release: {made.path}", f"for later runs, add to the manifest: `removed: [{made.path / RECORD}]`"]
     result = {"release": str(made.path), "version": made.version, "dry_run": dry_run, "documents": made.documents}
     result |= {"sources": made.sources, "causes": made.causes, "lists": made.lists, "changed": made.changed}
     return result, lines, 0
@@ -219,11 +223,11 @@ def remove(
 
 @command
 def diff(
-    old: Annotated[Path, typer.Argument(help="folder of a release")],
-    new: Annotated[Path, typer.Argument(help="folder of another")],
+    old: Annotated[Path, typer.Argument(help="folder of an older release")],
+    new: Annotated[Path, typer.Argument(help="folder of a newer release")],
     as_json: Json = False,
 ):
-    """Say how a release became another: manifest, inputs, counts, documents, shards. Exit code 1 where they differ."""
+    """Show what changed between two releases. Exits with 1 if they differ."""
     from curate.release.diff import diff
     from curate.report import diff_lines
 
@@ -233,33 +237,35 @@ def diff(
 
 @command
 def gc(
-    manifests: Annotated[list[str], typer.Argument(help="manifests whose parts to keep")],
+    manifests: Annotated[list[str], typer.Argument(help="keep cached results used by these manifests")],
     work: Work = WORK,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would go")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show what would be removed")] = False,
     as_json: Json = False,
 ):
-    """Remove the parts of the store that these manifests do not use."""
+    """Delete cached results that these manifests do not use."""
     from curate.report import size
     from curate.status import collect_garbage
 
     found = collect_garbage(manifests, work, dry_run)
     verb = "would remove" if dry_run else "removed"
     lines = [f"  {path}" for path in found["paths"]] if dry_run else []
-    return found, [*lines, f"{verb} {found['removed']:,} parts, {size(found['bytes'])}; kept {found['kept']:,}"], 0
+    return (
+        found,
+        [*lines, f"{verb} {found['removed']:,} cached results, {size(found['bytes'])}; kept {found['kept']:,}"],
+        0,
+    )
 
 
 @command
 def train(
-    recipe: Annotated[
-        str, typer.Argument(help="path of a classifier recipe, or the name of one that comes with curate")
-    ],
+    recipe: Annotated[str, typer.Argument(help="path of a classifier recipe, or the name of a built-in one")],
     work: Work = WORK,
     workers: Workers = None,
     scheduler: Scheduler = None,
     allow_code: AllowCode = None,
     as_json: Json = False,
 ):
-    """Train the fastText classifier of a recipe. One that is there already, of the same inputs, is left as it is."""
+    """Train the fastText classifier of a recipe, unless it exists already for the same inputs."""
     from curate.progress import follow
     from curate.report import trained_lines
     from curate.train import train
@@ -272,48 +278,51 @@ def train(
 @command
 def calibrate(
     release: Annotated[
-        str, typer.Argument(help="folder of a release, or hf://datasets/ORG/NAME@vVERSION; to compare: folder of a set")
+        str,
+        typer.Argument(
+            help="folder of a release, or hf://datasets/ORG/NAME@vVERSION; for compare: folder of a calibration set"
+        ),
     ],
     recipe: Annotated[str, typer.Option(help="gptq, awq, imatrix, kernel, or compare")] = "gptq",
     tokenizer: Annotated[
-        str | None, typer.Option(help="a tokenizer.json [default: that of the release's tokens]")
+        str | None, typer.Option(help="a tokenizer.json [default: the one the release counted tokens with]")
     ] = None,
     sequences: Annotated[
-        int | None, typer.Option(min=1, help="how many [default: gptq and awq 128, kernel 1024]")
+        int | None, typer.Option(min=1, help="number of sequences [default: gptq and awq 128, kernel 1024]")
     ] = None,
     length: Annotated[
         int | None,
         typer.Option(
-            min=2, help="tokens of a sequence, at most [default: awq 512; kernel the phase's context; else 2048]"
+            min=2, help="maximum tokens per sequence [default: awq 512; kernel the phase's context; else 2048]"
         ),
     ] = None,
-    tokens: Annotated[int | None, typer.Option(min=2, help="size of the text of imatrix [default: 262144]")] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="of the draw")] = 0,
-    phase: Annotated[str | None, typer.Option(help="draw from this phase [default: from all]")] = None,
+    tokens: Annotated[int | None, typer.Option(min=2, help="imatrix: tokens of text [default: 262144]")] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="random seed of the draw")] = 0,
+    phase: Annotated[str | None, typer.Option(help="draw from this phase [default: all]")] = None,
     join: Annotated[
         bool, typer.Option(help="join documents shorter than a sequence; --no-join leaves them out")
     ] = True,
     end: Annotated[
         str | None,
         typer.Option(
-            help="token between joined documents [default: the release's, or <|endoftext|>, </s> and their like]"
+            help="token between joined documents [default: the release's, else <|endoftext|>, </s> or similar]"
         ),
     ] = None,
     against: Annotated[
         list[str] | None,
-        typer.Option(help="evaluation set, Parquet or JSONL, that must not be in the set; may be repeated"),
+        typer.Option(help="evaluation set (Parquet or JSONL) to keep out of the set; repeatable"),
     ] = None,
     to: Annotated[
         Path | None,
-        typer.Option(help="folder of the set [default: calibration/NAME-VERSION/RECIPE in the work folder]"),
+        typer.Option(help="output folder [default: calibration/NAME-VERSION/RECIPE in the work folder]"),
     ] = None,
     other: Annotated[
-        str | None, typer.Option("--with", help="compare: another set, a release, or a Parquet or text file")
+        str | None, typer.Option("--with", help="compare with another set, a release, or a Parquet or text file")
     ] = None,
     work: Work = WORK,
     as_json: Json = False,
 ):
-    """Draw a calibration set for quantization or kernel tuning from a release; or say how far two sets differ."""
+    """Draw a calibration set for quantization or kernel tuning from a release, or compare two sets."""
     from curate.calibration.calibrate import calibrate
     from curate.calibration.compare import compare_sets
     from curate.report import calibrated_lines, compared_lines
@@ -324,7 +333,9 @@ def calibrate(
         found = compare_sets(release, other)
         return found, compared_lines(found), 0
     if other is not None:
-        raise CurateError("--with is for `--recipe compare`", "--with", "leave it out, or compare a set that is there")
+        raise CurateError(
+            "--with is for `--recipe compare`", "--with", "remove it, or use --recipe compare with an existing set"
+        )
     draw = {"sequences": sequences, "length": length, "tokens": tokens, "seed": seed, "phase": phase, "join": join}
     made = calibrate(release, recipe, tokenizer=tokenizer, end=end, against=against, to=to, work=work, **draw)
     return {"set": str(made.path), "changed": made.changed, "lock": made.lock}, calibrated_lines(made), 0
@@ -332,7 +343,7 @@ def calibrate(
 
 @command
 def doctor(work: Work = WORK, as_json: Json = False):
-    """Check the machine: Python, packages, memory, disk, models. Exit code 1 where something is missing."""
+    """Check this machine: Python, packages, memory, disk, models. Exits with 1 if something is missing."""
     from curate.doctor import examine
 
     checks = examine(work)
@@ -342,7 +353,7 @@ def doctor(work: Work = WORK, as_json: Json = False):
 
 
 def main() -> None:
-    """Run the command line. Exit codes: 0 done; 1 a check found something; 2 your input is wrong; 3 stopped and can be
+    """Run the command line. Exit codes: 0 done; 1 a check found something; 2 your input is wrong; 3 stopped, can be
     resumed; 70 our bug."""
     as_json = "--json" in sys.argv
     for stream in (sys.stdout, sys.stderr):  # a name of a file or a text may hold what the terminal cannot show
@@ -357,7 +368,7 @@ def main() -> None:
         if known is None or os.environ.get("CURATE_DEBUG"):
             say(in_error(traceback.format_exc()))
         if known is None:
-            say("this is a bug of curate: please report it with the lines above")
+            say("this is a bug in curate: please report it with the lines above")
             sys.exit(70)
         notes = getattr(known, "__notes__", [])
         if as_json:

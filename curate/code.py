@@ -28,8 +28,8 @@ def check_code(manifest: Manifest, allowed: Iterable[str] = ()) -> None:
         for code in call.stage.code(call.params):
             module = code.partition(":")[0]
             if not _is_registered(code) and not any(f"{module}.".startswith(f"{name}.") for name in allowed):
-                fix = f"read what it does, and allow it with `--allow-code {module}` or {ALLOW}={module}"
-                problem = CurateError(f"`{call.label}` runs `{code}`, code that is not allowed", call.place, fix)
+                fix = f"review that code, then allow it with `--allow-code {module}` or {ALLOW}={module}"
+                problem = CurateError(f"`{call.label}` runs `{code}`, which is not allowed", call.place, fix)
                 problems[str(problem)] = problem
     if problems:
         raise ManifestError(list(problems.values()))

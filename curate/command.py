@@ -21,17 +21,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-ManifestArgument = Annotated[str, typer.Argument(help="path of a manifest, or the name of one that comes with curate")]
-Work = Annotated[Path, typer.Option(envvar="CURATE_WORK", help="folder for the store and the releases")]
+ManifestArgument = Annotated[str, typer.Argument(help="path of a manifest, or the name of a built-in one")]
+Work = Annotated[Path, typer.Option(envvar="CURATE_WORK", help="folder for cached results and releases")]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")]
 Workers = Annotated[
     int | None,
-    typer.Option(min=0, envvar="CURATE_WORKERS", help="processes; 0: all in this one [default: one a core]"),
+    typer.Option(
+        min=0, envvar="CURATE_WORKERS", help="worker processes; 0: run in this process [default: one per core]"
+    ),
 ]
-Scheduler = Annotated[str | None, typer.Option(help="address of a running Dask scheduler to use instead")]
+Scheduler = Annotated[str | None, typer.Option(help="use the running Dask scheduler at this address")]
 AllowCode = Annotated[
     list[str] | None,
-    typer.Option("--allow-code", metavar="MODULE", help="run code of this module that the manifest names; repeatable"),
+    typer.Option("--allow-code", metavar="MODULE", help="allow the manifest to run code of this module; repeatable"),
 ]
 WORK = Path("work")
 
@@ -51,7 +53,7 @@ def command(function: Callable) -> Callable:
                     show(line)
             sys.stdout.flush()
         except KeyboardInterrupt:
-            raise Stopped("stopped by Ctrl-C", fix="run the same command again to go on") from None
+            raise Stopped("stopped by Ctrl-C", fix="run the same command again to resume") from None
         except BrokenPipeError:  # whoever reads, such as `head`, has enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(code)

@@ -61,7 +61,7 @@ def check_damage(plan: Plan, store: Store) -> None:
                 _listed(f"{lost.total():,} of {size[name]:,} bytes of source `{name}` could not be read", files)
             )
             places.append(f"sources.{name}.max_damaged: {source.max_damaged}")
-            fixes["fetch the files again, take them out of `inputs:`, or raise `max_damaged` to accept the loss"] = None
+            fixes["fetch the files again, remove them from `inputs:`, or raise `max_damaged` to accept the loss"] = None
         bad = {path: read for path, read in reads.items() if read.bad_rows > source.max_bad_rows * read.rows}
         if bad:
             files = [

@@ -29,6 +29,7 @@ import pyarrow.parquet as pq
 from curate.errors import CurateError
 from curate.library import library
 from curate.resources import folders
+from curate.sources import format_of
 
 DATE = "2025-01-01T00:00:00Z"
 SITE = "https://docs.example"
@@ -62,7 +63,7 @@ SKIPPED_PACKAGES = {
 def make_demo(folder: str | Path) -> Path:
     """Write the corpus and its manifest under `folder`. Returns the manifest's path.
 
-    The same interpreter gives the same bytes. A manifest that is there already is left as it is.
+    The same interpreter gives the same bytes. A manifest that already exists is left as it is.
     """
     folder = Path(folder)
     corpus = folder / "corpus"
@@ -212,11 +213,24 @@ def _code() -> pa.Table:
 
 
 def init_manifest(path: str | Path, inputs: list[str]) -> None:
-    """Write a manifest to begin with. Raises CurateError if there is one."""
+    """Write a starter manifest for these inputs. Raises CurateError if the file exists.
+
+    Rows (JSON lines, Parquet) are only normalized; all else is taken for a crawl, and goes through `quickstart`.
+    """
     path = Path(path)
     if path.exists():
-        raise CurateError(f"{path} is there already", fix="name another file, or remove it")
+        raise CurateError(f"{path} already exists", fix="name another file, or remove it")
     text = (library("manifests") / "template.yaml").read_text(encoding="utf-8")
     listed = "".join(f"      - {json.dumps(item)}\n" for item in inputs or ["data/*.warc.gz"])
+    if inputs and all(map(_are_rows, inputs)):
+        text = text.replace("  web:", "  rows:").replace("pipeline: quickstart", "pipeline: [normalize]")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text.replace("      - INPUTS\n", listed), encoding="utf-8")
+
+
+def _are_rows(item: str) -> bool:
+    """Whether an input is a file of rows, or a folder in which there is one and no archive."""
+    folder = Path(item)
+    names = [path.name for path in folder.rglob("*")] if folder.is_dir() else [item]
+    kinds = set(map(format_of, names)) - {None}
+    return bool(kinds) and not kinds & {"warc", "wet", "arc"}

@@ -20,17 +20,17 @@ class Column:
 
 
 COLUMNS = {
-    "id": Column(pa.string(), "128 bits in 32 hexadecimal digits, made of where the document comes from"),
+    "id": Column(pa.string(), "128 bits in 32 hexadecimal digits, derived from where the document comes from"),
     "source": Column(pa.string(), "name of the source in the manifest"),
     "path": Column(pa.string(), "file, under the root of the source's inputs"),
     "position": Column(pa.int64(), "byte offset of the record in an archive, or row number in a table, from 0"),
     "text": Column(pa.string(), "the document"),
     "n_bytes": Column(pa.int64(), "bytes of the text in UTF-8; kept by the engine"),
-    "url": Column(pa.string(), "address it was fetched from"),
+    "url": Column(pa.string(), "URL it was fetched from"),
     "date": Column(pa.string(), "when it was fetched or made, ISO 8601 where the source has it so"),
     "language": Column(pa.string(), "natural or programming language, as the source or a stage names it"),
-    "license": Column(pa.string(), "licence of the document, else of its source"),
-    "meta": Column(pa.string(), "what else the source says of it: a JSON object with sorted keys"),
+    "license": Column(pa.string(), "license of the document, else of its source"),
+    "meta": Column(pa.string(), "other fields of the source: a JSON object with sorted keys"),
 }
 """What a source yields and the first part of a partition keeps."""
 

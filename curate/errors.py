@@ -70,9 +70,9 @@ def refusal(error: BaseException) -> CurateError | None:
         fix = "run with fewer --workers, or on a machine with more memory; running again resumes"
         return Stopped(f"out of memory{': ' + said if said else ''}", fix=fix)
     if isinstance(error, RecursionError):
-        return CurateError("something is nested too deep to be read", fix="look for lists in lists in the input")
+        return CurateError("nested too deeply to be read", fix="look for deeply nested lists in the input")
     if isinstance(error, UnicodeError):
-        return CurateError(f"text in an encoding that does not fit: {said}", fix="save it as UTF-8")
+        return CurateError(f"text in an unexpected encoding: {said}", fix="save it as UTF-8")
     family = _family(error)
     if family is None:
         return None
@@ -82,7 +82,7 @@ def refusal(error: BaseException) -> CurateError | None:
 
 _AGAIN = "check the connection, and run the same command again: it resumes"
 _NETWORK = (Stopped, "the network or a server failed", _AGAIN)
-_PACKED = (CurateError, "compressed data that cannot be read", "get the file again, or take it out of the inputs")
+_PACKED = (CurateError, "compressed data that cannot be read", "get the file again, or remove it from the inputs")
 _FAMILIES: dict[str, tuple[type[CurateError], str, str]] = {
     **dict.fromkeys(("httpx", "httpx2", "httpcore", "httpcore2", "requests", "urllib3", "aiohttp", "http"), _NETWORK),
     **dict.fromkeys(("botocore", "aiobotocore", "s3fs", "gcsfs", "adlfs", "huggingface_hub", "hf_xet"), _NETWORK),
@@ -123,7 +123,7 @@ def _refused_by_machine(error: OSError) -> CurateError:
         return Stopped(what, where, "check the disk, and run the same command again: it resumes")
     if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN):
         return Stopped(what, where, "run with fewer --workers, or look for what else uses the machine, and run again")
-    return CurateError(what, where, "name another place, or change what may be done there")
+    return CurateError(what, where, "choose another path, or change its permissions")
 
 
 _UNREACHABLE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN)

@@ -4,7 +4,6 @@ Documents are counted where they have been read already, and guessed from the by
 measured with `tests/bench/` on one core of a 2-core x86 machine; take them as orders of magnitude.
 """
 
-
 from curate import machine
 from curate.errors import CurateError
 from curate.job import unmade
@@ -62,7 +61,7 @@ def check_memory(plan: Plan, store: Store, workers: int) -> None:
         if (scope, call.label) in waiting and needed > room:
             what = f"`{call.label}` needs {needed / 1e9:,.1f} GB of memory in one worker"
             there = f"{machine.memory() / 1e9:,.1f} GB on this machine"
-            what += f", and there are {there} for {workers} workers" if workers > 1 else f", and there are {there}"
+            what += f", but there are {there}" + (f" for {workers} workers" if workers > 1 else "")
             fewer = machine.memory() // needed
             fix = f"run with --workers {fewer}, or " if fewer else ""
             raise CurateError(what, call.place, f"{fix}change its setting (`curate plan` says what takes how much)")

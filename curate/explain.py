@@ -38,7 +38,7 @@ def explain(manifest: str | Path | Manifest, document: str, work: str | Path) ->
         found += [_walk(plan, store, lane, row) for row in pc.indices_nonzero(pc.fill_null(mask, False)).to_pylist()]
     if not found:
         what = f"no document has the {'id' if is_id else 'URL'} {document}"
-        raise CurateError(what, fix="ids are in the release and in evidence/rejected.parquet")
+        raise CurateError(what, fix="look it up in the shards of the release or in evidence/rejected.parquet")
     return found
 
 

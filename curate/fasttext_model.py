@@ -224,7 +224,7 @@ def _huffman_tree(counts):
 
 def _check_finite(model, numbers):
     if not (np.abs(numbers) < HUGE).all():
-        raise CurateError("the fastText model's weights are not finite", str(model.path), "train it again")
+        raise CurateError("the fastText model has weights that are not finite", str(model.path), "train it again")
 
 
 def _features(model, rows):

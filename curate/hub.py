@@ -109,7 +109,7 @@ class Remote:
         if attempt == self._tries:
             self._give_up(self._clean(what))
         seconds = _asked(error, status) or min(LONGEST_WAIT, 2.0 ** (attempt - 1))
-        self._retry(f"{what}: again in {seconds:.0f} s, attempt {attempt + 1} of {TRIES}")
+        self._retry(f"{what}: retrying in {seconds:.0f} s, attempt {attempt + 1} of {TRIES}")
         sleep(seconds)
 
     def _give_up(self, what: str) -> None:
@@ -120,11 +120,11 @@ class Remote:
     def _refused(self, status: int | None, error: Exception) -> CurateError:
         where = self.url if self.repo else self.api.endpoint
         if status == 401:
-            fix = "log in with `hf auth login`, or set HF_TOKEN to a token that may write"
+            fix = "log in with `hf auth login`, or set HF_TOKEN to a token with write access"
             return CurateError("the Hub does not accept the token", where, fix)
         if status == 403:
-            fix = "use a token that may write there, ask for the right, or open a pull request (--pr)"
-            return CurateError("the token has no right to do this", where, fix)
+            fix = "use a token with write access, ask for access, or open a pull request (--pr)"
+            return CurateError("the token lacks permission to do this", where, fix)
         said = getattr(error, "server_message", None) or str(error)
         return CurateError(f"the Hub refuses: {self._clean(said)}", where, "correct what it names, then try again")
 
@@ -137,7 +137,7 @@ class Remote:
         except LocalTokenNotFoundError:
             raise self._refused(401, ValueError()) from None
         if not read_only and me.get("auth", {}).get("accessToken", {}).get("role") == "read":
-            raise CurateError("the token may only read", self.api.endpoint, "use a token that may write")
+            raise CurateError("the token is read-only", self.api.endpoint, "use a token with write access")
         self.repo = name if "/" in name else f"{me['name']}/{name}"
         return me["name"]
 
@@ -179,7 +179,7 @@ class Remote:
     def fetch(self, path: str, revision: str, root: Path, there: dict, address: str) -> None:
         """Download one file into a folder."""
         if path not in there:
-            raise CurateError("this is not a release: it has no lock.json", address, "name a release that curate made")
+            raise CurateError("not a release: no lock.json", address, "name a release that curate made")
         got = Path(self.ask(self.api.hf_hub_download, filename=path, revision=revision, local_dir=root))
         if not got.resolve().is_relative_to(root.resolve()):
             raise CurateError(
@@ -243,8 +243,8 @@ class Remote:
     def tag(self, tag: str, commit: str) -> None:
         self.write(self.api.create_tag, tag=tag, revision=commit, exist_ok=True)
         if self.refs("tags").get(tag) != commit:
-            fix = "find out who else publishes this version"
-            raise CurateError(f"{tag} was set to another commit meanwhile", self.url, fix)
+            fix = "check who else is publishing this version"
+            raise CurateError(f"{tag} was moved to another commit in the meantime", self.url, fix)
         self.report(Event("tagged", tag))
 
 
@@ -267,7 +267,7 @@ def check_repository(repo: str) -> None:
     except ValueError as error:
         mistake = str(error)
     if mistake:
-        raise CurateError(f"the Hub takes no repository `{repo}`: {mistake}", "--repo", "name another")
+        raise CurateError(f"`{repo}` is not a valid Hub repository: {mistake}", "--repo", "name another")
 
 
 def _status(error: Exception) -> int | None:

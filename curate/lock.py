@@ -228,13 +228,15 @@ def read_lock(release: str | Path) -> dict:
         lock = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CurateError(
-            "no lock.json: this is no release", str(release), "name a folder that `curate run` wrote"
+            "not a release: no lock.json", str(release), "name a folder that `curate run` wrote"
         ) from None
     except ValueError as error:
         raise CurateError(f"lock.json is not JSON: {error}", str(path), "run the manifest again") from error
     if not isinstance(lock, dict) or lock.get("lock") != FORMAT or "digest" not in lock:
-        fix = "name a folder that `curate run` wrote; if it is one, use the version of curate that did, or run it again"
-        raise CurateError("lock.json is no lock of a release, or not of this version of curate", str(path), fix)
+        fix = "name a folder that `curate run` wrote; or use the version of curate that wrote it"
+        raise CurateError(
+            "lock.json is not a release lock, or was written by another version of curate", str(path), fix
+        )
     return check(lock, path)
 
 
@@ -247,9 +249,9 @@ def verify(release: str | Path) -> list[CurateError]:
     for path in sorted(root.rglob("*")):
         name = path.relative_to(root).as_posix()
         if path.is_file() and name not in known:
-            problems.append(CurateError("a file is not in the lock", name, "remove it, or make a release that has it"))
+            problems.append(CurateError("a file is not in the lock", name, "remove it, or run the manifest again"))
     if release_digest(lock["files"]) != lock["digest"]:
-        problems.append(CurateError("the digest is not that of the files", "lock.json", "run the manifest again"))
+        problems.append(CurateError("the digest does not match the files", "lock.json", "run the manifest again"))
     return [*problems, *exposures(root)]
 
 
@@ -262,7 +264,7 @@ def check_file(root: Path, file: dict) -> CurateError | None:
     if not path.is_file():
         return CurateError("a file is missing", file["path"], again)
     if not path.resolve().is_relative_to(root.resolve()):
-        return CurateError("a file is a link that leaves the release", file["path"], "put the file itself there")
+        return CurateError("a file links outside the release", file["path"], "replace the link with the file")
     found, expected = digest(path), {"bytes": file["bytes"], "sha256": file["sha256"]}
     if found == expected:
         if "rows" in file and pq.read_metadata(path).num_rows != file["rows"]:
@@ -294,7 +296,7 @@ def exposures(root: Path) -> list[CurateError]:
             for exposed in redact.exposed(text):
                 where, fix = (
                     f"{path.relative_to(root).as_posix()}:{exposed.line}",
-                    "take it out, and run the manifest again",
+                    "remove it, and run the manifest again",
                 )
                 found.append(CurateError(f"{exposed.kind} ({exposed.hint}) would be published", where, fix))
     return found

@@ -76,7 +76,7 @@ def load(path: str | Path) -> Manifest:
         try:
             path = find("manifests", str(path), Path.cwd())
         except CurateError as error:
-            raise CurateError(f"no manifest {path}", fix=error.fix) from None
+            raise CurateError(f"no such manifest: {path}", fix=error.fix) from None
     return loads(read_text(path, "the manifest"), path=path)
 
 

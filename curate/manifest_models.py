@@ -75,13 +75,11 @@ class Source(Strict):
         min_length=1, description="files, globs, folders, lists of paths, https://, s3://, hf://, commoncrawl"
     )
     format: Literal["warc", "arc", "wet", "jsonl", "parquet"] | None = Field(
-        None, description="of the files; by default told from their names"
+        None, description="format of the files; default: inferred from their names"
     )
-    follow_links: bool = Field(False, description="whether links in input folders may lead out of them")
-    layout: str | None = Field(None, description="a known dataset whose columns these are")
-    columns: dict[str, Any] | None = Field(
-        None, description="our column: theirs, for rows that are no known layout; meta: a list"
-    )
+    follow_links: bool = Field(False, description="follow links that lead out of an input folder")
+    layout: str | None = Field(None, description="a known dataset with these columns")
+    columns: dict[str, Any] | None = Field(None, description="our column: theirs, where no layout fits; meta: a list")
     max_bad_rows: Share = Field(
         0.01, description="share of the rows of a file that may be unusable; more stops the run"
     )
@@ -89,17 +87,17 @@ class Source(Strict):
         0.01, description="share of the bytes of its files that may be unreadable; more stops the run"
     )
     pipeline: str | StageList = Field([], description="stages for this source: a pipeline's name, or a list")
-    set: dict[str, Any] = Field({}, description="`stage.parameter: value` in place of the pipeline's own")
-    priority: Priority = Field(0, description="which copy of a duplicate is kept: that of the lowest number")
-    license: License | None = Field(None, description="license of its documents, where they name none themselves")
-    description: str = Field("", description="a sentence for the card")
+    set: dict[str, Any] = Field({}, description="`stage.parameter: value` overrides for the pipeline")
+    priority: Priority = Field(0, description="which copy of a duplicate is kept: lowest number wins")
+    license: License | None = Field(None, description="license of documents that do not state one")
+    description: str = Field("", description="one sentence for the card")
 
 
 class Shards(Strict):
     """How the release is cut into files."""
 
-    size: Size = Field("256MB", validate_default=True, description="text in a shard, before compression")
-    columns: list[str] = Field([], description="columns to publish beside the usual ones")
+    size: Size = Field("256MB", validate_default=True, description="text per shard, before compression")
+    columns: list[str] = Field([], description="additional columns to publish")
 
 
 class Publish(Strict):
@@ -112,26 +110,26 @@ class Publish(Strict):
 class Document(Strict):
     """A manifest, as it stands in its file."""
 
-    name: Annotated[Name, pydantic.AfterValidator(checked_name)] = Field(description="of the release")
-    version: Version = Field(description="of the release: MAJOR.MINOR.PATCH")
+    name: Annotated[Name, pydantic.AfterValidator(checked_name)] = Field(description="name of the release")
+    version: Version = Field(description="version of the release: MAJOR.MINOR.PATCH")
     license: License = Field(description="license of the release, as SPDX or the Hub names it")
     description: str = Field("", description="a paragraph for the card")
-    card: str = Field("", description="more of your own for the card: Markdown, or the path of a .md file")
-    seed: Seed = Field(0, description="of the shuffle and of every sample")
+    card: str = Field("", description="additional text for the card: Markdown, or the path of a .md file")
+    seed: Seed = Field(0, description="seed of the shuffle and of every sample")
     sources: dict[Name, Source] = Field(min_length=1)
     stages: str | StageList = Field(
         [], description="stages over the documents of all sources together: a pipeline's name, or a list"
     )
-    set: dict[str, Any] = Field({}, description="`stage.parameter: value` for those stages, in place of their own")
+    set: dict[str, Any] = Field({}, description="`stage.parameter: value` overrides for those stages")
     removed: list[str] = Field(
-        [], description="lists of what is to stay out: ids, URLs or domains, or evidence/removed.parquet of a release"
+        [], description="lists of what to keep out: ids, URLs or domains, or evidence/removed.parquet of a release"
     )
     extends: str | None = Field(
-        None, description="earlier release whose shards stay as they are; only what does not resemble it is added"
+        None, description="earlier release whose shards are kept as is; only documents unlike its own are added"
     )
-    against: list[str] = Field([], description="earlier releases: what resembles their documents goes")
+    against: list[str] = Field([], description="earlier releases: documents similar to theirs are removed")
     mixture: Annotated[Mixture, pydantic.BeforeValidator(lambda given: {} if given == "everything" else given)] = Field(
-        default_factory=Mixture, description="which documents are released: everything, or some in shares"
+        default_factory=Mixture, description="which documents are released and how often; default: all, once"
     )
     shards: Shards = Field(default_factory=Shards)
     tokens: Tokens | None = Field(None, description="token shards beside the Parquet, for trainers")

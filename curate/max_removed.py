@@ -29,7 +29,7 @@ def check_max_removed(plan: Plan, store: Store) -> None:
             what = f"{_share(call, source, count)}, more than its `max_removed` of {call.max_removed:.0%}"
             clusters = "cluster" in call.stage.adds(call.params)
             shown = _largest(plan, store) if clusters else _reasons(plan, store, call, source, count)
-            fix = f"look at them with `curate explain`; if this is meant, set `max_removed: 1` for `{call.label}`"
+            fix = f"inspect them with `curate explain`; if this is intended, set `max_removed: 1` for `{call.label}`"
             problems.append(CurateError("\n".join([what, *shown]), call.place, fix))
     if problems:
         raise problems[0] if len(problems) == 1 else ManifestError(problems)
@@ -38,7 +38,7 @@ def check_max_removed(plan: Plan, store: Store) -> None:
 def warnings(plan: Plan, store: Store) -> list[str]:
     """A sentence for each stage without `max_removed` that took nearly all of a source."""
     return [
-        f"{_share(call, source, count)}; if this is not meant, set `max_removed` for it"
+        f"{_share(call, source, count)}; if this is not intended, set `max_removed` for it"
         for call, source, count in _counted(plan, store)
         if call.max_removed is None and count["in"] - count["kept"] > MUCH * count["in"]
     ]

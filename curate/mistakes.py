@@ -15,6 +15,17 @@ _LIMITS = {
     "maximum": "at most",
     "exclusiveMaximum": "less than",
 }
+_WORDS = {  # pydantic's, and ours
+    r"Value error, (.*)": r"\1",
+    r"Input should be a valid integer\b.*": "must be a whole number",
+    r"Input should be a valid number\b.*": "must be a number",
+    r"Input should be a valid boolean\b.*": "must be true or false",
+    r"Input should be a valid string": "must be text",
+    r"Input should be a valid (dictionary|mapping)\b.*": "must be a mapping of keys to values",
+    r"Input should be a valid (.*)": r"must be a valid \1",
+    r"Input should be (.*)": r"must be \1",
+    r"(?:String|List) should have at least 1 .*": "must not be empty",
+}
 
 
 def dotted(place: Place) -> str:
@@ -32,17 +43,30 @@ def mismatch(detail: dict, model: type[BaseModel], loc: Place, written: str | No
     model    that was validated, loc: the place in it
     written  the text of the value, where YAML takes it for something other than text
     """
-    given, key = detail["input"], str(loc[-1]) if loc else ""
+    given, key = detail["input"], loc[-1] if loc and isinstance(loc[-1], str) else ""
     quoted = 'write it as "1.0.0", in quotes' if key == "version" else f'put it in quotes: "{written}"'
     if detail["type"] in ("string_type", "literal_error") and written is not None and given is not None:
+        what = _worded(detail["msg"])
+        what = f"`{key}` {what}" if key and what.startswith("must ") else what
         kind = (
             "true or false" if isinstance(given, bool) else "a number" if isinstance(given, int | float) else "a date"
         )
-        return f"{detail['msg']}, and YAML takes `{written}` for {kind}", quoted
+        return f"{what}, and YAML reads `{written}` as {kind}", quoted
     limits = _limits(model, loc) if detail["type"] in _BOUNDS else ""
     fix = quoted if key == "version" else "write a number in that range" if limits else ""
-    what = f"`{key}` is {limits}" if limits else detail["msg"].removeprefix("Value error, ")
-    return f"{what}, not {shown(given)}", fix
+    if detail["type"] == "list_type" and isinstance(given, str):
+        fix = f"write `{key}: [{given}]`"
+    elif detail["type"] == "string_pattern_mismatch" and key == "name":
+        return f"`name` is a letter or digit, then letters, digits, `.`, `_` and `-`, not {shown(given)}", fix
+    what = f"must be {limits}" if limits else _worded(detail["msg"])
+    return f"{f'`{key}` {what}' if key and what.startswith('must ') else what}, not {shown(given)}", fix
+
+
+def _worded(message: str) -> str:
+    for pattern, words in _WORDS.items():
+        if found := re.fullmatch(pattern, message, re.DOTALL):
+            return found.expand(words)
+    return message
 
 
 def _limits(model: type[BaseModel], loc: Place) -> str:
@@ -57,7 +81,9 @@ def _limits(model: type[BaseModel], loc: Place) -> str:
             break
         options = [found for one in options for found in _inside(one, part)]
     bounds = next((one for one in options if _LIMITS.keys() & one.keys()), {})
-    return " and ".join(f"{word} {bounds[name]:,}" for name, word in _LIMITS.items() if name in bounds)
+    return " and ".join(
+        f"{word} {f'{bounds[name]:,}'.removesuffix('.0')}" for name, word in _LIMITS.items() if name in bounds
+    )
 
 
 def _inside(schema: dict, part: str | int) -> list[dict]:

@@ -1,4 +1,4 @@
-"""Show how a run goes on: a live line on a terminal, a line now and then in a log. All of it on stderr."""
+"""Show the progress of a run: a live line on a terminal, a line now and then in a log. All of it on stderr."""
 
 import sys
 import time
@@ -30,24 +30,25 @@ def follow(events: Iterator) -> Any:
             watch.count(event)
             if isinstance(event, Lost):
                 names = ", ".join(job.label for job in event.jobs[:3])
-                console.print(shown(f"again: {names} ({event.why})"), markup=False)
+                console.print(shown(f"retrying {names}: {event.why}"), markup=False)
     return event
 
 
 class _Counting:
-    """Documents read and kept so far, by the newest part of each lane."""
+    """Documents read and rejected so far, by the jobs of this run."""
 
     def __init__(self, console: Console):
         self.console, self.started = console, time.monotonic()
-        self.jobs = self.done = self.read = self.out = 0
+        self.rounds = self.jobs = self.done = self.read = self.out = 0
+        self.reading = 0.0
 
     def count(self, event) -> None:
         if isinstance(event, Started):
-            self.jobs, self.done = event.jobs, 0
+            self.jobs, self.done, self.rounds = event.jobs, 0, self.rounds + 1
         elif isinstance(event, Ended):
             self.done += 1
             if "read" in event.marker:
-                self.read += event.marker["rows"]
+                self.read, self.reading = self.read + event.marker["rows"], time.monotonic() - self.started
                 self.out += event.marker["read"]["in"] - event.marker["read"]["kept"]
             self.out += sum(count["in"] - count["kept"] for count in event.marker.get("stages", {}).values())
         self.show(event)
@@ -56,8 +57,7 @@ class _Counting:
     def words(self) -> str:
         if not self.read:
             return ""
-        rate = self.read / max(time.monotonic() - self.started, 1e-3)
-        return f"{self.read:,} documents read, {rate:,.0f}/s, {max(0, 1 - self.out / self.read):.1%} kept"
+        return f"{self.read:,} documents read ({self.read / max(self.reading, 1e-3):,.0f}/s), {self.out:,} rejected"
 
 
 class _Live(_Counting):
@@ -87,7 +87,9 @@ class _Log(_Counting):
 
     def show(self, event) -> None:
         if isinstance(event, Started) and event.jobs:
-            self.console.print(f"{event.jobs:,} jobs to run, {event.reused:,} reused", markup=False)
+            first = f"{event.jobs:,} jobs to run, {event.reused:,} reused"
+            self.console.print(first if self.rounds == 1 else f"{event.jobs:,} more jobs to run", markup=False)
         elif isinstance(event, Ended) and time.monotonic() - self.last >= SPARSE_SECONDS:
             self.last = time.monotonic()
-            self.console.print(f"{self.done:,} of {self.jobs:,} jobs; {self.words}", markup=False)
+            words = f"; {self.words}" if self.words else ""
+            self.console.print(f"{self.done:,} of {self.jobs:,} jobs done{words}", markup=False)

@@ -80,16 +80,16 @@ def publish(
     login or a network it lists all files, of which those that are on the Hub already would not be sent again.
 
     Raises CurateError when the release, the token or the rights do not allow it or the version is tagged with
-    other content; Unverified when files are not what the lock says; Stopped when the Hub went away: the same
+    other content; Unverified when files do not match the lock; Stopped when the Hub went away: the same
     call then goes on from there. Nothing is tagged in any of these cases.
     """
     if repo is not None:
         check_repository(repo)
     if pr and branch not in (None, "main"):
-        raise CurateError("a pull request goes to main", f"branch {branch}", "leave out the one or the other")
+        raise CurateError("a pull request goes to main", f"branch {branch}", "use one or the other")
     release = Path(release)
     lock, files = read_release(release)
-    report(Event("verified", f"{len(files)} files are what the lock says"))
+    report(Event("verified", f"{len(files)} files match the lock"))
     tag, title, revision = f"v{lock['version']}", f"{lock['name']} {lock['version']}", branch or "main"
     wish = lock.get("publish") or {}
     repo, private = repo or wish.get("repo") or lock["name"], private or wish.get("private", False)
@@ -110,7 +110,7 @@ def publish(
             return result(revision, tag, None, everything)
         if (commit := remote.refs("tags").get(tag)) is not None:
             _same_version(remote, commit, files, release)
-            report(Event("unchanged", f"{tag} is on the Hub as it is here"))
+            report(Event("unchanged", f"{tag} is already on the Hub, unchanged"))
             return result(revision, tag, commit, [])
 
         branches = remote.refs("branches")
@@ -124,7 +124,7 @@ def publish(
         if pr:
             revision = remote.pull_request(title, me)
         commit, sent = _send(remote, revision, files, release, title)
-        report(Event("checked", f"{len(files)} files on the Hub are what the lock says"))
+        report(Event("checked", f"{len(files)} files on the Hub match the lock"))
         if pr:
             remote.propose(revision)
             return result(revision, None, commit, sent)
@@ -172,9 +172,9 @@ def verify_published(address: str, *, endpoint: str | None = None, token: str | 
     unknown = sorted(path for path in there if path.startswith(MANAGED) and path not in listed)
     problems += [CurateError("a file is not in the lock", f"{address}/{path}", again) for path in unknown]
     if release_digest(lock["files"]) != lock["digest"]:
-        problems.append(CurateError("the digest is not that of the files", address, again))
+        problems.append(CurateError("the digest does not match the files", address, again))
     if f"v{lock['version']}" != version:
-        what = f"the lock is that of version {lock['version']}"
+        what = f"the lock belongs to version {lock['version']}"
         problems.append(CurateError(what, address, "name the tag of that version"))
     return lock, problems
 
@@ -243,13 +243,13 @@ def _same_version(remote: Remote, commit: str, files: list[File], release: Path)
     lock = next(file for file in files if file.path == "lock.json")
     if not _same(lock, there.get("lock.json"), release):
         raise CurateError(
-            "this version is already tagged with other content",
+            "this version is already tagged with different content",
             f"{remote.url} at {commit}",
-            "raise `version:` in the manifest; a published version never changes",
+            "bump `version:` in the manifest; a published version never changes",
         )
     listed = [file for file in files if file.path.startswith(MANAGED)]
     if wrong := [file.path for file in listed if not _same(file, there.get(file.path), release)]:
-        raise Unverified(f"{len(wrong)} published files are not what the lock says: {', '.join(wrong[:5])}", remote.url)
+        raise Unverified(f"{len(wrong)} published files do not match the lock: {', '.join(wrong[:5])}", remote.url)
 
 
 def _send(remote: Remote, revision: str, files: list[File], release: Path, title: str) -> tuple[str, list[Commit]]:
@@ -262,7 +262,7 @@ def _send(remote: Remote, revision: str, files: list[File], release: Path, title
             return head, sent
         if head == made:
             first = (commits[0].delete or [commits[0].files[0].path])[0]
-            raise Unverified(f"the Hub holds other content than was sent, as in {first}", remote.url)
+            raise Unverified(f"the Hub holds different content than was sent, for example {first}", remote.url)
         try:
             for commit in commits:
                 added = {file.path: release / file.path for file in commit.files}

@@ -42,15 +42,15 @@ class Exposed(NamedTuple):
 
 
 _CREDENTIALS = {
-    "a token of the Hub": r"\b(?:hf|api_org)_[A-Za-z0-9]{30,}",
+    "a Hugging Face token": r"\b(?:hf|api_org)_[A-Za-z0-9]{30,}",
     "an AWS key": r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",
-    "a token of GitHub": r"\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{40,})",
-    "a token of GitLab": r"\bglpat-[A-Za-z0-9_-]{20,}",
+    "a GitHub token": r"\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{40,})",
+    "a GitLab token": r"\bglpat-[A-Za-z0-9_-]{20,}",
     "an API key": r"\bsk-[A-Za-z0-9_-]{20,}",
-    "a token of Slack": r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}",
-    "an API key of Google": r"\bAIza[A-Za-z0-9_-]{35}",
-    "a token of PyPI": r"\bpypi-[A-Za-z0-9_-]{40,}",
-    "a token of npm": r"\bnpm_[A-Za-z0-9]{36,}",
+    "a Slack token": r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}",
+    "a Google API key": r"\bAIza[A-Za-z0-9_-]{35}",
+    "a PyPI token": r"\bpypi-[A-Za-z0-9_-]{40,}",
+    "an npm token": r"\bnpm_[A-Za-z0-9]{36,}",
     "a JSON web token": r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]+",
     "a private key": r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----",
 }
@@ -164,7 +164,7 @@ def manifest(text: str) -> str:
 def exposed(text: str) -> Iterator[Exposed]:
     """What must not be published, in the order of the text."""
     found = [(match.start(), KINDS[match.lastindex - 1], match[0]) for match in CREDENTIALS.finditer(text)]
-    found += [(match.start(), "the home folder of a person", match[0]) for match in HOME.finditer(text)]
+    found += [(match.start(), "a user's home folder", match[0]) for match in HOME.finditer(text)]
     found += [(match.start(), kind, match[0]) for match in URL.finditer(text) if (kind := _secret(match[0]))]
     line, before = 1, 0
     for place, kind, said in sorted(found):

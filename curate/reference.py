@@ -30,17 +30,21 @@ PACKAGE = Path(__file__).parent
 
 EXIT_CODES = {
     0: "done",
-    1: "a check found something: `verify`, `doctor`",
+    1: "a check found something: `verify`, `diff`, `doctor`",
     2: "your input is wrong: the manifest, a file, an argument (`CurateError`)",
-    3: "stopped; the same command goes on from there (`Stopped`: Ctrl-C, a full disk, workers lost too often)",
-    70: "a bug of curate",
+    3: "stopped; the same command resumes (`Stopped`: Ctrl-C, a full disk, a server out of reach, lost workers)",
+    70: "a bug in curate",
 }
 
 VARIABLES = {
     "CURATE_WORK": "the work folder, as `--work`",
-    "CURATE_WORKERS": "processes, as `--workers`",
-    "CURATE_HANG_SECONDS": "a block that takes longer has hung, one document on its own after a tenth of it [300]",
-    "NO_COLOR": "no colours on a terminal",
+    "CURATE_WORKERS": "worker processes, as `--workers`",
+    "CURATE_ALLOW_CODE": "modules whose code manifests may run, separated by commas, as `--allow-code`",
+    "CURATE_MODEL_DIR": "folder with models and tokenizers, looked into before the user's cache",
+    "CURATE_PATIENCE": "seconds to wait for a server that is busy or unreachable before the run stops [120]",
+    "CURATE_HANG_SECONDS": "seconds after which a block counts as hung; for a single document, a tenth of it [300]",
+    "CURATE_DEBUG": "any value: print a traceback with every error",
+    "NO_COLOR": "any value: no colors on a terminal",
 }
 
 
@@ -49,7 +53,7 @@ def render() -> str:
     parts = [
         "# Reference",
         "Written by `python -m curate.reference` from the code; do not edit. "
-        "For a way in, see the [tutorial](tutorial.md); for what the words mean, [concepts](concepts.md).",
+        "To get started, see the [tutorial](tutorial.md); for terms and guarantees, [concepts](concepts.md).",
         "## Commands",
         *commands(),
         "### Exit codes",
@@ -57,7 +61,7 @@ def render() -> str:
         "### Environment variables",
         table(("variable", "meaning"), ((f"`{name}`", meaning) for name, meaning in VARIABLES.items())),
         "## Manifest",
-        "Where a default stands the key may be left out. Sizes are a number of bytes or end in "
+        "Keys with a default are optional. Sizes are a number of bytes or end in "
         + ", ".join(f"`{unit.replace('I', 'i')}`" for unit in UNITS if unit)
         + ".",
         *manifest(),
@@ -65,38 +69,38 @@ def render() -> str:
         "A stage is written as its name, or as its name with parameters. A value that is no mapping goes to the first "
         "parameter: `exact_dedup: url` is `exact_dedup: {by: url}`. The second use of a stage in one list "
         "is called `NAME.2` in counts and in `set:`.",
-        "Every stage also has `max_removed`, the share of a source (0 to 1) that it may remove: more stops the run "
+        "Every stage also has `max_removed`, the share of a source (0 to 1) that it may remove; more stops the run "
         "before the release. Default: "
         + ", ".join(f"{stage.max_removed} for `{stage.name}`" for stage in own_stages() if stage.max_removed)
-        + "; else no limit, and a warning where a stage removes nearly all of a source.",
+        + "; otherwise no limit, but a warning if a stage removes nearly all of a source.",
         *stages(),
         "## Sources",
-        "Told from the file's name: its ending, and that of a compression behind it ("
+        "Inferred from the file extension, and that of a compression after it ("
         + ", ".join(f"`{ending}`" for ending in COMPRESSIONS)
         + ").",
-        table(("format", "endings"), ((name, code(ends)) for name, ends in FORMATS.items())),
+        table(("format", "extensions"), ((name, code(ends)) for name, ends in FORMATS.items())),
         "### Layouts",
         "`column.field` is a field of a struct, of an object, or of a string that holds JSON. Of places joined by "
-        "`|` the first that is not null counts. `columns:` in a manifest has the same form.",
+        "`|`, the first that is not null is used. `columns:` in a manifest has the same form.",
         table(("layout", "our column: theirs"), ((name, _layout(places)) for name, places in LAYOUTS.items())),
         "### Reasons at reading",
-        "In a release they are of the stage `read`.",
+        "In a release, their stage is `read`.",
         table(("format", "reason", "meaning"), reading_reasons()),
         "## Columns",
-        "Of a document table. Stages add others, named with each.",
+        "Columns of a document table. Stages add others, listed with each stage.",
         table(("column", "type", "meaning"), columns(COLUMNS)),
-        f"`{REJECT.name}` is the stage and the reason, `STAGE.REASON`, of a document that is out; null in one that is "
-        "in. An archive also gives, to the stages of the same job, and never stored:",
+        f"`{REJECT.name}` is the stage and the reason, `STAGE.REASON`, of a rejected document; null in one that "
+        "is kept. Archives also have these columns, for the stages of the same job; they are never stored:",
         table(("column", "type", "meaning"), columns(TRANSIENT)),
-        f"Published, as far as the documents have them: {code(PUBLISHED)}, and what `shards.columns` adds. Recorded "
+        f"Published, if the documents have them: {code(PUBLISHED)}, and those that `shards.columns` adds. Recorded "
         f"for rejected documents: {code(EVIDENCE)}, `stage`, `reason`.",
         "## Errors",
-        'An error says what, where and how to mend it. With `--json` it is `{"error": {"what", "where", "fix"}}`, and '
-        '`{"error": {"problems": [...]}}` for all mistakes of a manifest. `…` stands for what differs.',
+        'An error says what, where and how to fix it. With `--json` it is `{"error": {"what", "where", "fix"}}`, and '
+        '`{"error": {"problems": [...]}}` for all mistakes in a manifest. `…` stands for the parts that vary.',
         table(("class", "exit code", "meaning"), error_classes()),
-        table(("error", "mend"), messages()),
+        table(("error", "fix"), messages()),
         "## Python",
-        "`import curate`; each command is one of these functions.",
+        "`import curate`; every command is one of these functions.",
         *functions(),
     ]
     return "\n\n".join(parts) + "\n"
@@ -198,10 +202,10 @@ def stages() -> Iterator[str]:
             rows = ((f"`{name}`", words(f.annotation), default(f)) for name, f in stage.params.model_fields.items())
             yield table(("parameter", "type", "default"), rows)
         facts = [
-            f"Reads: {code(declared.reads) or 'what its parameters name'}.",
+            f"Reads: {code(declared.reads) or 'the columns its parameters name'}.",
             *([f"Adds: {code(f'{name} ({kind})' for name, kind in declared.adds.items())}."] if declared.adds else []),
             *([f"Changes: {code(declared.changes)}."] if declared.changes else []),
-            f"Reasons: {code(_reasons(stage)) or ('those its parameters name' if stage.reasons_from else 'none')}.",
+            f"Reasons: {code(_reasons(stage)) or ('the names in its parameters' if stage.reasons_from else 'none')}.",
         ]
         yield " ".join(facts)
 
@@ -245,7 +249,7 @@ def error_classes() -> Iterator[tuple[str, int, str]]:
 
 
 def messages() -> list[tuple[str, str]]:
-    """(error, mend) of every error that the code can raise, in alphabetical order."""
+    """(error, fix) of every error that the code can raise, in alphabetical order."""
     found = set()
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -1,17 +1,20 @@
 """Lines for people, of what commands found."""
 
+import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from curate.compare import side_by_side
 from curate.release.accounts import damage_lines, not_taken_lines
 from curate.release.card import empty_sources
-from curate.release.pages import reasons, size
+from curate.release.pages import counted, reasons, size
 from curate.terminal import table
 
 __all__ = [
     "calibrated_lines",
     "compared_lines",
+    "counted",
     "explain_lines",
     "plan_lines",
     "published_lines",
@@ -32,7 +35,7 @@ def plan_lines(found: dict) -> Iterator[str]:
         yield from not_taken_lines(name, source["not_taken"])
     yield ""
     rows = [("step", "jobs", "run", "why")]
-    for step in found["steps"]:
+    for step in _of_stages(found["steps"]):
         why = [reason if count == step["run"] else f"{reason} ({count})" for reason, count in step["why"].items()]
         rows.append((step["step"], step["jobs"], step["run"], " | ".join(why) or "reused"))
     yield from table(rows, frozenset({1, 2}))
@@ -43,12 +46,24 @@ def plan_lines(found: dict) -> Iterator[str]:
     if found["run"]:
         need = found["estimate"]
         yield (
-            f"about {need['documents']:,} documents, {size(need['text_bytes'])} of text; "
+            f"estimate: {counted(need['documents'], 'document')}, {size(need['text_bytes'])} of text; "
             f"{size(need['worker_bytes'])} of memory a worker, {size(need['largest_job_bytes'])} for the largest job, "
-            f"{size(need['disk_bytes'])} of disk, {duration(need['seconds'])} with {need['workers']} workers"
+            f"{size(need['disk_bytes'])} of disk, {duration(need['seconds'])} on {counted(need['workers'], 'worker')}"
         )
-    later = "" if found["shards_planned"] else "; shards are planned once the mixture is made"
+    later = "" if found["shards_planned"] else "; the jobs that write shards are planned during the run"
     yield f"{found['run']:,} jobs to run, {found['reused']:,} reused{later}"
+
+
+def _of_stages(steps: list[dict]) -> list[dict]:
+    """The steps of a plan with those of one group stage as one: `near_dedup 1, web`, `near_dedup 1, all` ..."""
+    found: dict[str, dict] = {}
+    for step in steps:
+        name = re.sub(r" \d+( counts)?(, .+)?$|, all$", "", step["step"])
+        whole = found.setdefault(name, {"step": name, "jobs": 0, "run": 0, "why": Counter()})
+        whole["jobs"] += step["jobs"]
+        whole["run"] += step["run"]
+        whole["why"].update(step["why"])
+    return list(found.values())
 
 
 def duration(seconds: int) -> str:
@@ -59,7 +74,7 @@ def duration(seconds: int) -> str:
 
 
 def status_lines(found: dict) -> Iterator[str]:
-    yield f"{found['name']} {found['version']}: {found['made']:,} of {found['jobs']:,} jobs made"
+    yield f"{found['name']} {found['version']}: {found['made']:,} of {found['jobs']:,} jobs done"
     yield f"documents read: {found['documents']:,}, kept so far: {found['kept']:,}"
     yield f"release: {found['release'] or 'not written yet'}"
 
@@ -80,9 +95,9 @@ def release_lines(lock: dict, path: Path, changed: bool = True) -> Iterator[str]
     yield from mixture_lines(lock["mixture"])
     data = [file for file in lock["files"] if file["path"].startswith("data/")]
     text, rows = (sum(file[name] for file in data) for name in ("text_bytes", "rows"))
-    drawn = f", drawn {rows:,} times by the mixture" if rows != lock["documents"] else ""
-    shards = f"{size(text)} of text in {len(data)} {'shard' if len(data) == 1 else 'shards'}"
-    yield f"{lock['documents']:,} documents{drawn}, {shards}; {lock['rejected']:,} rejected"
+    drawn = f" (drawn {rows:,} times in all by the mixture)" if rows != lock["documents"] else ""
+    shards = f"{size(text)} of text in {counted(len(data), 'shard')}"
+    yield f"{counted(lock['documents'], 'document')}{drawn}, {shards}; {lock['rejected']:,} rejected"
     yield from (f"warning: nothing is left of source `{name}`" for name in empty_sources(lock))
     for split in (lock.get("tokens") or {"splits": []})["splits"]:
         packed = f", {split['sequences']:,} sequences of {split['context']:,}" if split["context"] else ""
@@ -111,11 +126,11 @@ def diff_lines(found: dict) -> Iterator[str]:
         yield f"column {name}: {was or 'none'} -> {now or 'none'}"
     documents, shards = found["documents"], found["shards"]
     yield (
-        f"documents: {documents['added']:,} added, {documents['removed']:,} removed, {documents['shared']:,} shared "
-        f"({documents['text_changed']:,} with another text)"
+        f"documents: {documents['added']:,} added, {documents['removed']:,} removed, {documents['shared']:,} in both "
+        f"({documents['text_changed']:,} with changed text)"
     )
-    yield f"shards: {shards['shared']:,} of {shards['new']:,} shared; {size(shards['bytes_new'])} in new ones"
-    yield f"such a change raises: {found['bump'] or 'nothing'}"
+    yield f"shards: {shards['shared']:,} of {shards['new']:,} unchanged; {size(shards['bytes_new'])} in new ones"
+    yield f"required version bump: {found['bump'] or 'nothing'}"
 
 
 def published_lines(published, dry_run: bool) -> Iterator[str]:
@@ -124,14 +139,15 @@ def published_lines(published, dry_run: bool) -> Iterator[str]:
         yield from (f"  {file.path}  {size(file.bytes)}" for file in commit.files)
         yield from (f"  {path}  deleted" for path in commit.delete)
     files = sum(len(commit.files) for commit in published.commits)
-    verb = "would send" if dry_run else "sent"
-    yield f"{verb} {files:,} files, {size(published.bytes)}, in {len(published.commits)} commits"
+    verb = "would upload" if dry_run else "uploaded"
+    commits = counted(len(published.commits), "commit")
+    yield f"{verb} {counted(files, 'file')}, {size(published.bytes)}, in {commits}"
     where = f"{published.url} ({published.revision})"
     yield f"{where}, tag {published.tag}" if published.tag else f"{where}; publish again to tag it once it is merged"
 
 
 def mixture_lines(mixture: dict) -> Iterator[str]:
-    """What each phase came to, where the mixture is not simply everything."""
+    """What each phase holds, unless the mixture simply takes everything."""
     if not mixture["notes"]:
         return
     rows = [("phase", mixture["by"], "asked", f"share of {mixture['unit']}", "documents", "drawn", "epochs")]
@@ -146,14 +162,14 @@ def mixture_lines(mixture: dict) -> Iterator[str]:
 
 
 def trained_lines(trained) -> Iterator[str]:
-    """What a classifier was trained on, and how it does on the documents held out."""
-    rows = [("side", "source", "documents", "taken", "held out")]
+    """What a classifier was trained on, and how it does on held-out documents."""
+    rows = [("side", "source", "documents", "used", "held out")]
     for name, source in trained.lock["sources"].items():
         count = trained.lock["documents"][name]
         rows.append((source["side"], name, *(f"{count[key]:,}" for key in ("documents", "taken", "held_out"))))
     yield from table(rows, frozenset({2, 3, 4}))
     yield ""
-    rows = [("kept", "least score", "precision", "recall")]
+    rows = [("kept", "min score", "precision", "recall")]
     for kept in trained.metrics["kept"]:
         numbers = (f"{kept['least_score']:.6f}", f"{kept['precision']:.4f}", f"{kept['recall']:.4f}")
         rows.append((f"{kept['share']:.0%}", *numbers))
@@ -167,7 +183,7 @@ def trained_lines(trained) -> Iterator[str]:
 def calibrated_lines(made) -> Iterator[str]:
     """What a calibration set was drawn from."""
     lock = made.lock
-    rows = [("source", "share", "asked", "made", "documents", "tokens")]
+    rows = [("source", "share", "asked", "drawn", "documents", "tokens")]
     for name, source in lock["sources"].items():
         counts = (source[key] for key in ("asked", "sequences", "documents", "tokens"))
         rows.append((name, f"{source['share']:.2%}", *counts))
@@ -176,9 +192,9 @@ def calibrated_lines(made) -> Iterator[str]:
     counts = lock["counts"]
     yield f"{counts['sequences']:,} sequences, {counts['tokens']:,} tokens, from {counts['documents']:,} documents"
     if lock["left_out"]:
-        yield f"passed over: {reasons(lock['left_out'])}"
+        yield f"skipped: {reasons(lock['left_out'])}"
     if not lock["decontaminated"] and not lock["against"]:
-        yield "not decontaminated: name evaluation sets with --against"
+        yield "not decontaminated: pass evaluation sets with --against"
     yield f"set: {made.path}{'' if made.changed else ' (unchanged)'}"
     yield f"digest: {lock['digest']}"
 
@@ -202,8 +218,8 @@ def compared_lines(found: dict) -> Iterator[str]:
         rows.append((key, "-" if value is None else f"{value:.4f}", measure))
     yield from table(rows, frozenset({1}))
     yield ""
-    yield f"of the other's tokens, {one['missing']:.2%} occur nowhere in the set"
-    yield f"of the set's tokens, {other['missing']:.2%} occur nowhere in the other"
+    yield f"{one['missing']:.2%} of the other's tokens do not occur in the set"
+    yield f"{other['missing']:.2%} of the set's tokens do not occur in the other"
     for key, column in (("largest", "token"), ("sources", "source")):
         entries = found[key] if key == "largest" else [{"source": name} | at for name, at in found[key].items()]
         if entries:
@@ -223,7 +239,7 @@ def explain_lines(found: list[dict]) -> Iterator[str]:
             if document.get(name) not in (None, ""):
                 yield f"  {name}: {document[name]}"
         for step in document["steps"]:
-            yield f"  {', '.join(step['stages'])}: {'out: ' + step['reject'] if step['reject'] else 'kept'}"
+            yield f"  {', '.join(step['stages'])}: {'rejected: ' + step['reject'] if step['reject'] else 'kept'}"
             if "text" in step:
                 start = " ".join(step["text"]["start"].split())
                 yield f"    text: {step['text']['characters']:,} characters: {start[:100]}"
@@ -231,13 +247,13 @@ def explain_lines(found: list[dict]) -> Iterator[str]:
                 yield f"    {name}: {value}"
         if kept := document.get("kept"):
             similarity = "" if kept["similarity"] is None else f", similarity {kept['similarity']:.3f}"
-            yield f"  resembles {kept['id']}{similarity}; this document on the left, the kept one on the right:"
+            yield f"  duplicate of {kept['id']}{similarity}; this document on the left, the kept one on the right:"
             if kept["text"] is not None:
                 yield from (f"    {line}" for line in side_by_side(kept["against"], kept["text"]))
         if removed := document["removed"]:
-            yield f"  removed on request: since version {removed['version']}, by the list `{removed['list']}`"
+            yield f"  removed on request in version {removed['version']}, by the list `{removed['list']}`"
         places = document["places"]
         for place in places:
             yield f"  released: {place['shard']}, row {place['row']}"
         if len(places) > 1:
-            yield f"  in {len(places):,} places: the mixture draws it that often"
+            yield f"  drawn {len(places):,} times by the mixture"

@@ -8,7 +8,7 @@ A manifest names a resource by
     a name, such as `lid.176.ftz`      a file of that name in the folder CURATE_MODEL_DIR, else in the user's cache
                                        (curate/models in $XDG_CACHE_HOME or ~/.cache), else downloaded, if in `KNOWN`
 
-Where a file lies has no bearing on a result; its sha256 has.
+Where a file lies does not affect a result; its sha256 does.
 """
 
 import hashlib
@@ -120,9 +120,13 @@ def read_text(path: Path, what: str) -> str:
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         place = f"byte {error.start:,} is {error.object[error.start]:#04x}"
-        raise CurateError(f"{what} is not UTF-8 text: {place}", str(path), "save it as UTF-8, not packed") from error
+        raise CurateError(
+            f"{what} is not UTF-8 text: {place}", str(path), "save it as plain UTF-8, not compressed"
+        ) from error
     except OSError as error:
-        raise CurateError(f"cannot read {what}: {error.strerror}", str(path), "check its name and rights") from error
+        raise CurateError(
+            f"cannot read {what}: {error.strerror}", str(path), "check its name and permissions"
+        ) from error
 
 
 def write_text(path: Path, text: str, private: bool = False) -> None:
@@ -177,7 +181,7 @@ def _sha256(path: Path, size: int, changed: int) -> str:
 def _checked(path: Path, kind: Kind, wanted: str | None) -> Path:
     if wanted and sha256(path) != wanted:
         what = f"this {kind} has sha256 {sha256(path)}, not {wanted}"
-        raise CurateError(what, str(path), "remove the file, so that it is fetched again, or mend its name")
+        raise CurateError(what, str(path), "remove the file, so that it is fetched again, or fix its name")
     return path
 
 

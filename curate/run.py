@@ -154,7 +154,7 @@ def _release(plan: Plan, store: Store, submit, work: Path, replace: bool, allow_
             path, lock, changed = build(plan, lock, store, parts, shards.tokens, work / "releases", replace)
         except Damaged as error:
             store.discard(error.fp)
-            yield Lost([job for job in jobs if job.fp == error.fp], "its part was damaged; it is made anew")
+            yield Lost([job for job in jobs if job.fp == error.fp], "its part was damaged; it is rebuilt")
             continue
         yield Released(path, lock, changed)
         return
@@ -165,7 +165,7 @@ def _check_empty(plan: Plan, splits: list[dict], allowed: bool) -> None:
     """Raise CurateError where no document is left to release."""
     if allowed or plan.manifest.document.extends or any(split["documents"] for split in splits):
         return
-    fix = "look which step took them; if an empty release is intended, give --allow-empty"
+    fix = "see which step removed them; if an empty release is intended, pass --allow-empty"
     raise CurateError("the release is empty: no document is left", plan.manifest.name, fix)
 
 
@@ -206,12 +206,12 @@ def execute(jobs: list[Job], store: Store, submit) -> Iterator[Started | Ended |
             isolate |= {job.fp for job in crashed}
             yield Lost(crashed, "their worker was lost; each document runs in isolation now")
         if damaged:
-            yield Lost(damaged, "a part they read was damaged; it is made anew")
+            yield Lost(damaged, "a part they read was damaged; it is rebuilt")
     missing = unmade(jobs, store.marker)
     if missing:
         raise Stopped(
-            f"{len(missing)} jobs did not end in {ATTEMPTS} attempts, the first being `{missing[0].label}`",
-            fix="see whether the machine runs out of memory (fewer --workers need less), and run again to go on",
+            f"{len(missing)} jobs did not finish in {ATTEMPTS} attempts, the first being `{missing[0].label}`",
+            fix="see whether the machine runs out of memory (fewer --workers need less), and run again to resume",
         )
 
 
@@ -261,9 +261,9 @@ class _Dask:
         )
         security = None
         if self.scheduler is None:
-            security = (
-                Security.temporary()
-            )  # keys of this run: no other user of the machine can give its workers a task
+            # Keys of this run: no other user of the machine can give its workers a task, and none sees its pages.
+            security = Security.temporary()
+            dask.config.set({"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []})
             try:
                 with _deaf_to_ctrl_c():
                     self.cluster = LocalCluster(
@@ -274,12 +274,13 @@ class _Dask:
                         security=security,
                         memory_limit=machine.memory() // self.workers,
                         dashboard_address=None,  # a page that any user of the machine could open
+                        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # else port 8787, or a warning
                         silence_logs=50,
                     )
             except RuntimeError as error:
                 fix = 'in a script, start it below `if __name__ == "__main__":`, since each worker imports the script; '
-                fix += "or take workers=0"
-                raise CurateError(f"the workers on this machine do not start: {error}", fix=fix) from None
+                fix += "or use workers=0"
+                raise CurateError(f"cannot start workers on this machine: {error}", fix=fix) from None
         try:
             address = self.cluster or self.scheduler
             self.client = Client(address, timeout=30, set_as_default=False, security=security)

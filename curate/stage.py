@@ -183,7 +183,7 @@ class Stage:
         return self.memory_from(**params) if self.memory_from else 0
 
     def identity(self, params: dict) -> dict:
-        """All that bears on the stage's result beside its input. A resource stands there by its digest."""
+        """All that affects the stage's result beside its input. A resource stands there by its digest."""
         identity = self._source(params) | {"params": params | each(_digest, self._files(params))}
         if self.params.model_config["extra"] == "allow":  # free names, such as rules, which apply in order
             identity["order"] = list(params)
@@ -225,7 +225,7 @@ def stage(version: int, **options) -> Callable[[Callable], Stage]:
     """Make a map stage of a function `(docs: pa.Table, *, ...) -> pa.Table`.
 
     version   raise it when the same input no longer gives the same result.
-    packages  distributions whose version bears on the result, or a function of the parameters that names them.
+    packages  distributions whose version affects the result, or a function of the parameters that names them.
     alone     always starts a job of its own, so that changing it does not rerun what stands before.
     dry       cheap and able to tell more mistakes when planned, by a try on an empty table.
     hazard    may crash or hang on hostile input: a failed job is run again with each document isolated.
@@ -271,7 +271,7 @@ def reject(docs: pa.Table, /, **reasons) -> pa.Table:
 
 
 def set_column(docs: pa.Table, name: str, values) -> pa.Table:
-    """The table with this column added, or changed where it is there already."""
+    """The table with this column added, or changed where it already exists."""
     index = docs.column_names.index(name) if name in docs.column_names else -1
     return docs.append_column(name, values) if index < 0 else docs.set_column(index, name, values)
 

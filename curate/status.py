@@ -199,7 +199,7 @@ def _changes(old, new, path: tuple):
             else:
                 yield from _changes(olds[label], news[label], (*path, label))
         if old != new and list(olds) != list(news) and set(olds) == set(news):
-            yield path, "stages in another order"
+            yield path, "stages reordered"
     elif old != new:
         where = ".".join(str(part) for part in path if part not in ("stages", "params", "call"))
         yield path, f"{where}: {_short(old)} → {_short(new)}"

@@ -164,7 +164,7 @@ def _spec(path: Path) -> dict:
     try:
         spec = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise CurateError(f"a tokenizer is no JSON: {error}", str(path), "give a tokenizer.json") from error
+        raise CurateError(f"a tokenizer file is not JSON: {error}", str(path), "give a tokenizer.json") from error
     if not isinstance(spec, dict) or not isinstance(spec.get("model"), dict):
         raise CurateError("a tokenizer has no `model`", str(path), "give a tokenizer.json of Hugging Face's format")
     return spec

@@ -69,7 +69,7 @@ class Parameters(Strict):
     lr: float = Field(0.1, gt=0, le=100, description="learning rate at the start")
     wordNgrams: int = Field(1, ge=1, le=10, description="longest word n-gram")
     bucket: int = Field(2_000_000, ge=0, le=MOST_BUCKETS, description="buckets for n-grams")
-    minCount: Positive = Field(1, description="least count of a word that is known")
+    minCount: Positive = Field(1, description="minimum count of a word")
     minn: int = Field(0, ge=0, le=10, description="shortest character n-gram")
     maxn: int = Field(0, ge=0, le=10, description="longest character n-gram; 0: none")
 
@@ -79,13 +79,13 @@ class Recipe(Strict):
 
     name: Name = Field(description="of the classifier")
     description: str = Field("", description="a paragraph for the card")
-    license: str = Field("other", description="licence of the model")
+    license: str = Field("other", description="license of the model")
     positives: dict[Name, Sample] = Field(min_length=1, description="sources of documents to score high")
     negatives: dict[Name, Sample] = Field(min_length=1, description="sources of documents to score low")
     labels: tuple[Name, Name] = Field(("hq", "cc"), description="what the model calls the two sides")
-    held_out: InnerShare = Field(0.1, description="share of the documents to measure with")
+    held_out: InnerShare = Field(0.1, description="share of documents held out for evaluation")
     seed: Count = Field(0, description="of the samples and of the training")
-    locked: bool = Field(True, description="one thread, so that the model is the same bytes again")
+    locked: bool = Field(True, description="one thread, so that the model is byte-identical every time")
     fasttext: Parameters = Field(default_factory=Parameters)
 
 
@@ -128,7 +128,7 @@ def load(path: str | Path) -> Classifier:
     for side in SIDES if recipe else ():
         for name, source in getattr(recipe, side).items():
             if name in sources:
-                file.wrong((side, name), f"source `{name}` stands on both sides", "name one of them otherwise")
+                file.wrong((side, name), f"source `{name}` is on both sides", "rename one of them")
             file.check_source(source, (side, name))
             sources[name] = source
             pipelines[name] = file.pipeline(value[side][name], "pipeline", (side, name), folder)
@@ -146,7 +146,7 @@ def train(
 ) -> Iterator:
     """Train the classifier of a recipe, yielding what happens as `curate.run.run` does; the last is Trained.
 
-    A model that is there already, of the same recipe, inputs and versions, is not trained again. Raises CurateError
+    A model that already exists, of the same recipe, inputs and versions, is not trained again. Raises CurateError
     for what is wrong with the recipe, the inputs or the number of documents, Stopped where running again goes on.
     """
     classifier = recipe if isinstance(recipe, Classifier) else load(recipe)
@@ -181,7 +181,7 @@ def _jobs(plan: Plan) -> list[Job]:
 
 
 def _identity(recipe: Recipe, plan: Plan) -> dict:
-    """All that bears on the model."""
+    """All that affects the model."""
     sources = {}
     for side in SIDES:
         for name, sample in getattr(recipe, side).items():

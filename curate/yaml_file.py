@@ -158,7 +158,7 @@ class YamlFile:
             label, _, parameter = key.rpartition(".")
             if label not in labels:
                 file, where = changes_at
-                file.wrong((*where, key), f"`{key}` sets no stage of this pipeline", did_you_mean(label, labels))
+                file.wrong((*where, key), f"`{key}` matches no stage of this pipeline", did_you_mean(label, labels))
             overrides.setdefault(label, {})[parameter] = value
         calls = []
         for label, (name, params, at) in zip(labels, entries, strict=True):

@@ -82,11 +82,11 @@ def _refuse(text: str) -> tuple[int, str, str] | None:
         line = event.start_mark.line + 1
         if isinstance(event, yaml.AliasEvent):
             if any(anchor == event.anchor for anchor, _ in open_):
-                return line, f"the anchor `{event.anchor}` is recursive", "write out what it stands for"
+                return line, f"the anchor `{event.anchor}` is recursive", "write out its contents"
             size = sizes.get(event.anchor, 0)
             count, expanded = count + size, expanded + size
             if expanded > EXPANDED:
-                return line, f"aliases stand for more than {EXPANDED:,} values", "use fewer, or write them out"
+                return line, f"aliases expand to more than {EXPANDED:,} values", "use fewer, or write them out"
         elif isinstance(event, yaml.DocumentStartEvent):
             documents += 1
             if documents > 1:
@@ -119,7 +119,7 @@ class _Values:
         self.tree.lines.setdefault(place, node.start_mark.line + 1)
         if id(node) not in self.known:
             if not isinstance(node, yaml.ScalarNode) and node.tag not in (_TAG + "seq", _TAG + "map"):
-                self.wrong(place, f"`{node.tag}` is not a type of YAML's own", "remove the tag")
+                self.wrong(place, f"`{node.tag}` is not a standard YAML type", "remove the tag")
             if isinstance(node, yaml.SequenceNode):
                 value = [self.of(child, (*place, index)) for index, child in enumerate(node.value)]
             elif isinstance(node, yaml.MappingNode):
@@ -170,7 +170,7 @@ class _Values:
         try:
             value = self.scalars.construct_object(node)
         except _BAD:  # the 31st of February, or a tag of another program
-            self.wrong(place, f"`{text}` is not a value of YAML", "put it in quotes to take it as text")
+            self.wrong(place, f"`{text}` is not a valid YAML value", "put it in quotes to take it as text")
             return None
         if isinstance(value, str):
             return text

@@ -414,12 +414,12 @@ def test_what_is_interrupted_leaves_nothing_and_what_was_there(small, tmp_path, 
 def test_only_a_set_is_replaced(small, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("all of it")
-    with pytest.raises(CurateError, match="something else is there"):
+    with pytest.raises(CurateError, match="output folder is not empty"):
         calibrate(small, "gptq", **SMALL, to=tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "all of it"
     made = calibrate(small, "gptq", **SMALL, to=tmp_path / "set").path
     (made / "model-4bit").mkdir()
-    with pytest.raises(CurateError, match="something else is there"):
+    with pytest.raises(CurateError, match="output folder is not empty"):
         calibrate(small, "gptq", **SMALL, seed=9, to=made)
     assert (made / "model-4bit").is_dir()
     assert not calibrate(small, "gptq", **SMALL, to=made).changed
@@ -631,9 +631,9 @@ def test_mistakes_are_told_with_numbers_and_a_mend(small, plain, tmp_path):
     for recipe, option in (("gptq", "sequences"), ("kernel", "sequences"), ("awq", "length"), ("imatrix", "tokens")):
         for value in (-1, 0, 10**20):
             assert f"--{option} {value} is out of range" in mistake(small, recipe, **{option: value}, **to)
-    assert "can be had from" in mistake(small, "gptq", sequences=2**31 - 1, length=2**31 - 1, **to)
+    assert "can be drawn from" in mistake(small, "gptq", sequences=2**31 - 1, length=2**31 - 1, **to)
     (tmp_path / "tokenizer.json").write_text("{")
-    assert "is no JSON" in mistake(small, tokenizer=str(tmp_path / "tokenizer.json"), **to)
+    assert "is not JSON" in mistake(small, tokenizer=str(tmp_path / "tokenizer.json"), **to)
     (tmp_path / "questions.jsonl").write_text("?")
     assert "cannot read the evaluation set" in mistake(small, against=[str(tmp_path / "questions.jsonl")], **to)
     (tmp_path / "none.jsonl").write_text("")
@@ -649,9 +649,7 @@ def test_too_few_tokens_name_what_can_be_had_and_that_can_be_had(small, tmp_path
     for recipe, option in (("gptq", "sequences"), ("kernel", "sequences"), ("imatrix", "tokens")):
         said = mistake(small, recipe, **{option: 10**6}, length=500, to=tmp_path / recipe)
         enough = int(re.search(rf"ask for fewer \(--{option} (\d+)\)", said)[1])
-        assert (
-            f"{-(-(10**6) // 500) if recipe == 'imatrix' else 10**6:,} sequences of 500 tokens were asked for" in said
-        )
+        assert f"{-(-(10**6) // 500) if recipe == 'imatrix' else 10**6:,} sequences of 500 tokens requested" in said
         made = calibrate(small, recipe, **{option: enough}, length=500, to=tmp_path / recipe)
         assert made.lock["counts"]["sequences"] > 10
 
@@ -694,7 +692,7 @@ def test_what_cannot_be_compared_is_refused(small, tmp_path):
     shutil.copytree(made.path, tmp_path / "short")
     (tmp_path / "short" / "calibration.safetensors").write_bytes(b"?")
     for one, other, said in (
-        (small, made.path, "no calibration set"),
+        (small, made.path, "not a calibration set"),
         (made.path, tmp_path / "other", "different tokenizers"),
         (made.path, tmp_path / "nowhere.txt", "nothing to compare with"),
         (made.path, tmp_path / "a.parquet", "no column `text`; there are content"),

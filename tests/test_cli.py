@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 from conftest import forget_stages, know_odd_stages
 from releases import curate, one_source, release, released_rows, rows, write_corpus
 
@@ -136,9 +137,19 @@ def test_init_then_plan(tmp_path, said, found):
     path, data = tmp_path / "new" / "mine.yaml", tmp_path / "pages.warc.gz"
     assert found("init", path, "--input", str(data), "--input", "more/*.warc.gz") == {"manifest": str(path)}
     assert str(data) in path.read_text()
-    assert "there already" in said("init", path, code=2).err
+    assert "already exists" in said("init", path, code=2).err
     error = found("plan", path, "--work", tmp_path / "work", code=2)["error"]
     assert "pages.warc.gz" in json.dumps(error)
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl.gz", "rows.parquet", "folder"])
+def test_init_writes_a_manifest_for_rows(tmp_path, found, name):
+    (tmp_path / "folder" / "inner").mkdir(parents=True)
+    for file in ("inner/a.jsonl", "README.md"):
+        (tmp_path / "folder" / file).write_text("")
+    path = tmp_path / "mine.yaml"
+    found("init", path, "--input", str(tmp_path / name))
+    assert yaml.safe_load(path.read_text())["sources"]["rows"]["pipeline"] == ["normalize"]
 
 
 def test_doctor():
@@ -150,15 +161,15 @@ def test_doctor():
 
 
 MISTAKES = {
-    "manifest": (["plan", "no-such"], "no manifest no-such"),
-    "release": (["verify", "."], "no lock.json"),
+    "manifest": (["plan", "no-such"], "no such manifest: no-such"),
+    "release": (["verify", "."], "not a release: no lock.json"),
     "document": (["explain", "MANIFEST", "0123456789", "--work", "WORK"], "no document has the id 0123456789"),
     "work folder": (["run", "MANIFEST", "--work", "MANIFEST/work", "--workers", "0"], ""),
 }
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_a_mistake_ends_with_2_and_says_what_where_and_how_to_mend_it(made, name, said):
+def test_a_mistake_ends_with_2_and_says_what_where_and_how_to_fix_it(made, name, said):
     manifest, work, _ = made
     arguments, says = MISTAKES[name]
     arguments = [word.replace("MANIFEST", str(manifest)).replace("WORK", str(work)) for word in arguments]

@@ -58,7 +58,7 @@ def test_no_verb_runs_what_is_not_allowed(tmp_path, spy, verb, monkeypatch, caps
     assert not spy.exists()
     if verb == "run":
         said = capsys.readouterr().err
-        assert "`annotate` runs `spied.inner:lengths`, code that is not allowed" in said
+        assert "`annotate` runs `spied.inner:lengths`, which is not allowed" in said
         assert "--allow-code spied.inner" in said
         assert f"{manifest}:" in said
 
@@ -101,9 +101,9 @@ def test_mistakes_are_found_without_running_anything(tmp_path, spy):
     for function, what in (
         ("spied.inner:length", "did you mean `lengths`?"),
         ("spied.iner:lengths", "cannot import `spied.iner`"),
-        ("spied.inner", "names no function"),
-        ("spied.inner:a.b", "names no function"),
-        ("../spied:lengths", "names no function"),
+        ("spied.inner", "does not name a function"),
+        ("spied.inner:a.b", "does not name a function"),
+        ("../spied:lengths", "does not name a function"),
     ):
         with pytest.raises(ManifestError) as caught:
             run_plan(annotating(tmp_path, function), tmp_path / "work")

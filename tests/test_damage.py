@@ -53,7 +53,7 @@ def test_what_is_lost_within_bounds_stands_in_the_lock_and_is_told(tmp_path, dam
     assert "damaged in s: 1.jsonl: 7 bytes lost, 20 documents read" in lines
     assert "note on s: 1.jsonl: 5 bytes after the end" in lines
     card = (made.path / "README.md").read_text()
-    assert "\n\n- 1.jsonl of s is damaged: 7 bytes of it could not be read.\n\n" in card
+    assert "\n\n- 1.jsonl of s is damaged: 7 of its bytes could not be read.\n\n" in card
 
 
 def test_too_much_damage_stops_the_run_after_the_other_files_and_names_all(tmp_path, damaged):
@@ -101,12 +101,12 @@ def test_files_that_were_not_taken_stand_in_plan_lock_and_report(tmp_path):
     for name in ("b.md", "a.txt"):
         (tmp_path / "in" / name).write_text("x")
     found = explain_plan(path, tmp_path / "work")
-    line = "not taken of s, ending unknown: 2 files: a.txt, b.md"
+    line = "not read in s (ending unknown): 2 files: a.txt, b.md"
     assert line in list(plan_lines(found))
     made = release(path, tmp_path / "work")
     assert made.lock["sources"]["s"]["not_taken"] == [{"why": "ending unknown", "files": 2, "paths": ["a.txt", "b.md"]}]
     assert line in list(release_lines(made.lock, made.path))
-    assert "- 2 files of s were found and not read: ending unknown.\n" in (made.path / "README.md").read_text()
+    assert "- 2 files of s were found but not read: ending unknown.\n" in (made.path / "README.md").read_text()
 
 
 def test_an_input_that_changes_between_planning_and_reading_stops_the_run(tmp_path, monkeypatch):

@@ -65,7 +65,7 @@ def test_what_cannot_be_extended_is_said(tmp_path, old):
         release(extended(tmp_path, old, rows(2, 5), stages=[]), tmp_path / "work")
     manifest = extended(tmp_path, old, rows(2, 5), stages=["length", *STAGES], shards={"columns": ["n_words"]})
     done = curate("run", manifest, "--work", tmp_path / "work", "--workers", 0)
-    assert (done.returncode, "has other columns" in done.stderr) == (2, True)
+    assert (done.returncode, "has different columns" in done.stderr) == (2, True)
     done = curate("run", extended(tmp_path, tmp_path / "none", rows(2, 5)), "--work", tmp_path / "work")
     assert (done.returncode, "no earlier release" in done.stderr) == (2, True)
 

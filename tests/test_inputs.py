@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -116,6 +117,15 @@ def test_what_matches_nothing_names_what_is_near(tree):
     assert caught.value.where.endswith("data")
     with pytest.raises(CurateError, match="no file matches"):
         inputs.discover(["d/*.jsonl"], tree)
+
+
+def test_a_glob_of_folders_alone_says_how_to_take_their_files(tmp_path):
+    (tmp_path / "rows" / "a").mkdir(parents=True)
+    (tmp_path / "rows" / "a" / "x.jsonl").write_text("{}")
+    with pytest.raises(CurateError, match="no file matches") as caught:
+        inputs.discover(["rows/*"], tmp_path)
+    [instead] = re.findall(r"write `(.+)`", caught.value.fix)
+    assert [file.path for file in inputs.discover([instead], tmp_path).files] == ["a/x.jsonl"]
 
 
 def test_two_files_of_one_name_are_an_error_and_one_file_twice_is_not(tree):
@@ -398,7 +408,7 @@ def test_empty_files_are_named_and_an_empty_archive_that_was_asked_for_is_an_err
     with pytest.raises(CurateError, match=r"d.warc.gz: empty"):
         inputs.resolve(["d.warc.gz"], tmp_path, tmp_path / "work")
     assert [file.path for file in inputs.resolve(["in/b.jsonl"], tmp_path, tmp_path / "work").files] == ["b.jsonl"]
-    with pytest.raises(CurateError, match=r"no file to read\n  not taken, empty: b.jsonl"):
+    with pytest.raises(CurateError, match=r"no file to read\n  not read, empty: b.jsonl"):
         inputs.resolve(["in/b*"], tmp_path, tmp_path / "work")
 
 

@@ -52,7 +52,7 @@ def test_verify_holds_the_lock_to_itself(made):
     lock = read_lock(made)
     lock["digest"] = "sha256:" + "0" * 64
     (made / "lock.json").write_text(json.dumps(lock))
-    assert problems(made) == [("lock.json", "the digest is not that of the files")]
+    assert problems(made) == [("lock.json", "the digest does not match the files")]
     lock = read_lock(made)
     lock["files"][0]["rows"] += 1
     (made / "lock.json").write_text(json.dumps(lock))

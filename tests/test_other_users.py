@@ -5,6 +5,8 @@ import socket
 import ssl
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 
 import pytest
 
@@ -26,14 +28,27 @@ with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=30) as st
 
 
 @pytest.fixture(scope="module")
-def place():
-    """Host and port of the scheduler of a run."""
+def cluster():
+    """The Dask cluster of a run."""
     with sys.modules["curate.run"].cluster(1, None) as submit:
         assert list(submit([], Store("nowhere"), set())) == []
-        scheme, _, address = submit.__self__.cluster.scheduler_address.partition("://")
-        assert scheme == "tls"
-        host, _, port = address.rpartition(":")
-        yield host, int(port)
+        yield submit.__self__.cluster
+
+
+@pytest.fixture
+def place(cluster):
+    """Host and port of the scheduler."""
+    scheme, _, address = cluster.scheduler_address.partition("://")
+    assert scheme == "tls"
+    host, _, port = address.rpartition(":")
+    return host, int(port)
+
+
+@pytest.mark.parametrize("page", ["status", "info/main/workers.html", "json/identity.json", "metrics", "health"])
+def test_the_scheduler_shows_no_pages(cluster, page):
+    port = cluster.scheduler.http_server.port
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/{page}", timeout=30)
 
 
 def test_a_scheduler_does_not_answer_who_has_no_key_of_the_run(place):

@@ -60,7 +60,7 @@ def test_a_credential_is_found_and_taken_out(secret):
 
 @pytest.mark.parametrize("path", HOMES)
 def test_the_home_of_a_person_is_found_and_taken_out(path):
-    assert [found.kind for found in redact.exposed(f"from {path} on")] == ["the home folder of a person"]
+    assert [found.kind for found in redact.exposed(f"from {path} on")] == ["a user's home folder"]
     assert "jane" not in redact.published(f"from {path} on")
     assert redact.value(path) == "LOCAL/x.txt"
 

@@ -43,9 +43,9 @@ def test_a_version_with_another_digest_is_replaced_on_demand_alone(tmp_path, sai
     lock = read_lock(work / "releases/one/1.0.0")
     manifest = one_source(tmp_path, rows(1, 20), [{"length": {"min_words": 5}}])
     done = said("run", manifest, "--work", work, code=2)
-    assert "one 1.0.0 is released already" in done.err
+    assert "one 1.0.0 is already released" in done.err
     assert str(work / "releases/one/1.0.0") in done.err
-    assert "raise `version:`" in done.err
+    assert "bump `version:`" in done.err
     assert "--replace" in done.err
     assert read_lock(work / "releases/one/1.0.0") == lock
     assert os.listdir(work / "releases/one") == ["1.0.0"]
@@ -65,7 +65,7 @@ def test_what_another_run_released_meanwhile_is_not_replaced(tmp_path, monkeypat
         )
 
     monkeypatch.setattr(building, "write_pages", slowly)
-    with pytest.raises(CurateError, match="is released already"):
+    with pytest.raises(CurateError, match="is already released"):
         list(run(manifest, work, workers=0))
     assert os.listdir(target) == ["lock.json"]
 
@@ -142,6 +142,16 @@ def test_an_empty_release_is_an_error_that_prints_the_funnel(tmp_path, said):
     assert read_lock(work / "releases/one/1.0.0")["documents"] == 0
 
 
+def test_a_stage_that_is_of_a_source_and_of_all_is_two_lines_of_the_funnel(tmp_path):
+    manifest = one_source(tmp_path, rows(1, 10), ["exact_dedup"])
+    document = yaml.safe_load(manifest.read_text())
+    document["stages"] = ["exact_dedup", {"length": {"min_words": 1000}}]
+    with pytest.raises(CurateError, match="empty") as caught:
+        release(write_manifest(manifest, document), tmp_path / "work", allow_empty=False)
+    lines = [line.split() for line in caught.value.__notes__[0].splitlines()]
+    assert lines.count(["exact_dedup", "10", "10"]) == 2
+
+
 def test_a_run_that_a_mixture_stops_prints_its_funnel(tmp_path):
     manifest = one_source(
         tmp_path, rows(1, 10), [], mixture={"unit": "documents", "budget": 1000, "weights": {"only": 1}}
@@ -159,7 +169,7 @@ def test_a_source_of_which_nothing_is_left_is_a_warning(tmp_path):
     made = release(write_manifest(tmp_path / "m.yaml", document), tmp_path / "work")
     assert "warning: nothing is left of source `b`" in list(release_lines(made.lock, made.path))
     for page in ("README.md", "report.html"):
-        assert "Nothing of the source" in (made.path / page).read_text()
+        assert "No document of the source" in (made.path / page).read_text()
 
 
 @pytest.fixture(scope="module")

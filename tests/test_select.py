@@ -99,7 +99,7 @@ def test_without_clusters_it_is_the_best():
 
 def test_too_few_documents_are_an_error_unless_they_may_be():
     table = docs(*["text"] * 4)
-    with pytest.raises(CurateError, match="to find 5 documents, and there are 4") as caught:
+    with pytest.raises(CurateError, match="needs 5 documents, but there are only 4") as caught:
         run(table, count=5, order=[])
     assert "at_most" in caught.value.fix
     assert run(table, count=5, order=[], at_most=True)["reject"].null_count == 4

@@ -53,16 +53,16 @@ def test_it_obeys_the_laws():
 @pytest.mark.parametrize(
     ("function", "adds", "what", "fix"),
     [
-        ("annotations", {"n": "int32"}, "names no function", "package.module:function"),
+        ("annotations", {"n": "int32"}, "does not name a function", "package.module:function"),
         ("no_such_module:f", {"n": "int32"}, "cannot import", "PYTHONPATH"),
         ("annotations:dashs", {"n": "int32"}, "no function `dashs`", "`dashes`"),
         ("annotations:NO_FUNCTION", {"n": "int32"}, "no function", ""),
-        ("annotations:lists", {"n": "int33"}, "no Arrow type", "int32"),
+        ("annotations:lists", {"n": "int33"}, "unknown Arrow type", "int32"),
         ("annotations:lists", {"m": "int32"}, "returned `n`, and `adds` says `m`", "same"),
         ("annotations:lists", {"n": "int32", "m": "int32"}, "says `n`, `m`", "same"),
         ("annotations:in_a_table", {"host": "string"}, "returned `upper`, `host`", "same"),
         ("annotations:too_few", {"n": "int32"}, "1 values for 3 documents", "one for each"),
-        ("annotations:of_letters", {"n": "int32"}, "no column of int32", "mend"),
+        ("annotations:of_letters", {"n": "int32"}, "not a column of int32", "mend"),
         ("annotations:not_columns", {"n": "int32"}, "returned int", "mapping"),
     ],
 )
@@ -79,7 +79,7 @@ def test_the_source_bears_on_identity(tmp_path, monkeypatch):
     assert list(STAGE.resources(params).values()) == [str(Path(annotations.__file__))]
     changed = tmp_path / "changed.py"
     changed.write_text("def lists(docs): ...")
-    with pytest.raises(CurateError, match="another one here"):
+    with pytest.raises(CurateError, match="differs from the one"):
         annotate(TABLE, **params | {"source": str(changed)})
     found = annotate(TABLE, **params | {"source": annotations.__file__})
     assert found["n"].to_pylist() == [5, 4, 0]

@@ -73,10 +73,10 @@ def test_a_formatter_that_keeps_a_state_does_the_same_to_every_document():
 @pytest.mark.parametrize(
     ("block", "params", "what", "fix"),
     [
-        (f"{HERE}.filters.GopherQualityFiltre", {}, "no filter", "GopherQualityFilter"),
+        (f"{HERE}.filters.GopherQualityFiltre", {}, "not a datatrove filter", "GopherQualityFilter"),
         ("datatrove.nothing.Filter", {}, "cannot import", "datatrove"),
         ("GopherQualityFilter", {}, "cannot import", "datatrove"),
-        ("json.JSONDecoder", {}, "no filter", "datatrove"),
+        ("json.JSONDecoder", {}, "not a datatrove filter", "datatrove"),
         (f"{HERE}.filters.GopherQualityFilter", {"min_words": 3}, "does not take", "min_doc_words"),
     ],
 )

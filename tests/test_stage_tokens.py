@@ -129,7 +129,7 @@ def test_a_tokenizer_whose_fast_form_fails_the_probes_is_counted_exactly(monkeyp
 
 
 @pytest.mark.parametrize(
-    ("content", "what"), [(b"\x00\xff", "no JSON"), (b"{", "no JSON"), (b"[]", "no `model`"), (b"{}", "no `model`")]
+    ("content", "what"), [(b"\x00\xff", "not JSON"), (b"{", "not JSON"), (b"[]", "no `model`"), (b"{}", "no `model`")]
 )
 def test_what_is_no_tokenizer_is_named(tmp_path, content, what):
     (tmp_path / "tokenizer.json").write_bytes(content)

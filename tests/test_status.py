@@ -13,6 +13,7 @@ from curate.errors import CurateError
 from curate.explain import explain
 from curate.lock import verify
 from curate.manifest import load
+from curate.report import plan_lines
 from curate.run import Ended, prepare, recall, run
 from curate.status import collect_garbage, explain_plan, status
 from curate.store import Store
@@ -35,6 +36,16 @@ def test_status_before_in_the_middle_and_after(corpus, tmp_path):
     assert found["documents"] == sum(source["read"]["in"] for source in lock["sources"].values())
     assert found["kept"] == lock["documents"]
     assert found["release"] is not None
+
+
+def test_the_lines_of_a_plan_have_one_for_each_stage(tmp_path):
+    write_jsonl(tmp_path / "a.jsonl", rows(1, 5))
+    document = {"name": "x", "version": "1.0.0", "license": "mit", "sources": {"a": {"inputs": ["a.jsonl"]}}}
+    manifest = write_manifest(tmp_path / "m.yaml", document | {"stages": ["near_dedup"]})
+    found = explain_plan(manifest, tmp_path / "work")
+    steps = [line.split() for line in plan_lines(found) if line.startswith("near_dedup ")]
+    jobs = [step["jobs"] for step in found["steps"] if step["step"].startswith("near_dedup ")]
+    assert (len(jobs) > 4, steps) == (True, [["near_dedup", str(sum(jobs)), str(sum(jobs)), "new"]])
 
 
 def test_plan_counts_what_will_run(corpus, tmp_path):

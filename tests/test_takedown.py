@@ -145,7 +145,7 @@ def test_what_reads_a_release_reads_the_patch_version(made, tmp_path):
     assert len(list(found.records("default-train"))) == len(rows) - 1
     assert yaml.safe_load((path / "manifest.yaml").read_text())["version"] == "1.0.1"
     again = curate("remove", made, "--ids", asked)
-    assert (again.returncode, "1.0.1 is there already" in again.stderr) == (2, True)
+    assert (again.returncode, "1.0.1 already exists" in again.stderr) == (2, True)
 
 
 def test_a_shard_may_end_up_empty(made, tmp_path):

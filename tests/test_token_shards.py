@@ -409,7 +409,7 @@ def test_what_is_wrong_with_a_tokenizer_is_said_before_anything_runs(tmp_path):
     (tmp_path / "broken.json").write_text("{")
     huge = word_level(tmp_path / "huge.json", {"<unk>": 0, "the": 3_000_000_000})
     for given, place, words in (
-        ({"tokenizer": "broken.json"}, "tokenizer", ["no JSON", "give a tokenizer.json"]),
+        ({"tokenizer": "broken.json"}, "tokenizer", ["not JSON", "give a tokenizer.json"]),
         ({"tokenizer": "./none.json"}, "tokenizer", ["no tokenizer", "none.json"]),
         ({"tokenizer": huge, "eos": None}, "tokenizer", ["up to 3,000,000,000", "up to 2,147,483,647", "without gaps"]),
         ({"eos": "</s>"}, "eos", ["no token `</s>`", "`<s>`", "leave `eos` out"]),
@@ -487,5 +487,5 @@ def test_a_release_that_extends_another_has_the_tokens_of_both(tmp_path):
 def test_an_empty_release_cannot_be_extended(tmp_path):
     path = release(one_source(tmp_path, [], [], stages=["near_dedup"]), tmp_path / "work").path
     more = {"version": "1.1.0", "extends": str(path), "stages": ["near_dedup"]}
-    with pytest.raises(CurateError, match="has other columns"):
+    with pytest.raises(CurateError, match="has different columns"):
         release(manifest(tmp_path, {}, **more), tmp_path / "work")

@@ -135,7 +135,7 @@ def test_the_library_reads_what_was_trained(recipe):
     [
         (("dim: 8", "dims: 8"), "unknown key `dims`"),
         (("held_out: 0.25", "held_out: 1.5"), "less than 1"),
-        (("  spam:", "  good:"), "stands on both sides"),
+        (("  spam:", "  good:"), "is on both sides"),
         (("[length:", "[lenght:"), "did you mean `length`"),
         (("license: mit", "licence: mit"), "did you mean `license`"),
     ],

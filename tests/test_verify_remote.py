@@ -143,4 +143,4 @@ def test_a_release_that_someone_published_with_a_secret_says_so(hub, made):
     entry |= {"bytes": len(card), "sha256": sha256(card).hexdigest()}
     change(hub, CommitOperationAdd("README.md", card), CommitOperationAdd("lock.json", json.dumps(lock).encode()))
     _, problems = check(hub)
-    assert list(problems.values()) == ["a token of the Hub (hf_aaa…) would be published"]
+    assert list(problems.values()) == ["a Hugging Face token (hf_aaa…) would be published"]

@@ -98,7 +98,7 @@ def calibrate(
     if made := made_before(home, identity["fingerprint"]):
         return Calibrated(home, made, False)
     if home.exists() and not _only(home, _made(home)):
-        raise CurateError("something else is there already", str(home), "name another folder with --to")
+        raise CurateError("the output folder is not empty", str(home), "name another folder with --to")
     docs = shards.documents(found, seed, None if form.fill else asked.length)
     exclusion = Exclusion(shards.held_out(found), sets)
     try:
@@ -143,7 +143,7 @@ def _tokenizer_of(release: shards.Release) -> Path:
     if encoded := release.lock.get("tokens"):
         digests.add(f"sha256:{encoded['tokenizer']['sha256']}")
     if not digests:
-        raise CurateError("the release has counted no tokens, so that it names no tokenizer", where, fix)
+        raise CurateError("the release has no token counts, so it names no tokenizer", where, fix)
     path = release.folder / "manifest.yaml"
     manifest = read_tree(read_text(path, "the release's manifest")).value if path.is_file() else None
     noted = noted_places(release.folder.absolute().parents[2]) if len(release.folder.absolute().parents) > 2 else {}
@@ -216,7 +216,7 @@ def _asked(
 
 
 def _identity(release, recipe, asked: Asked, seed, phase, tokenizer: Tokenizer, ending, sets: dict) -> dict:
-    """All that bears on the set."""
+    """All that affects the set."""
     options = {"sequences": asked.total, "length": asked.length, "seed": seed, "phase": phase, "join": asked.join}
     identity = {
         "calibration": FORMAT,
@@ -252,7 +252,7 @@ def _too_few(short: Short, form: Form, asked: Asked, docs: shards.Documents, whe
         return CurateError(
             what, where, f"give a --length of at most {short.longest}, or let documents be joined (--join)"
         )
-    what = f"{asked.total:,} sequences of {asked.length:,} tokens were asked for, {short.there:,} can be had from"
+    what = f"{asked.total:,} sequences of {asked.length:,} tokens requested, only {short.there:,} can be drawn from"
     what += f" {len(docs.line):,} documents, each drawn once"
     fewer = f"--tokens {short.there * asked.length}" if form.tokens else f"--sequences {short.there}"
     mends = [f"ask for fewer ({fewer})"] if short.there else []

@@ -59,7 +59,7 @@ def compare_sets(calibration_set: str | Path, other: str | Path) -> dict:
     here, folder = _lock(Path(calibration_set)), Path(calibration_set)
     if here is None:
         fix = "name a folder that `curate calibrate` wrote; what to compare it with goes to --with"
-        raise CurateError("no calibration set", str(calibration_set), fix)
+        raise CurateError("not a calibration set", str(calibration_set), fix)
     tokenizer = load(str(folder / "tokenizer.json"))
     first, second = _of_set(folder, here, tokenizer), _profile(other, tokenizer)
     p, q = (one.tokens / max(one.tokens.sum(), 1) for one in (first, second))

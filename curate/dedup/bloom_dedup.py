@@ -43,7 +43,7 @@ def bloom_dedup(
     groups: Groups = 1,
     keep: list[str] = [],  # noqa: B006
 ) -> list[Step]:
-    """Take out paragraphs, and reject documents, of whose n-grams most have been seen before.
+    """Remove paragraphs, and reject documents, most of whose n-grams were seen before.
 
     Documents come in keep order, one after the other. A paragraph, which is a line, goes when more than `threshold` of
     its n-grams are in the filter; else its n-grams are put there. A document goes when more than `threshold` of all its
@@ -60,7 +60,7 @@ def bloom_dedup(
                      memory; more of them stop the run, as they would raise the share of false positives.
     groups           parts that the documents are cut into by a hash of their id, each with a filter of its own and
                      deduplicated by itself; DCLM-Baseline has 100. The texts of a group are held in memory.
-    keep             columns that settle which document comes first after the priority of its source: the lowest, or
+    keep             columns that decide which document comes first, after the priority of its source: the lowest, or
                      with a `-` the highest; then the lowest id.
 
     Changes: text

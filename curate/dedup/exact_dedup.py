@@ -24,13 +24,13 @@ def exact_dedup(
     keep: list[str] = [],  # noqa: B006
     bins: Bins = 0,
 ) -> list[Step]:
-    """Keep the first, in keep order, of all documents that are the same; a document without an address is unlike any.
+    """Keep the first, in keep order, of all identical documents; documents without a URL are never duplicates by URL.
 
     by    text: byte for byte. normalized_text: lower-cased, without ASCII punctuation, white space collapsed (as
           SlimPajama compares). url: in canonical form, scheme included, see `curate.urls`.
-    keep  columns that settle which copy stays after the priority of its source: the lowest, or with a `-` the highest;
+    keep  columns that decide which copy stays, after the priority of its source: the lowest, or with a `-` the highest;
           then the lowest id.
-    bins  parts the work is cut in, 0: by the size of the inputs. No bearing on the result.
+    bins  number of shuffle partitions; 0: chosen by the size of the inputs. Does not affect the result.
 
     Adds: duplicate_of (string, id of the kept document)
 

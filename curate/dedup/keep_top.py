@@ -17,7 +17,7 @@ from curate.stage import Step, group
 
 @group(version=1, new_only=True, reads_from=lambda column, by, **_: (column, by) if by else (column,))
 def keep_top(*, fraction: Share, column: Column = "quality", by: Column | None = None, bins: Bins = 0) -> list[Step]:
-    """Keep exactly a share of the documents: those with the highest values of a column, ties settled by the lowest id.
+    """Keep exactly a share of the documents: those with the highest values of a column; ties go to the lowest id.
 
     Of n documents, `fraction` times n are kept, rounded to the nearest whole number and up at a half. A document
     without a value, or with NaN for one, comes after all that have one. Values are compared as float64. All documents
@@ -26,7 +26,7 @@ def keep_top(*, fraction: Share, column: Column = "quality", by: Column | None =
     fraction  share to keep, 0 to 1; DCLM: 0.1
     column    of numbers; the higher the better
     by        a column, such as `source`, each of whose values keeps its own share; null: one share of all
-    bins      parts the work is cut in, 0: by the size of the inputs. No bearing on the result.
+    bins      number of shuffle partitions; 0: chosen by the size of the inputs. Does not affect the result.
 
     Reasons: below_top
     """

@@ -23,7 +23,7 @@ def line_dedup(
     keep: list[str] = [],  # noqa: B006
     bins: Bins = 0,
 ) -> list[Step]:
-    """Take out every line that an earlier document, or an earlier place of the same, has already.
+    """Remove every line that occurred before, in an earlier document or earlier in the same one.
 
     Lines are compared in lower case, without controls and space at the ends, and without punctuation unless they have a
     digit, by 64 bits of a hash: of a billion lines about 0.03 meet by chance. One of which nothing is left stays and
@@ -37,9 +37,9 @@ def line_dedup(
                boilerplate.
     min_chars  a document that lost something goes, with its text as it was, when fewer characters than this are left,
                space not counted.
-    keep       columns that settle whose line is the first after the priority of the source: the lowest, or with a `-`
+    keep       columns that decide whose line is first, after the priority of the source: the lowest, or with a `-`
                the highest; then the lowest id.
-    bins       parts the work is cut in, 0: by the size of the inputs. No bearing on the result.
+    bins       number of shuffle partitions; 0: chosen by the size of the inputs. Does not affect the result.
 
     Changes: text
 

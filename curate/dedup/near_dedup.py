@@ -185,9 +185,9 @@ def near_dedup(
     rule: Literal["leaders", "components"] = "leaders",
     bins: Bins = 0,
 ) -> list[Step]:
-    """Keep the first, in keep order, of documents that nearly say the same.
+    """Keep the first, in keep order, of nearly identical documents.
 
-    threshold     Jaccard similarity of shingle sets from which two documents are near-duplicates, 0 to 1.
+    threshold     lowest Jaccard similarity of shingle sets, 0 to 1, that makes two documents near-duplicates.
     ngram, unit   a shingle is a run of this many words (lower-cased) or characters; shorter documents have one. pieces:
                   what lies between two characters other than ASCII's letters, digits and `_`, empty or not, case kept:
                   how BigCode cuts source files, where indentation and punctuation count.
@@ -196,12 +196,12 @@ def near_dedup(
                   propose 99.7% of pairs at 0.8; with `permutations` alone, what datasketch takes for the threshold.
     permutations  length of a signature; default: bands times rows.
     seed          of the permutations, as datasketch draws them.
-    keep          columns that settle which copy stays after the priority of its source: the lowest, or with a `-` the
+    keep          columns that decide which copy stays, after the priority of its source: the lowest, or with a `-` the
                   highest; then the lowest id.
     verify        exact: by the true similarity of the shingle sets. signature: by its estimate. none: not at all.
     rule          leaders: as above. components: all documents that are joined, be it through others, but the first go;
                   what SlimPajama and most tools do, and what wipes out sources. Needs `verify: none`.
-    bins          parts the work is cut in, 0: by the size of the inputs. No bearing on the result.
+    bins          number of shuffle partitions; 0: chosen by the size of the inputs. Does not affect the result.
 
     Adds: duplicate_of (string, id of the kept document), similarity (float32, true Jaccard with it or its estimate),
     cluster (string, id of the first document of all that are joined), cluster_size (int64, documents)

@@ -32,7 +32,7 @@ def select(
     at_most: bool = False,
     bins: Bins = 0,
 ) -> list[Step]:
-    """Select exactly so many documents, the best of each cluster in turn, as s1K (1,000 of 59,000) and LIMO (817) did.
+    """Select a fixed number of documents, the best of each cluster in turn, as s1K (1,000 of 59,000) and LIMO (817).
 
     Every cluster gives its best document, then every cluster its second best, and so on; one that has no more drops
     out. In the last round, which not all clusters can end, the best documents go first. In other words: documents are
@@ -47,7 +47,7 @@ def select(
              by hash among the document's words of 6 or more characters (all its words, if it has none): two documents
              share it with a chance equal to the Jaccard similarity of these sets. null: all documents are one cluster.
     at_most  take all documents where there are fewer than `count`; else that is an error, unless there are none
-    bins     parts the work is cut in, 0: by the size of the inputs. No bearing on the result.
+    bins     number of shuffle partitions; 0: chosen by the size of the inputs. Does not affect the result.
 
     Adds: selection_cluster (string), selection_rank (int64, place in the cluster, from 1; null beyond `count`)
 
@@ -94,7 +94,7 @@ def choose(
         yield verdicts(others, np.zeros(len(others), bool))
     rows = pa.concat_tables(running).sort_by([("rank", "ascending"), *_sort_keys(order)])
     if 0 < len(rows) < count and not at_most:
-        what = f"`select` is to find {count:,} documents, and there are {len(rows):,}"
+        what = f"`select` needs {count:,} documents, but there are only {len(rows):,}"
         raise CurateError(what, fix="lower `count`, loosen the stages before it, or set `at_most: true`")
     yield verdicts(rows, np.arange(len(rows)) < count)
 

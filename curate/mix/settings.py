@@ -25,7 +25,7 @@ def parse_amount(value: Any) -> int:
     """1500000 of `1.5M`, `1_500_000` or a plain number. Raises ValueError."""
     match = re.fullmatch(r"\s*(\d[\d_]*(?:\.\d+)?)\s*([KMBT]?)\s*", str(value))
     if not match:
-        raise ValueError("a budget is a number, with K, M, B or T if you like, such as 1.5T")
+        raise ValueError("a budget is a number, optionally with K, M, B or T, such as 1.5T")
     return int(Fraction(match[1].replace("_", "")) * AMOUNTS[match[2]])
 
 
@@ -47,22 +47,22 @@ class Phase(BaseModel, extra="forbid"):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=96)]
     context: int | None = Field(None, ge=1, le=1 << 28, description="length of its sequences in tokens, for the card")
-    budget: Amount | None = Field(None, description="how much it takes; default: as much as its weights allow")
-    weights: Weights = Field({}, description="in place of the mixture's")
-    repeat_earlier: bool = Field(False, description="may take documents that earlier phases have")
+    budget: Amount | None = Field(None, description="how much to take; default: as much as its weights allow")
+    weights: Weights = Field({}, description="overrides the mixture's")
+    repeat_earlier: bool = Field(False, description="may repeat documents of earlier phases")
     experimental: bool = Field(False, description="say so in the card")
 
 
 class Mixture(BaseModel, extra="forbid"):
     """Which documents are released, how often, and in which phases."""
 
-    by: str = Field("source", description="the column whose values weights are given to")
+    by: str = Field("source", description="column whose values are weighted")
     unit: Literal["tokens", "bytes", "documents"] | None = Field(
         None, description="of budgets and weights; default: tokens if they were counted, else bytes of text"
     )
-    budget: Amount | None = Field(None, description="how much is taken; default: as much as the weights allow")
-    weights: Weights = Field({}, description="share of each value of `by`; default: as the documents lie")
-    repeats: int = Field(1, ge=1, le=1000, description="most times that a phase may see a document")
+    budget: Amount | None = Field(None, description="how much to take; default: as much as the weights allow")
+    weights: Weights = Field({}, description="share of each value of `by`; default: as they occur")
+    repeats: int = Field(1, ge=1, le=1000, description="how many times, at most, a phase may use a document")
     validation: float = Field(
         0, ge=0, lt=0.5, allow_inf_nan=False, description="share of documents, by hash, that is held out"
     )
@@ -73,7 +73,7 @@ class Mixture(BaseModel, extra="forbid"):
         return not (self.budget or self.weights or self.phases) and self.repeats == 1
 
     def choice(self) -> dict:
-        """All that bears on which documents are chosen beside the column and the unit, as JSON values."""
+        """All that affects which documents are chosen beside the column and the unit, as JSON values."""
         if not self.phases:
             wants = [{"name": None, "weights": self.weights, "budget": self.budget, "again": False}]
         else:
@@ -111,9 +111,13 @@ def mistakes(mixture: Mixture, sources: Iterable[str]) -> Iterator[tuple[tuple, 
             what = f"`{DEFAULT}` is the configuration that `datasets` loads first"
             yield ("phases", number, "name"), what, "give the phase another name, or put it first"
         if name.endswith("."):
-            yield ("phases", number, "name"), f"a folder is not called `{name}` everywhere", "leave out the last `.`"
+            yield (
+                ("phases", number, "name"),
+                f"`{name}` is not a valid folder name on every system",
+                "leave out the last `.`",
+            )
         if name.casefold() in (other.casefold() for other in names[:number]):
-            yield ("phases", number, "name"), f"two phases are called `{name}`", "give each a name of its own"
+            yield ("phases", number, "name"), f"two phases are called `{name}`", "give each its own name"
     budgets = [phase.budget for phase in mixture.phases]
     total = sum(budget for budget in budgets if budget)
     if mixture.budget and budgets:
@@ -121,7 +125,7 @@ def mistakes(mixture: Mixture, sources: Iterable[str]) -> Iterator[tuple[tuple, 
             what = f"the budgets of the phases add up to {total:,}, not {mixture.budget:,}"
             yield ("budget",), what, f"write `budget: {total}`, or leave it out"
         elif budgets.count(None) > 1:
-            what = f"{budgets.count(None)} phases have no budget, and one can have the rest of {mixture.budget:,}"
+            what = f"{budgets.count(None)} phases have no budget, but only one can take the rest of {mixture.budget:,}"
             yield ("phases",), what, "give each phase a budget, or all but one"
         elif None in budgets and total >= mixture.budget:
             what = f"the phases with a budget take {total:,} and leave nothing of {mixture.budget:,}"
@@ -151,9 +155,11 @@ def notes(mixture: Mixture, unit: str, deduplicated: list[str]) -> list[str]:
         lines.append(f"measured in {unit}, weights by `{mixture.by}`; a phase sees a document {times(mixture.repeats)}")
     if mixture.validation:
         lines.append(f"{mixture.validation:.3%} of documents are held out for validation, by hash of their id")
-        how = "what resembles them is taken from the rest by " + ", ".join(f"`{label}`" for label in deduplicated)
+        how = "documents similar to them are removed from the rest by " + ", ".join(
+            f"`{label}`" for label in deduplicated
+        )
         if not deduplicated:
-            how = "nothing takes from the rest what resembles them: add `exact_dedup` and `near_dedup` to `stages`"
+            how = "nothing removes near-copies of them from the rest: add `exact_dedup` and `near_dedup` to `stages`"
         lines.append(how)
     return lines
 

@@ -62,7 +62,7 @@ ENCODING = 2
 
 @dataclass(frozen=True)
 class Encoding:
-    """A tokenizer and what follows each document, as they bear on tokens.
+    """A tokenizer and what follows each document, as they affect tokens.
 
     tokenizer  `sha256:` and the digest of its file
     dtype      of ids: "uint16" where all fit, else "uint32"

@@ -1,6 +1,8 @@
-"""What became of the input files, in lines for people: what was not taken, what could not be read."""
+"""What became of the input files, in lines for people: what was not read, what could not be read."""
 
 from collections.abc import Iterator
+
+from curate.release.pages import counted
 
 
 def not_taken_lines(source: str, not_taken: list[dict]) -> Iterator[str]:
@@ -8,11 +10,11 @@ def not_taken_lines(source: str, not_taken: list[dict]) -> Iterator[str]:
     for entry in not_taken:
         more = entry["files"] - len(entry["paths"])
         names = ", ".join(entry["paths"]) + (f" and {more:,} more" if more else "")
-        yield f"not taken of {source}, {entry['why']}: {_files(entry['files'])}: {names}"
+        yield f"not read in {source} ({entry['why']}): {counted(entry['files'], 'file')}: {names}"
 
 
 def damage_lines(source: str, files: list[dict]) -> Iterator[str]:
-    """Files of which something could not be read, and what else there is to say of them."""
+    """Files of which something could not be read, and other notes on them."""
     for file in files:
         if lost := file.get("lost"):
             yield f"damaged in {source}: {file['path']}: {lost:,} bytes lost, {file['documents']:,} documents read"
@@ -27,11 +29,7 @@ def accounts(sources: dict[str, dict]) -> Iterator[str]:
     for name, source in sources.items():
         for file in source["files"]:
             if lost := file.get("lost"):
-                yield f"{file['path']} of {name} is damaged: {lost:,} bytes of it could not be read."
+                yield f"{file['path']} of {name} is damaged: {lost:,} of its bytes could not be read."
         for entry in source.get("not_taken", []):
             verb = "was" if entry["files"] == 1 else "were"
-            yield f"{_files(entry['files'])} of {name} {verb} found and not read: {entry['why']}."
-
-
-def _files(count: int) -> str:
-    return f"{count:,} {'file' if count == 1 else 'files'}"
+            yield f"{counted(entry['files'], 'file')} of {name} {verb} found but not read: {entry['why']}."

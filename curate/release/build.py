@@ -86,9 +86,9 @@ def check_same(target: Path, lock: dict) -> None:
     """Raise CurateError where a folder has a release with another digest: what was released does not change unasked."""
     old = released(target)
     if old and old["digest"] != lock["digest"]:
-        what = f"{lock['name']} {lock['version']} is released already, with the digest {old['digest'][:19]}…, not "
+        what = f"{lock['name']} {lock['version']} is already released with the digest {old['digest'][:19]}…, not "
         what += f"{lock['digest'][:19]}…"
-        fix = "raise `version:` in the manifest, or give --replace to put this one in its place"
+        fix = "bump `version:` in the manifest, or pass --replace to overwrite that release"
         raise CurateError(what, str(target), fix)
 
 
@@ -122,7 +122,7 @@ def replacing(target: Path) -> Iterator[Path]:
     link or a file, before the block.
     """
     if target.is_symlink() or (target.exists() and not target.is_dir()):
-        what = "the place of the release is a link" if target.is_symlink() else "a file is in the place of the release"
+        what = "the path of the release is a link" if target.is_symlink() else "the path of the release is a file"
         raise CurateError(what, str(target), "move it away, or choose another work folder with --work")
     draft = target.with_name(f".{target.name}.{uuid4().hex}")
     try:
@@ -158,7 +158,7 @@ def _put(draft: Path, target: Path) -> None:
                 raise
         finally:
             shutil.rmtree(aside, ignore_errors=True)
-    raise CurateError("other runs replace this release all the time", str(target), "let them end, then run it again")
+    raise CurateError("other runs keep replacing this release", str(target), "wait for them to finish, then run again")
 
 
 def _exchange(one: Path, other: Path) -> bool:

@@ -18,7 +18,7 @@ LIMITS += [("100B<n<1T", 10**12), ("n>1T", 10**18)]
 ROWS_OF = {"language": "languages", "license": "licenses"}
 
 DEDUPLICATION = ("exact_dedup", "near_dedup", "line_dedup", "bloom_dedup", "substring_dedup", "image_dedup")
-"""The stages that take what is there already."""
+"""The stages that take what already exists."""
 
 LONGEST = 20
 """Lines of a table of the card; the rest is one line."""

@@ -5,7 +5,7 @@ from itertools import pairwise
 from curate.release.pages import environment
 
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
-"""Told apart by people with any colour vision (Okabe and Ito 2008)."""
+"""Told apart by people with any color vision (Okabe and Ito 2008)."""
 
 WIDTH = 560
 """Of the bars and of the curve, in pixels."""
@@ -38,7 +38,7 @@ def funnel(lock: dict) -> list[tuple[str, dict[str, int]]]:
 
 
 def funnel_chart(lock: dict) -> str:
-    """Bars of the documents left after each step that took some, in the colours of their sources."""
+    """Bars of the documents left after each step that took some, in the colors of their sources."""
     steps = funnel(lock)
     shown = [steps[0]] + [step for before, step in pairwise(steps) if step[1] != before[1]]
     shown = shown if shown[-1][0] == "released" else [*shown, steps[-1]]

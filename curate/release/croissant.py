@@ -174,7 +174,7 @@ def _responsible(lock: dict) -> dict:
     ]
     raw = (f"{name}: {source['description'] or 'no description'}" for name, source in lock["sources"].items())
     masked = any(stage["stage"] == "pii" for stage in lock["stages"])
-    found = "A stage masked what it recognised." if masked else "No stage looked for it."
+    found = "A stage masked what it recognized." if masked else "No stage looked for it."
     return {
         "rai:dataCollection": "Documents of the named sources, kept or rejected by rules that the manifest states.",
         "rai:dataCollectionType": ["Web Scraping", "Secondary Data Analysis"],

@@ -25,7 +25,7 @@ def diff(old: str | Path, new: str | Path) -> dict:
     documents  {"added", "removed", "shared": counts, "added_ids", "removed_ids": some of them, by id}
     text       documents of both with another text
     shards     {"shared", "old", "new": counts, "bytes_new": size of those the old one lacks}
-    bump       the least part of the version that such a change raises: "major", "minor", "patch" or None
+    bump       the least part of the version that required version bump: "major", "minor", "patch" or None
     """
     old, new = Path(old), Path(new)
     locks = [read_lock(old), read_lock(new)]

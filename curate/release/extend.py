@@ -53,13 +53,16 @@ def extend(lock: dict, parts: dict[str, str], manifest) -> tuple[dict, dict[str,
 
 def _check_fit(old: dict, lock: dict, place: str) -> None:
     """Raise CurateError where the shards of a release cannot lie beside those of a run."""
-    fix = "publish the same columns, and compare with the same parameters, or leave out `extends:`"
+    fix = "publish the same columns, or leave out `extends:`"
     if lock["columns"] and old["columns"] != lock["columns"]:  # a run of which no document is kept may have none
         differ = sorted({*old["columns"].items()} ^ {*lock["columns"].items()})
         names = ", ".join(dict.fromkeys(name for name, _ in differ))
-        raise CurateError(f"{old['name']} {old['version']} has other columns: {names}", f"extends: {place}", fix)
+        raise CurateError(f"{old['name']} {old['version']} has different columns: {names}", f"extends: {place}", fix)
     if old["index"] != lock["index"]:
-        raise CurateError(f"{old['name']} {old['version']} has another index", f"extends: {place}", fix)
+        what, fix = "was made with other parameters of `near_dedup`", "use the same parameters, or leave out `extends:`"
+        if not old["index"]:
+            what, fix = "was made without `near_dedup`", "leave out `extends:`, or make that version again with it"
+        raise CurateError(f"{old['name']} {old['version']} {what}", f"extends: {place}", fix)
     if any("/" in file["path"].removeprefix("data/") for file in old["files"] if file["path"].startswith("data/")):
         raise CurateError("a release with phases or a validation split cannot be extended", f"extends: {place}")
 

@@ -46,7 +46,7 @@ def read_release(release: Path) -> tuple[dict, list[File]]:
     if problems:
         wrong = ", ".join(f"{problem.where} ({problem.what})" for problem in problems[:5])
         raise Unverified(
-            f"{len(problems)} files are not what the lock says: {wrong}",
+            f"{len(problems)} files do not match the lock: {wrong}",
             str(where),
             "run the manifest again: it restores what the lock describes",
         )

@@ -32,6 +32,11 @@ def environment() -> jinja2.Environment:
     return made
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 file`, `2,000 files`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def size(count: int) -> str:
     """`1.5 MB` of bytes."""
     value = float(count)

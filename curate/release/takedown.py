@@ -64,7 +64,7 @@ def remove(
     dry_run             say what would go, and write nothing
 
     Raises Unverified for a release that is not what its lock says, CurateError where the lists name nothing in it or
-    the patch version is there already.
+    the patch version already exists.
 
     Example: `remove("releases/web/1.0.0", domains="asked.txt").version` is "1.0.1".
     """
@@ -78,13 +78,15 @@ def remove(
     version = patch(lock["version"])
     target = release.parent / version
     if target.exists() or target.is_symlink():
-        raise CurateError(f"version {version} is there already", str(target), f"remove from {version} instead")
+        raise CurateError(f"version {version} already exists", str(target), f"remove from {version} instead")
     record, names = _asked(lists, version)
     try:
         gone = find_gone(release, lock, record, version)
         if not gone.ids:
             what = f"no document of {lock['name']} {lock['version']} is on the list"
-            raise CurateError(what, ", ".join(map(str, lists.values())), "look at the release's ids and URLs")
+            raise CurateError(
+                what, ", ".join(map(str, lists.values())), "check the list against the ids and URLs of the release"
+            )
         if dry_run:
             lost = {path: _lost(release, path, keep) for path, keep in gone.keep.items()}
             changed = sorted(gone.keep)

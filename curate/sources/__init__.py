@@ -22,7 +22,7 @@ from curate.redact import bare_url
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 BLOCK_BYTES = int(os.environ.get("CURATE_BLOCK_BYTES", 64 << 20))
-"""Text or payload in one block: what a worker holds at a time. No bearing on a release."""
+"""Text or payload in one block: what a worker holds at a time. Does not affect a release."""
 
 FORMATS = {
     "warc": (".warc",),

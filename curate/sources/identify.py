@@ -153,9 +153,9 @@ def _of_disk(file: File, digests: Digests, kind: str | None) -> tuple[File, Impo
                 return replace(file, size=found.st_size, digest=digest, seen=seen), told
     except (OSError, ValueError) as error:  # ValueError: a path with a zero byte
         what = getattr(error, "strerror", None) or str(error)
-        raise CurateError(f"cannot read an input: {what}", file.shown, "check its name and rights") from error
-    fix = "wait until it is written, and run the same command again"
-    raise Stopped("an input changes while it is hashed", file.shown, fix)
+        raise CurateError(f"cannot read an input: {what}", file.shown, "check its name and permissions") from error
+    fix = "wait until it is fully written, and run the same command again"
+    raise Stopped("an input changed while it was being hashed", file.shown, fix)
 
 
 def _settled(path: str) -> os.stat_result:

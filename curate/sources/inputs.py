@@ -12,6 +12,7 @@ A file's path starts at the folder, at the part of the glob without wildcards, o
 the same files elsewhere have the same paths and their documents the same ids.
 """
 
+import glob
 import hashlib
 import os
 import re
@@ -94,7 +95,7 @@ def resolve(
         elif file.digest:
             found.files.append(file)
         elif file.size and given:
-            raise CurateError("cannot read an input: Permission denied", file.shown, "check its name and rights")
+            raise CurateError("cannot read an input: Permission denied", file.shown, "check its name and permissions")
         elif file.size:
             found.leave(file.path, NOT_READABLE)
         elif not given:
@@ -125,7 +126,9 @@ def discover(inputs: list[str | dict], base: Path, format: str | None = None, fo
                     raise CurateError(f"two inputs are called `{file.path}`", f"{other.shown} and {file.shown}", fix)
         except (OSError, ValueError) as error:  # ValueError: an address or a path that cannot be one
             what = getattr(error, "strerror", None) or str(error)
-            raise CurateError(f"cannot read an input: {what}", _named(item), "check its name and rights") from error
+            raise CurateError(
+                f"cannot read an input: {what}", _named(item), "check its name and permissions"
+            ) from error
     found.files = sorted(by_path.values(), key=lambda file: file.path)
     if wrong := [file for file in found.files if not _is_utf8(file.path)]:
         names = "\n".join(f"  {file.shown}" for file in wrong)
@@ -169,7 +172,7 @@ def _expand(item: str | dict, base: Path, format: str | None, follow: bool, foun
     elif is_web(item):
         name = web.name_of(item)
         if not name:
-            what = f"`{shown(item)}` is no file, and a web server cannot be listed"
+            what = f"`{shown(item)}` is not a file, and a web server cannot be listed"
             raise CurateError(what, shown(item), "give a list of paths")
         files = [File(name, item)]
     elif scheme_of(item) in ("", "file"):
@@ -303,7 +306,7 @@ def _instead(found: Found) -> str:
     told = []
     for entry in found.not_taken:
         more = f" and {entry['files'] - 5:,} more" if entry["files"] > 5 else ""
-        told.append(f"  not taken, {entry['why']}: {', '.join(entry['paths'][:5])}{more}")
+        told.append(f"  not read, {entry['why']}: {', '.join(entry['paths'][:5])}{more}")
     return "".join(f"\n{line}" for line in told)
 
 
@@ -319,6 +322,8 @@ def _nothing(path: str, item: str, found: Found) -> CurateError:
         folder, missing = folder.parent, folder.name
     names = sorted(map(escaped, _names(folder)))
     fix = did_you_mean(escaped(missing), names[:20]) if names else "the folder is empty"
+    if glob.has_magic(missing) and any((folder / name).is_dir() for name in glob.glob(missing, root_dir=folder)):
+        fix = f"it matches folders only; for the files in them, write `{escaped(item)}/**`"
     return CurateError(what, f"in {escaped(str(folder))}", fix)
 
 

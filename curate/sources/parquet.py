@@ -44,7 +44,7 @@ def _open(file: File) -> tuple[pa.NativeFile, pq.ParquetFile]:
         stream = inputs.random_access(file)
         size = stream.size()
     except OSError as error:
-        raise CurateError(f"cannot read a Parquet file: {error}", file.url, "check its name and rights") from error
+        raise CurateError(f"cannot read a Parquet file: {error}", file.url, "check its name and permissions") from error
     try:
         return stream, pq.ParquetFile(stream, page_checksum_verification=True)
     except _DAMAGE as error:

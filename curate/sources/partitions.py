@@ -29,7 +29,7 @@ class Reader:
     """A format as the engine sees it.
 
     version   raised when the same file no longer gives the same documents
-    packages  distributions whose version bears on them
+    packages  distributions whose version affects them
     archive   whether documents come as payload and HTTP header, for `extract`
     """
 
@@ -74,7 +74,7 @@ class Partition:
 
     @property
     def identity(self) -> dict:
-        """What bears on the documents: names and digests of the files, and how they are read."""
+        """What affects the documents: names and digests of the files, and how they are read."""
         reader = READERS[self.format]
         return {
             "source": self.source,

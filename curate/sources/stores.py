@@ -105,7 +105,7 @@ def _failure(url: str, error: Exception) -> Exception:
         after = retry_after(answers[0].headers.get("Retry-After")) if answers else None
         return Trouble(f"it answers {status or 'SlowDown'}", after)
     if status in (401, 403, 451) or isinstance(error, PermissionError) or "ACCESS_DENIED" in text:
-        return CurateError("no access to an input", shown(url), "check the address and your rights")
+        return CurateError("no access to an input", shown(url), "check the address and your permissions")
     unreachable = names & {"TransportError", "ConnectionError", "TimeoutError"} or "NETWORK_CONNECTION" in text
     if not unreachable and (isinstance(error, FileNotFoundError) or status in (404, 410)):
         return CurateError("no such file", shown(url), "check the address")
@@ -132,7 +132,7 @@ def unchanged(file: File) -> None:
 
 def changed(file: File) -> Stopped:
     """The error for an input that is not what was hashed."""
-    fix = "leave the inputs alone while a run reads them, and run the same command again"
+    fix = "do not change inputs while a run reads them; run the same command again"
     return Stopped("an input changed after it was hashed", file.shown, fix)
 
 
@@ -193,7 +193,7 @@ def opened(file: File, limit: int | None = None) -> Iterator[BinaryIO]:
 
 def _open(file: File, path: str | Path) -> BinaryIO:
     """A local file. Raises CurateError, and Stopped where it is not the one that was hashed."""
-    fix = "check its name and rights"
+    fix = "check its name and permissions"
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would wait for a writer
         found = os.fstat(descriptor)

@@ -123,7 +123,7 @@ def _is_encoded(url: str, response: urllib3.BaseHTTPResponse, head: bytes) -> bo
             return False  # a proxy has unpacked it and left the label
         return compression_of(name_of(url)) != "gzip" or _unpacked(head).startswith(b"\x1f\x8b")
     fix = "fetch it yourself, and name the local file"
-    raise CurateError(f"the server sends an input packed as {', '.join(codings)}", shown(url), fix)
+    raise CurateError(f"the server sends an input compressed as {', '.join(codings)}", shown(url), fix)
 
 
 def _unpacked(head: bytes) -> bytes:
@@ -174,10 +174,10 @@ class _Fetch:
         with _asked(self.file.url, headers, allowed=(416,)) as response:
             if response.status == 416:
                 self.have = 0
-                raise Trouble("it does not go on where the connection broke")
+                raise Trouble("it does not resume where the connection broke")
             place = response.headers.get("Content-Range", "").replace(" ", "")
             if response.status == 206 and not place.startswith(f"bytes{self.have}-"):
-                raise Trouble("it sends another part than was asked for")
+                raise Trouble("it sends a different range than requested")
             tag, strong = _tag(response)
             check(self.file, tag)
             if response.status == 200:
@@ -205,7 +205,7 @@ def check(file: File, tag: str) -> None:
     """Raise Stopped where the entity tag is not that of the file that was planned."""
     planned = file.digest.removeprefix("etag:").rpartition(":")[0] if file.digest.startswith("etag:") else ""
     if planned and tag and planned != tag:
-        fix = "run the same command again: it is looked at anew"
+        fix = "run the same command again"
         raise Stopped("an input changed on its server since it was looked at", file.shown, fix)
 
 
@@ -241,7 +241,7 @@ class Ranged(io.RawIOBase):
         with _asked(self.file.url, {"Range": f"bytes={start}-{end - 1}"}) as response:
             check(self.file, _tag(response)[0])
             if response.status != 206:
-                raise Trouble("it sends the whole file where a part was asked for")
+                raise Trouble("it sends the whole file instead of the requested range")
             with _reading():
                 data = _read(response, end - start)
         if len(data) < end - start:
@@ -278,7 +278,7 @@ def _request(url: str, headers: dict) -> urllib3.BaseHTTPResponse:
             scheme, host = parts.scheme.lower(), parts.hostname or ""
             if scheme not in ("http", "https") or not host:
                 fix = "give the address of the file itself"
-                raise CurateError(f"an input leads to `{shown(at)}`, which is no web address", shown(url), fix)
+                raise CurateError(f"an input redirects to `{shown(at)}`, which is not a web address", shown(url), fix)
             secret = _password(parts) if _host(at) == origin else {}
             address = parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl()
             pool, options = _pool(os.getpid(), _proxy(scheme, host)), {"redirect": False, "retries": False}
@@ -303,7 +303,9 @@ def _refuse(url: str, response: urllib3.BaseHTTPResponse) -> None:
         raise Trouble(f"it answers {status}", after)
     if status in (404, 410):
         raise CurateError("no such file", shown(url), f"check the address: the server answers {status}")
-    denied = CurateError(f"no access to an input: the server answers {status}", shown(url), "check address and rights")
+    denied = CurateError(
+        f"no access to an input: the server answers {status}", shown(url), "check the address and your permissions"
+    )
     if status == 403:
         with _reading():
             body = _read(response, 4096)

@@ -1,4 +1,4 @@
-"""Programming languages by the extension of a file, and licences that let code be used freely."""
+"""Programming languages by the extension of a file, and licenses that let code be used freely."""
 
 _EXTENSIONS = """
 Ada: adb ads
@@ -102,4 +102,4 @@ PERMISSIVE = frozenset(
     W3C WTFPL X11 Xnet Zend-2.0 Zlib ZPL-2.1
     """.lower().split()
 )
-"""SPDX identifiers, in lower case, of licences that ask for little more than their own text to be kept."""
+"""SPDX identifiers, in lower case, of licenses that ask for little more than their own text to be kept."""

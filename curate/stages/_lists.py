@@ -112,7 +112,7 @@ def _understood(line: str, kinds: tuple[Kind, ...], top: bool) -> Iterator[tuple
                 if one.lower() not in LOCAL and not _is_ip(one):
                     yield "domain", _domain(one, top)
         elif rest:
-            raise Odd("white space within", "write one entry a line, a space in a URL as %20")
+            raise Odd("whitespace inside", "write one entry a line, a space in a URL as %20")
         elif first.lower() not in LOCAL or "domain" not in kinds:
             yield _single(first, kinds, top)
 
@@ -130,7 +130,7 @@ def _single(text: str, kinds: tuple[Kind, ...], top: bool) -> tuple[Kind, str]:
 
 def _url(text: str) -> str:
     if "*" in text.partition("/")[0] or text.startswith("."):
-        raise Odd("not a URL: it has a wildcard", "put it in a list of domains: one stands for all below it too")
+        raise Odd("not a URL: it has a wildcard", "put it in a list of domains, which include their subdomains")
     if "://" not in text and not text.startswith("//"):
         _domain(text.partition("/")[0].partition("?")[0].partition(":")[0], True)
     return page(text)
@@ -154,7 +154,7 @@ def _domain(text: str, top: bool) -> str:
 
 
 def _adblock(line: str, kinds: tuple[Kind, ...], top: bool) -> tuple[Kind, str]:
-    fix = "write the domain alone; understood of Adblock's lines is ||site.example^"
+    fix = "write the domain alone; of Adblock's syntax, ||site.example^ is supported"
     if (found := _ADBLOCK(line)) and "domain" in kinds:
         unknown = {option for option in (found[2] or "").split(",") if option} - OPTIONS
         if unknown:

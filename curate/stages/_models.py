@@ -33,7 +33,7 @@ def scorer(path: Path, label: str):
 
 
 def packages(*paths: Path) -> tuple[str, ...]:
-    """What bears on the scores of these models: the library, for those our kernels do not support."""
+    """What affects the scores of these models: the library, for those our kernels do not support."""
     models = [_model(path, sha256(path)) for path in paths if path.suffix != ".npz"]
     return () if all(map(Classifier.supports, models)) else ("fasttext-community",)
 

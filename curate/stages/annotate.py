@@ -1,4 +1,4 @@
-"""Columns from a function of one's own, without writing a stage."""
+"""Columns from your own function, without writing a stage."""
 
 import ast
 import importlib
@@ -19,7 +19,7 @@ def _source(function: str, **_) -> dict[str, Path]:
     """The file of the function's module, found without importing it or a package around it."""
     module, colon, name = function.partition(":")
     if not colon or not name.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
-        raise CurateError(f"`{function}` names no function", fix="write `package.module:function`")
+        raise CurateError(f"`{function}` does not name a function", fix="write `package.module:function`")
     path = find_source(module)
     if path is None:
         fix = "install its package, or put its folder on PYTHONPATH"
@@ -72,11 +72,11 @@ def annotate(
     params: dict[str, Any] = {},  # noqa: B006
     source: str | None = None,
 ) -> pa.Table:
-    """Add the columns that a function of yours makes of documents; `filter` can decide by them.
+    """Add columns that your own function computes from documents; `filter` can decide on them.
 
     The function is given an Arrow table of the columns it reads, and `params` as keywords. It returns a table or a
     mapping of the columns it adds, or the one column itself. Row i of the result must depend on row i alone: hold it to
-    that with `curate.testing.check("annotate", ...)`. The source file of its module bears on the identity of the
+    that with `curate.testing.check("annotate", ...)`. The source file of its module is part of the identity of the
     result; what that imports does not.
 
     A manifest is data, so the person who runs it allows the module: `curate run --allow-code package.module`. A package
@@ -84,26 +84,28 @@ def annotate(
 
     function  `package.module:function`, importable here and by the workers
     adds      {column: Arrow type}, such as {n_dashes: int32}
-    reads     columns that the function is given
+    reads     columns passed to the function
     params    keyword arguments of the function
-    source    its source file; found by itself, to be compared with what a worker imports
+    source    its source file; set automatically, to compare it with what a worker imports
     """
     called = _load(function)
     if source and sha256(Path(source)) != sha256(_source(function)["source"]):
-        raise CurateError(f"`{function}` is another one here than in the plan", source, "install the same everywhere")
+        raise CurateError(
+            f"`{function}` differs from the one in the plan", source, "install the same version everywhere"
+        )
     types = _types(adds)
     try:
         found = called(docs.select(reads), **params)
     except Exception as error:
         line = traceback.extract_tb(error.__traceback__)[-1]
         what = f"`{function}` raised {type(error).__name__}: {error}"
-        raise CurateError(what, f"{line.filename}:{line.lineno}", "correct the function") from error
+        raise CurateError(what, f"{line.filename}:{line.lineno}", "fix the function") from error
     if isinstance(found, (pa.Array, pa.ChunkedArray)) and len(adds) == 1:
         found = {next(iter(adds)): found}
     columns = {name: found[name] for name in adds if name in _names(found, function)}
     if set(columns) != set(_names(found, function)) or len(columns) < len(adds):
         what = f"`{function}` returned {_listed(_names(found, function))}, and `adds` says {_listed(adds)}"
-        raise CurateError(what, fix="let both be the same")
+        raise CurateError(what, fix="make both the same")
     for name, values in columns.items():
         docs = set_column(docs, name, _typed(values, types[name], docs.num_rows, f"`{name}` of `{function}`"))
     return docs
@@ -112,7 +114,7 @@ def annotate(
 def _load(function: str) -> Callable:
     module, colon, name = function.partition(":")
     if not colon:
-        raise CurateError(f"`{function}` names no function", fix="write `package.module:function`")
+        raise CurateError(f"`{function}` does not name a function", fix="write `package.module:function`")
     try:
         home = importlib.import_module(module)
     except Exception as error:  # an import runs the module, which may raise anything
@@ -130,7 +132,9 @@ def _types(adds: dict[str, str]) -> dict[str, pa.DataType]:
     try:
         return {name: arrow_type(alias) for name, alias in adds.items()}
     except ValueError as error:
-        raise CurateError(f"`adds` names no Arrow type: {error}", fix="such as int32, float32, string, bool") from error
+        raise CurateError(
+            f"`adds` names an unknown Arrow type: {error}", fix="such as int32, float32, string, bool"
+        ) from error
 
 
 def _names(found: Any, function: str) -> list[str]:
@@ -151,7 +155,7 @@ def _typed(values: Any, kind: pa.DataType, count: int, what: str) -> pa.Array | 
         arrow = isinstance(values, (pa.Array, pa.ChunkedArray))
         values = values.cast(kind) if arrow else pa.array(values, kind)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-        raise CurateError(f"{what} is no column of {kind}: {error}", fix="mend the function or `adds`") from error
+        raise CurateError(f"{what} is not a column of {kind}: {error}", fix="fix the function or `adds`") from error
     if len(values) != count:
         raise CurateError(f"{what} has {len(values)} values for {count} documents", fix="return one for each document")
     return values

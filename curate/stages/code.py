@@ -1,4 +1,4 @@
-"""Source files: lines, licence, language, generated files, secrets."""
+"""Source files: lines, license, language, generated files, secrets."""
 
 import re
 
@@ -33,7 +33,7 @@ def code(
     languages: list[str] = [],  # noqa: B006
     name: str = "path",
 ) -> pa.Table:
-    """Reject source files that are data, generated, not free to use, or give a secret away.
+    """Reject source files that are data, generated, not freely licensed, or contain secrets.
 
     max_line_length, max_mean_line_length, min_alphanumeric
                 characters, characters, and share of characters that are letters or digits: the filters of StarCoder (Li
@@ -42,7 +42,7 @@ def code(
     secrets     reject files with keys and tokens of known issuers, or private keys; `pii` replaces them instead
     licenses    SPDX identifiers that are allowed; `permissive` stands for a list of those that ask for little more than
                 their text to be kept. Of a file under several, `A, B` or `A AND B`, all must be, of `A OR B` one. A
-                file without a licence is not allowed. Empty: any
+                file without a license is not allowed. Empty: any
     languages   names that are allowed, as GitHub writes them. Empty: any
     name        the column that names the file, for the language where a document has none: `path` or `url`
 
@@ -88,7 +88,7 @@ def _forbidden(license: pa.ChunkedArray, allowed: list[str]) -> pa.Array:
 
 
 def _is_free(text: str, allowed: frozenset[str]) -> bool:
-    """Whether licences are allowed: a list, or an SPDX expression, of which parentheses are passed over."""
+    """Whether licenses are allowed: a list, or an SPDX expression, of which parentheses are passed over."""
     parts = re.split(r",|;|\band\b", re.sub(r"[()]", " ", text.lower()))
     return all(any(one.strip() in allowed for one in re.split(r"\bor\b", part)) for part in parts)
 

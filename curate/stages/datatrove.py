@@ -63,7 +63,7 @@ def datatrove(
     params: dict[str, Any] = {},  # noqa: B006
     columns: list[str] = ["url", "language"],  # noqa: B006
 ) -> pa.Table:
-    """Run a filter or formatter of datatrove, one document after the other, at its own speed.
+    """Run a datatrove filter or formatter, one document at a time, at its own speed.
 
     What a filter says when it drops a document is the reason, else `filtered`. What it writes into the text stays;
     what it writes into the metadata does not. A formatter is taken anew for each document, as some keep a state.
@@ -134,7 +134,7 @@ def _class(block: str) -> type:
     except Exception as error:  # an import runs the module, which may raise anything
         raise CurateError(f"cannot import block `{block}`: {error}", fix=did_you_mean(block, _known())) from error
     if not (inspect.isclass(found) and issubclass(found, (BaseFilter, BaseFormatter))):
-        raise CurateError(f"`{block}` is no filter or formatter of datatrove", fix=did_you_mean(block, _known()))
+        raise CurateError(f"`{block}` is not a datatrove filter or formatter", fix=did_you_mean(block, _known()))
     return found
 
 

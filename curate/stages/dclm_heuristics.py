@@ -66,7 +66,7 @@ def dclm_heuristics(
     min_line_words: Count = 2,
     max_removed_words: Share = 0.05,
 ) -> pa.Table:
-    """Reject documents, and take lines out of the others, by DCLM's heuristics (arXiv:2406.11794, 4.2).
+    """Reject documents, and remove lines from the others, by DCLM's heuristics (arXiv:2406.11794, 4.2).
 
     In DCLM's order, which is that of the parameters; `null` switches a rule off. The repetition rules are
     Gopher's, as DCLM counts them: all copies of what comes more than once. Then lines go: those with too many

@@ -52,7 +52,7 @@ def extract(
     """Extract the text of archived web pages.
 
     By default the main content as Resiliparse finds it, without menus, sidebars and footers, one block a
-    line. Text that is there already, as in a WET file, stays as it is, and so does a `text/plain` payload
+    line. Text that already exists, as in a WET file, stays as it is, and so does a `text/plain` payload
     once it is decoded.
 
     No visible character is lost: for every block that is kept, the characters of its DOM text are in the text, in
@@ -72,7 +72,7 @@ def extract(
                          options of Resiliparse; the other extractor has no such choice
     favor_precision, deduplicate
                          options of Trafilatura: less text, but surer; a page's own repeats left out
-    max_bytes            size of the payload from which on it is too large
+    max_bytes            largest payload, in bytes
     keep_error_pages     keep pages that answer 200 and say "page not found"
 
     Reads: payload, http_status, content_type, identified_type, charset, text

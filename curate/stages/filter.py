@@ -72,8 +72,8 @@ def _columns(rule: str) -> list[str]:
             names = node["column_names"]
             columns += [_column(names)] if names[0] not in bound else []
         elif kind == "FUNCTION" and (function in _varying() or (function == "age" and len(node["arguments"]) == 1)):
-            what = f"{function}() is not the same on every run"
-            raise CurateError(what, fix="use columns alone; `hash(id)` gives a fixed random number")
+            what = f"{function}() does not return the same on every run"
+            raise CurateError(what, fix="use only columns; `hash(id)` gives a fixed random number")
         elif kind in ("SUBQUERY", "WINDOW", "STAR") or function in ("unnest", "unlist"):
             raise CurateError("a rule looks at one document only", fix="compare columns of one row")
         elif kind == "PARAMETER":
@@ -133,7 +133,7 @@ def _check(connection: duckdb.DuckDBPyConnection, name: str, rule: str, columns:
             f"rule `{name}` does not fit its columns: {_said(error)}", name, fix or f"correct `{rule}`"
         ) from None
     if kind not in ("BOOLEAN", '"NULL"', "NULL"):
-        what = f"rule `{name}` gives {kind}, neither true nor false"
+        what = f"rule `{name}` returns {kind}, not true or false"
         raise CurateError(what, name, f"compare it, such as `({rule}) > 0`, or `cast(... as boolean)`")
 
 
@@ -157,7 +157,7 @@ def _blame(connection: duckdb.DuckDBPyConnection, table: pa.Table, rules: dict[s
         where += f", where {values}" if values else ""
         fix = _FIXES.get(type(error).__name__, _TRIED)
         return CurateError(f"rule `{name}` fails{where}: {_said(error)}", name, fix)
-    return CurateError("the rules fail together, though each can be run", fix="write them as stages of their own")
+    return CurateError("the rules fail together, though each runs alone", fix="put them in separate `filter` stages")
 
 
 def _error(connection: duckdb.DuckDBPyConnection, query: str, rows: int) -> duckdb.Error | None:

@@ -34,12 +34,12 @@ def language(
     model: Name = "lid.176.ftz",
     probabilities: list[str] = [],  # noqa: B006
 ) -> pa.Table:
-    """Identify the language of each document from its whole text, and reject those in others than asked for.
+    """Identify the language of each document from its whole text, and reject documents in other languages than these.
 
     keep           languages to keep, as the model calls them (`en`); empty: all
     min_score      least probability of the most likely language. FineWeb and DCLM keep English from 0.65 on
     model          a fastText classifier: `lid.176.ftz` or `lid.176.bin` (Joulin et al. 2016), or any other
-    probabilities  languages whose probability is kept too, in columns such as `language_score_en`
+    probabilities  languages whose probability is added too, in columns such as `language_score_en`
 
     Newlines count as spaces. A text in which the model knows nothing has a low score, or 0 and no `language`.
 

@@ -12,7 +12,7 @@ from curate.stage import reject, set_column, stage
 def multiple_choice(
     docs: pa.Table, *, form: Literal["answer", "ending", "blank"] = "answer", first: Literal[0, 1] = 0
 ) -> pa.Table:
-    """Write a question with its options and its right answer as one text.
+    """Write a question with its options and the correct answer as one text.
 
     The source must put these fields into `meta`: `options`, a list (or `option1`, `option2` and so on), `answer`, a
     letter or a number, and, where `text` is a passage, `question`.

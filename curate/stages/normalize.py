@@ -23,7 +23,7 @@ def _packages(ftfy: bool, **_) -> tuple[str, ...]:
 
 @stage(version=2, packages=_packages)
 def normalize(docs: pa.Table, *, ftfy: bool = False, strip_lines: bool = False, max_newlines: Newlines = 0) -> pa.Table:
-    """Write text in one way: Unicode NFC, `\\n` for every kind of newline, no control characters.
+    """Normalize text: Unicode NFC, `\\n` for every kind of newline, no control characters.
 
     Newlines are those of the Unicode Standard (5.8): CR LF, CR, VT, FF, NEL, U+2028 and U+2029. All other
     controls of C0 and C1 go, but not the tab, and so does U+FEFF, the byte-order mark. Spaces, soft hyphens

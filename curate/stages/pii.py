@@ -24,7 +24,7 @@ def pii(
     phone_as: str = "+1 202-555-0100",
     secret_as: str = "<SECRET>",
 ) -> pa.Table:
-    """Find personal data, and replace it, reject the document, or only count.
+    """Find personal data, and replace it, reject the document, or only count it.
 
     email   ASCII addresses as people write them, under a top-level domain that exists; not file names, logins within
             URLs, copies over SSH, expressions of programs
@@ -37,7 +37,7 @@ def pii(
     kinds      which of these; FineWeb has email and ip
     preset     precision: as above. recall: all that has the shape, whatever stands around it: any domain, any public
                address, any number of 8 to 15 digits that is written as telephone numbers are
-    mode       replace: write what stands in for it. reject: the document goes. mark: the counts are all
+    mode       replace: write what stands in for it. reject: reject the document. mark: only count
     email_as, ip_as, phone_as, secret_as
                what stands in for it. By default addresses and numbers that are set apart for examples, so that a
                sentence stays a sentence. A match that is this already does not count

@@ -178,7 +178,7 @@ def _read_record(path: Path) -> pa.Table:
         forms = dict.fromkeys(_DIGESTS, "^[0-9a-f]{64}$") | {"list": r"^\w+$", "version": r"^[\w.+-]+$"}
         for column, form in forms.items():
             if not pc.all(pc.match_substring_regex(record[column], form), min_count=0).as_py():
-                raise pa.ArrowInvalid(f"`{column}` holds what it cannot")
+                raise pa.ArrowInvalid(f"`{column}` holds invalid values")
     except (pa.ArrowException, OSError, ValueError) as error:
         fix = "name evidence/removed.parquet of a release, or a list of ids, URLs or domains"
         raise CurateError(f"not a record of removals: {error}", str(path), fix) from None
@@ -263,7 +263,7 @@ def _reasons(lists: dict[str, str]) -> tuple[str, ...]:
 
 def _notes(lists: dict[str, str]) -> list[str]:
     record = record_of(located(lists))
-    return [f"{record.num_rows:,} entries of {len(pc.unique(record['list'])):,} lists stay out"]
+    return [f"{record.num_rows:,} entries of {len(pc.unique(record['list'])):,} lists are kept out"]
 
 
 @stage(
@@ -276,7 +276,7 @@ def _notes(lists: dict[str, str]) -> list[str]:
     notes_from=_notes,
 )
 def removed(docs: pa.Table, *, lists: dict[str, Name]) -> pa.Table:
-    """Reject documents whose removal was asked for. A manifest's `removed:` runs it after all other stages.
+    """Reject documents whose removal was requested. A manifest's `removed:` runs it after all other stages.
 
     A document is out by its id, by the page it is of (its URL in canonical form, whatever the scheme), by its domain or
     one above it, or by its text, if that is the text of a document that was removed.

@@ -29,7 +29,7 @@ def robots(
 ) -> pa.Table:
     """Reject pages whose headers or `<meta>` tags ask not to be indexed, or not to be used for machine learning.
 
-    No pipeline does so unasked. Stands before or beside `extract`, since archives are read once; documents that are no
+    No built-in pipeline does so. Put it before or beside `extract`, since archives are read once; documents that are no
     archived pages pass. Pages in UTF-16 are judged by their headers alone.
 
     rules   noindex: `noindex` or `none` in X-Robots-Tag or `<meta name="robots">`. noai: `noai` there (DeviantArt's).

@@ -34,7 +34,7 @@ def signals(
     stop_words: tuple[str, ...] = GOPHER_STOP_WORDS,
     short_line: Count = SHORT_LINE,
 ) -> pa.Table:
-    """Add signals of quality as columns, so that `filter` can decide on them, and decide again, in seconds.
+    """Add signals of quality as columns, so that `filter` can decide on them, and decide again in seconds.
 
     `curate.kernels.signals.SIGNALS` defines each: unit, range and source. A text without words, lines or the
     like has 0, never null.

@@ -19,7 +19,7 @@ _HAS_ADDRESS = r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]"
 
 @stage(version=2)
 def strip_urls(docs: pa.Table, *, as_published: bool = False) -> pa.Table:
-    """Take URLs, e-mail addresses, host names and IP addresses out of the text, with the space before them.
+    """Remove URLs, e-mail addresses, host names and IP addresses from the text, with the space before them.
 
     By DCLM's rule (arXiv:2406.11794): a name counts if it ends in a top-level domain in small letters.
 

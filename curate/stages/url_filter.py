@@ -44,7 +44,7 @@ def url_filter(
     min_soft_words: Positive = 2,
     lists: Style = "refinedweb",
 ) -> pa.Table:
-    """Reject documents whose address is on a list, or has words of a list.
+    """Reject documents whose URL is on a list, or contains words of a list.
 
     The rules of RefinedWeb (Penedo et al. 2023, G.1), which DCLM and FineWeb took over. No list comes with curate:
     the block lists of UT1 (Université Toulouse Capitole) are published under CC BY-SA, word lists with the projects
@@ -52,7 +52,7 @@ def url_filter(
     after white space, starts a remark. Lists of domains may be hosts files, or have Adblock's `||site.example^`. A line
     that can match nothing is an error. An address that is null is on no list.
 
-    domains         hosts; one stands for all hosts under it too
+    domains         hosts; each includes its subdomains
     urls            pages, in canonical form: scheme, fragment, default port, a `/` at the end, and how a host or a path
                     is encoded do not matter
     strict_words    reject where one stands anywhere in the address

@@ -18,7 +18,7 @@ def mistake(card: str, folder: Path) -> tuple[str, str] | None:
         return f"no file {card}", "name a Markdown file beside the manifest"
     text = path.read_bytes().decode("utf-8", "replace") if is_file(card) else card
     if front_matter(text):
-        fix = "take it out: license, languages and tags come from the manifest and the data"
+        fix = "remove it: license, languages and tags come from the manifest and the data"
         return "the card has front matter of its own", fix
     return None
 

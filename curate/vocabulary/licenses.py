@@ -58,7 +58,9 @@ def canonical(text: str) -> str:
     if said.casefold().startswith(("http://", "https://")):
         return said
     if near := get_close_matches(plain, HUB, 1, NEAR):
-        raise ValueError(f"no license `{said}`; did you mean `{near[0]}`? For one of your own, write `LicenseRef-NAME`")
+        raise ValueError(
+            f"no license `{said}`; did you mean `{near[0]}`? For a custom license, write `LicenseRef-NAME`"
+        )
     if not slug(said):
         raise ValueError("a license of your own needs a name of letters and digits, or a URL")
     return said

@@ -21,7 +21,7 @@ def _mistake(name: str) -> str:
     if not name or len(name) > LONGEST:
         return f"a name has 1 to {LONGEST} characters"
     if not all(sign.isascii() and (sign.isalnum() or sign in "-_.") for sign in name):
-        return "a name has letters, digits, `-`, `_` and `.` alone"
+        return "a name has only letters, digits, `-`, `_` and `.`"
     if name[0] in "-." or name[-1] in "-.":
         return "a name neither begins nor ends with `-` or `.`"
     if "--" in name or ".." in name:
