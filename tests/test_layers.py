@@ -41,17 +41,18 @@ def importers(library: str) -> set[str]:
 
 
 LAYERS = [
-    {"curate.redact", "curate.terminal"},
+    {"curate.redact", "curate.terminal", "curate.child"},
     {"curate.errors", "curate.kernels", "curate.vocabulary"},
     {"curate.documents"},
     {"curate.stage"},
     {"curate.dedup", "curate.mix", "curate.sources", "curate.stages", "curate.testing"},
     {"curate.call"},
     {"curate.manifest"},
-    {"curate.job", "curate.lane", "curate.plan", "curate.store", "curate.apply", "curate.isolate"},
+    {"curate.job", "curate.lane", "curate.plan", "curate.store", "curate.apply", "curate.guard", "curate.isolate"},
     {"curate.assemble", "curate.sequences", "curate.jobs", "curate.lock", "curate.damage"},
     {"curate.release"},
-    {"curate.bad_rows", "curate.funnel", "curate.max_removed", "curate.sums", "curate.resolve", "curate.recall"},
+    {"curate.bad_rows", "curate.failures", "curate.funnel", "curate.max_removed", "curate.sums"}
+    | {"curate.resolve", "curate.recall", "curate.sandbox"},
     {"curate.run", "curate.worker"},
     {"curate.calibration"},
     {"curate.status", "curate.explain", "curate.progress", "curate.demo", "curate.doctor", "curate.report"},
