@@ -53,7 +53,8 @@ def _walk(plan: Plan, store: Store, lane: Lane, row: int) -> dict:
         text = values.pop("text", None)
         shown = {name: value for name, value in values.items() if name not in COLUMNS and value is not None}
         failures = [one for found in store.marker(fp).get("failures", {}).values() for one in found]
-        shown |= {"error": one["error"] for one in failures if reason and one["id"] == provenance["id"]}
+        said = [one["error"] for one in failures if one["id"] == provenance["id"]]
+        shown |= {"error": said[0]} if said and reason else {}
         step = {"stages": _labels(job.args), "columns": shown, "reject": reason}
         if text is not None:
             step["text"] = {"characters": len(text), "start": text[:200]}

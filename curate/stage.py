@@ -288,7 +288,7 @@ def _array(values) -> pa.Array:
 
 
 _SECTION = re.compile(r"^(Reads|Adds|Changes|Reasons):[ \n]", re.MULTILINE)
-_ADDED = re.compile(r"(\w+) \(([^,)]+(?:\[[^\]]*\])?)[^)]*\)")
+_ADDED = re.compile(r"(?<!\w)(\w++) \(([^,()\[]++(?:\[[^\]()]*+\])?+)[^()]*+\)")
 
 
 def read_declarations(doc: str) -> Declared:

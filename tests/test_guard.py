@@ -72,7 +72,7 @@ def test_a_stage_that_fails_without_a_document_is_not_tried_on_each():
 def test_a_stage_that_takes_no_document_is_given_up(monkeypatch):
     monkeypatch.setattr(guards, "HOPELESS", 5)
     stage = failing({"bad": ValueError("no number")})
-    with pytest.raises(CurateError, match="`careless` fails on each of the first 5.*ValueError: no number"):
+    with pytest.raises(CurateError, match=r"`careless` fails on each of the first 5.*ValueError: no number"):
         Guard()(stage, docs(*["bad"] * 9))
     guard = Guard()
     assert guard(stage, docs("aa", *["bad"] * 9))["reject"].null_count == 1
@@ -93,16 +93,18 @@ def test_a_run_goes_on_without_the_document(tmp_path, odd_stages, block_bytes):
     assert (counts["in"], counts["kept"], counts["reasons"]) == (7, 4, {"picky_failed": 2, "spam": 1})
     (warning,) = last.lock["warnings"]
     bad = next(row["id"] for row in rejected_rows(last.path) if row["position"] == 1)
-    assert warning.startswith("`picky` failed on 2 documents of source `only`") and f"{bad} (KeyError)" in warning
+    assert warning.startswith("`picky` failed on 2 documents of source `only`")
+    assert f"{bad} (KeyError)" in warning
     (found,) = explain(manifest, bad, tmp_path / "work")
-    assert found["reason"] == "picky.picky_failed" and "no such key" in found["steps"][-1]["columns"]["error"]
+    assert found["reason"] == "picky.picky_failed"
+    assert "no such key" in found["steps"][-1]["columns"]["error"]
     monkeypatch.undo()
     assert last.lock["digest"] == release(manifest, tmp_path / "other").lock["digest"]
 
 
 def test_a_stage_that_fails_on_most_documents_stops_the_run(tmp_path, odd_stages):
     manifest = one_source(tmp_path, [{"text": text} for text in ("a page", "BAD", "BAD again")], ["picky"])
-    with pytest.raises(CurateError, match="`picky` fails on 2 of 3 documents of source `only`.*KeyError") as caught:
+    with pytest.raises(CurateError, match=r"`picky` fails on 2 of 3 documents of source `only`.*KeyError") as caught:
         release(manifest, tmp_path / "work")
     assert "manifest.yaml" in caught.value.where
 
@@ -149,7 +151,8 @@ def test_a_value_that_arrow_does_not_take_is_of_one_row(tmp_path, monkeypatch):
     monkeypatch.setattr(jsonl, "_row", odd)
     rows, _ = _read(jsonl, path)
     assert [(row["text"], row["reject"]) for row in rows] == [("one", None), (None, "unreadable"), ("three", None)]
-    assert rows[1]["position"] == 1 and rows[1]["id"] and "ArrowTypeError" in rows[1]["meta"]
+    assert rows[1]["position"] == 1 and rows[1]["id"]
+    assert "ArrowTypeError" in rows[1]["meta"]
 
 
 def test_a_row_of_parquet_that_cannot_be_had_is_out_alone(tmp_path, monkeypatch):
@@ -165,7 +168,8 @@ def test_a_row_of_parquet_that_cannot_be_had_is_out_alone(tmp_path, monkeypatch)
     monkeypatch.setattr(parquet, "_table", odd)
     rows, origin = _read(parquet, path)
     assert [(row["text"], row["reject"]) for row in rows] == [("one", None), (None, "unreadable"), ("three", None)]
-    assert [row["position"] for row in rows] == [0, 1, 2] and origin.files["a.parquet"].bad_rows == 1
+    assert [row["position"] for row in rows] == [0, 1, 2]
+    assert origin.files["a.parquet"].bad_rows == 1
 
 
 def test_a_record_that_cannot_be_used_is_out_alone(monkeypatch):
@@ -175,7 +179,8 @@ def test_a_record_that_cannot_be_used_is_out_alone(monkeypatch):
     monkeypatch.setattr(archive.http, "parse", odd)
     record = SimpleNamespace(damage=None, kind="response", digest=None, http=True, block=b"HTTP/1.1 200 OK\r\n\r\n")
     content, damage = archive._content(record)
-    assert damage.reason == "unreadable" and "no such place" in damage.detail and content.payload is None
+    assert damage.reason == "unreadable" and "no such place" in damage.detail
+    assert content.payload is None
 
 
 def test_a_reader_that_fails_loses_the_file_by_name(tmp_path, monkeypatch):
@@ -226,6 +231,8 @@ def test_a_reader_that_crashes_or_hangs_costs_its_file_alone(tmp_path, monkeypat
     *events, last = run(manifest, tmp_path / "work", workers=0)
     assert any(isinstance(event, Lost) for event in events)
     texts = [row["text"][:7] for row in released_rows(last.path)]
-    assert "of anot" in texts and "page 0 " in texts and "page 19" not in texts
+    assert "of anot" in texts and "page 0 " in texts
+    assert "page 19" not in texts
     (damaged,) = [file for file in last.lock["sources"]["only"]["files"] if file.get("damage")]
-    assert damaged["path"] == "in.jsonl" and "crashed or hung" in damaged["damage"][0]
+    assert damaged["path"] == "in.jsonl"
+    assert "crashed or hung" in damaged["damage"][0]
