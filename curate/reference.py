@@ -39,7 +39,7 @@ EXIT_CODES = {
 VARIABLES = {
     "CURATE_WORK": "the work folder, as `--work`",
     "CURATE_WORKERS": "processes, as `--workers`",
-    "CURATE_HANG_SECONDS": "a block that takes longer has hung, one document on its own after a tenth of it [300]",
+    "CURATE_HANG_SECONDS": "a block that takes longer has hung, one document on its own after a tenth of it; 0: no watch [300]",
     "NO_COLOR": "no colours on a terminal",
 }
 
