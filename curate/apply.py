@@ -38,7 +38,7 @@ def apply(block: pa.Table, stages: list[Configured], counts: dict, guard: Callab
 
     block   rows of a partition, with a `reject` column: null where a row is live
     counts  {label: {in, kept, bytes, reasons}}, added to; bytes: UTF-8 bytes of the text of the kept
-    guard   called as guard(stage, docs) in place of stage(docs) for stages that may crash on a document
+    guard   called as guard(stage, docs) in place of stage(docs): see `curate.guard`
     """
     out = block[REJECT.name].is_valid()
     rows = np.arange(block.num_rows)
@@ -52,7 +52,7 @@ def apply(block: pa.Table, stages: list[Configured], counts: dict, guard: Callab
     for place, stage in enumerate(stages):
         old = [name for name in stage.stage.adds(stage.params) if name in live.column_names]
         live = live.drop_columns(old)  # of an earlier stage that adds the same
-        result = guard(stage, live) if guard and stage.stage.hazard else stage(live)
+        result = guard(stage, live) if guard else stage(live)
         if result.num_rows != live.num_rows:
             raise AssertionError(f"stage {stage.label} returned {result.num_rows} rows of {live.num_rows}")
         count = counts.setdefault(stage.label, {"in": 0, "kept": 0, "bytes": 0, "reasons": {}})

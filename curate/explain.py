@@ -53,6 +53,9 @@ def _walk(plan: Plan, store: Store, lane: Lane, row: int) -> dict:
         job, reason = plan.jobs[fp], values.pop(REJECT.name)
         text = values.pop("text", None)
         shown = {name: value for name, value in values.items() if name not in COLUMNS and value is not None}
+        failures = [one for found in store.marker(fp).get("failures", {}).values() for one in found]
+        said = [one["error"] for one in failures if one["id"] == provenance["id"]]
+        shown |= {"error": said[0]} if said and reason else {}
         step = {"stages": _labels(job.args), "columns": shown, "reject": reason}
         if text is not None:
             step["text"] = {"characters": len(text), "start": text[:200]}

@@ -18,7 +18,8 @@ from curate.adopted import adopt
 from curate.apply import Configured, apply
 from curate.documents import ARCHIVE_SCHEMA, REJECT
 from curate.errors import CurateError
-from curate.isolate import isolated, watched
+from curate.guard import Guard
+from curate.isolate import Isolated, isolated_blocks, watched, watched_blocks
 from curate.job import Job
 from curate.mix.mixture import held_out
 from curate.resources import each
@@ -40,8 +41,8 @@ def run_job(store: str | Path, job: Job, mode: str = "plain") -> dict:
     """Make the part of a job unless it is made already. Returns its marker.
 
     mode  plain     stages run in this process
-          watched   the same, and this process ends itself when one hangs
-          isolated  stages that may crash or hang on a document run in a process that may be lost
+          watched   the same, and this process ends itself when a stage or a reader hangs
+          isolated  stages and readers run in processes that may be lost
     """
     store = Store(store)
     marker = store.marker(job.fp)
@@ -50,8 +51,7 @@ def run_job(store: str | Path, job: Job, mode: str = "plain") -> dict:
         with _labeled(job), store.commit(job.fp) as (draft, counts):
             counts |= {"task": job.task, "label": job.label}
             if job.task == "map":
-                guard = {"plain": None, "watched": watched, "isolated": isolated}[mode]
-                map_stages(store, args, draft, counts, job.where, guard)
+                map_stages(store, args, draft, counts, job.where, mode)
             elif job.task == "adopt":
                 counts["rows"] = adopt(Path(job.where["url"]), args)
                 draft.symlink_to(job.where["url"])
@@ -82,29 +82,40 @@ def _placed(args: dict, where: dict) -> dict:
     return placed | ({"before": where.get(args["before"], args["before"])} if "before" in args else {})
 
 
-def map_stages(store: Store, args: dict, draft: Path, counts: dict, where: dict, guard=None) -> None:
+def map_stages(store: Store, args: dict, draft: Path, counts: dict, where: dict, mode: str = "plain") -> None:
     """Read a partition, or its columns so far, through the map stages that stand together."""
     types = {name: arrow_type(alias) for name, alias in args["columns"].items()}
     stages = [Configured.of(stage) for stage in args["stages"]]
     counts |= {"lane": args["lane"], "rows": 0, "kept": 0, "kept_bytes": 0, "stages": {}}
-    blocks = store.blocks(args["reading"]) if "reading" in args else _read(args, where, counts)
+    isolated = Isolated()
+    guard = Guard({"watched": watched, "isolated": isolated}.get(mode))
+    blocks = store.blocks(args["reading"]) if "reading" in args else _read(args, where, counts, mode)
     writer = Writer(draft)
-    for block in blocks:
-        table = apply(block, stages, counts["stages"], guard)
-        counts["rows"] += table.num_rows
-        counts["kept"] += table[REJECT.name].null_count
-        if "n_bytes" in types:
-            table = set_column(table, "n_bytes", pc.binary_length(table["text"]).cast(pa.int64()))
-        kept_bytes = pc.sum(table["n_bytes"].filter(table[REJECT.name].is_null())).as_py() or 0
-        counts["kept_bytes"] += kept_bytes
-        writer.write(_conform(table, types))
+    try:
+        for block in blocks:
+            table = apply(block, stages, counts["stages"], guard)
+            counts["rows"] += table.num_rows
+            counts["kept"] += table[REJECT.name].null_count
+            if "n_bytes" in types:
+                table = set_column(table, "n_bytes", pc.binary_length(table["text"]).cast(pa.int64()))
+            kept_bytes = pc.sum(table["n_bytes"].filter(table[REJECT.name].is_null())).as_py() or 0
+            counts["kept_bytes"] += kept_bytes
+            writer.write(_conform(table, types))
+    finally:
+        isolated.end()
     writer.close()
+    if guard.failures:
+        counts["failures"] = guard.failures
 
 
-def _read(args: dict, where: dict, counts: dict) -> Iterator[pa.Table]:
+def _read(args: dict, where: dict, counts: dict, mode: str = "plain") -> Iterator[pa.Table]:
     """The blocks of a partition from its source, counted by file."""
     origin, files, reasons = Origin(args["lane"]), Counter(), Counter()
-    blocks = partitions.read(args["read"], where, origin)
+    if mode == "isolated":
+        blocks = isolated_blocks(args["read"], where, origin)
+    else:
+        blocks = partitions.read(args["read"], where, origin)
+    blocks = watched_blocks(blocks) if mode == "watched" else blocks
     first = next(blocks, ARCHIVE_SCHEMA.empty_table().append_column(REJECT.name, pa.nulls(0, pa.string())))
     for block in _chain(first, blocks):
         for path in pc.value_counts(block["path"]).to_pylist():

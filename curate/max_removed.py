@@ -23,7 +23,7 @@ def check_max_removed(plan: Plan, store: Store) -> None:
     chains of resemblances are what goes wrong; else the reasons, with documents to look at.
     """
     problems = []
-    for call, source, count in _counted(plan, store):
+    for call, source, count in counted(plan, store):
         removed = count["in"] - count["kept"]
         if call.max_removed is not None and removed > call.max_removed * count["in"]:
             what = f"{_share(call, source, count)}, more than its `max_removed` of {call.max_removed:.0%}"
@@ -39,12 +39,12 @@ def warnings(plan: Plan, store: Store) -> list[str]:
     """A sentence for each stage without `max_removed` that took nearly all of a source."""
     return [
         f"{_share(call, source, count)}; if this is not intended, set `max_removed` for it"
-        for call, source, count in _counted(plan, store)
+        for call, source, count in counted(plan, store)
         if call.max_removed is None and count["in"] - count["kept"] > MUCH * count["in"]
     ]
 
 
-def _counted(plan: Plan, store: Store) -> Iterator[tuple[Call, str, dict]]:
+def counted(plan: Plan, store: Store) -> Iterator[tuple[Call, str, dict]]:
     """Each stage with what it counted of each source: {"in", "kept", "reasons"}."""
     counts: dict[tuple[str, str], dict[str, dict]] = {}
     for job in plan.jobs.values():

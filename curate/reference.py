@@ -42,7 +42,7 @@ VARIABLES = {
     "CURATE_ALLOW_CODE": "modules whose code manifests may run, separated by commas, as `--allow-code`",
     "CURATE_MODEL_DIR": "folder with models and tokenizers, looked into before the user's cache",
     "CURATE_PATIENCE": "seconds to wait for a server that is busy or unreachable before the run stops [120]",
-    "CURATE_HANG_SECONDS": "seconds after which a block counts as hung; for a single document, a tenth of it [300]",
+    "CURATE_HANG_SECONDS": "seconds after which a block has hung, a single document after a tenth; 0: no watch [300]",
     "CURATE_DEBUG": "any value: print a traceback with every error",
     "NO_COLOR": "any value: no colors on a terminal",
 }

@@ -19,7 +19,10 @@ from curate.code import check_code
 from curate.damage import check_damage
 from curate.errors import CurateError, Stopped
 from curate.estimate import check_memory
+from curate.failures import check_failures
+from curate.failures import warnings as failures
 from curate.funnel import funnel_lines
+from curate.isolate import hang_seconds
 from curate.job import Job, unmade
 from curate.jobs import run_job
 from curate.lock import lay_out, make_lock
@@ -30,6 +33,7 @@ from curate.release.build import build
 from curate.release.earlier import carrying
 from curate.resolve import resolve
 from curate.resources import note_places
+from curate.sandbox import Sandbox
 from curate.store import Damaged, Store
 from curate.sums import check_sums
 
@@ -105,7 +109,8 @@ def run(
     """Make the release of a manifest, yielding what happens; the last is Released.
 
     work       folder for the store and the releases
-    workers    processes on this machine; None: one a core; 0: everything in this process
+    workers    processes on this machine; None: one a core; 0: everything in this process, but what strangers wrote,
+               which is read in one that may be lost (see `curate.sandbox`)
     scheduler  address of a running Dask scheduler to use instead; its workers must see the work folder and the inputs
     replace    put the release in the place of one of the same name and version that has another digest
     allow_empty  release nothing, where no document is left
@@ -119,12 +124,12 @@ def run(
         manifest = load(manifest)
     check_code(manifest, allow_code)
     work = Path(work).absolute()
-    plan, store = prepare(manifest, work), Store(work / "store")
-    if scheduler is None:
-        check_memory(plan, store, machine.cores() if workers is None else workers)
-    recalling.remember_jobs(plan, plan.jobs.values(), work)
-    note_places(work, plan.resources)
-    with cluster(workers, scheduler) as submit:
+    with cluster(workers, scheduler) as submit:  # before anything is read: a sandbox is a copy of this process
+        plan, store = prepare(manifest, work), Store(work / "store")
+        if scheduler is None:
+            check_memory(plan, store, machine.cores() if workers is None else workers)
+        recalling.remember_jobs(plan, plan.jobs.values(), work)
+        note_places(work, plan.resources)
         try:
             yield from _release(plan, store, submit, work, replace, allow_empty)
         except CurateError as error:
@@ -139,6 +144,7 @@ def _release(plan: Plan, store: Store, submit, work: Path, replace: bool, allow_
         with _placed(plan):
             yield from execute(list(plan.jobs.values()), store, submit)
         check_damage(plan, store)
+        check_failures(plan, store)
         check_max_removed(plan, store)
         splits = store.counts(plan.mix)["splits"]
         _check_empty(plan, splits, allow_empty)
@@ -149,7 +155,7 @@ def _release(plan: Plan, store: Store, submit, work: Path, replace: bool, allow_
         yield from execute(jobs, store, submit)
         try:
             check_sums(plan, shards, store)
-            said = [*plan.manifest.warnings, *warnings(plan, store)]
+            said = [*plan.manifest.warnings, *warnings(plan, store), *failures(plan, store)]
             lock = make_lock(plan, store, parts, shards.tokens, shards.scattered) | {"warnings": said}
             path, lock, changed = build(plan, lock, store, parts, shards.tokens, work / "releases", replace)
         except Damaged as error:
@@ -218,23 +224,42 @@ def execute(jobs: list[Job], store: Store, submit) -> Iterator[Started | Ended |
 @contextmanager
 def cluster(workers: int | None, scheduler: str | None):
     """A function submit(jobs, store, isolate) that yields (job, its marker or what took it down) as jobs end."""
-    if workers == 0 and not scheduler:
-        yield _here
-        return
-    held = _Dask(workers, scheduler)
+    held = _Here() if workers == 0 and not scheduler else _Dask(workers, scheduler)
     try:
         yield held.submit
     finally:
         held.close()
 
 
-def _here(jobs: list[Job], store: Store, isolate: set[str]):
-    for job in jobs:
-        try:
-            yield job, run_job(store.root, job, "isolated" if job.fp in isolate else "plain")
-        except Damaged as error:
-            yield job, error
-            return
+class _Here:
+    """This process, and its sandbox for jobs that read what strangers wrote."""
+
+    def __init__(self):
+        self.sandbox = Sandbox() if hang_seconds() else None
+
+    def submit(self, jobs: list[Job], store: Store, isolate: set[str]):
+        lost: set[str] = set()
+        for job in jobs:
+            if lost & {*job.upstream}:
+                lost.add(job.fp)
+                continue
+            try:
+                if job.fp in isolate:
+                    outcome = run_job(store.root, job, "isolated")
+                elif job.task == "map" and self.sandbox:
+                    outcome = self.sandbox.run(store.root, job)
+                else:
+                    outcome = run_job(store.root, job)
+            except Damaged as error:
+                yield job, error
+                return
+            if outcome is None:
+                lost.add(job.fp)
+            yield job, outcome
+
+    def close(self) -> None:
+        if self.sandbox:
+            self.sandbox.end()
 
 
 class _Dask:

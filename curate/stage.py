@@ -228,7 +228,8 @@ def stage(version: int, **options) -> Callable[[Callable], Stage]:
     packages  distributions whose version affects the result, or a function of the parameters that names them.
     alone     always starts a job of its own, so that changing it does not rerun what stands before.
     dry       cheap and able to tell more mistakes when planned, by a try on an empty table.
-    hazard    may crash or hang on hostile input: a failed job is run again with each document isolated.
+    hazard    is known to crash or hang on hostile input, which its reference says. No stage stops a run by that: the
+              document is rejected as `NAME_crashed`, or as `NAME_failed` where the stage raises an exception.
     reads_from, adds_from, reasons_from
               functions of the parameters, where the docstring cannot say it.
     resources_from
@@ -287,7 +288,7 @@ def _array(values) -> pa.Array:
 
 
 _SECTION = re.compile(r"^(Reads|Adds|Changes|Reasons):[ \n]", re.MULTILINE)
-_ADDED = re.compile(r"(\w+) \(([^,)]+(?:\[[^\]]*\])?)[^)]*\)")
+_ADDED = re.compile(r"(?<!\w)(\w++) \(([^,()\[]++(?:\[[^\]()]*+\])?+)[^()]*+\)")
 
 
 def read_declarations(doc: str) -> Declared:

@@ -6,16 +6,22 @@
         check("my_stage", docs("some text", "another"), {"threshold": 0.5})
 
 A map stage is row-local under every split and order, keeps to what its docstring declares, never drops a row and
-takes any text. A group stage gives every document the same verdict in whatever order and partitions they come.
+takes any text. A group stage gives every document the same verdict in whatever order and partitions they come. Neither
+is harmed by what strangers write, and no reader is either: see `reads_anything`.
 """
 
+import importlib
+import re
 from collections.abc import Iterable
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.documents import COLUMNS, TRANSIENT, document_id
+from curate.sources import File, Origin, reader_of
 from curate.stage import Stage, Step, arrow_type, find_stage, set_column
 
 ODD_TEXTS = (
@@ -35,6 +41,38 @@ ODD_TEXTS = (
     "x" * 5_000_000,
 )
 """Texts that a stage must take: empty, controls, broken and rare characters, one line of 5 MB."""
+
+_MANY = 20_000
+HOSTILE = (
+    "[" * _MANY,
+    '{"a":' * _MANY + "1" + "}" * _MANY,
+    "9" * _MANY,
+    "1e999999 -0 1_0 ٣٫٤ 0x" + "f" * _MANY,
+    "http://" + "a." * _MANY + "//[::1]:99999999/%zz?%00#\\",
+    "//[::1 http://[ http://user:pw@ http://\u202e/ ftp://" + "@" * _MANY,
+    "http://e.example/a?b=c\n" * 2000,
+    "a@" * _MANY,
+    "a@b.example " * 2000,
+    "1." * _MANY,
+    "+1 (555) 010-" * 2000,
+    "10.0.0.1 " * 2000,
+    "- a\n" * _MANY,
+    "\n" * _MANY,
+    " " * _MANY + "x",
+    "\x00\x01\x1b[2J\x7f\x85" * 2000,
+    "\u202e\u2066مرحبا" * 2000,
+    "e" + "\u0301\u0345\u0489" * _MANY,
+    "\u200d\ufeff\u2028\U000e0001" * 2000,
+    "<div>" * _MANY,
+    "<a href='" * _MANY,
+    "<!--" * _MANY,
+    "<p " + "a=b " * _MANY + ">",
+    "&amp" * _MANY,
+    "<title>" + " " * _MANY + "<script>" + "</scrip" * 2000,
+    "%PDF-1.7\n" + "/* " * _MANY,
+    "${" + "\\(" * _MANY,
+)
+"""Values that whoever means harm writes: deep, long, all marks, no words, almost addresses, almost markup."""
 
 
 def docs(*texts: str | None, **columns: Iterable) -> pa.Table:
@@ -110,6 +148,24 @@ def total(stage: Stage, table: pa.Table, params: dict) -> None:
     assert stage(odd, **params).num_rows == len(ODD_TEXTS)
 
 
+def unharmed(stage: Stage, table: pa.Table, params: dict) -> None:
+    """It takes whatever strangers write, in any column: raises nothing, keeps every row, and gives declared reasons."""
+    hostile = hostile_docs()
+    result = stage(hostile, **params) if stage.kind == "map" else run_group(stage, [hostile], params)[0]
+    assert result.num_rows == hostile.num_rows, f"{stage.name} loses rows"
+    _assert_as_declared(stage, result, params)
+
+
+def hostile_docs() -> pa.Table:
+    """A document table of the texts of HOSTILE; its other columns, payloads too, hold them as well."""
+    turned = [*HOSTILE[1:], HOSTILE[0]]
+    short = [value[:500] for value in turned]
+    columns = {"url": turned, "date": short, "language": short, "license": short, "meta": short}
+    columns |= {"payload": [value.encode() for value in HOSTILE], "http_status": [200] * len(HOSTILE)}
+    columns |= {"content_type": ["text/html"] * len(HOSTILE), "charset": short, "robots": turned}
+    return docs(*HOSTILE, **columns)
+
+
 def order_free(stage: Stage, table: pa.Table, params: dict) -> None:
     """Verdicts on documents do not depend on their order, on partitions, or on the number of bins."""
     expected = _by_id(run_group(stage, [table], params))
@@ -132,8 +188,25 @@ def verdicts(stage: Stage, table: pa.Table, params: dict) -> None:
     assert empty.num_rows == 0
 
 
-LAWS = {"map": (declared, row_local, total), "group": (verdicts, order_free)}
+LAWS = {"map": (declared, row_local, total, unharmed), "group": (verdicts, order_free, unharmed)}
 """The laws of each kind of stage: functions of a stage, a document table and all its parameters."""
+
+
+def reads_anything(path: Path, rows: int, format: str | None = None) -> pa.Table:
+    """Hold a reader to a file of hostile values that has so many rows or records: it raises nothing, gives or counts
+    each of them, and gives the reasons that it declares. Returns what it read."""
+    module, origin = reader_of(path.name, format), Origin("test")
+    found = pa.concat_tables(module.read(File(path.name, str(path), path.stat().st_size), origin=origin))
+    known = _declares(module) or _declares(importlib.import_module("curate.sources.warc"))  # ARC and WET have those
+    given = set(pc.unique(found["reject"]).drop_null().to_pylist())
+    assert given <= known, f"{module.__name__} gives reasons that it does not declare: {given}"
+    assert found.num_rows + origin.skipped.total() == rows, f"{module.__name__} loses rows"
+    assert len(set(found["id"].to_pylist())) == found.num_rows, f"{module.__name__} gives an id twice"
+    return found
+
+
+def _declares(module: ModuleType) -> set[str]:
+    return set(re.findall(r"^  (\w+)  ", (module.__doc__ or "").partition("Reasons:")[2], re.MULTILINE))
 
 
 def run_group(

@@ -11,7 +11,7 @@ made of, so that no text can end a document or begin a turn.
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import pairwise, product
@@ -90,7 +90,7 @@ class Tokenizer:
         """How many tokens each text is."""
         with _panics_caught("a tokenizer fails", self.path):
             return [
-                len(self._encode(text)) if exact else self.fast.count_tokens(text)
+                len(self._encode(text)) if exact else self._fast(self.fast.count_tokens, len, text)
                 for text, exact in zip(texts, self._exactly(texts), strict=True)
             ]
 
@@ -98,13 +98,25 @@ class Tokenizer:
         """The ids of each text, uint32[tokens]."""
         with _panics_caught("a tokenizer fails", self.path):
             return [
-                np.array(self._encode(text) if exact else self.fast.encode(text, False).ids, np.uint32)
+                np.array(self._encode(text) if exact else self._fast(self._tokie_ids, list, text), np.uint32)
                 for text, exact in zip(texts, self._exactly(texts), strict=True)
             ]
 
     def decode(self, ids: np.ndarray) -> str:
         """The text of ids, special tokens too."""
         return self.exact.decode(ids.tolist(), skip_special_tokens=False)
+
+    def _fast(self, of_tokie: Callable, of_ids: Callable, text: str):
+        """What tokie makes of a text; where it panics, as on some long texts, the same of `tokenizers`."""
+        try:
+            return of_tokie(text)
+        except (KeyboardInterrupt, SystemExit, MemoryError):
+            raise
+        except BaseException:
+            return of_ids(self._encode(text))
+
+    def _tokie_ids(self, text: str) -> list[int]:
+        return self.fast.encode(text, False).ids
 
     def _encode(self, text: str) -> list[int]:
         ids = self._ids([text])

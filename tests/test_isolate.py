@@ -5,7 +5,7 @@ from releases import one_source, rejected_rows, release, released_rows
 
 from curate.apply import Configured
 from curate.errors import ManifestError
-from curate.isolate import isolated
+from curate.isolate import Isolated
 from curate.manifest import load
 from curate.run import Lost, run
 from curate.stage import find_stage
@@ -19,11 +19,19 @@ def soon(monkeypatch, odd_stages):
     monkeypatch.setenv("CURATE_HANG_SECONDS", "6")  # for the worker; a document has a tenth of it
 
 
+@pytest.fixture
+def isolated():
+    made = Isolated()
+    yield made
+    made.end()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("how", ["exit", "segv", "spin", "sleep"])
-def test_the_hostile_document_alone_is_rejected(tmp_path, how):
+def test_the_hostile_document_alone_is_rejected(tmp_path, how, workers):
     pages = [{"text": text} for text in (*GOOD[:2], "POISON page", *GOOD[2:])]
     manifest = one_source(tmp_path, pages, [{"hostile": how}])
-    *events, last = run(manifest, tmp_path / "work", workers=2)
+    *events, last = run(manifest, tmp_path / "work", workers=workers)
     assert any(isinstance(event, Lost) for event in events)
     assert sorted(row["text"] for row in released_rows(last.path)) == sorted(set(GOOD) - {"SPAM page"})
     reasons = {row["position"]: (row["stage"], row["reason"]) for row in rejected_rows(last.path)}
@@ -37,12 +45,12 @@ def _hostile() -> Configured:
     return Configured("hostile", find_stage("hostile"), {"how": "exit"})
 
 
-def test_isolation_changes_no_result():
+def test_isolation_changes_no_result(isolated):
     table = docs(*GOOD, None, "")
     assert isolated(_hostile(), table).to_pylist() == _hostile()(table).to_pylist()
 
 
-def test_no_document_and_no_good_document():
+def test_no_document_and_no_good_document(isolated):
     assert isolated(_hostile(), docs()).num_rows == 0
     result = isolated(_hostile(), docs("POISON", "more POISON"))
     assert result["reject"].to_pylist() == ["hostile_crashed"] * 2

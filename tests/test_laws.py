@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import re
 from concurrent.futures import ProcessPoolExecutor
 from itertools import cycle, islice
 from pathlib import Path
@@ -9,13 +10,27 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from models import FOLDER, model
 from small_tokenizers import small_tokenizer
 
 from curate.documents import hashes128
 from curate.stage import Step, find_stage, group, reject, set_column, stage, stage_homes
-from curate.testing import LAWS, check, declared, docs, order_free, row_local, run_group, verdicts
+from curate.testing import (
+    HOSTILE,
+    LAWS,
+    check,
+    declared,
+    docs,
+    hostile_docs,
+    order_free,
+    reads_anything,
+    row_local,
+    run_group,
+    unharmed,
+    verdicts,
+)
 
 PROSE = (
     "The committee met on Tuesday to consider the report, and it agreed that the work should go on.\n"
@@ -144,6 +159,50 @@ def test_same_in_a_fresh_process(name, params, elsewhere):
     assert elsewhere.submit(run, name, params).result().equals(run(name, params))
 
 
+def records(kind: str) -> bytes:
+    """A record of each hostile value, in its header too."""
+    found = []
+    for number, value in enumerate(HOSTILE):
+        data, url = value.encode(), re.sub(r"\s", "", value)[:300].encode()
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=" + url + b"\r\nContent-Encoding: gzip\r\n\r\n"
+        block = data if kind == "conversion" else head * (number % 2) + data
+        if kind == "arc":
+            found.append(b"http://e.example/" + url + b" 1.1.1.1 20250101000000 text/html %d\n" % len(block))
+            found.append(block + b"\n")
+            continue
+        head = f"WARC/1.0\r\nWARC-Type: {kind}\r\nWARC-Record-ID: <urn:{number}>\r\nContent-Length: {len(block)}\r\n"
+        type_of = b"text/plain" if kind == "conversion" else b"application/http; msgtype=response"
+        found.append(head.encode() + b"WARC-Target-URI: " + url + b"\r\nContent-Type: " + type_of + b"\r\n\r\n")
+        found.append(block + b"\r\n\r\n")
+    return b"".join(found)
+
+
+def lines() -> bytes:
+    values = [*HOSTILE, "\ud800", "\udfff\ud800"]
+    rows = [{"text": value, "url": value, value[:99]: [value[:99]], "date": {value[:99]: None}} for value in values]
+    rows += [{value[:99]: value[:99]} for value in values]
+    return "\n".join([*map(json.dumps, rows), *map(repr, HOSTILE), *HOSTILE_JSON]).encode() + b"\n"
+
+
+HOSTILE_JSON = ["[" * 99_999, '{"a":' * 99_999, '{"text": ' + "9" * 99_999 + "}", '{"text": NaN}', "nul", '"\\ud8']
+HOSTILE_JSON += ['{"text": "a", "url": 1e999, "date": -0.0, "x": ' + "9" * 9_999 + "}", "{}", '{"text": {"text": {}}}']
+
+
+@pytest.mark.parametrize("name", ["a.warc", "a.warc.wet", "a.arc", "a.jsonl", "a.parquet"])
+def test_no_reader_is_harmed_by_what_strangers_write(tmp_path, name):
+    path, rows = tmp_path / name, len(HOSTILE)
+    if name == "a.jsonl":
+        path.write_bytes(lines())
+        rows = path.read_bytes().count(b"\n")
+    elif name == "a.parquet":
+        hostile = hostile_docs().drop_columns(["position", "n_bytes"])
+        pq.write_table(hostile.append_column("x\0\n[", [[{value[:9]: [value]} for value in HOSTILE]]), path)
+    else:
+        kind = {"a.warc": "response", "a.warc.wet": "conversion", "a.arc": "arc"}[name]
+        path.write_bytes(records(kind))
+    reads_anything(path, rows)
+
+
 # The laws must be able to fail: one stage that breaks each.
 
 
@@ -184,6 +243,19 @@ def secret(docs: pa.Table) -> pa.Table:
     Reads: text
     """
     return reject(docs, because=pc.is_null(docs["text"]))
+
+
+def fragile(docs: pa.Table) -> pa.Table:
+    """Take every text for a number.
+
+    Reads: text
+    """
+    return docs.append_column("n", pc.cast(docs["text"], pa.int64()))
+
+
+def test_a_stage_that_hostile_values_break_is_found():
+    with pytest.raises(pa.ArrowInvalid):
+        unharmed(broken(fragile), docs("1", "2"), {})
 
 
 @pytest.mark.parametrize(

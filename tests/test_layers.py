@@ -41,17 +41,19 @@ def importers(library: str) -> set[str]:
 
 
 LAYERS = [
-    {"curate.redact", "curate.terminal"},
+    {"curate.redact", "curate.terminal", "curate.child"},
     {"curate.errors", "curate.kernels", "curate.library", "curate.vocabulary"},
     {"curate.documents"},
     {"curate.stage"},
     {"curate.dedup", "curate.mix", "curate.sources", "curate.stages", "curate.testing"},
     {"curate.call"},
     {"curate.manifest_models", "curate.yaml_file", "curate.manifest"},
-    {"curate.job", "curate.lane", "curate.planner", "curate.plan", "curate.store", "curate.apply", "curate.isolate"},
+    {"curate.job", "curate.lane", "curate.planner", "curate.plan", "curate.store", "curate.apply"}
+    | {"curate.guard", "curate.isolate"},
     {"curate.assemble", "curate.sequences", "curate.jobs", "curate.lock", "curate.damage"},
     {"curate.release"},
-    {"curate.funnel", "curate.max_removed", "curate.sums", "curate.resolve", "curate.recall"},
+    {"curate.failures", "curate.funnel", "curate.max_removed", "curate.sums", "curate.resolve"}
+    | {"curate.recall", "curate.sandbox"},
     {"curate.run", "curate.worker"},
     {"curate.calibration"},
     {"curate.status", "curate.explain", "curate.progress", "curate.demo", "curate.doctor", "curate.report"},

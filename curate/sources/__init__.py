@@ -6,6 +6,7 @@ yields tables of at most `origin.block_bytes` of text or payload (one document w
 the order of the file, with the columns of `curate.documents` and `reject` (string; null where sound).
 """
 
+import json
 import os
 import re
 from collections import Counter
@@ -35,6 +36,9 @@ FORMATS = {
 
 COMPRESSIONS = {".gz": "gzip", ".gzip": "gzip", ".zst": "zstd", ".zstd": "zstd", ".bz2": "bz2", ".lz4": "lz4"}
 COMPRESSIONS |= {".xz": "xz"}
+
+UNREADABLE = "unreadable"
+"""The reason of a row or record at which its reader failed in a way that nobody foresaw."""
 
 MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2", b"\x04\x22\x4d\x18": "lz4"}
 MAGIC |= {b"\xfd7zXZ\x00": "xz"} | {bytes([0x50 + n]) + b"\x2a\x4d\x18": "zstd" for n in range(16)}
@@ -187,13 +191,31 @@ class Rows:
 
     def take(self) -> pa.Table:
         """The table of what was added; the next one starts empty."""
-        columns = list(zip(*self.rows, strict=True))
-        self.rows, self.size = [], 0
+        rows, self.rows, self.size = self.rows, [], 0
+        try:
+            return self._table(rows)
+        except MemoryError:
+            raise
+        except Exception:  # a value that Arrow does not take, and the row it is of is out alone
+            return pa.concat_tables([self._row(row) for row in rows]).combine_chunks()
+
+    def _table(self, rows: list[tuple]) -> pa.Table:
         arrays = [
             binary(values) if pa.types.is_binary(field.type) else pa.array(values, field.type)
-            for values, field in zip(columns, self.schema, strict=True)
+            for values, field in zip(zip(*rows, strict=True), self.schema, strict=True)
         ]
         return pa.Table.from_arrays(arrays, schema=self.schema)
+
+    def _row(self, row: tuple) -> pa.Table:
+        try:
+            return self._table([row])
+        except MemoryError:
+            raise
+        except Exception as error:
+            values = dict(zip(self.schema.names, row, strict=True))
+            kept = {name: values[name] for name in ("id", "source", "path", "position")}
+            kept |= {"reject": UNREADABLE, "meta": json.dumps({"error": f"{type(error).__name__}: {error}"})}
+            return self._table([tuple(kept.get(name) for name in self.schema.names)])
 
 
 def binary(values: Sequence[bytes | None]) -> pa.Array:

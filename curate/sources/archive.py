@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from curate.documents import ARCHIVE_SCHEMA, document_id
-from curate.sources import File, Origin, Rows, compression_of, http, inputs
+from curate.sources import UNREADABLE, File, Origin, Rows, compression_of, http, inputs
 from curate.sources.codecs import codec_of
 from curate.sources.http import Damaged
 from curate.sources.records import DOCUMENTS, Grammar, Losses, Record, records
@@ -160,6 +160,10 @@ def _content(record: Record) -> tuple[_Content, Damaged | None]:
         return content, Damaged("not_utf8", str(error))
     except Damaged as damage:
         return content._replace(payload=None), damage
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever it holds, no record stops a run
+        return _Content(), Damaged(UNREADABLE, f"{type(error).__name__}: {error}")
     return content, None
 
 

@@ -11,6 +11,7 @@ Reasons:
   too_large           the line is longer than 16 MiB
   too_deep            the line is nested more than 100 levels deep
   truncated           damage of the compressed file cuts the line
+  unreadable          something else of the line cannot be read
 """
 
 import json
@@ -59,10 +60,10 @@ def read(file: File, *, origin: Origin, columns: dict | None = None, layout: str
             url, date, language, licence, meta = others
             found.rows += 1
             if reason:
-                meta = json.dumps({"error": reason.detail}, ensure_ascii=False)
+                meta = json.dumps({"error": whole(reason.detail)}, ensure_ascii=False)
                 if sound:
                     found.bad_rows += 1
-                    found.first_bad = found.first_bad or f"line {position + 1}: {reason.reason}: {reason.detail}"
+                    found.first_bad = found.first_bad or f"line {position + 1}: {reason.reason}: {whole(reason.detail)}"
             if rows.full(len(text or "")):
                 yield rows.take()
             identity = document_id(origin.source, file.path, position)

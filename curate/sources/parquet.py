@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from curate.documents import SCHEMA, document_id
 from curate.errors import CurateError, Stopped, did_you_mean
-from curate.sources import File, Origin, inputs
+from curate.sources import UNREADABLE, File, Origin, inputs
 from curate.sources.arrow_values import MAX_TEXT, distinct, is_text, storage, texts, values
 from curate.sources.layouts import BadRow, Mapping, mapping, options, whole
 from curate.sources.parquet_pages import TooLarge, extent, longest
@@ -117,7 +117,7 @@ def read(
         for group in range(first, last):
             start, position = position, position + parquet.metadata.row_group(group).num_rows
             for batch in _batches(stream, parquet, group, leaves, file, origin):
-                documents = _table(batch, names, place, file, origin, start)
+                documents = _documents(batch, names, place, file, origin, start)
                 budget -= documents.nbytes + 3 * documents["meta"].nbytes  # JSON takes its time
                 if budget < 0:
                     why = f"row group {group} and those after it: the file expands without bound"
@@ -250,6 +250,25 @@ def _inner(fields: list[tuple[str, pa.DataType]]) -> list[str]:
     return [f"{name}.{field.name}" for name, kind in fields if pa.types.is_struct(kind) for field in kind]
 
 
+def _documents(
+    batch: pa.RecordBatch, names: set[str], place: Mapping, file: File, origin: Origin, position: int
+) -> pa.Table:
+    """The documents of a batch; where a row stops that, each row by itself."""
+    try:
+        return _table(batch, names, place, file, origin, position)
+    except (CurateError, MemoryError):
+        raise
+    except Exception:
+        if batch.num_rows == 1:
+            identity = document_id(origin.source, file.path, position)
+            known = {"id": identity, "source": origin.source, "path": file.path, "position": position}
+            known |= {"license": origin.license, "reject": UNREADABLE}
+            return pa.Table.from_pylist([known], schema=TABLE)
+    middle = batch.num_rows // 2
+    halves = ((batch.slice(0, middle), position), (batch.slice(middle), position + middle))
+    return pa.concat_tables([_documents(half, names, place, file, origin, start) for half, start in halves])
+
+
 def _table(
     batch: pa.RecordBatch, names: set[str], place: Mapping, file: File, origin: Origin, position: int
 ) -> pa.Table:
@@ -265,7 +284,7 @@ def _table(
     if unreadable:
         out = pa.array([row in unreadable for row in range(count)])
         found = pc.if_else(out, pa.scalar(None, pa.string()), found)
-        reject = pc.if_else(out, pa.scalar("unreadable"), reject)
+        reject = pc.if_else(out, pa.scalar(UNREADABLE), reject)
     url, date, language, licence, meta = zip(*others, strict=True)
     positions = range(position, position + count)
     made = {

@@ -13,7 +13,7 @@ from itertools import groupby
 
 import pyarrow as pa
 
-from curate.errors import CurateError
+from curate.errors import CurateError, Stopped, refusal
 from curate.sources import File, Origin, reader_of
 from curate.sources.stores import unchanged
 
@@ -131,6 +131,12 @@ def read(identity: dict, files: dict[str, File], origin: Origin) -> Iterator[pa.
             error.what, error.where = (text.replace(file.url, file.shown) for text in (error.what, error.where))
             error.args = (error.what, error.where, error.fix)
             raise
+        except Exception as error:
+            if isinstance(error, OSError | MemoryError) or isinstance(refusal(error), Stopped):
+                raise
+            said = f"{type(error).__name__}: {error}".replace(file.url, file.shown)
+            why = f"its reader failed, and what was read before that is used; {said[:300]}"
+            origin.lose(path, 0, max(file.size, 1), why)
         unchanged(file)
 
 

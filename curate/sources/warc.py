@@ -20,6 +20,7 @@ Reasons:
   bad_encoding        the content encoding (gzip, deflate, br, zstd) cannot be taken off
   not_utf8            extracted text (WET) that is not UTF-8
   too_large           more than 64 MiB
+  unreadable          something else of the record cannot be read
 """
 
 import re

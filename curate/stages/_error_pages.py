@@ -57,8 +57,8 @@ MESSAGES = _set(_MESSAGES)
 ALL_MESSAGES = MESSAGES | _set(_ALSO_TITLES)
 """With those that a song or a film may have for its title: they count on very short pages only."""
 
-_PARTS = re.compile(r"\s+[-–—:»«·•>/]+\s+|\s*[|:»«·•]\s*")
-_CODE = re.compile(r"^(?:http )?(?:error )?40[34]\W+|\W+(?:error )?40[34]$")
+_PARTS = re.compile(r"(?<!\s)\s++[-–—:»«·•>/]++\s++|(?:(?<!\s)\s++)?+[|:»«·•]\s*+")
+_CODE = re.compile(r"^(?:http )?(?:error )?40[34]\W++|(?<!\W)\W++(?:error )?40[34]$")
 _EDGES = " \t\n\r.!?¡¿…。！()[]<>\"'“”«»*-–—:|"
 _BODY = re.compile(
     r"was not found on this server"

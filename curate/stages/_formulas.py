@@ -23,7 +23,7 @@ _NAME = re.compile(r"katex|math|mjx|(?:^|\s)tex(?:$|\s)", re.IGNORECASE)
 
 _TEX = 'annotation[encoding="application/x-tex" i],annotation[encoding*=latex i],annotation[encoding=tex i]'
 _STYLE = re.compile(r"\{\\(?:display|text|script)style\s*+(.*)\}", re.DOTALL)
-_CDATA = re.compile(r"\A\s*%?\s*<!\[CDATA\[|%?\s*\]\]>\s*\Z")
+_CDATA = re.compile(r"\A\s*+%?+\s*+<!\[CDATA\[")
 _MARKS = re.compile("[\ufdd0-\ufdef]")
 """What `_visible_text.shield` may have put behind a letter."""
 _DEEPEST = 100
@@ -36,12 +36,19 @@ def is_formula(element: ElementNode) -> bool:
     )
 
 
+def _plain(script: str) -> str:
+    """The text of a script without the marks of a CDATA section, behind `%` or not."""
+    text = _CDATA.sub("", script)
+    bare = text.rstrip()
+    return bare[:-3].rstrip().removesuffix("%") if bare.endswith("]]>") else text
+
+
 def write_formulas(tree: HTMLTree, mark: str) -> None:
     """Replace each formula of a tree by a text node; `mark` goes behind each, see `_visible_text.shield`."""
     body = tree.body
     for script in body.query_selector_all(_SCRIPT)[:]:
         _remove_rendered(script)
-        kind, source = (script.getattr("type") or "").lower(), _CDATA.sub("", script.text or "")
+        kind, source = (script.getattr("type") or "").lower(), _plain(script.text or "")
         if "mml" in kind:
             parsed = HTMLTree.parse(source).body
             math = parsed.query_selector("math") if parsed is not None else None

@@ -16,7 +16,7 @@ from curate.errors import CurateError, did_you_mean
 from curate.resources import find_source
 from curate.stage import reject, set_column, stage
 
-_REASON = re.compile(r"""return\s*\(?\s*False,\s*["']([\w ./-]+)["']""")
+_REASON = re.compile(r"""return\s*+\(?+\s*+False,\s*+["']([\w ./-]+)["']""")
 OWN = ("datatrove.pipeline.filters.", "datatrove.pipeline.formatters.")
 FILTERED = "filtered"
 """The reason of a filter that gives none."""

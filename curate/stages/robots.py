@@ -15,7 +15,7 @@ HEAD_BYTES = 1 << 20
 _META = re.compile(rb"<meta[\s/][^<>]{0,4096}>", re.IGNORECASE)
 _NO_MARKUP = re.compile(rb"<!--.*?(?:-->|\Z)|<(script|style)\b.*?(?:</\1|\Z)", re.IGNORECASE | re.DOTALL)
 _END = re.compile(rb"</head|<body", re.IGNORECASE)
-_ATTRIBUTE = re.compile(r"""([a-z-]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.IGNORECASE)
+_ATTRIBUTE = re.compile(r"""(?<![a-z-])([a-z-]++)\s*+=\s*+(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.IGNORECASE)
 _WITH_VALUE = ("unavailable_after", "max-snippet", "max-image-preview", "max-video-preview")
 _MEANS = {"noindex": "noindex", "none": "noindex", "noai": "noai"}
 

@@ -47,6 +47,20 @@ def hostile(docs: pa.Table, *, how: Literal["exit", "segv", "spin", "sleep"]) ->
 
 
 @stage(version=1)
+def picky(docs: pa.Table) -> pa.Table:
+    """Count the words, and raise what a careless author's code raises on a document that says BAD.
+
+    Reads: text
+    Adds: n_words (int32, words)
+    Reasons: spam
+    """
+    texts = docs["text"].to_pylist()
+    words = [{}["no such key"] if "BAD" in text else len(text.split()) for text in texts]
+    docs = docs.append_column("n_words", pa.array(words, pa.int32()))
+    return reject(docs, spam=pa.array(["SPAM" in text for text in texts], pa.bool_()))
+
+
+@stage(version=1)
 def fragile(docs: pa.Table) -> pa.Table:
     """Pass all documents on.
 
