@@ -62,7 +62,7 @@ def test_it_obeys_the_laws():
         ("annotations:lists", {"n": "int32", "m": "int32"}, "says `n`, `m`", "same"),
         ("annotations:in_a_table", {"host": "string"}, "returned `upper`, `host`", "same"),
         ("annotations:too_few", {"n": "int32"}, "1 values for 3 documents", "one for each"),
-        ("annotations:of_letters", {"n": "int32"}, "not a column of int32", "mend"),
+        ("annotations:of_letters", {"n": "int32"}, "not a column of int32", "fix"),
         ("annotations:not_columns", {"n": "int32"}, "returned int", "mapping"),
     ],
 )

@@ -131,7 +131,7 @@ def test_explain_says_when_and_by_which_list(corpus, made, tmp_path):
     assert explain(corpus, two["id"], work)[0]["removed"] == {"version": "1.0.2", "list": "more"}
     assert explain(corpus, released_rows(second.path)[0]["id"], work)[0]["removed"] is None
     told = curate("explain", corpus, one["id"], "--work", work)
-    assert "removed on request: since version 1.0.1, by the list `asked`" in told.stdout
+    assert "removed on request in version 1.0.1, by the list `asked`" in told.stdout
 
 
 def test_what_reads_a_release_reads_the_patch_version(made, tmp_path):
