@@ -12,7 +12,9 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import ClassVar
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pyarrow as pa
@@ -146,6 +148,11 @@ def compression_of(path: str, head: bytes = b"") -> str | None:
     if head:
         return next((name for magic, name in MAGIC.items() if head.startswith(magic)), None)
     return next((name for ending, name in COMPRESSIONS.items() if path.lower().endswith(ending)), None)
+
+
+def name_of(url: str) -> str:
+    """The name of a file by its address: the last part of the path."""
+    return PurePosixPath(unquote(urlsplit(url).path, errors="surrogateescape")).name
 
 
 def format_of(path: str) -> str | None:

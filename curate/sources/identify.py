@@ -22,8 +22,8 @@ from uuid import uuid4
 from pyarrow import fs as pafs
 
 from curate.errors import CurateError, Stopped
-from curate.sources import File, format_of, web
-from curate.sources.impostors import Impostor, impostor
+from curate.sources import File, format_of
+from curate.sources.impostors import HEAD, Impostor, impostor
 from curate.sources.patience import abandoned
 from curate.sources.stores import asked, fingerprint, is_web, local, local_path, place_of, scheme_of
 
@@ -142,7 +142,7 @@ def _of_disk(file: File, digests: Digests, kind: str | None) -> tuple[File, Impo
                 return replace(file, size=found.st_size), None
             seen = fingerprint(found)
             with open(path, "rb") as stream:
-                told = impostor(stream.read(web.HEAD), kind)
+                told = impostor(stream.read(HEAD), kind)
                 digest = known = digests.known(path, seen)
                 if known is None:
                     stream.seek(0)
@@ -169,6 +169,8 @@ def _settled(path: str) -> os.stat_result:
 
 
 def _of_web(file: File, digests: Digests, work: Path, kind: str | None) -> tuple[File, Impostor | None]:
+    from curate.sources import web  # urllib3 is for runs that need it
+
     told = web.look(file.url)
     if wrong := impostor(told.head, kind):
         return replace(file, size=told.size), wrong

@@ -5,6 +5,9 @@ import zlib
 from contextlib import suppress
 from typing import NamedTuple
 
+HEAD = 1024
+"""First bytes of a file that are looked at."""
+
 _LFS = b"version https://git-lfs.github.com/spec/"
 _ANNEX = re.compile(rb"/annex/objects/|\.git/annex/")
 _LINK = re.compile(rb"(?:\.\./)+[^\0\n]{1,400}")

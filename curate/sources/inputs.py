@@ -26,7 +26,7 @@ import pyarrow.compute as pc
 from pyarrow import fs as pafs
 
 from curate.errors import CurateError, did_you_mean
-from curate.sources import File, compression_of, escaped, format_of, is_remote, shown, web
+from curate.sources import File, compression_of, escaped, format_of, is_remote, name_of, shown
 from curate.sources.folders import DANGLING, HIDDEN, walk
 from curate.sources.identify import identify
 from curate.sources.lists import IS_LIST, commoncrawl, listed
@@ -170,7 +170,7 @@ def _expand(item: str | dict, base: Path, format: str | None, follow: bool, foun
     elif IS_LIST.search(item.partition("?")[0] if is_remote(item) else item) and not _is_rows(item, format):
         files = listed({"paths": item}, base)
     elif is_web(item):
-        name = web.name_of(item)
+        name = name_of(item)
         if not name:
             what = f"`{shown(item)}` is not a file, and a web server cannot be listed"
             raise CurateError(what, shown(item), "give a list of paths")

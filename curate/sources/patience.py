@@ -6,6 +6,7 @@ patience (120 unless set); half of it for one that does not answer at all. Bytes
 
 import os
 import random
+import re
 import sys
 import threading
 import time
@@ -112,3 +113,10 @@ def retry_after(value: str | None) -> float | None:
         return max((until - datetime.now(UTC)).total_seconds(), 0.0)
     except (ValueError, TypeError, OverflowError):
         return None
+
+
+def plain(error: Exception) -> str:
+    """What a library says, without the objects and addresses it names."""
+    first = error.args[0] if error.args and isinstance(error.args[0], str) else str(error)
+    text = re.sub(r"<[^<>]*>:? ?|\b\w+\(host=[^)]*\):? ?|\bhttps?://\S+", "", first)
+    return text.strip()[:200] or type(error).__name__

@@ -20,9 +20,9 @@ import pyarrow as pa
 from pyarrow import fs as pafs
 
 from curate.errors import CurateError, Stopped
-from curate.sources import File, is_remote, shown, web
-from curate.sources.impostors import impostor
-from curate.sources.patience import BUSY, Trouble, patiently, retry_after
+from curate.sources import File, is_remote, shown
+from curate.sources.impostors import HEAD, impostor
+from curate.sources.patience import BUSY, Trouble, patiently, plain, retry_after
 
 SCHEMES = ("https", "http", "s3", "gs", "hf", "file")
 """Where a manifest may point; a list of paths may not name `file`."""
@@ -110,8 +110,8 @@ def _failure(url: str, error: Exception) -> Exception:
     if not unreachable and (isinstance(error, FileNotFoundError) or status in (404, 410)):
         return CurateError("no such file", shown(url), "check the address")
     if unreachable or isinstance(error, OSError):
-        return Trouble(f"it cannot be reached: {web.plain(error)}", share=0.5)
-    return CurateError(f"cannot read an input: {web.plain(error)}", shown(url), "check the address")
+        return Trouble(f"it cannot be reached: {plain(error)}", share=0.5)
+    return CurateError(f"cannot read an input: {plain(error)}", shown(url), "check the address")
 
 
 def fingerprint(found: os.stat_result) -> str:
@@ -152,11 +152,13 @@ def local(file: File, limit: int | None = None) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="curate-") as folder:
         target = Path(folder) / "input"
         if is_web(file.url):
+            from curate.sources import web  # urllib3 is for runs that need it
+
             web.fetch(file, target, limit)
         else:
             asked(file.url, lambda: _copy(file, target, limit))
         with target.open("rb") as stream:
-            if told := impostor(stream.read(web.HEAD)):
+            if told := impostor(stream.read(HEAD)):
                 raise CurateError(f"an input is {told.what}", file.shown, told.fix)
             stream.seek(0)
             wanted = file.digest.removeprefix("sha256:")
@@ -219,6 +221,8 @@ def random_access(file: File) -> pa.NativeFile:
         stream.close()
         return pafs.LocalFileSystem().open_input_file(path)
     if scheme in ("http", "https"):
+        from curate.sources import web
+
         told = web.look(file.url, known=bool(file.digest))
         web.check(file, told.tag)
         if told.ranges:

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -25,11 +25,9 @@ import urllib3
 from urllib3.exceptions import HTTPError, LocationParseError, LocationValueError, ProtocolError, SSLError
 
 from curate.errors import CurateError, Stopped
-from curate.sources import File, compression_of, shown
-from curate.sources.patience import BUSY, Trouble, patiently, retry_after
-
-HEAD = 1024
-"""First bytes of a file that are looked at."""
+from curate.sources import File, compression_of, name_of, shown
+from curate.sources.impostors import HEAD
+from curate.sources.patience import BUSY, Trouble, patiently, plain, retry_after
 
 REDIRECTS = 10
 TIMEOUT = urllib3.Timeout(connect=20, read=60)
@@ -131,11 +129,6 @@ def _unpacked(head: bytes) -> bytes:
     with suppress(zlib.error):
         return zlib.decompressobj(31).decompress(head, HEAD)
     return b""
-
-
-def name_of(url: str) -> str:
-    """The name of a file by its address: the last part of the path."""
-    return PurePosixPath(unquote(urlsplit(url).path, errors="surrogateescape")).name
 
 
 def fetch(file: File, target: Path, limit: int | None = None) -> None:
@@ -339,13 +332,6 @@ def _reading(progress=lambda: False) -> Iterator[None]:
         arrived = progress()
         said = "the connection broke" if isinstance(error, ProtocolError) else "it cannot be reached"
         raise Trouble(f"{said}: {plain(error)}", share=0.5, progress=arrived) from error
-
-
-def plain(error: Exception) -> str:
-    """What a library says, without the objects and addresses it names."""
-    first = error.args[0] if error.args and isinstance(error.args[0], str) else str(error)
-    text = re.sub(r"<[^<>]*>:? ?|\b\w+\(host=[^)]*\):? ?|\bhttps?://\S+", "", first)
-    return text.strip()[:200] or type(error).__name__
 
 
 def _host(url: str) -> str:
