@@ -18,7 +18,6 @@ from uuid import uuid4
 from curate import machine
 from curate import plan as planning
 from curate import recall as recalling
-from curate.bad_rows import check_bad_rows
 from curate.code import check_code
 from curate.damage import check_damage
 from curate.errors import CurateError, Stopped
@@ -143,7 +142,6 @@ def _release(plan: Plan, store: Store, submit, work: Path, replace: bool, allow_
         with _placed(plan):
             yield from execute(list(plan.jobs.values()), store, submit)
         check_damage(plan, store)
-        check_bad_rows(plan, store)
         check_max_removed(plan, store)
         splits = store.counts(plan.mix)["splits"]
         _check_empty(plan, splits, allow_empty)

@@ -33,8 +33,8 @@ def made(manifest: Path) -> list:
 def test_all_files_with_too_many_bad_rows_are_named(manifest):
     with pytest.raises(CurateError) as caught:
         made(manifest)
-    assert "a.jsonl: 3 of 100; line 98: not_json" in caught.value.what
-    assert "c.parquet: 1 of 3; row 1: no_text" in caught.value.what
+    assert "a.jsonl: 3 of 100 rows cannot be used; line 98: not_json" in caught.value.what
+    assert "c.parquet: 1 of 3 rows cannot be used; row 1: no_text" in caught.value.what
     assert "b.jsonl.gz" not in caught.value.what
     assert "sources.lines.max_bad_rows: 0.01" in caught.value.where
     assert "raise `max_bad_rows`" in caught.value.fix
@@ -59,7 +59,11 @@ def test_another_limit_reads_nothing_again(manifest):
     ("content", "fix"),
     [
         (b'[\n  {"text": "a"},\n  {"text": "b"}\n]\n', "one object a line"),
+        (b'[{"text": "a"}, {"text": "b"}]', "one object a line"),
+        (b'{\n  "text": "a"\n}\n', "over several lines"),
         ('{"text": "a"}\n{"text": "b"}\n'.encode("utf-16"), "UTF-16"),
+        ('{"text": "a"}\n{"text": "b"}\n'.encode("utf-16-le"), "UTF-16"),
+        ('{"text": "a"}\n{"text": "b"}\n'.encode("utf-16-be"), "UTF-16"),
     ],
 )
 def test_a_file_that_is_something_else_is_told_so(manifest, content, fix):

@@ -51,7 +51,7 @@ LAYERS = [
     {"curate.job", "curate.lane", "curate.plan", "curate.store", "curate.apply", "curate.isolate"},
     {"curate.assemble", "curate.sequences", "curate.jobs", "curate.lock", "curate.damage"},
     {"curate.release"},
-    {"curate.bad_rows", "curate.funnel", "curate.max_removed", "curate.sums", "curate.resolve", "curate.recall"},
+    {"curate.funnel", "curate.max_removed", "curate.sums", "curate.resolve", "curate.recall"},
     {"curate.run", "curate.worker"},
     {"curate.calibration"},
     {"curate.status", "curate.explain", "curate.progress", "curate.demo", "curate.doctor", "curate.report"},

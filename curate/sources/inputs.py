@@ -26,7 +26,7 @@ from pyarrow import fs as pafs
 
 from curate.errors import CurateError, did_you_mean
 from curate.sources import File, compression_of, escaped, format_of, is_remote, shown, web
-from curate.sources.folders import DANGLING, HIDDEN, walk
+from curate.sources.folders import DANGLING, HIDDEN, OWN, TAKEN, repeated, walk
 from curate.sources.identify import identify
 from curate.sources.lists import IS_LIST, commoncrawl, listed
 from curate.sources.stores import asked, is_web, local, local_path, opened, place_of, random_access, scheme_of
@@ -43,6 +43,7 @@ NAMED = 20
 """Files that are named for each reason; the others are counted."""
 
 _WILD = re.compile(r"[*?\[]")
+_SHELL = re.compile(r"^~|\$\{?\w|\{[^{}]*,")
 _SECRET = re.compile(r"token|sig|secret|pass|key|auth|cred|expires|date|x-(amz|goog)-|session|jwt|code$", re.IGNORECASE)
 
 
@@ -239,20 +240,26 @@ def _local(path: str, item: str, format: str | None, follow: bool, found: Found)
     root, choose, depth = _chooser(path, is_folder, format)
     if not os.path.isdir(root):
         raise _nothing(path, item, Found())
-    mine, dangling = Found(), []
+    mine, dangling, chosen = Found(), [], []
     entries = list(walk(root, depth, follow, ("." if format is None or not is_folder else "._")))
     for entry, taken in zip(entries, choose([entry.name.rstrip("/") for entry in entries]), strict=True):
         if entry.why == DANGLING:
             dangling += [entry] if is_folder or taken else []
-        elif entry.why and (is_folder or (entry.why != HIDDEN and taken)):
+        elif entry.why and (is_folder or entry.why == OWN or (entry.why != HIDDEN and taken)):
             mine.leave(entry.name, entry.why)
         elif not entry.why and taken:
-            mine.files.append(File(entry.name, entry.path))
+            chosen.append(entry)
         elif not entry.why and is_folder:
             mine.leave(entry.name, NO_FORMAT)
     if dangling:
         names = "\n".join(f"  {escaped(entry.path)} -> {_target(entry.path)}" for entry in dangling)
         raise CurateError(f"links to nothing:\n{names}", fix="fetch what they point to, or remove them")
+    again = repeated(chosen)
+    for entry in chosen:
+        if entry.name in again:
+            mine.leave(entry.name, TAKEN)
+        else:
+            mine.files.append(File(entry.name, entry.path))
     for why, paths in mine.passed.items():
         found.passed.setdefault(why, []).extend(paths)
     if not mine.files:
@@ -318,6 +325,9 @@ def _nothing(path: str, item: str, found: Found) -> CurateError:
     while not folder.is_dir() and folder != folder.parent:
         folder, missing = folder.parent, folder.name
     names = sorted(map(escaped, _names(folder)))
+    if _SHELL.search(item):
+        fix = "`~`, `$NAME` and `{a,b}` are not expanded: write the paths out, one an item"
+        return CurateError(what, f"in {escaped(str(folder))}", fix)
     fix = did_you_mean(escaped(missing), names[:20]) if names else "the folder is empty"
     return CurateError(what, f"in {escaped(str(folder))}", fix)
 
