@@ -48,6 +48,10 @@ class Server(http.server.BaseHTTPRequestHandler):
         if habit == "labeled":
             headers["Content-Encoding"] = "gzip"
         wanted = self.headers.get("Range")
+        if habit == "boastful":
+            if wanted or len(self.server.asked) > 200:
+                return self.answer(416 if wanted else 404, b"")
+            return self.answer(200, data, headers | {"Content-Length": str(len(data) + 500)}, measured=False)
         if wanted and habit not in ("rangeless", "always", "untagged", "unmeasured"):
             first, _, last = wanted.removeprefix("bytes=").partition("-")
             start, end = int(first), min(int(last or len(data) - 1) + 1, len(data))
@@ -231,6 +235,13 @@ def test_a_broken_download_begins_anew_where_it_cannot_go_on(server, tmp_path):
         content(file)
 
 
+def test_a_server_that_promises_more_than_there_is_is_given_up(server, tmp_path):
+    server.files["a.jsonl"] = LINES
+    with pytest.raises(Stopped, match="cannot fetch an input now"):
+        content(File("a.jsonl", f"{server.url}/boastful/a.jsonl", len(LINES) + 500))
+    assert len(server.asked) < 100
+
+
 def archive(number: int) -> bytes:
     block = b"HTTP/1.1 200 OK\r\n\r\n<p>%d" % number + os.urandom(3000).hex().encode()
     head = b"WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: http://a/%d\r\nContent-Length: %d\r\n\r\n"
@@ -276,7 +287,7 @@ def test_a_password_is_sent_to_its_own_host_alone(server, tmp_path):
 
 def test_a_page_in_place_of_a_file_is_an_error(server, tmp_path):
     server.files = {"a.warc.gz": b"<!DOCTYPE html><title>Sign in</title>", "b.bin": b"<html>no</html>"}
-    with pytest.raises(CurateError, match=r"a.warc.gz\?…: an HTML page"):
+    with pytest.raises(CurateError, match=r"a.warc.gz(\?…)?: an HTML page"):
         inputs.resolve([f"{server.url}/plain/a.warc.gz?key=SECRET"], tmp_path, tmp_path)
     with pytest.raises(CurateError, match="an input is an HTML page"):
         content(File("b.bin", f"{server.url}/plain/b.bin"))
