@@ -224,6 +224,9 @@ def test_a_formula_comes_once_as_tex(formula, main_content):
             "<mtable><mtr><mtd><mn>1</mn></mtd><mtd><mn>2</mn></mtd></mtr><mtr><mtd><mn>3</mn></mtd></mtr></mtable>",
             "1, 2; 3",
         ),
+        ("<mmultiscripts><mi>C</mi><mprescripts/><mn>6</mn><mn>14</mn></mmultiscripts>", "_6^14C"),
+        ("<mmultiscripts><mi>R</mi><mi>i</mi><none/><none/><mi>k</mi></mmultiscripts>", "R_i^k"),
+        ("<mn>2</mn><mo>&InvisibleTimes;</mo><mi>x</mi>", "2x"),
     ],
 )
 def test_a_formula_without_tex_is_one_line(mathml, text):

@@ -20,7 +20,7 @@ OWN = "a work folder"
 TAKEN = "link to a file that is taken"
 
 _MARK = "digests.sqlite"
-"""A work folder has this file from its first run on: its releases and parts are not the inputs that they are made of."""
+"""In every work folder from the first run on: its releases and parts are not the inputs that they are made of."""
 
 
 class Entry(NamedTuple):

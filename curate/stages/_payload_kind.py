@@ -35,7 +35,8 @@ _SIGNATURES = re.compile(
     rb"|(?P<not_html>PK\x03\x04|\x1f\x8b\x08|Rar!\x1a|7z\xbc\xaf|\xd0\xcf\x11\xe0|BZh[1-9]1AY|\xfd7zXZ\x00|\x28\xb5\x2f\xfd"
     rb"|\x7fELF|MZ[\x90\x00]\x00|[CFZ]WS[\x01-\x20]|\xca\xfe\xba\xbe|\x00asm|SQLite format 3\x00|.{257}ustar"
     rb"|wOF[F2]|OTTO\x00|ttcf\x00|\x00\x01\x00\x00\x00|.{34}LP\x00"
-    rb"|\xc5\xd0\xd3\xc6|%!PS|%!FontType|\{\\rtf|#EXTM3U|WEBVTT|BEGIN:V(?:CARD|CALENDAR)|From: <Saved by |MIME-Version: 1\.0\r?\nContent-Type: multipart/|-----BEGIN [A-Z ]{1,40}-----)",
+    rb"|\xc5\xd0\xd3\xc6|%!PS|%!FontType|\{\\rtf|#EXTM3U|WEBVTT|BEGIN:V(?:CARD|CALENDAR)"
+    rb"|From: <Saved by |MIME-Version: 1\.0\r?\nContent-Type: multipart/|-----BEGIN [A-Z ]{1,40}-----)",
     re.DOTALL,
 )
 _INSIDE = re.compile(rb"%PDF-\d\.\d[ \t]*+[\r\n]")
