@@ -225,6 +225,20 @@ def test_a_file_behind_several_links_is_taken_once(tmp_path):
     assert {entry["why"]: entry["paths"] for entry in found.not_taken} == {"link to a file that is taken": ["b.jsonl"]}
 
 
+def test_a_file_that_two_inputs_take_is_there_once(tmp_path):
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    (tmp_path / "in" / "a.jsonl").write_text("{}")
+    (tmp_path / "in" / "deep" / "b.jsonl").write_text("{}")
+    for items, taken, left in (
+        (["in", "in/deep"], ["a.jsonl", "deep/b.jsonl"], ["b.jsonl"]),
+        (["in/deep/b.jsonl", "in/**/*.jsonl"], ["a.jsonl", "b.jsonl"], ["deep/b.jsonl"]),
+        (["in/a.jsonl", "in/deep/../a.jsonl"], ["a.jsonl"], None),
+    ):
+        found = inputs.discover(items, tmp_path)
+        assert [file.path for file in found.files] == taken
+        assert not left or found.not_taken == [{"why": "taken by another input", "files": 1, "paths": left}]
+
+
 def test_a_work_folder_among_the_inputs_is_none_of_them(tmp_path):
     (tmp_path / "in" / "work" / "parts").mkdir(parents=True)
     (tmp_path / "in" / "a.jsonl").write_text("{}")

@@ -36,6 +36,7 @@ __all__ = ["Found", "discover", "local", "opened", "random_access", "resolve"]
 NO_FORMAT = "ending unknown"
 EMPTY = "empty"
 NOT_READABLE = "not readable"
+TWICE = "taken by another input"
 
 NOTHING = f"sha256:{hashlib.sha256().hexdigest()}"
 
@@ -115,13 +116,17 @@ def resolve(
 
 def discover(inputs: list[str | dict], base: Path, format: str | None = None, follow_links: bool = False) -> Found:
     """The files of a source, sorted by path, before they are looked into. Parameters and errors as of `resolve`."""
-    found, by_path = Found(), {}
+    found, by_path, names = Found(), {}, {}
     for item in inputs:
         try:
             for file in list(_expand(item, base, format, follow_links, found)):
                 file = _apart(file, by_path)
+                place = _place(file) if len(inputs) > 1 else file.url
+                if names.setdefault(place, file.path) != file.path:
+                    found.leave(file.path, TWICE)
+                    continue
                 other = by_path.setdefault(file.path, file)
-                if other.url != file.url:
+                if other.url != file.url and _place(other) != place:
                     fix = "give them as one folder or glob, so that their paths differ, or as two sources"
                     raise CurateError(f"two inputs are called `{file.path}`", f"{other.shown} and {file.shown}", fix)
         except (OSError, ValueError) as error:  # ValueError: an address or a path that cannot be one
@@ -136,6 +141,11 @@ def discover(inputs: list[str | dict], base: Path, format: str | None = None, fo
 
 def _named(item: str | dict) -> str:
     return shown(item) if isinstance(item, str) else ", ".join(f"{key}: {shown(str(item[key]))}" for key in item)
+
+
+def _place(file: File) -> str:
+    """What two inputs share where they are one file."""
+    return file.url if is_remote(file.url) else os.path.realpath(file.url)
 
 
 def _is_utf8(name: str) -> bool:
