@@ -51,8 +51,9 @@ def impostor(head: bytes, kind: str | None = None) -> Impostor | None:
     kind  the format that is expected of it, if one is known
     """
     if head.startswith(b"\x1f\x8b"):
+        packed, head = head, b""  # where it is damaged, reading it will tell
         with suppress(zlib.error):
-            head = zlib.decompressobj(31).decompress(head, 1024)
+            head = zlib.decompressobj(31).decompress(packed, 1024)
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if text.startswith(_LFS):
         return Impostor("a Git LFS pointer, not the data", "run `git lfs pull` where it was cloned")
