@@ -1,5 +1,6 @@
 """Stop a run whose inputs could not be read, before it becomes a release: every such file is named at once."""
 
+import re
 from collections import Counter
 from dataclasses import asdict
 
@@ -75,12 +76,18 @@ def check_damage(plan: Plan, store: Store) -> None:
         raise CurateError("\n".join(whats), "; ".join(places), "; ".join(fixes))
 
 
+_WIDE = re.compile(r"byte 0xf[ef] in position 0|: '\{?\\+x00")
+_OVER_LINES = re.compile(r"line \d+: not_json: .*'\s*\{\s*'\Z")
+
+
 def _fix(bad: dict[str, FileRead]) -> str:
     firsts = [read.first_bad for read in bad.values()]
-    if all(first.endswith("'['") for first in firsts):
-        return "the file is one JSON array: write one object a line, as `jq -c '.[]'` does"
-    if all("byte 0xff in position 0" in first or "byte 0xfe in position 0" in first for first in firsts):
-        return "the file is UTF-16: convert it, as `iconv -f UTF-16 -t UTF-8` does"
+    if any(first.startswith("line 1: not_") and ": '[" in first for first in firsts):
+        return "a file is one JSON array: write one object a line, as `jq -c '.[]'` does"
+    if any(map(_OVER_LINES.match, firsts)):
+        return "a file has its objects over several lines: write one a line, as `jq -c .` does"
+    if any(map(_WIDE.search, firsts)):
+        return "a file is UTF-16: convert it, as `iconv -f UTF-16 -t UTF-8` does"
     return "fix the files, map their columns with `columns:` or `layout:`, or raise `max_bad_rows`"
 
 

@@ -16,7 +16,7 @@ from curate import machine
 from curate import plan as planning
 from curate import recall as recalling
 from curate.code import check_code
-from curate.damage import check_damage
+from curate.damage import SHOWN, check_damage, file_reads
 from curate.errors import CurateError, Stopped
 from curate.estimate import check_memory
 from curate.failures import check_failures
@@ -147,7 +147,7 @@ def _release(plan: Plan, store: Store, submit, work: Path, replace: bool, allow_
         check_failures(plan, store)
         check_max_removed(plan, store)
         splits = store.counts(plan.mix)["splits"]
-        _check_empty(plan, splits, allow_empty)
+        _check_empty(plan, store, splits, allow_empty)
         shards = planning.shards(plan, splits)
         jobs = [*plan.jobs.values(), *shards.jobs]  # all, since a damaged part may lie further up
         recalling.remember_jobs(plan, jobs, work)
@@ -167,12 +167,15 @@ def _release(plan: Plan, store: Store, submit, work: Path, replace: bool, allow_
     raise Stopped("a part of the release cannot be read back", str(work), "check the disk, and run again to resume")
 
 
-def _check_empty(plan: Plan, splits: list[dict], allowed: bool) -> None:
-    """Raise CurateError where no document is left to release."""
+def _check_empty(plan: Plan, store: Store, splits: list[dict], allowed: bool) -> None:
+    """Raise CurateError where no document is left to release, and name what could not be read."""
     if allowed or plan.manifest.document.extends or any(split["documents"] for split in splits):
         return
     fix = "see which step removed them; if an empty release is intended, pass --allow-empty"
-    raise CurateError("the release is empty: no document is left", plan.manifest.name, fix)
+    reads = [item for found in file_reads(plan, store).values() for item in found.items()]
+    lost = [f"\n  {path}: {read.lost:,} bytes lost; {read.damage[0]}" for path, read in reads if read.lost]
+    what = "the release is empty: no document is left" + "".join(lost[:SHOWN])
+    raise CurateError(what, plan.manifest.name, fix)
 
 
 @contextmanager

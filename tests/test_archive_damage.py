@@ -252,6 +252,27 @@ def test_zstd_windows_of_any_size(tmp_path, log):
     assert origin.files["a.warc.zst"].damage == []
 
 
+def test_a_frame_without_its_header_is_no_plain_archive(tmp_path):
+    pieces = [COMPRESS[".lz4"](record(n)) for n in range(8)]
+    found, origin = read(tmp_path, b"".join(pieces)[12:], "a.warc.lz4")
+    assert all(sound(found)[body(n)] == 1 for n in range(1, 8))
+    assert origin.of("a.warc.lz4").lost == len(pieces[0]) - 12
+
+
+def test_a_byte_order_mark_before_the_first_record_is_no_loss(tmp_path):
+    found, origin = read(tmp_path, b"\xef\xbb\xbf" + record(1) + record(2), "a.warc")
+    assert (len(found), origin.of("a.warc").lost) == (2, 0)
+
+
+def test_a_record_that_goes_on_in_another_is_not_whole(tmp_path):
+    first = record(1).replace(b"WARC-Type", b"WARC-Segment-Number: 1\r\nWARC-Type")
+    rest = record(2, "continuation").replace(b"WARC-Type", b"WARC-Segment-Number: 2\r\nWARC-Type")
+    found, origin = read(tmp_path, first + rest + record(3), "a.warc")
+    assert [row["reject"] for row in found] == ["truncated", None]
+    assert origin.skipped == {"continuation": 1}
+    assert origin.of("a.warc").lost == 0
+
+
 def test_a_name_that_tells_another_compression_or_none(tmp_path):
     for name in ("a.warc", "a.warc.gz", "a.warc.zst", "a.warc.bz2"):
         for data in (record(1), gzip.compress(record(1)), bz2.compress(record(1))):

@@ -59,7 +59,11 @@ def test_another_limit_reads_nothing_again(manifest):
     ("content", "fix"),
     [
         (b'[\n  {"text": "a"},\n  {"text": "b"}\n]\n', "one object a line"),
+        (b'[{"text": "a"}, {"text": "b"}]', "one object a line"),
+        (b'{\n  "text": "a"\n}\n', "over several lines"),
         ('{"text": "a"}\n{"text": "b"}\n'.encode("utf-16"), "UTF-16"),
+        ('{"text": "a"}\n{"text": "b"}\n'.encode("utf-16-le"), "UTF-16"),
+        ('{"text": "a"}\n{"text": "b"}\n'.encode("utf-16-be"), "UTF-16"),
     ],
 )
 def test_a_file_that_is_something_else_is_told_so(manifest, content, fix):

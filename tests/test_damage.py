@@ -84,6 +84,13 @@ def test_one_array_is_told_as_such_and_many_files_are_counted(tmp_path, damaged)
         list(run(manifest(tmp_path, SHOWN + 5), tmp_path / "work", workers=0))
 
 
+def test_an_empty_release_names_the_damage_that_was_allowed(tmp_path):
+    path = manifest(tmp_path, 1, max_damaged=1)
+    (tmp_path / "in" / "0.jsonl").write_bytes(b"\x1f\x8b\x08\0 no gzip at all")
+    with pytest.raises(CurateError, match=r"no document is left\n  0.jsonl: \d+ bytes lost; bytes 0 to"):
+        list(run(path, tmp_path / "work", workers=0))
+
+
 def test_a_parquet_file_that_is_read_in_ranges_is_one_file(tmp_path, monkeypatch):
     monkeypatch.setattr(partitions, "RANGE_BYTES", 1000)
     table = pa.table({"text": [f"document {number} of a table" for number in range(400)]})

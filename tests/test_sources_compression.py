@@ -139,6 +139,14 @@ def test_damage_in_the_middle_keeps_what_is_before_and_after(tmp_path, ending):
     assert len(found.damage) == 1
 
 
+def test_all_of_a_damaged_bzip2_block_is_lost(tmp_path):
+    packed = bytearray(bz2.compress(content(0, 400), 1))
+    packed[len(packed) // 2] ^= 255
+    found, origin = read(tmp_path, packed + bz2.compress(content(400, 401)), "a.jsonl.bz2")
+    assert origin.of("a.jsonl.bz2").lost == len(packed)
+    assert numbers(found)[-1] == 400
+
+
 def test_a_file_of_nonsense_is_lost_whole(tmp_path):
     for ending in COMPRESS:
         rows, origin = read(tmp_path, b"<!DOCTYPE html><p>Not found</p>\n" * 30, f"a.jsonl{ending}")

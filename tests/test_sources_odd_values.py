@@ -2,6 +2,7 @@
 
 import json
 from contextlib import suppress
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from curate.errors import CurateError
 from curate.sources import File, Origin, parquet
-from curate.sources.arrow_values import distinct, values
+from curate.sources.arrow_values import _day, distinct, values
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +163,19 @@ def test_years_beyond_python_and_nanoseconds(tmp_path):
         "many": ["1970-01-01T00:00:00.000000001+00:00", "1970-01-01T00:00:01+00:00"],
         "n": "Infinity",
     }
+
+
+def test_values_that_not_even_arrow_prints():
+    for number, text in ((2**31 - 1, "5881580-07-11"), (-(2**31), "-5877641-06-23"), (-719_529, "-0001-12-31")):
+        assert values(pa.array([number], pa.int32()).view(pa.date32())) == [text]
+    far = pa.array([2**60, None], pa.int64())
+    assert values(far.view(pa.timestamp("us", "+05:30"))) == ["38504-08-17T21:30:06.846976+00:00", None]
+    assert values(far.view(pa.duration("s"))) == [f"{2**60} s", None]
+
+
+@given(st.dates())
+def test_days_as_python_counts_them(day):
+    assert _day(day.toordinal() - date(1970, 1, 1).toordinal()) == day.isoformat()
 
 
 @pytest.mark.parametrize(

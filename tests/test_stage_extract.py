@@ -70,6 +70,9 @@ GERMAN = "Der Ausschuß tagte über Größe und Maße – „gut“ für € 5. 
         (RUSSIAN, "cp1251", None, None),
         (RUSSIAN, "koi8-r", "KOI8-R", "windows-1251"),
         (RUSSIAN, "cp1251", "utf-8", "windows-1251"),
+        (RUSSIAN, "cp1251", "iso-8859-1", "windows-1251"),
+        ("안녕하세요 여러분 반갑습니다", "euc_kr", None, None),
+        (GERMAN, "utf-32", None, None),
         (JAPANESE, "shift_jis", None, "shift_jis"),
         (JAPANESE, "euc_jp", None, None),
         (JAPANESE, "iso2022_jp", None, "iso-2022-jp"),
@@ -101,6 +104,12 @@ def test_few_broken_bytes_do_not_change_the_encoding_of_a_page():
     found, reason = run(payload[:cut] + payload[cut + 1 :])
     assert reason is None
     assert "чтобы рассмотреть отчёт" in found
+
+
+def test_one_broken_byte_among_few_letters_does_not_either():
+    payload = page("Größe und Maß, €5, und viel mehr, was dort stand").encode().replace(b"mehr", b"m\xffhr")
+    assert "Größe und Maß, €5" in run(payload, charset="utf-8")[0]
+    assert "Größe und Maß, €5" in run(payload)[0]
 
 
 def test_noise_is_undecodable():

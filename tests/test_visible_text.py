@@ -137,7 +137,25 @@ def test_lists_near_the_body_are_judged_as_others(around):
 
 def test_a_list_of_prose_with_links_stays():
     items = "<li><a href=/a>Ann Smith</a>, who leads research at a small company</li>" * 3
-    assert text_of(f"<p>{RIVER}</p><ul>{items}</ul>").count("• Ann Smith, who leads") == 3
+    text = text_of(f"<p>{RIVER}</p><ul>{items}</ul><p>{RIVER}</p>")
+    assert text.count("• Ann Smith, who leads") == 3
+    assert text.endswith(f"\n\n{RIVER}")  # the list is over
+    text = text_of(f"<p>{RIVER}</p><ul>{items}</ul><p>{RIVER}</p>", links=True)
+    assert text.count("• Ann Smith (/a), who leads") == 3
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        "<dl><dt>{}<dd>The town is founded</dl>",
+        "<h3>{}</h3><p>The town is founded</p>",
+        "<ol><li>{}<p>The town is founded</p></ol>",
+        "<table><tr><td>The town<td>{}</table>",
+        "<figure><img src=a><figcaption>{}</figcaption></figure>",
+    ],
+)
+def test_a_date_that_is_a_term_a_cell_or_an_item_stays(around):
+    assert "1 May" in text_of(f"<p>{RIVER}</p>{around.format('<time>1 May</time>')}<p>{RIVER}</p>")
 
 
 @pytest.mark.parametrize(
@@ -150,6 +168,8 @@ def test_a_list_of_prose_with_links_stays():
         ("H<sub>2</sub>O and x<sub>max</sub>", "H_{2}O and x_max"),
         ("the 1<sup>st</sup> of May, N<sup>o</sup> 5", "the 1st of May, No 5"),
         ("a name<sup>TM</sup>", "a nameTM"),
+        ("e<sup><i>ix</i></sup> and e<sup>i\u03c0</sup>", "e^ix and e^i\u03c0"),
+        ("said so [<sup>1</sup>]", "said so [1]"),
         ("said so<sup><a href=#n1>1</a></sup>.", "said so[1]."),
         ("said so<sup>[2]</sup>.", "said so[2]."),
         ("5 km<sup class=share>2</sup>", "5 km^2"),
@@ -204,6 +224,9 @@ def test_a_formula_comes_once_as_tex(formula, main_content):
             "<mtable><mtr><mtd><mn>1</mn></mtd><mtd><mn>2</mn></mtd></mtr><mtr><mtd><mn>3</mn></mtd></mtr></mtable>",
             "1, 2; 3",
         ),
+        ("<mmultiscripts><mi>C</mi><mprescripts/><mn>6</mn><mn>14</mn></mmultiscripts>", "_6^14C"),
+        ("<mmultiscripts><mi>R</mi><mi>i</mi><none/><none/><mi>k</mi></mmultiscripts>", "R_i^k"),
+        ("<mn>2</mn><mo>&InvisibleTimes;</mo><mi>x</mi>", "2x"),
     ],
 )
 def test_a_formula_without_tex_is_one_line(mathml, text):

@@ -48,6 +48,10 @@ class Server(http.server.BaseHTTPRequestHandler):
         if habit == "labeled":
             headers["Content-Encoding"] = "gzip"
         wanted = self.headers.get("Range")
+        if habit == "boastful":
+            if wanted or len(self.server.asked) > 200:
+                return self.answer(416 if wanted else 404, b"")
+            return self.answer(200, data, headers | {"Content-Length": str(len(data) + 500)}, measured=False)
         if wanted and habit not in ("rangeless", "always", "untagged", "unmeasured"):
             first, _, last = wanted.removeprefix("bytes=").partition("-")
             start, end = int(first), min(int(last or len(data) - 1) + 1, len(data))
@@ -229,6 +233,13 @@ def test_a_broken_download_begins_anew_where_it_cannot_go_on(server, tmp_path):
     server.breaks = 10**6
     with pytest.raises(Stopped, match="the connection broke"):
         content(file)
+
+
+def test_a_server_that_promises_more_than_there_is_is_given_up(server, tmp_path):
+    server.files["a.jsonl"] = LINES
+    with pytest.raises(Stopped, match="cannot fetch an input now"):
+        content(File("a.jsonl", f"{server.url}/boastful/a.jsonl", len(LINES) + 500))
+    assert len(server.asked) < 100
 
 
 def archive(number: int) -> bytes:

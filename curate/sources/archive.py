@@ -141,6 +141,8 @@ def _content(record: Record) -> tuple[_Content, Damaged | None]:
     try:
         if record.damage:
             raise record.damage
+        if record.unusable:
+            raise record.unusable
         if record.kind == "revisit":
             raise Damaged("revisit", "")
         if record.digest:

@@ -194,6 +194,27 @@ def _one(scalar: pa.Scalar) -> Any:
     try:
         if types.is_timestamp(kind) and kind.tz:
             scalar, zone = scalar.cast(pa.timestamp(kind.unit)), "+00:00"
-        return scalar.cast(pa.string()).as_py().replace(" ", "T", 1) + zone
+        text = scalar.cast(pa.string()).as_py()
     except Exception:
+        text = ""
+    if types.is_duration(kind) or not text:
         return f"{getattr(scalar, 'value', scalar)} {getattr(kind, 'unit', '')}".strip()
+    if "out of range" in text:  # Arrow prints years of five digits at most
+        per_day = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000}.get(getattr(kind, "unit", None))
+        days, rest = divmod(scalar.value, per_day or (86_400_000 if types.is_date64(kind) else 1))
+        text = _day(days)
+        if per_day:
+            clock = pa.scalar(rest * (86_400_000_000 // per_day), pa.time64("us")).as_py()
+            text += f"T{clock.isoformat()}"
+    return text.replace(" ", "T", 1) + zone
+
+
+def _day(days: int) -> str:
+    """A day of the Gregorian calendar, from its distance to 1970-01-01, in ISO 8601 with as many digits as it takes."""
+    cycles, day = divmod(days + 719_468, 146_097)  # 400 years each, from a first of March
+    year = (day - day // 1460 + day // 36_524 - day // 146_096) // 365
+    day -= 365 * year + year // 4 - year // 100
+    month = (5 * day + 2) // 153
+    day -= (153 * month + 2) // 5 - 1
+    year, month = 400 * cycles + year + (month > 9), (month + 2) % 12 + 1
+    return f"{'-' if year < 0 else ''}{abs(year):04d}-{month:02d}-{day:02d}"

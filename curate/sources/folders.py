@@ -16,14 +16,21 @@ OUTSIDE = "link out of the folder"
 AGAIN = "link to where the search has been"
 NOT_READABLE = "not readable"
 ODD = "not a regular file"
+OWN = "a work folder"
+TAKEN = "link to a file that is taken"
+
+_MARK = "digests.sqlite"
+"""In every work folder from the first run on: its releases and parts are not the inputs that they are made of."""
 
 
 class Entry(NamedTuple):
-    """A file, or what was not taken and why. name: below the root, a folder's with `/`; path: where it lies."""
+    """A file, or what was not taken and why. name: below the root, a folder's with `/`; path: where it lies; link:
+    whether it is one."""
 
     name: str
     path: str
     why: str = ""
+    link: bool = False
 
 
 def walk(root: str, depth: int | None = None, follow: bool = False, hidden: str = ".") -> Iterator[Entry]:
@@ -49,6 +56,9 @@ def walk(root: str, depth: int | None = None, follow: bool = False, hidden: str 
                 raise
             yield Entry(above, folder, NOT_READABLE)
             continue
+        if above and any(entry.name == _MARK for entry in entries):
+            yield Entry(above, folder, OWN)
+            continue
         deeper = []
         for entry in entries:
             name = f"{above}{entry.name}"
@@ -63,7 +73,7 @@ def walk(root: str, depth: int | None = None, follow: bool = False, hidden: str 
                     seen.add(key)
                     deeper.append((f"{name}/", entry.path, level + 1))
                     continue
-            yield Entry(f"{name}/" if kind == "folder" else name, entry.path, why)
+            yield Entry(f"{name}/" if kind == "folder" else name, entry.path, why, entry.is_symlink())
         waiting += reversed(deeper)
 
 
@@ -85,6 +95,19 @@ def _looked_at(entry: os.DirEntry, homes: list[str], follow: bool, hidden: str) 
     if kind == "file" and not stat.S_ISREG(found.st_mode):
         return kind, ODD
     return kind, ""
+
+
+def repeated(entries: list[Entry]) -> set[str]:
+    """The names of links to files that are among the entries themselves, or that a link before it leads to."""
+    if not any(entry.link for entry in entries):
+        return set()
+    seen, names = set(), set()
+    for entry in sorted(entries, key=lambda entry: (entry.link, entry.name)):
+        key = _key(os.stat(entry.path))
+        if entry.link and key in seen:
+            names.add(entry.name)
+        seen.add(key)
+    return names
 
 
 def _within(path: str, homes: list[str]) -> bool:

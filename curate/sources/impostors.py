@@ -11,6 +11,31 @@ HEAD = 1024
 _LFS = b"version https://git-lfs.github.com/spec/"
 _ANNEX = re.compile(rb"/annex/objects/|\.git/annex/")
 _LINK = re.compile(rb"(?:\.\./)+[^\0\n]{1,400}")
+_OTHERS = [
+    (re.compile(rb"PK\x03\x04|PK\x05\x06"), "a zip file", "unpack it"),
+    (re.compile(rb".{257}ustar", re.DOTALL), "a tar file", "unpack it"),
+    (re.compile(rb"7z\xbc\xaf\x27\x1c|Rar!\x1a\x07"), "a 7z or RAR file", "unpack it"),
+    (re.compile(rb"\x1f\x8b\x08"), "compressed twice", "decompress it once"),
+    (re.compile(rb"\x1f[\x9d\xa0]"), "a file of `compress`", "decompress it, as `gzip -d` does"),
+    (re.compile(rb"\x02\x21\x4c\x18"), "an lz4 file of the legacy format", "decompress it with `lz4 -d`"),
+    (re.compile(rb"\x5d\0\0[\0-\x80][\0-\x08](?:\xff{8}|.{4}\0{4})", re.DOTALL), "an .lzma file", "unpack it: `xz -d`"),
+    (re.compile(rb"\xff\x06\0\0sNaPpY"), "compressed with Snappy", "decompress it"),
+    (re.compile(rb"%PDF-"), "a PDF", "give its text in rows"),
+    (re.compile(rb"ARROW1\0\0"), "an Arrow file", "write it as Parquet"),
+    (re.compile(rb"\xff{4}.{3}\0\x10\0\0\0", re.DOTALL), "an Arrow stream", "write it as Parquet"),
+    (re.compile(rb"Obj\x01"), "an Avro file", "write it as Parquet"),
+    (re.compile(rb"ORC[^\x20-\x7e]"), "an ORC file", "write it as Parquet"),
+    (re.compile(rb"SQLite format 3\0"), "an SQLite database", "write its rows as Parquet"),
+    (re.compile(rb"\x89HDF\r\n|\x93NUMPY"), "a file of arrays", "write its rows as Parquet"),
+]
+"""Files of another format: what begins so is neither rows nor an archive, whatever it is called."""
+
+_FORMATS = [
+    (re.compile(rb"PAR1"), {"parquet"}, "Parquet"),
+    (re.compile(rb"WARC/\d", re.IGNORECASE), {"warc", "wet"}, "WARC"),
+    (re.compile(rb"filedesc:"), {"arc"}, "ARC"),
+    (re.compile(rb"[{\[]"), {"jsonl"}, "JSON"),
+]
 _CODE = re.compile(rb"<Code>([\w.-]{1,60})</Code>")
 _PAGE = re.compile(rb"<(?:(?:!doctype\s+html|html|head|body|title|meta|script)\b|!--)", re.IGNORECASE)
 
@@ -29,8 +54,9 @@ def impostor(head: bytes, kind: str | None = None) -> Impostor | None:
     kind  the format that is expected of it, if one is known
     """
     if head.startswith(b"\x1f\x8b"):
+        packed, head = head, b""  # where it is damaged, reading it will tell
         with suppress(zlib.error):
-            head = zlib.decompressobj(31).decompress(head, 1024)
+            head = zlib.decompressobj(31).decompress(packed, 1024)
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if text.startswith(_LFS):
         return Impostor("a Git LFS pointer, not the data", "run `git lfs pull` where it was cloned")
@@ -44,6 +70,12 @@ def impostor(head: bytes, kind: str | None = None) -> Impostor | None:
         code = _CODE.search(text)
         what = f"an error of an object store ({code[1].decode()})" if code else "XML"
         return Impostor(f"{what}, not data", "fetch it again")
-    if kind in ("warc", "wet", "arc", "parquet") and text[:1] in (b"{", b"["):
-        return Impostor(f"JSON where {kind.upper()} was expected", "fetch it again, or set `format: jsonl`")
+    for pattern, what, fix in _OTHERS:
+        if pattern.match(head):
+            return Impostor(f"{what}, not data", fix)
+    for pattern, kinds, what in _FORMATS:
+        if kind and kind not in kinds and pattern.match(text):
+            name = "JSON lines were" if kind == "jsonl" else f"{kind.upper()} was"
+            format = "jsonl" if what == "JSON" else what.lower()
+            return Impostor(f"{what} where {name} expected", f"fetch it again, or set `format: {format}`")
     return None

@@ -27,7 +27,7 @@ from pyarrow import fs as pafs
 
 from curate.errors import CurateError, did_you_mean
 from curate.sources import File, compression_of, escaped, format_of, is_remote, name_of, shown
-from curate.sources.folders import DANGLING, HIDDEN, walk
+from curate.sources.folders import DANGLING, HIDDEN, OWN, TAKEN, repeated, walk
 from curate.sources.identify import identify
 from curate.sources.lists import IS_LIST, commoncrawl, listed
 from curate.sources.stores import asked, is_web, local, local_path, opened, place_of, random_access, scheme_of
@@ -37,6 +37,7 @@ __all__ = ["Found", "discover", "local", "opened", "random_access", "resolve"]
 NO_FORMAT = "ending unknown"
 EMPTY = "empty"
 NOT_READABLE = "not readable"
+TWICE = "taken by another input"
 
 NOTHING = f"sha256:{hashlib.sha256().hexdigest()}"
 
@@ -44,6 +45,7 @@ NAMED = 20
 """Files that are named for each reason; the others are counted."""
 
 _WILD = re.compile(r"[*?\[]")
+_SHELL = re.compile(r"^~|\$\{?\w|\{[^{}]*,")
 _SECRET = re.compile(r"token|sig|secret|pass|key|auth|cred|expires|date|x-(amz|goog)-|session|jwt|code$", re.IGNORECASE)
 
 
@@ -115,13 +117,17 @@ def resolve(
 
 def discover(inputs: list[str | dict], base: Path, format: str | None = None, follow_links: bool = False) -> Found:
     """The files of a source, sorted by path, before they are looked into. Parameters and errors as of `resolve`."""
-    found, by_path = Found(), {}
+    found, by_path, names = Found(), {}, {}
     for item in inputs:
         try:
             for file in list(_expand(item, base, format, follow_links, found)):
                 file = _apart(file, by_path)
+                place = _place(file) if len(inputs) > 1 else file.url
+                if names.setdefault(place, file.path) != file.path:
+                    found.leave(file.path, TWICE)
+                    continue
                 other = by_path.setdefault(file.path, file)
-                if other.url != file.url:
+                if other.url != file.url and _place(other) != place:
                     fix = "give them as one folder or glob, so that their paths differ, or as two sources"
                     raise CurateError(f"two inputs are called `{file.path}`", f"{other.shown} and {file.shown}", fix)
         except (OSError, ValueError) as error:  # ValueError: an address or a path that cannot be one
@@ -138,6 +144,11 @@ def discover(inputs: list[str | dict], base: Path, format: str | None = None, fo
 
 def _named(item: str | dict) -> str:
     return shown(item) if isinstance(item, str) else ", ".join(f"{key}: {shown(str(item[key]))}" for key in item)
+
+
+def _place(file: File) -> str:
+    """What two inputs share where they are one file."""
+    return file.url if is_remote(file.url) else os.path.realpath(file.url)
 
 
 def _is_utf8(name: str) -> bool:
@@ -242,20 +253,26 @@ def _local(path: str, item: str, format: str | None, follow: bool, found: Found)
     root, choose, depth = _chooser(path, is_folder, format)
     if not os.path.isdir(root):
         raise _nothing(path, item, Found())
-    mine, dangling = Found(), []
+    mine, dangling, chosen = Found(), [], []
     entries = list(walk(root, depth, follow, ("." if format is None or not is_folder else "._")))
     for entry, taken in zip(entries, choose([entry.name.rstrip("/") for entry in entries]), strict=True):
         if entry.why == DANGLING:
             dangling += [entry] if is_folder or taken else []
-        elif entry.why and (is_folder or (entry.why != HIDDEN and taken)):
+        elif entry.why and (is_folder or entry.why == OWN or (entry.why != HIDDEN and taken)):
             mine.leave(entry.name, entry.why)
         elif not entry.why and taken:
-            mine.files.append(File(entry.name, entry.path))
+            chosen.append(entry)
         elif not entry.why and is_folder:
             mine.leave(entry.name, NO_FORMAT)
     if dangling:
         names = "\n".join(f"  {escaped(entry.path)} -> {_target(entry.path)}" for entry in dangling)
         raise CurateError(f"links to nothing:\n{names}", fix="fetch what they point to, or remove them")
+    again = repeated(chosen)
+    for entry in chosen:
+        if entry.name in again:
+            mine.leave(entry.name, TAKEN)
+        else:
+            mine.files.append(File(entry.name, entry.path))
     for why, paths in mine.passed.items():
         found.passed.setdefault(why, []).extend(paths)
     if not mine.files:
@@ -321,6 +338,9 @@ def _nothing(path: str, item: str, found: Found) -> CurateError:
     while not folder.is_dir() and folder != folder.parent:
         folder, missing = folder.parent, folder.name
     names = sorted(map(escaped, _names(folder)))
+    if _SHELL.search(item):
+        fix = "`~`, `$NAME` and `{a,b}` are not expanded: write the paths out, one an item"
+        return CurateError(what, f"in {escaped(str(folder))}", fix)
     fix = did_you_mean(escaped(missing), names[:20]) if names else "the folder is empty"
     if glob.has_magic(missing) and any((folder / name).is_dir() for name in glob.glob(missing, root_dir=folder)):
         fix = f"it matches folders only; for the files in them, write `{escaped(item)}/**`"

@@ -45,7 +45,7 @@ def read(file: File, *, origin: Origin, columns: dict | None = None, layout: str
     with inputs.opened(file) as raw:
         pieces = decompressed(raw, file.path, compression_of(file.path), origin)
         for position, (line, sound) in enumerate(_lines(pieces)):
-            if line is not None and (not line or line.isspace()):
+            if line is not None and not line.removeprefix(_BOM).strip():
                 origin.skipped["blank_line"] += sound
                 continue
             try:

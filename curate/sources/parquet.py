@@ -217,7 +217,8 @@ def _check(schema: pa.Schema, place: Mapping, columns: dict, file: File) -> set[
         kinds = [kind for option in options(where) if (kind := _type_of(fields, option)) is not None]
         if not kinds:
             known = [name for name, _ in fields]
-            fix = f"{did_you_mean(where, [*known, *_inner(fields)])}; set `columns: {{{name}: ...}}`"
+            hint = did_you_mean(where, [*known, *_inner(fields)]) if known else "the file has no columns"
+            fix = f"{hint}; set `columns: {{{name}: ...}}`"
             raise CurateError(f"no column `{where}` for {name}", file.url, fix)
         if name == "text" and not any(map(is_text, kinds)):
             fits = [name for name, kind in fields if is_text(kind)]

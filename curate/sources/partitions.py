@@ -39,11 +39,11 @@ class Reader:
 
 
 READERS = {
-    "warc": Reader(2, ("fastwarc", "isal", "zstandard"), archive=True),
-    "arc": Reader(2, ("fastwarc", "isal", "zstandard"), archive=True),
-    "wet": Reader(2, ("fastwarc", "isal", "zstandard")),
-    "jsonl": Reader(2),
-    "parquet": Reader(2),
+    "warc": Reader(3, ("fastwarc", "isal", "zstandard"), archive=True),
+    "arc": Reader(3, ("fastwarc", "isal", "zstandard"), archive=True),
+    "wet": Reader(3, ("fastwarc", "isal", "zstandard")),
+    "jsonl": Reader(3),
+    "parquet": Reader(3),
 }
 
 

@@ -16,7 +16,7 @@ from curate.sources.http import MAX_PAYLOAD, Damaged
 from curate.sources.window import Mapped, Window
 
 DOCUMENTS = ("response", "resource", "conversion", "revisit")
-_BLANK = re.compile(rb"[\r\n]*+")
+_BLANK = re.compile(rb"(?:\xef\xbb\xbf)?+[\r\n]*+")
 AHEAD = 16 << 10
 """Bytes looked at to tell whether a record begins."""
 
@@ -31,6 +31,7 @@ class Record:
     http      whether the block is an HTTP response.
     digest    `algorithm:value` of the block, where the archive has one.
     meta      what else is known of it.
+    unusable  why its content is none, though the record itself is sound.
     damage    why it cannot be used.
     """
 
@@ -45,6 +46,7 @@ class Record:
     http: bool = False
     digest: str | None = None
     meta: dict = field(default_factory=dict)
+    unusable: Damaged | None = None
     damage: Damaged | None = None
 
 
@@ -97,7 +99,10 @@ def records(data: mmap.mmap, named: str | None, grammar: Grammar, losses: Losses
 
     named  the compression that the file's name tells
     """
-    codec = None if grammar.begins(data[:AHEAD]) else codec_of(data, named)
+    head = data[:AHEAD]
+    # What is left of a frame that lost its header may begin as a record does, but does not go on so.
+    plain = grammar.begins(head) and (named is None or grammar.start.search(head) is not None)
+    codec = None if plain else codec_of(data, named)
     if codec is None:
         yield from _stretch(Mapped(data), grammar, losses)
         return

@@ -44,7 +44,7 @@ _META = {
 }
 _VERSION = rb"(?i:WARC)/\d{1,3}\.[\d.]{1,12}[ \t]*+\r?\n"
 _HEAD = re.compile(_VERSION)
-_BEGINS = re.compile(rb"[\r\n]{0,8}(?i:WARC)/\d")
+_BEGINS = re.compile(rb"(?:\xef\xbb\xbf)?[\r\n]{0,8}(?i:WARC)/\d")
 _END = re.compile(rb"\n\r?\n")
 _FOLD = re.compile(rb"\r?\n[ \t]++")
 _RESPONSE = re.compile(rb"application/http\s*;.*msgtype\s*=\s*[\"']?response", re.IGNORECASE)
@@ -87,6 +87,8 @@ class Warc:
             record.damage = Damaged("malformed_record", "no WARC-Type")
         elif not length.isdigit() or len(length) > 18:
             record.damage = Damaged("malformed_record", f"Content-Length is {_text(length)[:40]!r}")
+        elif record.kind != "continuation" and fields.get(b"warc-segment-number", b"").isdigit():
+            record.unusable = Damaged("truncated", "it goes on in a record of the kind `continuation`")
         return record, start, 0 if record.damage else int(length)
 
     def _head(self, window: Window | Mapped, at: int) -> tuple[bytes | None, int]:

@@ -159,9 +159,10 @@ class _Fetch:
     def __init__(self, file: File, target: Path, limit: int | None):
         self.file, self.target, self.limit = file, target, limit
         self.have, self.tag, self.encoded = 0, "", False
+        self.most = 0  # bytes that were there at once: a connection that breaks where it broke before is no progress
 
     def go_on(self) -> None:
-        before, headers = self.have, {}
+        headers = {}
         if self.have and self.tag:
             headers = {"Range": f"bytes={self.have}-", "If-Range": f'"{self.tag}"'}
         with _asked(self.file.url, headers, allowed=(416,)) as response:
@@ -176,13 +177,17 @@ class _Fetch:
             if response.status == 200:
                 self.have, self.encoded = 0, False
             self.tag = tag if strong else ""
-            with open(self.target, "r+b" if self.have else "wb") as out, _reading(lambda: self.have > before):
+            with open(self.target, "r+b" if self.have else "wb") as out, _reading(self._is_farther):
                 out.seek(self.have)
                 self.copy(response, out)
         if self.file.size >= 0 and not self.encoded and self.have != self.file.size:
             said = f"{self.have:,} of {self.file.size:,} bytes arrived"
             self.have = 0
             raise Trouble(said)
+
+    def _is_farther(self) -> bool:
+        before, self.most = self.most, max(self.most, self.have)
+        return self.have > before
 
     def copy(self, response: urllib3.BaseHTTPResponse, out) -> None:
         while piece := response.read(_PIECE, decode_content=False):

@@ -107,7 +107,8 @@ def decode(payload: bytes, charset: str | None) -> str | None:
 
     A byte-order mark decides, then the zeros of UTF-16 without one. Else bytes that are valid UTF-8 are UTF-8, whatever
     the header says: no other text looks so by chance, and wrong headers are common. Else the header's `charset`, the
-    page's own declaration and what its content looks like are tried in this order.
+    page's own declaration and what its content looks like are tried in this order; but where the header says Latin-1,
+    which servers say unasked, the page's own declaration goes first.
     """
     for mark, encoding in _MARKS:
         if payload.startswith(mark):
@@ -132,16 +133,28 @@ def _decode_legacy(payload: bytes, header: str | None) -> str | None:
     if header not in _UTF_16 and len(_BINARY.findall(payload, 0, 1024)) * 50 > min(len(payload), 1024):
         return None
     best, fewest = "", len(payload) + 1
-    for encoding in (header, "utf-8", declared(payload), *_guesses(payload)):
+    named = declared(payload)
+    first = (named, header) if header == "cp1252" else (header, "utf-8", named)
+    for encoding in (*first, "utf-8", *_guesses(payload)):
         if encoding is None:
             continue
         text = payload.decode(encoding, "replace")
         flaws = text.count("\ufffd")
         if flaws * 20 <= len(payload) - len(text):  # none, or few among many characters of several bytes
             return text
+        if encoding == "utf-8" and _is_utf8(text, flaws):
+            return text
         if flaws < fewest:
             best, fewest = text, flaws
     return best if fewest * 20 <= len(best) else None
+
+
+def _is_utf8(text: str, flaws: int) -> bool:
+    """Whether twice as many characters of several bytes are sound as are not: by chance hardly any are."""
+    return len(_WIDE.findall(text)) >= 3 * flaws  # U+FFFD is one of them
+
+
+_WIDE = re.compile(r"[\x80-\U0010ffff]")
 
 
 def _guesses(payload: bytes) -> list[str | None]:
@@ -155,7 +168,8 @@ _PAIR = re.compile(rb"[\x81-\xfe][\x41-\xfe]")
 
 
 def _is_korean(payload: bytes) -> bool:
-    """Whether four in five pairs of bytes are Hangul syllables of KS X 1001, and one in four a frequent one.
+    """Whether four in five pairs of bytes are Hangul syllables of KS X 1001, and one in four a frequent one; or all of
+    twelve and more are syllables.
 
     Chinese in GB 18030 has its frequent characters in the same rows, so the syllables themselves must be Korean ones.
     """
@@ -163,7 +177,7 @@ def _is_korean(payload: bytes) -> bool:
     if len(pairs) < 4 or sum(_HANGUL.fullmatch(pair) is not None for pair in pairs) * 10 < len(pairs) * 8:
         return False
     frequent = sum(pair in _FREQUENT for pair in pairs)
-    return frequent * 4 >= len(pairs)
+    return frequent * 4 >= len(pairs) or (len(pairs) >= 12 and all(map(_HANGUL.fullmatch, pairs)))
 
 
 _FREQUENT = {

@@ -24,8 +24,8 @@ _NAME = re.compile(r"katex|math|mjx|(?:^|\s)tex(?:$|\s)", re.IGNORECASE)
 _TEX = 'annotation[encoding="application/x-tex" i],annotation[encoding*=latex i],annotation[encoding=tex i]'
 _STYLE = re.compile(r"\{\\(?:display|text|script)style\s*+(.*)\}", re.DOTALL)
 _CDATA = re.compile(r"\A\s*+%?+\s*+<!\[CDATA\[")
-_MARKS = re.compile("[\ufdd0-\ufdef]")
-"""What `_visible_text.shield` may have put behind a letter."""
+_UNSEEN = re.compile("[\u2061-\u2064\ufdd0-\ufdef]")
+"""Operators that are not seen, and what `_visible_text.shield` may have put behind a letter."""
 _DEEPEST = 100
 
 
@@ -124,19 +124,30 @@ def _cleaned(tex: str) -> str:
 def _line_of(node: Node, depth: int = 0) -> str:
     """MathML on one line: `a/b`, `x^2`, `x_i`, `√(x)`, rows of a table between semicolons."""
     if node.type == NodeType.TEXT:
-        return _MARKS.sub("", node.value or "").strip()
+        return _UNSEEN.sub("", node.value or "").strip()
     if node.type != NodeType.ELEMENT or node.tag in ("annotation", "annotation-xml"):
         return ""
     if depth > _DEEPEST:
         return node.text or ""
-    parts = []
+    parts, before = [], None
     child = node.first_child
     while child is not None:
         part = _line_of(child, depth + 1)
-        if part or child.type == NodeType.ELEMENT:
+        if child.type == NodeType.ELEMENT and child.tag == "mprescripts":
+            before = len(parts)
+        elif part or child.type == NodeType.ELEMENT:
             parts.append(part)
         child = child.next
+    if node.tag == "mmultiscripts" and parts:
+        before = len(parts) if before is None else before
+        return _scripts(parts[before:]) + _grouped(parts[0]) + _scripts(parts[1:before])
     return _joined(node.tag, parts)
+
+
+def _scripts(parts: list[str]) -> str:
+    """Subscripts and superscripts, by turns; an empty one stands for none."""
+    marked = [(mark, part) for mark, part in zip("_^" * len(parts), parts, strict=False) if part]
+    return "".join(f"{mark}{_grouped(part, '{}')}" for mark, part in marked)
 
 
 def _joined(tag: str, parts: list[str]) -> str:

@@ -35,7 +35,8 @@ _SIGNATURES = re.compile(
     rb"|(?P<not_html>PK\x03\x04|\x1f\x8b\x08|Rar!\x1a|7z\xbc\xaf|\xd0\xcf\x11\xe0|BZh[1-9]1AY|\xfd7zXZ\x00|\x28\xb5\x2f\xfd"
     rb"|\x7fELF|MZ[\x90\x00]\x00|[CFZ]WS[\x01-\x20]|\xca\xfe\xba\xbe|\x00asm|SQLite format 3\x00|.{257}ustar"
     rb"|wOF[F2]|OTTO\x00|ttcf\x00|\x00\x01\x00\x00\x00|.{34}LP\x00"
-    rb"|\xc5\xd0\xd3\xc6|%!PS|%!FontType|\{\\rtf|#EXTM3U|WEBVTT|BEGIN:V(?:CARD|CALENDAR)|-----BEGIN [A-Z ]{1,40}-----)",
+    rb"|\xc5\xd0\xd3\xc6|%!PS|%!FontType|\{\\rtf|#EXTM3U|WEBVTT|BEGIN:V(?:CARD|CALENDAR)"
+    rb"|From: <Saved by |MIME-Version: 1\.0\r?\nContent-Type: multipart/|-----BEGIN [A-Z ]{1,40}-----)",
     re.DOTALL,
 )
 _INSIDE = re.compile(rb"%PDF-\d\.\d[ \t]*+[\r\n]")
@@ -68,7 +69,8 @@ _JAVASCRIPT = re.compile(
     rb"['\"]use strict['\"]"
     rb"|[;!+(\s]{0,4}(?:async\s++)?function\b\s*+\*?\s*+[\w$]{0,60}\s*+\("
     rb"|(?:var|let|const)\s++[\w$]{1,60}\s*+[=;,]|(?:var|let|const)\s*+[{\[]"
-    rb"|(?:window|document|self|this|globalThis|module|exports|jQuery|angular|\$)"
+    rb"|\)\]\}'|class\s++[\w$]{1,60}\s++(?:extends\s++[\w$.]{1,80}\s*+)?\{\s*+[\w$#]{1,60}\s*+[\w$(=;]"
+    rb"|[;!(]{0,3}(?:window|document|self|this|globalThis|module|exports|jQuery|angular|\$)"
     rb"(?:\.[\w$]{1,60}|\[['\"][\w$-]{1,60}['\"]\])*+\s*+[=(]"
     rb"|(?:define|require|webpackJsonp)\s*+\(|[;(!]{1,3}\s*+\([\w$, ]{0,60}\)\s*+=>"
     rb"|import\s*+(?:[\w$ {},*]{1,200}?\bfrom\s*+)?['\"]|export\s++(?:default|const|function|class|\{)"
@@ -81,7 +83,13 @@ _CSS = re.compile(
 _OBJECT = re.compile(rb"(?:\[\s*+)?\{\s*+\"[^\"\n]{0,200}\"\s*+:")
 MAX_JSON = 1 << 20
 _BINARY = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
-_BOMS = ((b"\xef\xbb\xbf", None), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
+_BOMS = (
+    (b"\xef\xbb\xbf", None),
+    (b"\xff\xfe\x00\x00", "utf-32-le"),
+    (b"\x00\x00\xfe\xff", "utf-32-be"),
+    (b"\xff\xfe", "utf-16-le"),
+    (b"\xfe\xff", "utf-16-be"),
+)
 
 _TYPES = {
     "text/html": HTML,

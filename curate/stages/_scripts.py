@@ -12,6 +12,7 @@ st nd rd th er ère re e o a os as ème ième eme te de ste ter mo ma tm sm mc m
 _NO_SCRIPT = frozenset(_NO_SCRIPT_IN_WORDS.split())
 """Endings of ordinal numbers, abbreviations and marks, which stay as they stand: `1st`, `Nº`."""
 _NEEDS_MARK = re.compile(r"\d|^\W*\w\W*$|^[+\-\u2212\u2213\xb1]")
+_GREEK = re.compile(r"[\u0370-\u03ff]")
 _ONE_TOKEN = re.compile(r"[+\-\u2212]?\w+")
 _FOOTNOTE = re.compile(r"\d{1,3}|[a-z*\u2020\u2021]", re.IGNORECASE)
 
@@ -25,11 +26,11 @@ def mark_script(tree: HTMLTree, element: ElementNode, mark: str) -> None:
     if not text or len(text) > _LONGEST or text[0] in "^_[({":
         return
     before = _beside(element, "prev")
-    if not before or before.isspace() or before in "^_":
+    if not before or before.isspace() or before in "^_[":
         return
     opening, closing = ("^", "") if element.tag == "sup" else ("_", "")
     if element.tag == "sup":
-        if text.casefold() in _NO_SCRIPT or not _NEEDS_MARK.search(text):
+        if text.casefold() in _NO_SCRIPT or not (_NEEDS_MARK.search(text) or _is_formula(element)):
             return
         if _FOOTNOTE.fullmatch(text) and _is_link(element):
             opening, closing = "[", "]"
@@ -40,6 +41,11 @@ def mark_script(tree: HTMLTree, element: ElementNode, mark: str) -> None:
     element.insert_before(tree.create_text_node(opening + mark), element.first_child)
     if closing:
         element.append_child(tree.create_text_node(closing + mark))
+
+
+def _is_formula(element: ElementNode) -> bool:
+    """Whether letters are variables: `e<sup><i>ix</i></sup>`."""
+    return element.query_selector("i,var") is not None or _GREEK.search(element.text) is not None
 
 
 def _is_link(element: ElementNode) -> bool:

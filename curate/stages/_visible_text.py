@@ -36,6 +36,8 @@ address article aside body center div fieldset footer form header main nav secti
 """
 _BOXES = frozenset(_BOXES_IN_WORDS.split())
 """Blocks for anything. Others say that what they hold is text: a paragraph, an item, a cell, a heading."""
+_TERMS = frozenset(["caption", "dd", "dt", "figcaption", "h1", "h2", "h3", "h4", "h5", "h6", "summary"])
+"""Blocks that say something though they hold nothing but a date."""
 _UNSEEN_IN_WORDS = """
 audio button canvas frame iframe input label noscript object script select style template textarea video
 """
@@ -132,11 +134,11 @@ def mark_skipped(tree: HTMLTree, selectors: list[str]) -> str:
     return f"[{_SKIPPED}]"
 
 
-def prepare(tree: HTMLTree, mark: str, main_content: bool) -> None:
+def prepare(tree: HTMLTree, mark: str, main_content: bool, links: bool = False) -> None:
     """Change a tree so that the library keeps all visible text of the blocks that it keeps.
 
     `mark` goes behind each text that is new in the tree, see `shield`. With all of the page wanted, no element is
-    judged, and formulas and scripts alone are written.
+    judged, and formulas and scripts alone are written. links: whether targets of links are text too.
     """
     body = tree.body
     if body is None:
@@ -157,12 +159,9 @@ def prepare(tree: HTMLTree, mark: str, main_content: bool) -> None:
     if main_content:
         _keep_in_lines(tree, scripts + others)
         for element in lists:
-            if element.parent is None:  # was in a list that is now none
-                continue
             if element.matches(_LISTS_OF_PROSE) and _is_prose(element):
-                _unlist(tree, element)
-            else:
-                _lower(tree, element)
+                _unlink(tree, element, links)
+            _lower(tree, element)
 
 
 def _is_prose(element: ElementNode) -> bool:
@@ -172,13 +171,17 @@ def _is_prose(element: ElementNode) -> bool:
     return 0 < links <= size * _MOST_LINKS
 
 
-def _unlist(tree: HTMLTree, element: ElementNode) -> None:
-    """Make a list one that looks the same and is not judged by its links: `menu` for `ul`."""
-    for inner in (*element.query_selector_all("ul")[:], element):
-        menu = tree.create_element("menu")
-        while (child := inner.first_child) is not None:
-            menu.append_child(child)
-        inner.replace_with(menu)
+def _unlink(tree: HTMLTree, element: ElementNode, links: bool) -> None:
+    """Make the links of a list plain text, so that it is not judged by them."""
+    for link in element.query_selector_all("a")[:]:
+        span, target = tree.create_element("span"), link.getattr("href")
+        while (child := link.first_child) is not None:
+            span.append_child(child)
+        if links and target:
+            span.append_child(tree.create_text_node(f" ({target})"))
+        if link.hasattr(_SKIPPED):
+            span.setattr(_SKIPPED, "")
+        link.replace_with(span)
 
 
 def _lower(tree: HTMLTree, element: ElementNode) -> None:
@@ -215,7 +218,7 @@ def _keep_in_lines(tree: HTMLTree, candidates: list[ElementNode]) -> None:
     for block, tops in blocks.items():
         for line in _lines(block, tops):
             inside = [element for node in line for element in tops.get(node, ())]
-            if inside and any(_has_words(node, tops.get(node, ())) for node in line):
+            if inside and (_says(block, inside) or any(_has_words(node, tops.get(node, ())) for node in line)):
                 for element in inside:
                     _free(tree, element)
             elif block.tag in _BOXES:
@@ -252,6 +255,21 @@ def _lines(block: ElementNode, tops: dict) -> list[list[Node]]:
         else:
             line.append(node)
     return [*lines, line]
+
+
+def _says(block: ElementNode, inside: list[ElementNode]) -> bool:
+    """Whether a line of nothing but elements that may be dropped says something where it stands: a cell among others
+    of a table of data, a date that is a term, a heading, or the beginning of an item with more in it."""
+    if block.tag in ("td", "th"):
+        row = block.parent
+        return row is not None and any(
+            cell != block and _is_data(cell) and _WORD.search(cell.text or "") for cell in _children(row)
+        )
+    if any(element.tag != "time" for element in inside):
+        return False
+    if block.tag == "li":
+        return len(_WORD.findall(block.text or "")) > sum(len(_WORD.findall(time.text or "")) for time in inside)
+    return block.tag in _TERMS
 
 
 def _is_data(cell: Node) -> bool:

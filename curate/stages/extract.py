@@ -29,7 +29,7 @@ def _packages(extractor: str, **_) -> tuple[str, ...]:
     return ("resiliparse", "trafilatura") if extractor == "trafilatura" else ("resiliparse",)
 
 
-@stage(version=2, packages=_packages, hazard=True, dry=True)
+@stage(version=3, packages=_packages, hazard=True, dry=True)
 def extract(
     docs: pa.Table,
     *,
@@ -167,7 +167,7 @@ def _resiliparse(repair: bool, skip_elements: tuple[str, ...], **options) -> Tex
         selectors = None
         if skipped:
             selectors = [mark_skipped(tree, skipped)]
-        prepare(tree, mark, main_content)
+        prepare(tree, mark, main_content, options["links"])
         title, text = _title_and_text(tree, skip_elements=selectors, **options)
         return (title and title.replace(mark, ""), text.replace(mark, "")) if mark else (title, text)
 

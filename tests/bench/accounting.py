@@ -224,7 +224,8 @@ def main() -> None:
         file = packed(sample, kind, chance)
         content = file.content
         if way in DAMAGES:
-            content = damaged(content, way, chance, chance.choice(pool).content[100:])
+            others = [other for other in pool if other.name != sample.name]  # its own documents would be there twice
+            content = damaged(content, way, chance, chance.choice(others).content[100:])
         told = f"run {number}: {file.name}, {way}"
         result["runs"] += 1
         try:
