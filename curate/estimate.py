@@ -56,7 +56,7 @@ def estimate(plan: Plan, store: Store, workers: int | None = None) -> dict:
 def check_memory(plan: Plan, store: Store, workers: int) -> None:
     """Raise CurateError where a job that is to run needs more memory than each of some workers on this machine has."""
     room = machine.memory() // max(workers, 1)
-    waiting = {job.args["call"]["label"] for job in plan.jobs.values() if _waits(job, store)}
+    waiting = {job.where["label"] for job in plan.jobs.values() if _waits(job, store)}
     for call in (*plan.manifest.stages, *itertools.chain.from_iterable(plan.manifest.pipelines.values())):
         needed = call.stage.memory(call.params)
         if call.label in waiting and needed > room:

@@ -18,8 +18,8 @@ class Job:
     task      the function of `curate.jobs` that makes it
     label     for people; also what is compared between two plans to say why a job runs
     args      what affects the result, as JSON values
-    where     what does not: addresses of the inputs, paths of the resources by their digests, and the part that is read
-              in place of another that says the same
+    where     what does not: addresses of the inputs, paths of the resources by their digests, the part that is read
+              in place of another that says the same, and the `label` of the stage whose step it is
     upstream  fingerprints of the parts it reads
     scope     the source whose own stages it carries out; empty: those over all sources, or none
     """

@@ -68,7 +68,7 @@ def _labeled(job: Job) -> Iterator[None]:
         yield
     except CurateError as error:
         error.source = job.args.get("lane")
-        error.label = getattr(error, "label", None) or job.args.get("call", {}).get("label")
+        error.label = getattr(error, "label", None) or job.where.get("label")
         raise
 
 

@@ -264,7 +264,7 @@ class Planner:
     def steps(self, lanes: list[Lane], call: Call, params: dict) -> str:
         """Plan the steps of a group stage, without one that is applied. Returns the gate of its verdicts."""
         before, bins, local, types = "", 0, False, types_of(lanes)
-        everything = ("id", "priority", *call.reads)
+        everything, whose = ("id", "priority", *call.reads), {"label": call.label}
         for number, (step, identity) in enumerate(call.stage.steps(params)):
             if step.over == "apply":
                 break
@@ -279,15 +279,15 @@ class Planner:
                     names = (index.column,) if indexed else everything if step.reads is None else step.reads
                     args = self.documents(lane, names, types)
                     args |= base | ({"place": place} if before else {})
-                    fps.append(self.add("step", f"{label}, {lane.name}", args, [*args["reading"], before]))
+                    fps.append(self.add("step", f"{label}, {lane.name}", args, [*args["reading"], before], whose))
             elif step.over == "bins":
                 fps = [
-                    self.add("step", f"{label}, bin {bin + 1}/{bins}", base | {"bin": bin}, [before])
+                    self.add("step", f"{label}, bin {bin + 1}/{bins}", base | {"bin": bin}, [before], whose)
                     for bin in range(bins)
                 ]
             else:
                 heads = self.gate(f"{label} counts", [lane.parts[-1] for lane in lanes])
-                fps = [self.add("step", label, base | {"heads": heads}, [before, heads])]
+                fps = [self.add("step", label, base | {"heads": heads}, [before, heads], whose)]
             before, bins, local = self.gate(label, fps), step.bins, step.over == "docs"
         return before
 
