@@ -21,7 +21,7 @@ from curate.errors import CurateError, Stopped, did_you_mean
 from curate.sources import File, Origin, inputs
 from curate.sources.arrow_values import MAX_TEXT, distinct, is_text, storage, texts, values
 from curate.sources.layouts import BadRow, Mapping, mapping, options, whole
-from curate.sources.parquet_pages import TooLarge, extent, longest
+from curate.sources.parquet_pages import TooLarge, extent, longest, well_described
 
 TABLE = SCHEMA.append(pa.field("reject", pa.string()))
 BATCH_ROWS = 1 << 14
@@ -114,14 +114,19 @@ def read(
         leaves = _leaves(parquet, names)
         first, last = rows or (0, parquet.num_row_groups)
         position = sum(parquet.metadata.row_group(group).num_rows for group in range(first))
+        described = well_described(parquet.metadata, first, last)
         for group in range(first, last):
             start, position = position, position + parquet.metadata.row_group(group).num_rows
+            if not described[group - first]:
+                share = [stream.size() * place // parquet.num_row_groups for place in (group, group + 1)]
+                origin.lose(file.path, *share, f"row group {group}: its columns are described wrongly")
+                continue
             for batch in _batches(stream, parquet, group, leaves, file, origin):
                 documents = _table(batch, names, place, file, origin, start)
                 budget -= documents.nbytes + 3 * documents["meta"].nbytes  # JSON takes its time
                 if budget < 0:
                     why = f"row group {group} and those after it: the file expands without bound"
-                    origin.lose(file.path, _bytes_of(parquet, group)[0], stream.size(), why)
+                    origin.lose(file.path, _bytes_of(parquet, group, stream.size())[0], stream.size(), why)
                     return
                 for table in _cut(documents, origin.block_bytes):
                     bad = table.num_rows - table["reject"].null_count
@@ -155,15 +160,15 @@ def _batches(
         _raise_refusal(error, file)
         why = f"row group {group}: {error}"
     if left:
-        origin.lose(file.path, *_bytes_of(parquet, group), why)
+        origin.lose(file.path, *_bytes_of(parquet, group, stream.size()), why)
 
 
-def _bytes_of(parquet: pq.ParquetFile, group: int) -> tuple[int, int]:
+def _bytes_of(parquet: pq.ParquetFile, group: int, size: int) -> tuple[int, int]:
     """Where a row group lies in its file, as the footer says; at least a byte."""
     about = parquet.metadata.row_group(group)
     places = [extent(about.column(leaf)) for leaf in range(about.num_columns)] or [(0, 1)]
-    low, high = (min(max(place, 0), 1 << 62) for place in (min(places)[0], max(high for _, high in places)))
-    return low, max(high, low + 1)
+    low = min(max(min(places)[0], 0), size - 1)
+    return low, max(min(max(high for _, high in places), size), low + 1)
 
 
 def _rows_at_once(stream: pa.NativeFile, about, chunks: list, block_bytes: int, local: bool) -> int:
