@@ -9,7 +9,7 @@ Reasons:
   unreadable       something else of the row cannot be read
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -119,14 +119,16 @@ def read(
             start, position = position, position + parquet.metadata.row_group(group).num_rows
             if not described[group - first]:
                 share = [stream.size() * place // parquet.num_row_groups for place in (group, group + 1)]
-                origin.lose(file.path, *share, f"row group {group}: its columns are described wrongly")
+                why = f"row group {group}: its columns are described wrongly"
+                _lose(origin, file, share, stream.size(), why)
                 continue
             for batch in _batches(stream, parquet, group, leaves, file, origin):
                 documents = _table(batch, names, place, file, origin, start)
                 budget -= documents.nbytes + 3 * documents["meta"].nbytes  # JSON takes its time
                 if budget < 0:
                     why = f"row group {group} and those after it: the file expands without bound"
-                    origin.lose(file.path, _bytes_of(parquet, group, stream.size())[0], stream.size(), why)
+                    places = _bytes_of(parquet, group)[0], stream.size()
+                    _lose(origin, file, places, stream.size(), why)
                     return
                 for table in _cut(documents, origin.block_bytes):
                     bad = table.num_rows - table["reject"].null_count
@@ -160,15 +162,23 @@ def _batches(
         _raise_refusal(error, file)
         why = f"row group {group}: {error}"
     if left:
-        origin.lose(file.path, *_bytes_of(parquet, group, stream.size()), why)
+        _lose(origin, file, _bytes_of(parquet, group), stream.size(), why)
 
 
-def _bytes_of(parquet: pq.ParquetFile, group: int, size: int) -> tuple[int, int]:
+def _lose(origin: Origin, file: File, places: Iterable[int], size: int, why: str) -> None:
+    """Count a row group as lost. places: where it lies, as a footer says that may be wrong."""
+    low, high = places
+    first = min(max(low, 0), size - 1)
+    end = min(max(high, first + 1), size)
+    origin.lose(file.path, first, min(end, first + size - origin.of(file.path).lost), why)
+
+
+def _bytes_of(parquet: pq.ParquetFile, group: int) -> tuple[int, int]:
     """Where a row group lies in its file, as the footer says; at least a byte."""
     about = parquet.metadata.row_group(group)
     places = [extent(about.column(leaf)) for leaf in range(about.num_columns)] or [(0, 1)]
-    low = min(max(min(places)[0], 0), size - 1)
-    return low, max(min(max(high for _, high in places), size), low + 1)
+    low, high = min(places)[0], max(high for _, high in places)
+    return low, max(high, low + 1)
 
 
 def _rows_at_once(stream: pa.NativeFile, about, chunks: list, block_bytes: int, local: bool) -> int:

@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 20
 """An input that takes longer hangs."""
 
@@ -155,12 +156,13 @@ def _memory() -> int:
 
 def main() -> None:
     folder, seed, seconds, executions, *names = sys.argv[1:]
-    sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[2])]
+    sys.path[:0] = [str(ROOT / "tests"), str(ROOT)]
     guided = os.environ.get("CURATE_FUZZ") == "atheris"
     if guided:
         import atheris
 
-        with atheris.instrument_imports(include=["curate"], exclude=["curate.kernels"]):
+        kernels = [f"curate.kernels.{path.stem}" for path in (ROOT / "curate" / "kernels").glob("*.py")]
+        with atheris.instrument_imports(include=["curate"], exclude=["curate.kernels", *kernels]):
             import fuzz_targets
     else:
         import fuzz_targets
