@@ -19,6 +19,7 @@ from curate.plan import Plan
 from curate.release.earlier import with_lists
 from curate.sources import File
 from curate.sources.partitions import READERS, Partition, Piece
+from curate.store import put
 
 FORMAT = 1
 SUFFIX = ".plan.json"
@@ -44,7 +45,7 @@ def remember(plan: Plan, manifest: Manifest, work: Path) -> None:
     try:
         with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
             file.write(f"{_sha256(body)}\n{body}")
-        os.replace(draft, path)
+        put(draft, path)
     finally:
         draft.unlink(missing_ok=True)
 

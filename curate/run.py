@@ -5,7 +5,6 @@ process a worker is started on this machine; `workers=0` runs everything in this
 """
 
 import json
-import os
 import pickle
 import signal
 import threading
@@ -34,7 +33,7 @@ from curate.release.build import build
 from curate.release.earlier import carrying
 from curate.resolve import resolve
 from curate.resources import note_places
-from curate.store import Damaged, Store
+from curate.store import Damaged, Store, put
 from curate.sums import check_sums
 
 WORK = "work"
@@ -347,7 +346,7 @@ def remember(plan: Plan, jobs: Iterable[Job], work: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(f".{uuid4().hex}.tmp")
     draft.write_text(json.dumps({job.label: {"fp": job.fp, "args": job.args} for job in jobs}))
-    os.replace(draft, path)
+    put(draft, path)
 
 
 def memory_of(plan: Plan, work: Path) -> Path:

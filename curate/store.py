@@ -15,6 +15,7 @@ Two shapes of part:
 
 import json
 import os
+import shutil
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -147,8 +148,8 @@ class Store:
 
     def discard(self, fp: str) -> None:
         """Forget a part: its marker first, so that it is never seen without its file."""
-        self.marker_path(fp).unlink(missing_ok=True)
-        self.part(fp).unlink(missing_ok=True)
+        remove(self.marker_path(fp))
+        remove(self.part(fp))
 
     @contextmanager
     def commit(self, fp: str) -> Iterator[tuple[Path, dict]]:
@@ -163,10 +164,10 @@ class Store:
             part.parent.mkdir(parents=True, exist_ok=True)
             yield draft, counts
             counts |= {"bytes_on_disk": draft.stat().st_size, "footer": _footer(draft)}
-            os.replace(draft, part)
+            put(draft, part)
             counts = json.loads(json.dumps(counts))  # as it will be read
             draft.write_text(json.dumps(counts | {"checksum": _checksum(fp, counts)}, sort_keys=True))
-            os.replace(draft, marker_path)
+            put(draft, marker_path)
         except OSError as error:
             if known := refusal(error):
                 raise known from error
@@ -231,6 +232,21 @@ class Store:
         """All parts that have a marker."""
         for marker in sorted(self.root.glob("??/*.json")):
             yield marker.stem
+
+
+def put(draft: Path, place: Path) -> None:
+    """Rename a draft to the place of a file of ours. A folder there, which is no file that we wrote, goes."""
+    if place.is_dir() and not place.is_symlink():
+        remove(place)
+    os.replace(draft, place)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link, or a folder with all there is in it, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _checksum(fp: str, counts: dict) -> str:

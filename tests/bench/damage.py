@@ -60,7 +60,7 @@ class Place:
         (home / "urls.txt").write_text(first[1]["url"] + "\n")
         self.manifests = [write_manifest(home / f"{name}.yaml", made) for name, made in self.documents().items()]
         self.releases = {path: release(path, self.work).path for path in self.manifests}
-        self.digests = {path: read_lock(made)["digest"] for path, made in self.releases.items()}
+        self.locks = {path: read_lock(made) for path, made in self.releases.items()}
         shutil.copytree(self.work, self.whole, symlinks=True)
         self.files = sorted(path.relative_to(self.whole) for path in self.whole.rglob("*") if path.is_file())
 
@@ -71,7 +71,8 @@ class Place:
         }
         near, base = {"near_dedup": {"max_removed": 1}}, {"version": "1.0.0", "license": "mit", "sources": sources}
         mixture = {"by": "source", "unit": "tokens", "weights": {"rows": 0.7, "web": 0.3}, "validation": 0.1}
-        mixture["phases"] = [{"name": "main", "budget": 1500, "context": 64}, {"name": "late", "budget": 500, "context": 32}]
+        phases = {"main": (1500, 64), "late": (500, 32)}
+        mixture["phases"] = [{"name": n, "budget": size, "context": most} for n, (size, most) in phases.items()]
         tokenizer = small_tokenizer()
         tokens = {"tokenizer": tokenizer, "formats": ["npy", "megatron"], "context": 64}
         stages = [{"length": {"min_words": 5}}, {"exact_dedup": "text"}, near, {"tokens": {"tokenizer": tokenizer}}]
@@ -209,16 +210,21 @@ def _judge(place: Place, names: set[str], what: str, outcome: Outcome) -> bool:
             continue
         path, lock = made[0]
         problems = verify(path)
-        if lock["digest"] != place.digests[manifest] or problems:
+        if lock != place.locks[manifest] or problems:
             outcome.wrong_releases += 1
-            outcome.failing.append(f"{what}: run {manifest.name}: another release: {' '.join(map(str, problems))[:300]}")
+            said = " ".join(map(str, problems))[:300] or _differing(lock, place.locks[manifest])
+            outcome.failing.append(f"{what}: run {manifest.name}: another release: {said}")
             good = False
     return good
 
 
+def _differing(lock: dict, other: dict) -> str:
+    return f"the locks differ in {[name for name in {**lock, **other} if lock.get(name) != other.get(name)]}"
+
+
 def _run(manifest: Path, work: Path) -> tuple[Path, dict]:
     made = release(manifest, work, replace=False, allow_empty=False)
-    return made.path, made.lock
+    return made.path, read_lock(made.path)
 
 
 def damage(place: Place, seed: int, outcome: Outcome) -> None:
@@ -228,7 +234,7 @@ def damage(place: Place, seed: int, outcome: Outcome) -> None:
     names = [name for name in place.files if name.parts[0] == chance.choice(("store", "releases"))]
     caches = [name for name in place.files if name.parts[0] not in ("store", "releases")]
     relative = chance.choice(caches if caches and chance.random() < 0.15 else names)
-    path, kind = place.work / relative, chance.choice(KINDS)
+    path, kind = place.work / relative, chance.choice(KINDS if len(relative.parts) > 1 else KINDS[:-2])
     others = sorted(one for one in path.parent.iterdir() if one.is_file())
     if relative.parts[0] == "store":
         others = [place.work / name for name in names]
@@ -262,7 +268,8 @@ def _verified(place: Place, relative: Path, said: set[str], what: str, outcome: 
     error = _attempt(lambda: found.extend(verify(home)), outcome, what)
     if any(_names(problem, said) for problem in [*found, *([error] if error else [])]):
         return True
-    if relative.name == "lock.json" and not error and read_lock(home)["digest"] in place.digests.values():
+    digests = [lock["digest"] for lock in place.locks.values()]
+    if relative.name == "lock.json" and not error and read_lock(home)["digest"] in digests:
         return True  # what the lock only tells, such as a description, has no sum
     outcome.failing.append(f"{what}: verify does not name it: {[str(problem) for problem in found]} {error}")
     return False

@@ -3,8 +3,8 @@
     python tests/bench/fuzz.py [--json] [--minutes 10] [--seed 0] [--keep FOLDER] [--plain] [TARGET ...]
 
 Each target (`tests/fuzz/fuzz_targets.py`) gets an equal share of the time, in a process of its own: atheris chooses the
-inputs where it is installed, by the coverage of Python code, else mutations of small sound inputs, the same for the same
-seed. A finding is an exception other than a CurateError, a crash, an input that takes more than 20 s or 1 GiB.
+inputs where it is installed, by the coverage of Python code, else mutations of small sound inputs, the same for the
+same seed. A finding is an exception other than a CurateError, a crash, an input that takes more than 20 s or 1 GiB.
 Prints `executions`, `findings` and, by target, the first inputs that fail, which are saved.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fuzz"))
 
-from fuzz_loop import fuzz  # noqa: E402
+from fuzz_loop import fuzz
 
 TARGETS = ("warc", "arc", "http", "html", "jsonl", "parquet", "manifest", "lock", "fasttext", "npz")
 SHOWN = 5
