@@ -2,10 +2,10 @@
 
 import re
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import pydantic
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from curate.errors import CurateError
 
@@ -18,6 +18,7 @@ def _relative(path: str) -> str:
 
 
 Count = Annotated[int, Field(ge=0, lt=1 << 63, strict=True)]
+Ratio = Annotated[float, Field(ge=0, lt=1e9, allow_inf_nan=False, strict=True)]
 RelativePath = Annotated[str, Field(max_length=1024), AfterValidator(_relative)]
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
 Name = Annotated[str, Field(pattern=rf"\A{NAME}\z")]
@@ -38,6 +39,20 @@ class File(Open):
     sha256: Sha256
     rows: Count = 0
     text_bytes: Count = 0
+
+    @model_validator(mode="after")
+    def _counted(self) -> Self:
+        if self.path.startswith("data/") and not {"rows", "text_bytes"} <= self.model_fields_set:
+            raise ValueError("a shard without its rows or the bytes of its text")
+        return self
+
+
+class Amount(Open):
+    """Documents, drawn or each once, and their text."""
+
+    documents: Count
+    bytes: Count
+    tokens: Count = 0
 
 
 class Passed(Open):
@@ -69,6 +84,12 @@ class Shown(Open):
     position: int | None = None
     url: str | None = None
 
+    @model_validator(mode="after")
+    def _placed(self) -> Self:
+        if not self.url and (self.path is None or self.position is None):
+            raise ValueError("a document without its place")
+        return self
+
 
 class Example(Shown):
     stage: str
@@ -80,27 +101,60 @@ class Cluster(Shown):
     cluster_size: Count
 
 
+class Scheme(Open):
+    """How documents are compared. bands, rows: of MinHash, whose curve the pages show."""
+
+    ngram: Count = 0
+    characters: bool = False
+    bands: Annotated[Count, Field(le=1 << 20)] = 0
+    rows: Annotated[Count, Field(le=1 << 20)] = 0
+
+
 class Stage(Open):
+    scope: str
     label: Name
     stage: Name
-    params: dict = {}
-    notes: list[str] = []
-    scheme: dict | None = None
-    sources: dict[str, Passed] = {}
+    params: dict
+    notes: list[str]
+    scheme: Scheme | None
+    sources: dict[str, Passed]
+
+    @model_validator(mode="after")
+    def _drawn(self) -> Self:
+        there = self.scheme.model_fields_set if self.scheme else set()
+        if "bands" in there and not ({"rows", "ngram", "characters"} <= there and _is_share(self.params)):
+            raise ValueError("a scheme without what its curve is drawn of")
+        return self
 
 
-class Split(Open):
+def _is_share(params: dict) -> bool:
+    threshold = params.get("threshold")
+    return isinstance(threshold, int | float) and 0 <= threshold <= 1
+
+
+class Key(Amount):
+    share: Ratio
+    asked: Ratio = 0
+    epochs: Ratio = 0
+
+
+class Split(Amount):
     phase: Name | None
     split: Name
-    documents: Count
     shards: Count
-    keys: dict[str, dict] = {}
+    keys: dict[str, Key]
 
 
 class Mixture(Open):
     by: str
     unit: str
+    notes: list[str]
+    left_out: Count
     splits: list[Split]
+
+
+class Publish(Open):
+    repo: str | None
 
 
 class Removed(Open):
@@ -121,12 +175,14 @@ class Lock(Open):
     rejected: Count = 0
     description: str = ""
     card: str = ""
-    publish: dict = {}
+    publish: Publish | None = None
     versions: dict[str, str] = {}
-    kept: dict[str, dict[str, Count]] = {}
+    kept: dict[str, Amount] = {}
     sources: dict[Name, Source] = {}
     stages: list[Stage] = []
-    composition: dict[Name, dict[str, dict[str, Count]]] = {}
+    composition: dict[Name, dict[str, Amount]] = {}
+    unique: dict[Name, dict[str, Amount]] = {}
+    warnings: list[str] = []
     columns: dict[str, str] = {}
     clusters: list[Cluster] = []
     examples: list[Example] = []

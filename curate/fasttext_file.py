@@ -185,16 +185,20 @@ class _Reader:
             prune[buckets] = n_words + rows
         return labels, np.array(counts, np.int64), hash_words(self.data, starts, ends), prune
 
-    def dense_matrix(self):
+    def shape(self):
+        """Rows and columns of a matrix."""
         rows, columns = self.array("<i8", 2).tolist()
-        self.check(rows >= 0 and columns > 0, f"a matrix of {rows} x {columns}")
+        self.check(0 <= rows < 1 << 32 and 0 < columns < 1 << 31, f"a matrix of {rows} x {columns}")
+        return rows, columns
+
+    def dense_matrix(self):
+        rows, columns = self.shape()
         return self.array("<f4", rows * columns).reshape(rows, columns)
 
     def quantized_matrix(self):
         has_norms = self.number("u1") != 0
-        rows, columns = self.array("<i8", 2).tolist()
+        rows, columns = self.shape()
         n_codes = self.number()
-        self.check(rows >= 0 and columns > 0, f"a matrix of {rows} x {columns}")
         codes = self.array("u1", n_codes)
         width, centroids = self.quantizer(columns)
         self.check(n_codes == rows * -(-columns // width), f"{n_codes} codes for {rows} rows")
@@ -202,7 +206,7 @@ class _Reader:
         if has_norms:
             norm_codes = self.array("u1", rows)
             norms = self.quantizer(1)[1][norm_codes]
-        return QuantizedMatrix(codes.reshape(rows, -1), centroids, width, norms)
+        return QuantizedMatrix(codes.reshape(rows, -(-columns // width)), centroids, width, norms)
 
     def quantizer(self, columns):
         """A product quantizer: (columns coded together, float32[columns * 256] centroids)."""

@@ -139,9 +139,24 @@ def write_text(path: Path, text: str, private: bool = False) -> None:
         new = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666)
         with open(new, "w", encoding="utf-8") as file:
             file.write(text)
-        os.replace(draft, path)
+        put(draft, path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def put(draft: Path, place: Path) -> None:
+    """Rename a draft to the place of a file of ours. A folder there, which is no file that we wrote, goes."""
+    if place.is_dir() and not place.is_symlink():
+        remove(place)
+    os.replace(draft, place)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link, or a folder with all there is in it, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def lines(path: Path) -> list[str]:

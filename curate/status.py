@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import stat
 from collections import Counter
 from pathlib import Path
@@ -16,6 +15,7 @@ from curate.manifest import Manifest, load
 from curate.mix import tokens
 from curate.mix.settings import notes
 from curate.plan import Plan, shards
+from curate.resources import remove
 from curate.run import prepare, recall
 from curate.sources.identify import FETCHED
 from curate.store import Store
@@ -113,7 +113,7 @@ def collect_garbage(manifests: list[str], work: str | Path, dry_run: bool = Fals
     going += _ours(work, FETCHED, _FETCHED)
     size = sum(map(_bytes, going))
     for path in going if not dry_run else ():
-        _remove(path)
+        remove(path)
     names = [path.relative_to(work).as_posix() for path in going]
     return {"kept": kept, "removed": removed, "bytes": size, "paths": names}
 
@@ -137,13 +137,6 @@ def _bytes(path: Path) -> int:
     if not stat.S_ISDIR(found.st_mode):
         return found.st_size
     return sum((Path(folder) / name).lstat().st_size for folder, _, names in os.walk(path) for name in names)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _notes(made: Plan) -> dict[str, list[str]]:

@@ -28,6 +28,7 @@ import pyarrow.parquet as pq
 
 from curate.documents import REJECT
 from curate.errors import CurateError, refusal
+from curate.resources import put, remove
 from curate.scratch import together
 from curate.stage import set_column
 
@@ -147,8 +148,8 @@ class Store:
 
     def discard(self, fp: str) -> None:
         """Forget a part: its marker first, so that it is never seen without its file."""
-        self.marker_path(fp).unlink(missing_ok=True)
-        self.part(fp).unlink(missing_ok=True)
+        remove(self.marker_path(fp))
+        remove(self.part(fp))
 
     @contextmanager
     def commit(self, fp: str) -> Iterator[tuple[Path, dict]]:
@@ -163,10 +164,10 @@ class Store:
             part.parent.mkdir(parents=True, exist_ok=True)
             yield draft, counts
             counts |= {"bytes_on_disk": draft.stat().st_size, "footer": _footer(draft)}
-            os.replace(draft, part)
+            put(draft, part)
             counts = json.loads(json.dumps(counts))  # as it will be read
             draft.write_text(json.dumps(counts | {"checksum": _checksum(fp, counts)}, sort_keys=True))
-            os.replace(draft, marker_path)
+            put(draft, marker_path)
         except OSError as error:
             if known := refusal(error):
                 raise known from error

@@ -9,7 +9,7 @@ Reasons:
   unreadable       something else of the row cannot be read
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +21,7 @@ from curate.errors import CurateError, Stopped, did_you_mean
 from curate.sources import UNREADABLE, File, Origin, inputs
 from curate.sources.arrow_values import MAX_TEXT, distinct, is_text, storage, texts, values
 from curate.sources.layouts import BadRow, Mapping, mapping, options, whole
-from curate.sources.parquet_pages import TooLarge, extent, longest
+from curate.sources.parquet_pages import TooLarge, extent, longest, well_described
 
 TABLE = SCHEMA.append(pa.field("reject", pa.string()))
 BATCH_ROWS = 1 << 14
@@ -114,14 +114,21 @@ def read(
         leaves = _leaves(parquet, names)
         first, last = rows or (0, parquet.num_row_groups)
         position = sum(parquet.metadata.row_group(group).num_rows for group in range(first))
+        described = well_described(parquet.metadata, first, last)
         for group in range(first, last):
             start, position = position, position + parquet.metadata.row_group(group).num_rows
+            if not described[group - first]:
+                share = [stream.size() * place // parquet.num_row_groups for place in (group, group + 1)]
+                why = f"row group {group}: its columns are described wrongly"
+                _lose(origin, file, share, stream.size(), why)
+                continue
             for batch in _batches(stream, parquet, group, leaves, file, origin):
                 documents = _documents(batch, names, place, file, origin, start)
                 budget -= documents.nbytes + 3 * documents["meta"].nbytes  # JSON takes its time
                 if budget < 0:
                     why = f"row group {group} and those after it: the file expands without bound"
-                    origin.lose(file.path, _bytes_of(parquet, group)[0], stream.size(), why)
+                    places = _bytes_of(parquet, group)[0], stream.size()
+                    _lose(origin, file, places, stream.size(), why)
                     return
                 for table in _cut(documents, origin.block_bytes):
                     bad = table.num_rows - table["reject"].null_count
@@ -155,14 +162,22 @@ def _batches(
         _raise_refusal(error, file)
         why = f"row group {group}: {error}"
     if left:
-        origin.lose(file.path, *_bytes_of(parquet, group), why)
+        _lose(origin, file, _bytes_of(parquet, group), stream.size(), why)
+
+
+def _lose(origin: Origin, file: File, places: Iterable[int], size: int, why: str) -> None:
+    """Count a row group as lost. places: where it lies, as a footer says that may be wrong."""
+    low, high = places
+    first = min(max(low, 0), size - 1)
+    end = min(max(high, first + 1), size)
+    origin.lose(file.path, first, min(end, first + size - origin.of(file.path).lost), why)
 
 
 def _bytes_of(parquet: pq.ParquetFile, group: int) -> tuple[int, int]:
     """Where a row group lies in its file, as the footer says; at least a byte."""
     about = parquet.metadata.row_group(group)
     places = [extent(about.column(leaf)) for leaf in range(about.num_columns)] or [(0, 1)]
-    low, high = (min(max(place, 0), 1 << 62) for place in (min(places)[0], max(high for _, high in places)))
+    low, high = min(places)[0], max(high for _, high in places)
     return low, max(high, low + 1)
 
 

@@ -119,8 +119,29 @@ def fingerprint(found: os.stat_result) -> str:
     return f"{found.st_size}:{found.st_mtime_ns}:{found.st_ctime_ns}:{found.st_ino}"
 
 
+def as_told(file: File) -> File:
+    """The file with the size and the digest that its store or the Hub tells now."""
+    filesystem, path, _ = place_of(file.url)
+    if scheme_of(file.url) != "hf":
+        found = asked(file.url, lambda: filesystem.get_file_info(path))
+        if found.type != pafs.FileType.File:
+            raise CurateError("no such file", file.shown, "check the address")
+        digest = f"changed:{found.mtime_ns}:{found.size}" if found.size else ""
+        return replace(file, size=found.size, digest=digest)
+    hub = filesystem.handler.fs
+    told = asked(file.url, lambda: hub.info(file.url, refresh=bool(file.digest)))
+    size = -1 if told.get("size") is None else told["size"]
+    if sha256 := (told.get("lfs") or {}).get("sha256"):
+        return replace(file, size=size, digest=f"sha256:{sha256}")
+    tag = told.get("blob_id") or told.get("ETag") or told.get("mtime")
+    if not tag:
+        raise CurateError("the Hub does not say which file this is", file.shown, "name a revision")
+    return replace(file, size=size, digest=f"etag:{tag}:{size}" if size else "")
+
+
 def unchanged(file: File) -> None:
-    """Raise Stopped where a local file is no longer what was hashed."""
+    """Raise Stopped where a file that was read is no longer what was planned: a local one by its state, one of a store
+    by what the store tells. Of the web each answer was compared already."""
     if file.seen:
         try:
             now = fingerprint(os.stat(local_path(file.url)))
@@ -128,6 +149,8 @@ def unchanged(file: File) -> None:
             now = ""
         if now != file.seen:
             raise changed(file)
+    elif file.digest and scheme_of(file.url) in ("s3", "gs", "hf") and as_told(file).digest != file.digest:
+        raise changed(file)
 
 
 def changed(file: File) -> Stopped:
