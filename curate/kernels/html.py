@@ -43,9 +43,12 @@ _SETS = {
 _ATTRIBUTES = "class id rel itemprop aria-hidden aria-expanded data-ad data-advertisement data-text-ad href type"
 _RULED_VALUES = "author icon search prev next tag datepublished url true false"
 _NAMES = """
-_ad_ _wa _jp ads advert google wide sponsor promot paid banner donate share sharing social syndic newsletter follow
-email like feedback engagement facebook twitter subscri log sign account user_ spinner short_view skip scroll next prev
-permalink pagination
+_ad_ _advert _google _wide _sponsor _promoted _paid _banner _donate _share _sharing _social _syndication _newsletter
+_follow _aptf _email _like _feedback _givefeedback _engagement _brand_engagement _facebook _twitter _subscribe _wa _jp
+_login _log_in _signin _sign_in _signup _sign_up _account _user_info _user_profile _user_settings _user_actions
+logo spinner _short_view _skip _scroll _next _prev _permalink _pagination
+linkskip link_skip linkscroll link_scroll linknext link_next linkprev link_prev linkpermalink link_permalink
+linkpagination link_pagination
 """
 _FORMULAS = "katex math mjx _tex_"
 
@@ -74,9 +77,9 @@ for _set, _names in _SETS.items():
     for _name in _names.split():
         _FLAGS[_name] = _FLAGS.get(_name, 0) | _BITS[_set]
 _TAG_KEYS, _TAG_FLAGS = _table(_FLAGS, 512)
-_BLOCK, _BOX, _ROWS, _CELL, _RAW, _FLAT, _UNSEEN, _JUDGED, _SCRIPT, _FORMULA, _FOREIGN, _NESTS, _OPTION, _LIST = (
-    list(_BITS.values())[:14]
-)
+_BLOCK, _BOX, _ROWS, _CELL, _RAW, _FLAT, _UNSEEN, _JUDGED, _SCRIPT, _FORMULA, _FOREIGN, _NESTS, _OPTION, _LIST = list(
+    _BITS.values()
+)[:14]
 _LINK, _PICTURED, _PROGRAM, _EMPTY = list(_BITS.values())[14:]
 _TABLE = np.uint64(_hash("table"))
 
@@ -290,13 +293,13 @@ def scan(page):
 
     page    uint8, UTF-8 of the page
 
-    Gives int64 counts, see TAGS; int64 places behind the names of tags of candidates that may have to be freed, or hidden, for
-    the other text of their line, and of `sup` and `sub`; and int64 pairs, start and end of texts that are three bytes
+    Gives int64 counts, see TAGS; int32 places behind the names of tags of candidates that may have to be freed, or hidden, for
+    the other text of their line, and of `sup` and `sub`; and int32 pairs, start and end of texts that are three bytes
     long, or may be once their references are read.
     """
     n = len(page)
     total = np.zeros(9, np.int64)
-    places, lone = np.empty(n // 3 + 2, np.int64), np.empty((n // 3 + 2, 2), np.int64)
+    places, lone = np.empty(n // 3 + 2, np.int32), np.empty((n // 3 + 2, 2), np.int32)
     kept, lonely, line = 0, 0, 0  # places; lone texts; places before this line
     words, in_box, in_rows, control, script = False, True, False, False, False
     soft, open_key, open_depth, empty, before = 0, np.uint64(0), 0, True, (0, False, False, 0)
@@ -403,7 +406,9 @@ def scan(page):
             total[OPTIONS] += flags & _OPTION != 0
             total[LISTS] += flags & _LIST != 0
             total[SCRIPTS] += flags & _SCRIPT != 0
-            total[FORMULAS] += in_formula or flags & _FORMULA != 0 or (flags & _PICTURED != 0 and found & IN_FORMULA != 0)
+            total[FORMULAS] += (
+                in_formula or flags & _FORMULA != 0 or (flags & _PICTURED != 0 and found & IN_FORMULA != 0)
+            )
         if flags & (_FLAT | _RAW) == 0:
             change = 0
             if closing:

@@ -28,9 +28,7 @@ def refusal(source: Source) -> str | None:
     counts = source.counts
     if counts[ATTRIBUTES] > MAX_ATTRIBUTES or counts[OPTIONS] > MAX_OPTIONS:
         return "too_complex"
-    if counts[COST] <= MAX_COST or (
-        counts[TAGS] <= _MANY_TAGS and counts[NESTS] * len(source.page) <= MAX_COST
-    ):
+    if counts[COST] <= MAX_COST or (counts[TAGS] <= _MANY_TAGS and counts[NESTS] * len(source.page) <= MAX_COST):
         return None
     return "too_deep" if counts[DEEPEST] > MAX_DEPTH else "too_complex"
 

@@ -35,11 +35,11 @@ class Source:
     def has_candidates(self) -> bool:
         return len(self.candidates) > 0
 
-    def mark(self) -> str:
-        """A noncharacter that the page does not have; nothing, where no text gets one."""
+    def mark(self, text: str) -> str:
+        """A noncharacter that the page, `text`, does not have; nothing, where no text gets one."""
         if not (len(self.lone) or self.counts[kernel.SCRIPTS] or self.counts[kernel.FORMULAS]):
             return ""
-        return next((mark for mark in _MARKS if mark.encode() not in self.page), "")
+        return next((mark for mark in _MARKS if mark not in text), "")
 
     def marked(self, mark: str) -> bytes:
         """The page with a mark behind each lone text that the library would drop, and an attribute on each candidate.

@@ -258,13 +258,11 @@ def is_hidden(element: ElementNode) -> bool:
 
 def _is_dropped(element: ElementNode) -> bool:
     """Whether the library drops an element that is seen and has text. The library itself is asked."""
-    text = element.text
-    if not text or text.isspace():
-        return False
     tag = element.tag
     if tag != "time" and not (tag == "a" and _is_control(element)) and not _is_ruled_out(element, tag):
         return False
-    if is_hidden(element):
+    text = element.text
+    if not text or text.isspace() or is_hidden(element):
         return False
     return tag != "a" or _WORD.search(text) is not None or not (element.getattr("href") or "").startswith("#")
 

@@ -30,7 +30,7 @@ def _packages(extractor: str, **_) -> tuple[str, ...]:
     return ("resiliparse", "trafilatura") if extractor == "trafilatura" else ("resiliparse",)
 
 
-@stage(version=2, packages=_packages, hazard=True, dry=True)
+@stage(version=3, packages=_packages, hazard=True, dry=True)
 def extract(
     docs: pa.Table,
     *,
@@ -163,7 +163,7 @@ def _resiliparse(repair: bool, skip_elements: tuple[str, ...], **options) -> Tex
     main_content = options["main_content"]
 
     def text_of(page: str, source: Source) -> tuple[str | None, str]:
-        mark = source.mark() if main_content else ""
+        mark = source.mark(page) if main_content else ""
         marked = source.marked(mark) if main_content else source.page
         tree = _parsed(page if marked is source.page else marked.decode(), source)
         selectors = None
