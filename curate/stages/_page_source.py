@@ -69,7 +69,8 @@ def look(page: bytes) -> Source:
 @lru_cache(4096)
 def _is_taken_for_an_icon(source: bytes) -> bool:
     text = html.unescape(source.decode("utf-8", "replace")).strip(" \t\n\f\r\0")
-    return (len(text.encode("utf-8", "replace")) == 3 or text == "\xb6") and not "\ue000" <= text <= "\uf8ff"
+    data = text.encode("utf-8", "replace")
+    return text == "\xb6" or (len(data) == 3 and data[-1] >= 0x80 and not "\ue000" <= text <= "\uf8ff")
 
 
 def _is_permalink(page: bytes, start: int, end: int) -> bool:

@@ -59,6 +59,8 @@ _RULED = (
 )
 _SHALLOW_LISTS = "body>ul,body>*>ul,body>*>*>ul"
 _LISTS_OF_PROSE = "p~ul:not([class]):not([id])"
+_TEASERS = "h1,h2,h3,h4,h5,h6,img,article"
+"""In a list near `body`: it is one of other pages, or of parts of the page, and the library leaves it out."""
 _LISTS = f"{_SHALLOW_LISTS},{_LISTS_OF_PROSE}"
 _INLINE = f"[class]{_NOT_BLOCKS},[id]{_NOT_BLOCKS},[rel],[itemprop],[aria-hidden],[aria-expanded],[data-ad]"
 EVERYTHING = f"{FORMULAS},{_LISTS},time,sup,sub,td,th,a[href],{_INLINE},[data-advertisement],[data-text-ad]"
@@ -127,7 +129,7 @@ def prepare(tree: HTMLTree, mark: str, main_content: bool, selector: str = EVERY
                 continue
             if element.matches(_LISTS_OF_PROSE) and _is_prose(element):
                 _unlist(tree, element)
-            else:
+            elif element.query_selector(_TEASERS) is None:
                 _lower(tree, element)
 
 
