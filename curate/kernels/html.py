@@ -218,7 +218,7 @@ def _starts_with(page, start, end, text):
 
 @device
 def _has_word(page, i, end):
-    """Whether a letter or digit may be among the characters of a text; no-break spaces, quotes, dots, dashes are not."""
+    """Whether a letter or digit may be in a text; no-break spaces, quotes, dots and dashes are none."""
     while i < end:
         byte = page[i]
         if _letter(byte) or (byte >= 0x30 and byte <= 0x39):

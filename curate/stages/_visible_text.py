@@ -4,8 +4,8 @@ Resiliparse judges elements one by one. For blocks that is what is wanted of it:
 stay out. Inside a block that it keeps, the same rules take words out of sentences. Here a page is changed before it
 is read by them, so that they judge blocks alone:
 
-- a text node of three bytes is never alone (`_page_source`): the rule for icons of the private use area takes any such for
-  one, be it `和`, `€`, `né` or `5°`;
+- a text node of three bytes is never alone (`_page_source`): the rule for icons of the private use area takes any
+  such for one, be it `和`, `€`, `né` or `5°`;
 - `<time>`, and inline elements with the attributes of by-lines, tags and share buttons, stay where their line has
   other text (`_keep_in_lines`), and so do cells of a table's row; a line of nothing else is still left out;
 - `<ul>` is judged by its share of links wherever it stands, as the library does from the fourth level on;
