@@ -35,7 +35,7 @@ Size = Annotated[
     Field(gt=0, le=LARGEST),
     pydantic.WithJsonSchema({"type": ["string", "integer"]}),
 ]
-Version = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+([-+][0-9A-Za-z.-]+)?$")]
+Version = Annotated[str, Field(pattern=r"^[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}([-+][0-9A-Za-z.-]+)?$", max_length=96)]
 License = Annotated[str, pydantic.AfterValidator(canonical)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=96)]
 
@@ -71,7 +71,7 @@ StageList = list[str | dict[str, Any]]
 class Source(Strict):
     """Where documents come from, and what is done to them alone."""
 
-    inputs: list[str | CommonCrawlInput | PathsInput] = Field(
+    inputs: list[Annotated[str, Field(min_length=1)] | CommonCrawlInput | PathsInput] = Field(
         min_length=1, description="files, globs, folders, lists of paths, https://, s3://, hf://, commoncrawl"
     )
     format: Literal["warc", "arc", "wet", "jsonl", "parquet"] | None = Field(

@@ -15,6 +15,7 @@ from visible import lost
 
 from curate.stages import _html_cost
 from curate.stages._charset import decode
+from curate.stages._page_source import look
 from curate.stages._visible_text import prepare
 
 ARCHIVE = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "crawl" / "web-a.warc.gz"
@@ -347,4 +348,4 @@ def test_pages_that_would_hold_a_parser_up_are_refused_at_once(page):
     ids=lambda page: page[:12],
 )
 def test_large_pages_are_not_refused(page):
-    assert _html_cost.refusal(page) is None
+    assert _html_cost.refusal(look(page.encode())) is None

@@ -103,7 +103,12 @@ def _without_comments(head: bytes) -> bytes:
 
 
 def decode(payload: bytes, charset: str | None) -> str | None:
-    """The text of a page, or None where too little of it is text.
+    """The text of a page, or None where too little of it is text: see `read`."""
+    return read(payload, charset)[0]
+
+
+def read(payload: bytes, charset: str | None) -> tuple[str | None, bytes]:
+    """(text of a page, or None where too little of it is text; its UTF-8 bytes).
 
     A byte-order mark decides, then the zeros of UTF-16 without one. Else bytes that are valid UTF-8 are UTF-8, whatever
     the header says: no other text looks so by chance, and wrong headers are common. Else the header's `charset`, the
@@ -112,21 +117,25 @@ def decode(payload: bytes, charset: str | None) -> str | None:
     """
     for mark, encoding in _MARKS:
         if payload.startswith(mark):
-            return payload[len(mark) :].decode(encoding, "replace")
+            return _with_bytes(payload[len(mark) :].decode(encoding, "replace"))
     header = encoding_of(charset)
     zeros = wide(payload)
     if zeros:
         header = zeros
-    elif b"\x1b$" in payload and detect_encoding(payload) == "iso2022_jp":
+    elif b"\x1b" in payload and b"\x1b$" in payload and detect_encoding(payload) == "iso2022_jp":
         header = "iso2022_jp"
     elif header in _UTF_16 and b"\0" not in payload[:1024]:
         header = None
     if header not in (*_UTF_16, "iso2022_jp"):
         try:
-            return payload.decode()
+            return payload.decode(), payload
         except UnicodeDecodeError:
             pass
-    return _decode_legacy(payload, header)
+    return _with_bytes(_decode_legacy(payload, header))
+
+
+def _with_bytes(text: str | None) -> tuple[str | None, bytes]:
+    return text, (text or "").encode("utf-8", "replace")
 
 
 def _decode_legacy(payload: bytes, header: str | None) -> str | None:

@@ -4,8 +4,8 @@ Resiliparse judges elements one by one. For blocks that is what is wanted of it:
 stay out. Inside a block that it keeps, the same rules take words out of sentences. Here a page is changed before it
 is read by them, so that they judge blocks alone:
 
-- a text node of three bytes is never alone (`shield`): the rule for icons of the private use area takes any such for
-  one, be it `和`, `€`, `né` or `5°`;
+- a text node of three bytes is never alone (`_page_source`): the rule for icons of the private use area takes any
+  such for one, be it `和`, `€`, `né` or `5°`;
 - `<time>`, and inline elements with the attributes of by-lines, tags and share buttons, stay where their line has
   other text (`_keep_in_lines`), and so do cells of a table's row; a line of nothing else is still left out;
 - `<ul>` is judged by its share of links wherever it stands, as the library does from the fourth level on;
@@ -21,7 +21,10 @@ from functools import lru_cache
 from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.html import ElementNode, HTMLTree, Node, NodeType
 
+from curate.kernels.html import FORMULAS as N_FORMULAS
+from curate.kernels.html import LISTS, SCRIPTS
 from curate.stages._formulas import FORMULAS, is_formula, write_formulas
+from curate.stages._page_source import JUDGED, Source
 from curate.stages._scripts import mark_script
 
 _BLOCKS_IN_WORDS = """
@@ -44,12 +47,6 @@ audio button canvas frame iframe input label noscript object script select style
 UNSEEN = frozenset(_UNSEEN_IN_WORDS.split())
 """Elements whose text is not part of the line: not shown, or a matter of `form_fields` and `noscript`."""
 
-_ENTITY = r"&#?\w{1,32}+;?+"
-_ASCII, _OTHER = r"[^\s\0<>&\x80-\U0010ffff]", r"[\x80-\ud7ff\uf900-\uffff]"
-_LONE = re.compile(rf">[\s\0]*+((?:{_ASCII}|{_ENTITY})?(?:{_OTHER}|{_ENTITY}))(?=[\s\0]*+(?:<|\Z))")
-_PERMALINK = re.compile(r"<a\s[^<>]*+>\Z", re.IGNORECASE)
-_MARKS = [chr(code) for code in range(0xFDD0, 0xFDF0)]
-
 _NOT_BLOCKS = ":not(div,li,ul,ol,p,img,h1,h2,h3,h4,input,section,article,form,button,table,tr,nav,header,footer,label)"
 _RULED = (
     "rel",
@@ -62,28 +59,14 @@ _RULED = (
     "data-advertisement",
     "data-text-ad",
 )
-_NAMES_IN_WORDS = """
-share sharing social syndic newsletter follow email like feedback engagement facebook twitter subscri log sign
-account user ads advert sponsor promot paid banner donate spinner short-view skip scroll next prev permalink
-pagination
-"""
-_NAMES = ",".join(f"[class*={name} i]" for name in _NAMES_IN_WORDS.split())
-"""What a class holds for which the library may drop an inline element; whether it does, the library is asked."""
 _SHALLOW_LISTS = "body>ul,body>*>ul,body>*>*>ul"
 _LISTS_OF_PROSE = "p~ul:not([class]):not([id])"
-_CONTROLS = 'a[href="#"],a[href^="javascript:" i]'
-_JUDGED = ",".join(
-    [
-        FORMULAS,
-        "time,sup,sub",
-        _SHALLOW_LISTS,
-        _LISTS_OF_PROSE,
-        _CONTROLS,
-        f"[class]{_NOT_BLOCKS}:is([class~=ad i],[class~=wa i],[class~=jp i],{_NAMES})",
-        "[rel=author],[rel=tag],[rel=next],[rel=prev],[rel=search],[rel=icon],[itemprop=author],[itemprop=url]",
-        "[itemprop=datePublished],[aria-hidden=true],[aria-expanded=false],[id*=logo i],[data-ad]",
-    ]
-)
+_TEASERS = "h1,h2,h3,h4,h5,h6,img,article"
+"""In a list near `body`: it is one of other pages, or of parts of the page, and the library leaves it out."""
+_LISTS = f"{_SHALLOW_LISTS},{_LISTS_OF_PROSE}"
+_INLINE = f"[class]{_NOT_BLOCKS},[id]{_NOT_BLOCKS},[rel],[itemprop],[aria-hidden],[aria-expanded],[data-ad]"
+EVERYTHING = f"{FORMULAS},{_LISTS},time,sup,sub,td,th,a[href],{_INLINE},[data-advertisement],[data-text-ad]"
+"""Whatever may be judged, where the source has not been looked at."""
 _TEXT, _ELEMENT = NodeType.TEXT, NodeType.ELEMENT
 _WORD = re.compile(r"[^\W_]")
 _HIDDEN_NAME = re.compile(
@@ -99,33 +82,6 @@ _SHALLOW, _FAR, _FEW, _MOST_LINKS = 4, 50, 200, 0.5
 characters of a cell of data; share of links in a list of prose."""
 
 
-def shield(page: str) -> tuple[str, str]:
-    """(the page with a mark behind each lone text node that the library would drop, the mark).
-
-    The mark is a noncharacter that the page does not have; it is to be taken out of every text from the page. A node
-    that is one character of the private use area, which means something in the page's own font alone, gets none, and
-    neither does the pilcrow of a link to its own heading.
-    """
-    mark = next((mark for mark in _MARKS if mark not in page), "")
-
-    def marked(match: re.Match) -> str:
-        if not _is_taken_for_an_icon(match[1]):
-            return match[0]
-        if html.unescape(match[1]) == "\xb6" and _PERMALINK.search(
-            page, max(0, match.start() - 500), match.start() + 1
-        ):
-            return match[0]
-        return match[0] + mark
-
-    return _LONE.sub(marked, page), mark
-
-
-@lru_cache(4096)
-def _is_taken_for_an_icon(source: str) -> bool:
-    text = html.unescape(source)
-    return (len(text.encode("utf-8", "replace")) == 3 or text == "\xb6") and not "\ue000" <= text <= "\uf8ff"
-
-
 def mark_skipped(tree: HTMLTree, selectors: list[str]) -> str:
     """A selector of the same elements that still holds when `prepare` has changed their attributes."""
     if tree.body is not None:
@@ -134,17 +90,30 @@ def mark_skipped(tree: HTMLTree, selectors: list[str]) -> str:
     return f"[{_SKIPPED}]"
 
 
-def prepare(tree: HTMLTree, mark: str, main_content: bool, links: bool = False) -> None:
+def selector_of(source: Source, main_content: bool) -> str:
+    """A selector of all that `prepare` has to see of a page that has got the marks of its source; may be empty.
+
+    With all of the page wanted, no element is judged, and formulas and scripts alone are written.
+    """
+    counts, parts = source.counts, []
+    if main_content:
+        parts += [f"[{JUDGED}]"] * source.has_candidates + [_LISTS] * bool(counts[LISTS])
+    elif counts[SCRIPTS]:
+        parts.append("sup,sub")
+    return ",".join(parts + [FORMULAS] * bool(counts[N_FORMULAS]))
+
+
+def prepare(tree: HTMLTree, mark: str, main_content: bool, links: bool = False, selector: str = EVERYTHING) -> None:
     """Change a tree so that the library keeps all visible text of the blocks that it keeps.
 
-    `mark` goes behind each text that is new in the tree, see `shield`. With all of the page wanted, no element is
-    judged, and formulas and scripts alone are written. links: whether targets of links are text too.
+    `mark` goes behind each text that is new in the tree, see `Source.marked`. links: whether targets of links are text
+    too.
     """
     body = tree.body
-    if body is None:
+    if body is None or not selector:
         return
     lists, scripts, others = [], [], []
-    for element in body.query_selector_all(_JUDGED if main_content else f"sup,sub,{FORMULAS}")[:]:
+    for element in body.query_selector_all(selector)[:]:
         tag = element.tag
         if tag == "ul":
             lists.append(element)
@@ -161,7 +130,9 @@ def prepare(tree: HTMLTree, mark: str, main_content: bool, links: bool = False) 
         for element in lists:
             if element.matches(_LISTS_OF_PROSE) and _is_prose(element):
                 _unlink(tree, element, links)
-            _lower(tree, element)
+                _lower(tree, element)
+            elif element.query_selector(_TEASERS) is None:
+                _lower(tree, element)
 
 
 def _is_prose(element: ElementNode) -> bool:
@@ -310,13 +281,11 @@ def is_hidden(element: ElementNode) -> bool:
 
 def _is_dropped(element: ElementNode) -> bool:
     """Whether the library drops an element that is seen and has text. The library itself is asked."""
-    text = element.text
-    if not text or text.isspace():
-        return False
     tag = element.tag
     if tag != "time" and not (tag == "a" and _is_control(element)) and not _is_ruled_out(element, tag):
         return False
-    if is_hidden(element):
+    text = element.text
+    if not text or text.isspace() or is_hidden(element):
         return False
     return tag != "a" or _WORD.search(text) is not None or not (element.getattr("href") or "").startswith("#")
 

@@ -11,14 +11,15 @@ from resiliparse.parse.html import CSSParserException, HTMLParserException, HTML
 from curate.errors import CurateError
 from curate.parameters import Positive
 from curate.stage import reject, set_column, stage
-from curate.stages._charset import decode
+from curate.stages._charset import read
 from curate.stages._error_pages import is_error_page
 from curate.stages._html_cost import refusal, too_deep
+from curate.stages._page_source import Source, look
 from curate.stages._payload_kind import HTML, TEXT, kind_of
-from curate.stages._visible_text import mark_skipped, prepare, shield
+from curate.stages._visible_text import mark_skipped, prepare, selector_of
 
-TextOf = Callable[[str], tuple[str | None, str]]
-"""Of a page, as decoded: its title and its text."""
+TextOf = Callable[[str, Source], tuple[str | None, str]]
+"""Of a page, as decoded, and a look at its source: its title and its text."""
 
 
 class _TooDeepError(Exception):
@@ -132,16 +133,16 @@ def _extract(
     kind = kind_of(payload, *types)
     if kind not in (HTML, TEXT):
         return None, kind
-    page = decode(payload, charset)
+    page, data = read(payload, charset)
     if page is None:
         return None, "undecodable"
     title, text = None, page
     if kind == HTML:
-        refused = refusal(page)
-        if refused:
+        source = look(data)
+        if refused := refusal(source):
             return None, refused
         try:
-            title, text = text_of(page)
+            title, text = text_of(page, source)
         except _TooDeepError:
             return None, "too_deep"
         except (HTMLParserException, ValueError):
@@ -158,16 +159,17 @@ def _resiliparse(repair: bool, skip_elements: tuple[str, ...], **options) -> Tex
     except CSSParserException as error:
         raise CurateError(f"`skip_elements` are CSS selectors: {error}", fix="fix or remove the selector") from error
     if not repair:
-        return lambda page: _title_and_text(_parsed(page), skip_elements=skipped, **options)
+        return lambda page, source: _title_and_text(_parsed(page, source), skip_elements=skipped, **options)
     main_content = options["main_content"]
 
-    def text_of(page: str) -> tuple[str | None, str]:
-        page, mark = shield(page) if main_content else (page, "")
-        tree = _parsed(page)
+    def text_of(page: str, source: Source) -> tuple[str | None, str]:
+        mark = source.mark(page) if main_content else ""
+        marked = source.marked(mark) if main_content else source.page
+        tree = _parsed(page if marked is source.page else marked.decode(), source)
         selectors = None
         if skipped:
             selectors = [mark_skipped(tree, skipped)]
-        prepare(tree, mark, main_content, options["links"])
+        prepare(tree, mark, main_content, options["links"], selector_of(source, main_content))
         title, text = _title_and_text(tree, skip_elements=selectors, **options)
         return (title and title.replace(mark, ""), text.replace(mark, "")) if mark else (title, text)
 
@@ -178,9 +180,9 @@ def _title_and_text(tree: HTMLTree, **options) -> tuple[str | None, str]:
     return tree.title, extract_plain_text(tree, **options)
 
 
-def _parsed(page: str) -> HTMLTree:
+def _parsed(page: str, source: Source) -> HTMLTree:
     tree = HTMLTree.parse(page)
-    if too_deep(tree, page):
+    if too_deep(tree, source):
         raise _TooDeepError
     return tree
 
@@ -194,8 +196,8 @@ def _trafilatura(main_content: bool, deduplicate: bool, links: bool, comments: b
             "the extractor `trafilatura` is not installed", fix='pip install "curate[trafilatura]"'
         ) from error
 
-    def text_of(page: str) -> tuple[str | None, str]:
-        title = _parsed(page).title
+    def text_of(page: str, source: Source) -> tuple[str | None, str]:
+        title = _parsed(page, source).title
         if not main_content:
             return title, trafilatura.html2txt(page)
         if deduplicate:  # what it remembers of other pages would make a text depend on what came before it
