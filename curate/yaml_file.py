@@ -203,7 +203,7 @@ class YamlFile:
         return Call(stage, configured, label, where, checks.max_removed, places)
 
     def check_source(self, source: Source, place: Place) -> None:
-        from curate.sources.layouts import LAYOUTS, SETTABLE
+        from curate.sources.layouts import LAYOUTS
 
         if source.layout and source.layout not in LAYOUTS:
             self.wrong((*place, "layout"), f"unknown layout `{source.layout}`", did_you_mean(source.layout, LAYOUTS))

@@ -453,7 +453,7 @@ def scan(page):
                 places[kept] = place
                 kept += 1
                 control |= control_here
-                script |= flags & _SCRIPT != 0
+                script |= flags & (_SCRIPT | _JUDGED) != 0  # a date may say something on a line of its own
                 soft += not (ruled or control_here or flags & _JUDGED)
     total[COST] += depth * (n - last)
     return total, places[:kept].copy(), lone[:lonely].copy()
