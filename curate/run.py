@@ -354,11 +354,12 @@ def _deaf_to_ctrl_c():
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Blocked, not ignored: the processes take the mask over, and a Ctrl-C meanwhile is heard here as soon as they run.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _run(store: str, job: bytes, mode: str, upstream: list) -> dict:

@@ -11,7 +11,8 @@ the first counts.
 
 Reasons:
   revisit             the record says only that the content was the same as before
-  truncated           the archive, the frame, or the response in it ends before the record's end
+  truncated           the archive, the frame, or the response in it ends before the record's end; or the record goes on
+                      in others of the type continuation
   malformed_record    a record that does not end where it says, or does not say where it ends
   decompress_failed   the compression of the archive is damaged
   digest_mismatch     the block is not what its WARC-Block-Digest says

@@ -7,7 +7,8 @@ is read by them, so that they judge blocks alone:
 - a text node of three bytes is never alone (`_page_source`): the rule for icons of the private use area takes any
   such for one, be it `和`, `€`, `né` or `5°`;
 - `<time>`, and inline elements with the attributes of by-lines, tags and share buttons, stay where their line has
-  other text (`_keep_in_lines`), and so do cells of a table's row; a line of nothing else is still left out;
+  other text (`_keep_in_lines`), and so do cells of a table's row; a line of nothing else is still left out, unless it
+  is a date that is a cell, a term, a heading or the beginning of an item;
 - `<ul>` is judged by its share of links wherever it stands, as the library does from the fourth level on;
 - formulas have one form, and `<sup>` and `<sub>` are told from digits (`_formulas`, `_scripts`).
 
