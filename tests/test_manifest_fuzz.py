@@ -195,7 +195,7 @@ def test_the_manifests_to_begin_with_are_right(folder, base):
     assert read(folder, written(base)) == ""
 
 
-@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from(PLACES),
     st.sampled_from(HOSTILE),
@@ -230,7 +230,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_bytes_of_any_kind_at_any_place(folder, data):
     content = written(BASES[data.draw(st.integers(0, 1))]).encode()

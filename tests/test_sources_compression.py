@@ -73,7 +73,7 @@ def test_lines_that_are_cut_by_units_are_whole(tmp_path, ending):
     assert origin.of(f"a.jsonl{ending}").lost == 0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.data())
 @pytest.mark.parametrize("ending", COMPRESS)
 def test_what_lies_outside_the_damage_is_there_once(folder, ending, data):
@@ -113,7 +113,7 @@ def line_of(n: int) -> str:
     return json.loads(content(n, n + 1))["text"]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.binary(max_size=400), st.sampled_from(sorted(COMPRESS)))
 def test_any_bytes_are_lost_or_read(folder, data, ending):
     rows, origin = read(folder, data, f"b.jsonl{ending}")

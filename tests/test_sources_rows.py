@@ -154,7 +154,7 @@ def test_halves_of_characters_in_json_in_json(tmp_path):
     assert (row["text"], row["url"], row["meta"]) == ("a\ufffd", "a\ufffd", '{"x": {"\ufffd": 1}}')
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     st.lists(
         st.text()
@@ -202,7 +202,7 @@ def test_blocks_stay_small(tmp_path):
     assert max(sizes) <= 10
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     st.lists(st.binary(max_size=20) | st.sampled_from([b'{"text": "a"}', b"", b'{"text": 1}'])),
     st.integers(1, 9),

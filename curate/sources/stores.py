@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
-import fsspec
 import pyarrow as pa
 from pyarrow import fs as pafs
 
@@ -68,6 +67,8 @@ def _store(scheme: str, bucket: str, query: str) -> pafs.FileSystem:
 
 @cache
 def _hub() -> pafs.FileSystem:
+    import fsspec
+
     try:
         return pafs.PyFileSystem(pafs.FSSpecHandler(fsspec.filesystem("hf")))
     except (ValueError, ImportError) as error:

@@ -69,7 +69,7 @@ def write_inputs(folder: Path, documents: int) -> None:
 def timed(manifest: Path, work: Path, workers: int | None) -> tuple[float, dict[str, int], str]:
     """Seconds of a run, its jobs by step, and the digest it came to."""
     start, jobs, digest = time.perf_counter(), Counter(), ""
-    for event in run(manifest, work, workers=workers):
+    for event in run(manifest, work, workers=workers, replace=True):
         if isinstance(event, Ended):
             jobs[
                 re.sub(r"( \d+)?(,? (web|books|bin|shard))? ?\d+/\d+|^(web|books) \d+/\d+: ", "", event.job.label)
