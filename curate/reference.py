@@ -39,7 +39,7 @@ EXIT_CODES = {
 VARIABLES = {
     "CURATE_WORK": "the work folder, as `--work`",
     "CURATE_WORKERS": "processes, as `--workers`",
-    "CURATE_HANG_SECONDS": "a block that takes longer has hung, one document on its own after a tenth; 0: no watch [300]",
+    "CURATE_HANG_SECONDS": "a block that takes longer has hung, one document alone after a tenth; 0: no watch [300]",
     "NO_COLOR": "no colours on a terminal",
 }
 
@@ -68,8 +68,8 @@ def render() -> str:
         "Every stage also has `max_removed`, the share of a source (0 to 1) that it may remove: more stops the run "
         "before the release. Default: "
         + ", ".join(f"{stage.max_removed} for `{stage.name}`" for stage in own_stages() if stage.max_removed)
-        + "; else no limit, and a warning where a stage removes nearly all of a source. A document at which a map stage "
-        "raises an exception is rejected as `NAME_failed`, one that crashes or hangs it as `NAME_crashed`.",
+        + "; else no limit, and a warning where a stage removes nearly all of a source. A document at which a map "
+        "stage raises an exception is rejected as `NAME_failed`, one that crashes or hangs it as `NAME_crashed`.",
         *stages(),
         "## Sources",
         "Told from the file's name: its ending, and that of a compression behind it ("
