@@ -151,7 +151,8 @@ def test_a_value_that_arrow_does_not_take_is_of_one_row(tmp_path, monkeypatch):
     monkeypatch.setattr(jsonl, "_row", odd)
     rows, _ = _read(jsonl, path)
     assert [(row["text"], row["reject"]) for row in rows] == [("one", None), (None, "unreadable"), ("three", None)]
-    assert rows[1]["position"] == 1 and rows[1]["id"]
+    assert rows[1]["position"] == 1
+    assert rows[1]["id"]
     assert "ArrowTypeError" in rows[1]["meta"]
 
 
@@ -179,7 +180,8 @@ def test_a_record_that_cannot_be_used_is_out_alone(monkeypatch):
     monkeypatch.setattr(archive.http, "parse", odd)
     record = SimpleNamespace(damage=None, kind="response", digest=None, http=True, block=b"HTTP/1.1 200 OK\r\n\r\n")
     content, damage = archive._content(record)
-    assert damage.reason == "unreadable" and "no such place" in damage.detail
+    assert damage.reason == "unreadable"
+    assert "no such place" in damage.detail
     assert content.payload is None
 
 
@@ -231,7 +233,8 @@ def test_a_reader_that_crashes_or_hangs_costs_its_file_alone(tmp_path, monkeypat
     *events, last = run(manifest, tmp_path / "work", workers=0)
     assert any(isinstance(event, Lost) for event in events)
     texts = [row["text"][:7] for row in released_rows(last.path)]
-    assert "of anot" in texts and "page 0 " in texts
+    assert "of anot" in texts
+    assert "page 0 " in texts
     assert "page 19" not in texts
     (damaged,) = [file for file in last.lock["sources"]["only"]["files"] if file.get("damage")]
     assert damaged["path"] == "in.jsonl"

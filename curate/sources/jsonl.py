@@ -17,6 +17,7 @@ Reasons:
 import json
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 import pyarrow as pa
 
@@ -60,7 +61,7 @@ def read(file: File, *, origin: Origin, columns: dict | None = None, layout: str
             url, date, language, licence, meta = others
             found.rows += 1
             if reason:
-                meta = json.dumps({"error": whole(reason.detail)}, ensure_ascii=False)
+                meta = _said(reason.detail)
                 if sound:
                     found.bad_rows += 1
                     found.first_bad = found.first_bad or f"line {position + 1}: {reason.reason}: {whole(reason.detail)}"
@@ -113,6 +114,11 @@ def _row(line: bytes | None, place: Mapping) -> tuple[str, tuple]:
         raise
     except Exception as error:
         raise BadRow("not_json", f"{error}: {_excerpt(line)}") from None
+
+
+@lru_cache(64)
+def _said(detail: str) -> str:
+    return json.dumps({"error": whole(detail)}, ensure_ascii=False)
 
 
 def _excerpt(line: bytes) -> str:

@@ -2,10 +2,10 @@
 
     python tests/bench/hostile.py [--json] [--only NAME ...]
 
-Each stage and each reader has a process of its own, which takes all inputs at both sizes. `worst_growth` is how
-many times as long the double size takes, of what takes 50 ms or more; `slowest_mb_s` the least speed, by processor time;
-`peak_mb_per_input_mb` the most memory beyond what the process had before; `exit_70` how many inputs raised anything that
-is no CurateError; `hung` how many processes did not end. Needs Linux for the memory.
+Each stage and each reader has a process of its own, which takes all inputs at both sizes. `worst_growth` is how many
+times as long the double size takes, of what takes 50 ms or more; `slowest_mb_s` the least speed, by processor
+time; `peak_mb_per_input_mb` the most memory beyond what the process had before; `exit_70` how many inputs raised
+anything that is no CurateError; `hung` how many processes did not end. Needs Linux for the memory.
 """
 
 import argparse
@@ -25,11 +25,11 @@ import pyarrow.parquet as pq
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parents[1])]
 
-from curate.documents import TRANSIENT
-from curate.errors import CurateError
-from curate.sources import File, Origin, reader_of
-from curate.stage import find_stage, stage_homes
-from curate.testing import docs, run_group
+from curate.documents import TRANSIENT  # noqa: E402
+from curate.errors import CurateError  # noqa: E402
+from curate.sources import File, Origin, reader_of  # noqa: E402
+from curate.stage import find_stage, stage_homes  # noqa: E402
+from curate.testing import docs, run_group  # noqa: E402
 
 MB = 1 << 20
 LONG = 0.05
@@ -42,14 +42,7 @@ UNITS = {
     **{"letters": "x", "lines": "a\n", "words": "ab ", "spaces": " ", "newlines": "\n", "nul": "\0", "digits": "9"},
     **{"at": "a@", "points": "1.", "mails": "a.b@c.example ", "calls": "+1 (555) 010-", "addresses": "10.0.0.1 "},
     **{"urls": "http://e.example/a?b=c\n", "host": "a.", "slashes": "http://", "percent": "%zz", "colons": "a:b@"},
-    **{
-        "bullets": "- a\n",
-        "zalgo": "\u0301\u0345",
-        "turned": "\u202eم",
-        "emoji": "👩\u200d",
-        "han": "中",
-        "thai": "กา",
-    },
+    **{"bullets": "- a\n", "zalgo": "\u0301\u0345", "rtl": "\u202eم", "emoji": "👩\u200d", "han": "中", "thai": "กา"},
     **{"lists": "[", "objects": '{"a":', "quotes": '\\"', "div": "<div>", "article": "<article><a>", "less": "<"},
     **{"href": "<a href='", "comment": "<!--", "entity": "&amp", "options": "<option>a", "cells": "<table><tr><td>"},
     **{"bold": "<b><i>a", "svg": "<svg><p>", "script": "<script>", "style": "<style>x{", "meta": "<meta name=robots "},
