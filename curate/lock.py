@@ -213,11 +213,14 @@ def dumps(lock: dict) -> str:
 def read_lock(release: str | Path) -> dict:
     """The lock of a release folder. Raises CurateError if there is none."""
     path = Path(release) / "lock.json"
+    if str(release).startswith(("hf:/", "http:/", "https:/", "s3:/")):
+        fix = "download it first: hf download ORG/NAME --repo-type dataset --revision vVERSION --local-dir FOLDER"
+        raise CurateError("this reads the folder of a release, not an address", str(release), fix)
     try:
         lock = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise CurateError(
-            "no lock.json: this is no release", str(release), "name a folder that `curate run` wrote"
+            "no lock.json: this is not a release", str(release), "name a folder that `curate run` wrote"
         ) from None
     except ValueError as error:
         raise CurateError(f"lock.json is not JSON: {error}", str(path), "run the manifest again") from error

@@ -52,7 +52,9 @@ Size = Annotated[
     Field(gt=0, le=LARGEST),
     pydantic.WithJsonSchema({"type": ["string", "integer"]}),
 ]
-Version = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+([-+][0-9A-Za-z.-]+)?$")]
+Version = Annotated[
+    str, Field(pattern=r"^[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}([-+][0-9A-Za-z.-]+)?$", max_length=96)
+]
 License = Annotated[str, pydantic.AfterValidator(canonical)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=96)]
 
@@ -88,7 +90,7 @@ StageList = list[str | dict[str, Any]]
 class Source(Strict):
     """Where documents come from, and what is done to them alone."""
 
-    inputs: list[str | CommonCrawlInput | PathsInput] = Field(
+    inputs: list[Annotated[str, Field(min_length=1)] | CommonCrawlInput | PathsInput] = Field(
         min_length=1, description="files, globs, folders, lists of paths, https://, s3://, hf://, commoncrawl"
     )
     format: Literal["warc", "arc", "wet", "jsonl", "parquet"] | None = Field(
@@ -458,7 +460,7 @@ class YamlFile:
         return Call(stage, configured, label, where, checks.max_removed, places)
 
     def check_source(self, source: Source, place: Place) -> None:
-        from curate.sources.layouts import LAYOUTS
+        from curate.sources.layouts import LAYOUTS, SETTABLE
 
         if source.layout and source.layout not in LAYOUTS:
             self.wrong((*place, "layout"), f"unknown layout `{source.layout}`", did_you_mean(source.layout, LAYOUTS))
@@ -472,3 +474,6 @@ class YamlFile:
                 )
                 fix = "write `meta: [COLUMN, ...]`" if name == "meta" else f"write `{name}: COLUMN`, or leave it out"
                 self.wrong((*place, "columns", name), f"`{name}` is {wanted}, not {shown(column)}", fix)
+        if unknown := [name for name in source.columns or () if name not in SETTABLE]:
+            fix = did_you_mean(unknown[0], SETTABLE)
+            self.wrong((*place, "columns", unknown[0]), f"`columns` cannot set `{unknown[0]}`", fix)

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from curate.errors import shown
+from curate.errors import did_you_mean, shown
 from curate.yaml_tree import Place
 
 _BOUNDS = {"greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number"}
@@ -32,17 +32,62 @@ def mismatch(detail: dict, model: type[BaseModel], loc: Place, written: str | No
     model    that was validated, loc: the place in it
     written  the text of the value, where YAML takes it for something other than text
     """
-    given, key = detail["input"], str(loc[-1]) if loc else ""
-    quoted = 'write it as "1.0.0", in quotes' if key == "version" else f'put it in quotes: "{written}"'
-    if detail["type"] in ("string_type", "literal_error") and written is not None and given is not None:
-        kind = (
+    given, kind, key = detail["input"], detail["type"], _named(loc)
+    quoted = 'write it as "1.0.0", in quotes' if loc[-1:] == ("version",) else f'put it in quotes: "{written}"'
+    if kind in ("string_type", "literal_error") and written is not None and given is not None:
+        taken = (
             "true or false" if isinstance(given, bool) else "a number" if isinstance(given, int | float) else "a date"
         )
-        return f"{detail['msg']}, and YAML takes `{written}` for {kind}", quoted
-    limits = _limits(model, loc) if detail["type"] in _BOUNDS else ""
-    fix = quoted if key == "version" else "write a number in that range" if limits else ""
-    what = f"`{key}` is {limits}" if limits else detail["msg"].removeprefix("Value error, ")
-    return f"{what}, not {shown(given)}", fix
+        return f"{key} is text, and YAML takes `{written}` for {taken}", quoted
+    if limits := _limits(model, loc) if kind in _BOUNDS else "":
+        return f"{key} is {limits}, not {shown(given)}", "write a number in that range"
+    if kind == "value_error":
+        return _said(detail["msg"].removeprefix("Value error, "), given, key)
+    if loc[-1:] == ("version",) and kind.startswith("string_"):
+        return f"{key} is three numbers, not {shown(given)}", quoted
+    if kind == "literal_error":
+        known = re.findall(r"'([^']*)'", detail["msg"])
+        names = " or ".join(filter(None, [", ".join(map(repr, known[:-1])), *map(repr, known[-1:])]))
+        return f"{key} is {names}, not {shown(given)}", did_you_mean(str(given), known)
+    if kind in ("too_short", "string_too_short") and not given:
+        return f"{key} is empty", "name at least one" if kind == "too_short" else "write something, or leave it out"
+    if kind == "string_too_long":
+        return f"{key} has at most {detail['ctx']['max_length']:,} characters, not {len(given):,}", "write less"
+    if kind == "string_pattern_mismatch":
+        what = f"{key} begins with a letter or a digit, and has letters, digits, `.`, `_` and `-` alone"
+        return f"{what}, not {shown(given)}", "write it with those"
+    wanted, fix = next((told for pattern, *told in _TYPES if re.match(pattern, kind)), (detail["msg"], f"correct {key}"))
+    if isinstance(given, str) and (share := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", given)) and "number" in wanted:
+        fix = f"write it as a share: {float(share[1]) / 100:g}"
+    if wanted == "a list" and isinstance(given, str):
+        fix = f"write `[{shown(given)}]`"
+    return f"{key} is {wanted}, not {'empty' if given is None else shown(given)}", fix
+
+
+_TYPES = (
+    (r"int_from_float", "a whole number", "write it without a fraction"),
+    (r"int_", "a whole number", "write a number, such as 10"),
+    (r"float_", "a number", "write a number, such as 0.5"),
+    (r"bool_", "true or false", "write `true` or `false`"),
+    (r"list_|tuple_|set_", "a list", "write one item a line, each after `- `"),
+    (r"dict_|model_", "a mapping", "write `key: value` lines below it, indented"),
+    (r"string_", "text", "write it as text, or leave it out"),
+)
+"""(kinds of pydantic's errors, what is wanted, how to write it)."""
+
+
+def _named(loc: Place) -> str:
+    if not loc:
+        return "the file"
+    return f"an item of `{loc[-2]}`" if isinstance(loc[-1], int) and len(loc) > 1 else f"`{loc[-1]}`"
+
+
+def _said(message: str, given: Any, key: str) -> tuple[str, str]:
+    """(what, fix) of what a check of ours says: `WHAT; FIX`, or `WHAT, such as EXAMPLE`."""
+    what, _, fix = message.partition("; ")
+    example = what.partition(", such as ")[2]
+    fix = fix or (f"write one such as {example}" if example else f"correct {key}")
+    return (what if shown(given, 1000) in what or f"`{given}`" in what else f"{what}, not {shown(given)}"), fix
 
 
 def _limits(model: type[BaseModel], loc: Place) -> str:
@@ -72,7 +117,7 @@ def _inside(schema: dict, part: str | int) -> list[dict]:
 
 def is_tag(part: Any) -> bool:
     """Whether pydantic put this into a location to say which branch of a union it tried."""
-    return isinstance(part, str) and bool(re.search(r"[\[\]()]|^(str|CommonCrawlInput|PathsInput)$", part))
+    return isinstance(part, str) and bool(re.search(r"[\[\]()]|^(str|constrained-str|CommonCrawlInput|PathsInput)$", part))
 
 
 def fields_at(model: Any, loc: Place) -> list[str]:

@@ -35,6 +35,7 @@ __all__ = ["Found", "discover", "local", "opened", "random_access", "resolve"]
 
 NO_FORMAT = "ending unknown"
 EMPTY = "empty"
+WORK = "in the work folder"
 NOT_READABLE = "not readable"
 
 NOTHING = f"sha256:{hashlib.sha256().hexdigest()}"
@@ -53,11 +54,13 @@ class Found:
     files   sorted by path
     passed  {why: paths}
     given   paths of the files that were named one by one, not found in a folder or by a glob
+    work    the work folder, absolute: a folder around it has inputs beside it, not in it
     """
 
     files: list[File] = field(default_factory=list)
     passed: dict[str, list[str]] = field(default_factory=dict)
     given: set[str] = field(default_factory=set)
+    work: str = ""
 
     def leave(self, path: str, why: str) -> None:
         self.passed.setdefault(why, []).append(escaped(path))
@@ -84,7 +87,7 @@ def resolve(
     Raises CurateError where an input matches nothing, cannot be read or is not data (all such files in one error),
     Stopped where a server is busy.
     """
-    found = discover(inputs, base, format, follow_links)
+    found = discover(inputs, base, format, follow_links, work)
     files, found.files = found.files, []
     impostors = []
     for file, told in identify(files, work, format):
@@ -106,15 +109,22 @@ def resolve(
     if impostors:
         files = [f"  {file.shown}: {what}" for file, what, _ in impostors]
         fixes = dict.fromkeys(fix for *_, fix in impostors)
-        raise CurateError("inputs are not data:\n" + "\n".join(files), fix="; ".join(fixes))
+        where = impostors[0][0].shown
+        raise CurateError("inputs are not data:\n" + "\n".join(files), where, "; ".join(fixes))
     if not found.files:
         raise CurateError(f"no file to read{_instead(found)}", ", ".join(map(_named, inputs)), _HINT)
     return found
 
 
-def discover(inputs: list[str | dict], base: Path, format: str | None = None, follow_links: bool = False) -> Found:
+def discover(
+    inputs: list[str | dict],
+    base: Path,
+    format: str | None = None,
+    follow_links: bool = False,
+    work: Path | None = None,
+) -> Found:
     """The files of a source, sorted by path, before they are looked into. Parameters and errors as of `resolve`."""
-    found, by_path = Found(), {}
+    found, by_path = Found(work=os.path.realpath(work) if work else ""), {}
     for item in inputs:
         try:
             for file in list(_expand(item, base, format, follow_links, found)):
@@ -240,9 +250,13 @@ def _local(path: str, item: str, format: str | None, follow: bool, found: Found)
     if not os.path.isdir(root):
         raise _nothing(path, item, Found())
     mine, dangling = Found(), []
+    around = f"{os.path.realpath(root).rstrip('/')}/"
+    apart = f"{found.work}/" if found.work.startswith(around) else ""
     entries = list(walk(root, depth, follow, ("." if format is None or not is_folder else "._")))
     for entry, taken in zip(entries, choose([entry.name.rstrip("/") for entry in entries]), strict=True):
-        if entry.why == DANGLING:
+        if apart and f"{around}{entry.name}".startswith(apart):
+            mine.passed.setdefault(WORK, []).append("")
+        elif entry.why == DANGLING:
             dangling += [entry] if is_folder or taken else []
         elif entry.why and (is_folder or (entry.why != HIDDEN and taken)):
             mine.leave(entry.name, entry.why)
@@ -253,6 +267,8 @@ def _local(path: str, item: str, format: str | None, follow: bool, found: Found)
     if dangling:
         names = "\n".join(f"  {escaped(entry.path)} -> {_target(entry.path)}" for entry in dangling)
         raise CurateError(f"links to nothing:\n{names}", fix="fetch what they point to, or remove them")
+    if mine.passed.pop(WORK, None):
+        mine.passed[WORK] = [escaped(f"{found.work.removeprefix(around)}/")]
     for why, paths in mine.passed.items():
         found.passed.setdefault(why, []).extend(paths)
     if not mine.files:
