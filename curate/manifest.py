@@ -52,9 +52,7 @@ Size = Annotated[
     Field(gt=0, le=LARGEST),
     pydantic.WithJsonSchema({"type": ["string", "integer"]}),
 ]
-Version = Annotated[
-    str, Field(pattern=r"^[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}([-+][0-9A-Za-z.-]+)?$", max_length=96)
-]
+Version = Annotated[str, Field(pattern=r"^[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}([-+][0-9A-Za-z.-]+)?$", max_length=96)]
 License = Annotated[str, pydantic.AfterValidator(canonical)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=96)]
 

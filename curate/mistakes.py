@@ -56,8 +56,10 @@ def mismatch(detail: dict, model: type[BaseModel], loc: Place, written: str | No
     if kind == "string_pattern_mismatch":
         what = f"{key} begins with a letter or a digit, and has letters, digits, `.`, `_` and `-` alone"
         return f"{what}, not {shown(given)}", "write it with those"
-    wanted, fix = next((told for pattern, *told in _TYPES if re.match(pattern, kind)), (detail["msg"], f"correct {key}"))
-    if isinstance(given, str) and (share := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", given)) and "number" in wanted:
+    known = (told for pattern, *told in _TYPES if re.match(pattern, kind))
+    wanted, fix = next(known, (detail["msg"], f"correct {key}"))
+    share = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", given) if isinstance(given, str) else None
+    if share and "number" in wanted:
         fix = f"write it as a share: {float(share[1]) / 100:g}"
     if wanted == "a list" and isinstance(given, str):
         fix = f"write `[{shown(given)}]`"
@@ -117,7 +119,9 @@ def _inside(schema: dict, part: str | int) -> list[dict]:
 
 def is_tag(part: Any) -> bool:
     """Whether pydantic put this into a location to say which branch of a union it tried."""
-    return isinstance(part, str) and bool(re.search(r"[\[\]()]|^(str|constrained-str|CommonCrawlInput|PathsInput)$", part))
+    return isinstance(part, str) and bool(
+        re.search(r"[\[\]()]|^(str|constrained-str|CommonCrawlInput|PathsInput)$", part)
+    )
 
 
 def fields_at(model: Any, loc: Place) -> list[str]:
