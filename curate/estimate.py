@@ -4,6 +4,7 @@ Documents are counted where they have been read already, and guessed from the by
 measured with `tests/bench/` on one core of a 2-core x86 machine; take them as orders of magnitude.
 """
 
+
 from curate import machine
 from curate.errors import CurateError
 from curate.job import unmade

@@ -313,7 +313,7 @@ def test_full_names_and_pages_of_licenses_are_those_of_the_hub(said, name):
 
 @pytest.mark.parametrize("said", ["https://[", "http://[::1", "https://", "none", "N/A", "TODO"])
 def test_what_names_no_license_is_refused_when_planned(said):
-    with pytest.raises(ValueError, match=";|license"):
+    with pytest.raises(ValueError, match="license"):
         licenses.canonical(said)
     assert licenses.fields(said)["license"] == "other"  # as an older lock may have it
 
