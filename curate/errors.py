@@ -139,7 +139,7 @@ def did_you_mean(word: str, known) -> str:
     from difflib import get_close_matches
 
     known = sorted(known)
-    near = get_close_matches(word, known, n=1, cutoff=0.6)
+    near = get_close_matches(word, known, n=1, cutoff=0.6) or [name for name in known if name.lower() == word.lower()]
     if near:
         return f"did you mean `{near[0]}`?"
     return "known: " + ", ".join(f"`{name}`" for name in known) if known else ""

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from curate.errors import shown
+from curate.errors import did_you_mean, shown
 from curate.yaml_tree import Place
 
 _BOUNDS = {"greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number"}
@@ -43,30 +43,64 @@ def mismatch(detail: dict, model: type[BaseModel], loc: Place, written: str | No
     model    that was validated, loc: the place in it
     written  the text of the value, where YAML takes it for something other than text
     """
-    given, key = detail["input"], loc[-1] if loc and isinstance(loc[-1], str) else ""
-    quoted = 'write it as "1.0.0", in quotes' if key == "version" else f'put it in quotes: "{written}"'
-    if detail["type"] in ("string_type", "literal_error") and written is not None and given is not None:
-        what = _worded(detail["msg"])
-        what = f"`{key}` {what}" if key and what.startswith("must ") else what
-        kind = (
+    given, kind, key = detail["input"], detail["type"], _named(loc)
+    quoted = 'write it as "1.0.0", in quotes' if loc[-1:] == ("version",) else f'put it in quotes: "{written}"'
+    if kind in ("string_type", "literal_error") and written is not None and given is not None:
+        taken = (
             "true or false" if isinstance(given, bool) else "a number" if isinstance(given, int | float) else "a date"
         )
-        return f"{what}, and YAML reads `{written}` as {kind}", quoted
-    limits = _limits(model, loc) if detail["type"] in _BOUNDS else ""
-    fix = quoted if key == "version" else "write a number in that range" if limits else ""
-    if detail["type"] == "list_type" and isinstance(given, str):
-        fix = f"write `{key}: [{given}]`"
-    elif detail["type"] == "string_pattern_mismatch" and key == "name":
-        return f"`name` is a letter or digit, then letters, digits, `.`, `_` and `-`, not {shown(given)}", fix
-    what = f"must be {limits}" if limits else _worded(detail["msg"])
-    return f"{f'`{key}` {what}' if key and what.startswith('must ') else what}, not {shown(given)}", fix
+        return f"{key} must be text, and YAML reads `{written}` as {taken}", quoted
+    if limits := _limits(model, loc) if kind in _BOUNDS else "":
+        return f"{key} must be {limits}, not {shown(given)}", "write a number in that range"
+    if kind == "value_error":
+        return _said(detail["msg"].removeprefix("Value error, "), given, key)
+    if loc[-1:] == ("version",) and kind.startswith("string_"):
+        return f"{key} must be three numbers, not {shown(given)}", quoted
+    if kind == "literal_error":
+        known = re.findall(r"'([^']*)'", detail["msg"])
+        names = " or ".join(filter(None, [", ".join(map(repr, known[:-1])), *map(repr, known[-1:])]))
+        return f"{key} must be {names}, not {shown(given)}", did_you_mean(str(given), known)
+    if kind in ("too_short", "string_too_short") and not given:
+        return f"{key} must not be empty", "name at least one" if kind == "too_short" else "write it, or leave it out"
+    if kind == "string_too_long":
+        return f"{key} may have at most {detail['ctx']['max_length']:,} characters, not {len(given):,}", "write less"
+    if kind == "string_pattern_mismatch":
+        what = f"{key} must begin with a letter or a digit, and have only letters, digits, `.`, `_` and `-`"
+        return f"{what}, not {shown(given)}", "write it with those"
+    known = (told for pattern, *told in _TYPES if re.match(pattern, kind))
+    wanted, fix = next(known, (detail["msg"], f"correct {key}"))
+    share = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", given) if isinstance(given, str) else None
+    if share and "number" in wanted:
+        fix = f"write it as a share: {float(share[1]) / 100:g}"
+    if wanted == "a list" and isinstance(given, str):
+        fix = f"write `[{shown(given)}]`"
+    return f"{key} must be {wanted}, not {'empty' if given is None else shown(given)}", fix
 
 
-def _worded(message: str) -> str:
-    for pattern, words in _WORDS.items():
-        if found := re.fullmatch(pattern, message, re.DOTALL):
-            return found.expand(words)
-    return message
+_TYPES = (
+    (r"int_from_float", "a whole number", "write it without a fraction"),
+    (r"int_", "a whole number", "write a number, such as 10"),
+    (r"float_", "a number", "write a number, such as 0.5"),
+    (r"bool_", "true or false", "write `true` or `false`"),
+    (r"list_|tuple_|set_", "a list", "write one item a line, each after `- `"),
+    (r"dict_|model_", "a mapping", "write `key: value` lines below it, indented"),
+    (r"string_", "text", "write it as text, or leave it out"),
+)
+"""(kinds of pydantic's errors, what is wanted, how to write it)."""
+
+
+def _named(loc: Place) -> str:
+    if not loc:
+        return "the file"
+    return f"an item of `{loc[-2]}`" if isinstance(loc[-1], int) and len(loc) > 1 else f"`{loc[-1]}`"
+
+
+def _said(message: str, given: Any, key: str) -> tuple[str, str]:
+    """(what, fix) of what a check of ours says: `WHAT; FIX`, or `WHAT, such as EXAMPLE`."""
+    what, _, fix = message.partition("; ")
+    example = what.partition(", such as ")[2]
+    fix = fix or (f"write one such as {example}" if example else f"correct {key}")
+    return (what if shown(given, 1000) in what or f"`{given}`" in what else f"{what}, not {shown(given)}"), fix
 
 
 def _limits(model: type[BaseModel], loc: Place) -> str:
@@ -98,7 +132,9 @@ def _inside(schema: dict, part: str | int) -> list[dict]:
 
 def is_tag(part: Any) -> bool:
     """Whether pydantic put this into a location to say which branch of a union it tried."""
-    return isinstance(part, str) and bool(re.search(r"[\[\]()]|^(str|CommonCrawlInput|PathsInput)$", part))
+    return isinstance(part, str) and bool(
+        re.search(r"[\[\]()]|^(str|constrained-str|CommonCrawlInput|PathsInput)$", part)
+    )
 
 
 def fields_at(model: Any, loc: Place) -> list[str]:

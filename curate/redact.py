@@ -53,6 +53,14 @@ _CREDENTIALS = {
     "an npm token": r"\bnpm_[A-Za-z0-9]{36,}",
     "a JSON web token": r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]+",
     "a private key": r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----",
+    "a secret key of AWS": r"(?i:\baws_?secret(?:_?access)?_?key)[\"']?\s{0,4}[:=]\s{0,4}[\"']?[A-Za-z0-9/+=]{40}",
+    "a key of Azure": r"\b(?:Account|SharedAccess)Key=[A-Za-z0-9+/]{20,}={0,2}",
+    "a presigned address": r"(?i:\bX-(?:Amz|Goog)-(?:Signature|Credential|Security-Token)=[A-Za-z0-9%/+=@_~-]{8,})",
+    "a signature of Azure": r"\bsig=[A-Za-z0-9+/]{0,60}%[A-Za-z0-9%+/]{8,}",
+    "a token of Google": r"\bya29\.[A-Za-z0-9_-]{20,}",
+    "a key of Stripe": r"\b[rs]k_live_[A-Za-z0-9]{16,}",
+    "a token of Docker": r"\bdckr_pat_[A-Za-z0-9_-]{20,}",
+    "a header that gives access": r"(?i:\bAuthorization: {0,4}(?:Bearer|Basic|token) )[A-Za-z0-9._~+/-]{8,}={0,2}",
 }
 CREDENTIALS = re.compile("|".join(f"({pattern})" for pattern in _CREDENTIALS.values()))
 KINDS = list(_CREDENTIALS)

@@ -72,8 +72,8 @@ def render() -> str:
         "Every stage also has `max_removed`, the share of a source (0 to 1) that it may remove; more stops the run "
         "before the release. Default: "
         + ", ".join(f"{stage.max_removed} for `{stage.name}`" for stage in own_stages() if stage.max_removed)
-        + "; otherwise no limit, but a warning if a stage removes nearly all of a source. A document at which a map stage "
-        "raises an exception is rejected as `NAME_failed`, one that crashes or hangs it as `NAME_crashed`.",
+        + "; otherwise no limit, but a warning if a stage removes nearly all of a source. A document at which a map "
+        "stage raises an exception is rejected as `NAME_failed`, one that crashes or hangs it as `NAME_crashed`.",
         *stages(),
         "## Sources",
         "Inferred from the file extension, and that of a compression after it ("

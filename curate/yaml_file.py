@@ -203,12 +203,15 @@ class YamlFile:
         return Call(stage, configured, label, where, checks.max_removed, places)
 
     def check_source(self, source: Source, place: Place) -> None:
-        from curate.sources.layouts import LAYOUTS
+        from curate.sources.layouts import LAYOUTS, SETTABLE
 
         if source.layout and source.layout not in LAYOUTS:
             self.wrong((*place, "layout"), f"unknown layout `{source.layout}`", did_you_mean(source.layout, LAYOUTS))
         if source.layout and source.columns:
             self.wrong((*place, "columns"), "a source has a layout or columns, not both", "remove one of them")
+        if unknown := [name for name in source.columns or () if name not in SETTABLE]:
+            fix = did_you_mean(unknown[0], SETTABLE)
+            self.wrong((*place, "columns", unknown[0]), f"`columns` cannot set `{unknown[0]}`", fix)
         for name, column in (source.columns or {}).items():
             named = list(column.values()) if isinstance(column, dict) else column if name == "meta" else [column]
             if not (isinstance(named, list) and all(isinstance(one, str) and one for one in named)):

@@ -4,6 +4,7 @@ YAML 1.1 as PyYAML's safe loader reads it, with merge keys, and these bounds: no
 itself, `DEPTH` levels, `EXPANDED` values through aliases. `1:30` is text, as in YAML 1.2, not 90.
 """
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -167,10 +168,17 @@ class _Values:
         text = self.text(node, place)
         if node.style is None and ":" in text and node.tag in (_TAG + "int", _TAG + "float"):
             return text
+        if node.style is None and node.tag == _TAG + "int" and re.fullmatch(r"[-+]?0[0-7_]+", text):
+            what = f"`{text[:60]}` is octal in YAML 1.1, and decimal in YAML 1.2"
+            self.wrong(place, what, f'write it without the 0 in front; if it is text, put it in quotes: "{text[:60]}"')
+            return None
         try:
             value = self.scalars.construct_object(node)
         except _BAD:  # the 31st of February, or a tag of another program
-            self.wrong(place, f"`{text}` is not a valid YAML value", "put it in quotes to take it as text")
+            if node.tag.startswith(_TAG):
+                self.wrong(place, f"`{text[:60]}` is not a valid YAML value", "put it in quotes to take it as text")
+            else:
+                self.wrong(place, f"`{node.tag[:60]}` is not a type of YAML's own", "remove the tag")
             return None
         if isinstance(value, str):
             return text

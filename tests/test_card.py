@@ -226,3 +226,13 @@ def test_no_text_of_a_document_is_in_the_card(told):
     _, body = split_card(told.path)
     for row in released_rows(told.path):
         assert row["text"][:60] not in body
+
+
+def test_remarks_and_licenses_of_a_release_of_others_are_no_markup():
+    from curate.release.pages import reasons, remark
+
+    evil = "<script>alert(1)</script> [x](javascript:y)\n# head `a < b` and `c[0]`"
+    made = remark(evil)
+    assert not [mark for mark in ("<script", "](", "\n") if mark in made]
+    assert "`a < b` and `c[0]`" in made  # code is as it was
+    assert reasons({"too_short": 2, "<b>|x": 1}) == "too_short 2, &#60;b>&#124;x 1"

@@ -554,3 +554,14 @@ def test_a_path_has_no_secret_and_tells_apart_what_differs_by_its_query_alone():
     with pytest.raises(CurateError, match="two inputs are called") as caught:
         discovered("sig=SECRET1", "sig=SECRET2", "sig=SECRET3")
     assert "SECRET" not in str(caught.value)
+
+
+def test_a_folder_around_the_work_folder_has_its_inputs_beside_it(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": "a"}\n')
+    (tmp_path / "work/plans").mkdir(parents=True)
+    (tmp_path / "work/plans/x.jsonl").write_text('{"text": "b"}\n')
+    for item in (".", "**/*.jsonl", str(tmp_path)):
+        found = inputs.resolve([item], tmp_path, tmp_path / "work")
+        assert [file.path for file in found.files] == ["a.jsonl"]
+        assert found.not_taken == [{"why": "in the work folder", "files": 1, "paths": ["work/"]}]
+    assert inputs.resolve(["work/plans"], tmp_path, tmp_path / "work").files  # where a person names it

@@ -1,6 +1,7 @@
 """A manifest that holds is read; one that does not names every mistake with its line, its place and the mend."""
 
 import json
+import re
 from pathlib import Path
 
 import jsonschema
@@ -84,13 +85,13 @@ shards: {size: 5 apples}
         "1 name | `name` is missing",
         "1 nmae | unknown key `nmae` | did you mean `name`?",
         "2 version | `version` must be text, and YAML reads `1.0` as a number | write it as",
-        "6 sources.a.inputs | `inputs` must not be empty",
+        "6 sources.a.inputs | `inputs` must not be empty | name at least one",
         "8 sources.a.pipeline[0] | unknown stage `normalise` | did you mean `normalize`?",
         "8 sources.a.pipeline[1].length.min_word | unknown parameter `min_word` for stage `length` | did you mean `min_words`?",  # noqa: E501
         "11 sources.b.inputs | duplicate key `inputs` | keep one of them",
         "14 sources.b.pipeline | no pipeline `quikstart` | did you mean `quickstart`?",
         "16 sources.b.max_bad_rows | `max_bad_rows` must be at least 0 and at most 1, not 2",
-        "18 stages[0].exact_dedup.by | `by` must be 'text', 'normalized_text' or 'url', not 'texts'",
+        "18 stages[0].exact_dedup.by | `by` must be 'text', 'normalized_text' or 'url', not 'texts' | did you mean",
         "19 stages[1] | a stage is a name, or one name with its parameters | write `- name: {...}`",
         "20 stages[2].filter.random | random() does not return the same on every run",
         "20 stages[2].filter.short | not an SQL expression",
@@ -127,18 +128,18 @@ def test_mistakes_of_sources_once_the_rest_holds():
         (
             "set: {length.2.min_words: 7}",
             "set: {length.2.min_words: many}",
-            "9 sources.a.set.length.2.min_words | `min_words` must be a whole number",
+            "9 sources.a.set.length.2.min_words | `min_words` must be a whole number, not 'many' | write a number",
         ),
         ("license: mit", "license: 2020-02-31", "4 license | `2020-02-31` is not a valid YAML value"),
-        ("license: mit", "license: !secret mit", "4 license | `mit` is not a valid YAML value"),
+        ("license: mit", "license: !secret mit", "4 license | `!secret` is not a type of YAML's own | remove the tag"),
         ("license: mit", "license: [mit", "5 "),
         ("  - exact_dedup: url", "  - normalize: 3", "12 stages[1].normalize"),
         ("  - exact_dedup: url", "  - 5", "12 stages[1] | "),
         ("stages:", "shards: {size: 0}\nstages:", "10 shards.size | "),
         ("stages:", "stagse:", "10 stagse | unknown key `stagse` | did you mean `stages`?"),
-        ("  a:", "  a b:", "6 sources.a b | String should match pattern"),
-        ("name: web", "name: ../web", "2 name | `name` is a letter or digit, then"),
-        ("version: 1.0.0", "version: v1", "3 version | String should match pattern"),
+        ("  a:", "  a b:", "6 sources.a b | `a b` begins with a letter or a digit"),
+        ("name: web", "name: ../web", "2 name | `name` begins with a letter or a digit"),
+        ("version: 1.0.0", "version: v1", "3 version | `version` is three numbers"),
     ],
 )
 def test_one_mistake(old, new, expected):
@@ -156,6 +157,48 @@ def test_text_that_yaml_takes_for_something_else_is_to_be_quoted(word):
     assert found[0].endswith(f'put it in quotes: "{word}"')
     for quoted in (f'"{word}"', "'1:30'", "1:30"):
         loads(HOLDS.replace("[normalize, length, length]", f"[{{language: {{keep: [{quoted}]}}}}, length, length]"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "- a",
+        "hello",
+        HOLDS.replace("[a.jsonl]", "a.jsonl"),
+        HOLDS.replace("[a.jsonl]", "[]"),
+        HOLDS.replace("[a.jsonl]", ""),
+        HOLDS.replace("[a.jsonl]", "['']"),
+        HOLDS.replace("[a.jsonl]", "[null]"),
+        HOLDS.replace("[a.jsonl]", "[a.jsonl]\n    format: json"),
+        HOLDS.replace("[a.jsonl]", "[a.jsonl]\n    max_bad_rows: 5%"),
+        HOLDS.replace("[a.jsonl]", "[a.jsonl]\n    columns: {txt: body}"),
+        HOLDS.replace("[a.jsonl]", "[a.jsonl]\n    columns: [body]"),
+        HOLDS.replace("name: web", "name:"),
+        HOLDS.replace("name: web", f"name: {'x' * 97}"),
+        HOLDS.replace("license: mit", "license: [mit]"),
+        HOLDS.replace("license: mit", "license: ''"),
+        HOLDS.replace("version: 1.0.0", "version: ١.٠.٠"),
+        HOLDS.replace("version: 1.0.0", f"version: {'1' * 300}.0.0"),
+        HOLDS.replace("version: 1.0.0", "version: 12345678901.0.0"),
+        HOLDS.replace("stages:", "shards: {size: -1MB}\nstages:"),
+        HOLDS.replace("stages:", "shards: []\nstages:"),
+        HOLDS.replace("stages:", "mixture: all\nstages:"),
+        HOLDS.replace("stages:", "mixture: {budget: lots}\nstages:"),
+        HOLDS.replace("stages:", "seed: yes\nstages:"),
+        HOLDS.replace("stages:", "seed: 010\nstages:"),
+        HOLDS.replace("stages:", "publish: {repo: a/b/c}\nstages:"),
+        HOLDS.replace("min_words: 7", "min_words: null"),
+        HOLDS.replace("min_words: 7", "min_words: on"),
+        HOLDS.replace("min_words: 7", "min_words: 7.5"),
+    ],
+)
+def test_every_mistake_says_in_plain_words_what_to_do(text):
+    with pytest.raises(ManifestError) as raised:
+        loads(text)
+    for problem in raised.value.problems:
+        assert problem.fix, problem
+        assert problem.where.startswith("manifest:"), problem
+        assert not re.search(r"Input should|should have|should match|valid |instance of", str(problem)), problem
 
 
 def test_merge_keys():

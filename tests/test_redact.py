@@ -30,6 +30,16 @@ TOKENS = [
     "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abc-_1",
     "-----BEGIN RSA PRIVATE KEY-----",
     "-----BEGIN OPENSSH PRIVATE KEY-----",
+    "aws_secret_access_key = " + "aB3/" * 10,
+    'AWS_SECRET_ACCESS_KEY="' + "aB3/" * 10,
+    "AccountKey=" + "Eby8" * 10 + "==",
+    "X-Amz-Signature=" + "ab" * 32,
+    "X-Goog-Credential=jane@project",
+    "sig=abc%2Bdef%2Fghi%3D",
+    "ya29." + "aB3_" * 10,
+    "sk_live_" + "aB3x" * 6,
+    "dckr_pat_" + "aB3x" * 6,
+    "Authorization: Bearer abcdef123456",
 ]
 URLS = [
     "https://alice:hunter2@a.example/x.jsonl",

@@ -580,3 +580,34 @@ def test_copies_in_the_run_itself_go_too(tmp_path):
     assert (copy["reason"], copy["released"], copy["removed"]["version"]) == ("removed.asked", None, "1.0.0")
     (kept,) = explain(tmp_path / "web-1.0.0.yaml", "https://mirror.example/other", tmp_path / "work")
     assert (kept["reason"], kept["removed"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '"http://a.example/x"',
+        '"http://a.example/x","asked"',
+        "http://a.example/x,http://a.example/y",
+        "<http://a.example/x>",
+        "[page](http://a.example/x)",
+        "http://a.example/x,",
+        "hxxp://a[.]example/x",
+        "http://a.example:port/x",
+        "mailto:a@a.example",
+        "javascript:alert(1)",
+        "id:3",
+        "http://a.example/x\0",
+    ],
+)
+def test_what_stands_around_a_url_is_named_and_not_taken_for_it(tmp_path, line):
+    (tmp_path / "asked.txt").write_text(f"http://b.example/fine,with,commas\n{line}\n")
+    with pytest.raises(CurateError) as raised:
+        read_list(tmp_path / "asked.txt", "asked", "urls")
+    assert raised.value.where.endswith("asked.txt:2")
+    assert raised.value.fix
+
+
+def test_a_release_on_the_hub_is_told_from_a_folder(tmp_path):
+    with pytest.raises(CurateError, match="not an address") as raised:
+        remove("hf://datasets/org/web@v1.0.0", ids=tmp_path / "ids.txt")
+    assert "download" in raised.value.fix

@@ -290,7 +290,7 @@ def test_parquet_mistakes_say_what_to_do(tmp_path):
     assert "content" in caught.value.fix
     with pytest.raises(CurateError, match="no column `link` for url"):
         table(tmp_path, {"text": ["a"]}, columns={"url": "link"})
-    with pytest.raises(CurateError, match="cannot read .*No such file"):
+    with pytest.raises(CurateError, match=r"cannot read .*No such file"):
         parquet.ranges(File("c.parquet", str(tmp_path / "c.parquet")), 1)
 
 

@@ -43,6 +43,12 @@ from curate.vocabulary.languages import listed, natural
         ("__label__de", "de", "de"),
         ("nah", "nah", "nah"),
         ("mul", "multilingual", "multilingual"),
+        ("bat-smg", "sgs", "sgs"),
+        ("cbk-zam", "cbk", "cbk"),
+        ("map-bms", "jv", "jv"),
+        ("zh-classical", "lzh", "lzh"),
+        ("simple", "en", "en"),
+        ("ar-arz", "arz", "arz"),
     ],
 )
 def test_a_language_is_read_however_it_is_written(said, code, tag):
@@ -281,3 +287,36 @@ def test_a_manifest_is_refused_when_planned_or_its_card_is_taken(
     page = render(told, "name: x\n")
     assert hub_rules.mistakes(page) == []
     assert len(re.findall(r"^license: ", page.split("\n---\n")[0], re.MULTILINE)) == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ("The MIT License (MIT)", "mit"),
+        ("ASL 2.0", "apache-2.0"),
+        ("GNU GPL v2", "gpl-2.0"),
+        ("GNU Affero General Public License v3.0", "agpl-3.0"),
+        ("3-Clause BSD License", "bsd-3-clause"),
+        ("CC-BY-SA-4.0-International", "cc-by-sa-4.0"),
+        ("Creative Commons Attribution-NonCommercial 4.0 International", "cc-by-nc-4.0"),
+        ("https://creativecommons.org/licenses/by-sa/3.0/deed.en", "cc-by-sa-3.0"),
+        ("http://www.creativecommons.org/publicdomain/zero/1.0/legalcode", "cc0-1.0"),
+        ("https://www.apache.org/licenses/LICENSE-2.0.txt", "apache-2.0"),
+        ("https://opensource.org/licenses/MIT", "mit"),
+        ("https://spdx.org/licenses/ODbL-1.0.html", "odbl"),
+        ("https://opendatacommons.org/licenses/by/1-0/", "odc-by"),
+    ],
+)
+def test_full_names_and_pages_of_licenses_are_those_of_the_hub(said, name):
+    assert licenses.fields(said) == {"license": name}
+
+
+@pytest.mark.parametrize("said", ["https://[", "http://[::1", "https://", "none", "N/A", "TODO"])
+def test_what_names_no_license_is_refused_when_planned(said):
+    with pytest.raises(ValueError, match="license"):
+        licenses.canonical(said)
+    assert licenses.fields(said)["license"] == "other"  # as an older lock may have it
+
+
+def test_a_withdrawn_code_of_two_letters_alone_is_a_language():
+    assert listed(["bh"]) == (["bih"], [])

@@ -294,7 +294,8 @@ def scan(page):
     page    uint8, UTF-8 of the page
 
     Gives int64 counts, see TAGS; int32 places behind the names of tags of candidates that may have to be freed, or
-    hidden, for the other text of their line, and of `sup` and `sub`; and int32 pairs, start and end of texts that are three bytes
+    hidden, for the other text of their line, and of `sup` and `sub`; and int32 pairs, start and end of texts that are
+    three bytes
     long, or may be once their references are read.
     """
     n = len(page)
@@ -446,7 +447,7 @@ def scan(page):
                 open_key = np.uint64(0)
                 if empty:
                     kept, control, script, soft = before
-        if looked_at and flags & (_UNSEEN | _CELL) == 0:
+        if looked_at and flags & (_UNSEEN | _CELL) == 0:  # noqa: SIM102
             if ruled or control_here or found & NAMED or flags & (_JUDGED | _SCRIPT):
                 if open_key == 0:
                     open_key, open_depth, empty, before = key, 1, True, (kept, control, script, soft)

@@ -1,5 +1,6 @@
 """What the pages of a release have in common: where their templates are, and how they write numbers and places."""
 
+import re
 from functools import cache
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def environment() -> jinja2.Environment:
         "exact_share": "{:.3%}".format,
         "reasons": reasons,
     }
-    made.filters |= numbers | {"place": place, "cell": cell}
+    made.filters |= numbers | {"place": place, "cell": cell, "remark": remark, "word": word}
     return made
 
 
@@ -50,7 +51,7 @@ def size(count: int) -> str:
 def reasons(counts: dict[str, int]) -> str:
     """`too_short 12, duplicate_text 3`, the most frequent first."""
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return ", ".join(f"{reason} {count:,}" for reason, count in ordered)
+    return ", ".join(f"{word(reason)} {count:,}" for reason, count in ordered)
 
 
 def place(document: dict) -> str:
@@ -65,3 +66,13 @@ def place(document: dict) -> str:
 def cell(text: str) -> str:
     """Text from data as a cell of a Markdown table: on one line, and nothing in it is markup."""
     return "".join(f"&#{ord(sign)};" if sign in "|<>&`*_[]\\" else sign for sign in " ".join(text.split()))
+
+
+def remark(text: str) -> str:
+    """A sentence with code in it, on one line: no tag of HTML begins in it, and no link or picture."""
+    return re.sub(r"<(?=[A-Za-z/!?])|\](?=[(\[:])", lambda found: f"&#{ord(found[0])};", " ".join(text.split()))
+
+
+def word(text: str) -> str:
+    """A name in a cell of a table, such as `too_short`, written as it is."""
+    return remark(text).replace("|", "&#124;")

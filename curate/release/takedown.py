@@ -69,6 +69,7 @@ def remove(
     Example: `remove("releases/web/1.0.0", domains="asked.txt").version` is "1.0.1".
     """
     lists = {kind: path for kind, path in (("ids", ids), ("urls", urls), ("domains", domains)) if path}
+    locks.read_lock(release)  # before an address is taken for a path
     release = Path(os.path.abspath(release))
     lock = complete(locks.read_lock(release), release / "lock.json")
     for file in lock["files"]:

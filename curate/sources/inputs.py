@@ -109,7 +109,7 @@ def resolve(
     if impostors:
         files = [f"  {file.shown}: {what}" for file, what, _ in impostors]
         fixes = dict.fromkeys(fix for *_, fix in impostors)
-        raise CurateError("inputs are not data:\n" + "\n".join(files), fix="; ".join(fixes))
+        raise CurateError("inputs are not data:\n" + "\n".join(files), impostors[0][0].shown, "; ".join(fixes))
     if not found.files:
         raise CurateError(f"no file to read{_instead(found)}", ", ".join(map(_named, inputs)), _HINT)
     return found

@@ -26,6 +26,8 @@ _LONG = 1 << 16
 _CONTAINERS = {dict, list}
 _TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep"
 _PLAIN = ("text", "url", "date", "language", "license")
+SETTABLE = (*_PLAIN, "meta")
+"""What `columns:` may say the place of."""
 _STACK = [f"max_{what}_{field}" for what in ("stars", "issues", "forks") for field in ("count", "repo_name")]
 
 LAYOUTS: dict[str, dict[str, Any]] = {
@@ -148,8 +150,8 @@ def mapping(layout: str | None = None, columns: dict | None = None) -> Mapping:
     columns = columns or {}
     if layout is not None and layout not in LAYOUTS:
         raise CurateError(f"unknown layout `{layout}`", fix=did_you_mean(layout, LAYOUTS))
-    if unknown := sorted(set(columns) - {*_PLAIN, "meta"}):
-        fix = did_you_mean(unknown[0], [*_PLAIN, "meta"])
+    if unknown := sorted(set(columns) - {*SETTABLE}):
+        fix = did_you_mean(unknown[0], SETTABLE)
         raise CurateError(f"`columns` cannot set `{unknown[0]}`", fix=fix)
     base = LAYOUTS.get(layout, {} if columns else {name: name for name in _PLAIN})
     chosen = {"text": "text"} | base | columns

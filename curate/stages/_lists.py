@@ -34,6 +34,10 @@ _LABEL = re.compile(r"[a-z0-9_-]{1,63}").fullmatch
 _REMARK = re.compile(r"\s#")
 _ADBLOCK = re.compile(r"\|\|([^/^$*|\s]+)\^?\|?(?:\$([^\s]*))?").fullmatch
 _ADDRESS = re.compile(r"\|([a-z]+://[^\s|*^]+)\|").fullmatch
+_UNWRITTEN = re.compile(r"[\x00-\x1f\x7f\"<>]")
+_WRAPPED = re.compile(r"^['`(\[{]|[,;]$|[,;](?=[\"']|https?://)")
+"""What URLs are written with, and what of CSV, JSON and Markdown stands around them."""
+
 WORDS = {"id": "an id", "url": "a URL", "domain": "a domain"}
 
 
@@ -130,9 +134,17 @@ def _single(text: str, kinds: tuple[Kind, ...], top: bool) -> tuple[Kind, str]:
 
 def _url(text: str) -> str:
     if "*" in text.partition("/")[0] or text.startswith("."):
-        raise Odd("not a URL: it has a wildcard", "put it in a list of domains, which include their subdomains")
-    if "://" not in text and not text.startswith("//"):
-        _domain(text.partition("/")[0].partition("?")[0].partition(":")[0], True)
+        raise Odd("not a URL: it has a wildcard", "put it in a list of domains: one stands for all below it too")
+    if sign := _UNWRITTEN.search(text) or _WRAPPED.search(text):
+        what = f"{sign[0]!r} is no part of a URL"
+        raise Odd(what, "write each URL alone on its line: without quotes, brackets or other columns")
+    if not re.match(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//", text):
+        host, _, port = re.split(r"[/?#]", text, maxsplit=1)[0].partition(":")
+        if port and not (port.isascii() and port.isdigit() and ("." in host or "/" in text)):
+            raise Odd("not the URL of a page", "write it as https://site.example/page, or site.example/page")
+        _domain(host, True)
+    elif page(text) == text:
+        raise Odd("not a URL: its host or port cannot be read", "write it as https://site.example/page, or list the id")
     return page(text)
 
 

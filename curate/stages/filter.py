@@ -83,7 +83,7 @@ def _columns(rule: str) -> list[str]:
 
 def _parsed(expression: str) -> dict:
     with _connect() as connection:
-        ((tree,),) = connection.execute("select json_serialize_sql(?)", [f"select ({expression})"]).fetchall()
+        ((tree,),) = connection.execute("select json_serialize_sql(?)", [f"select ({expression}\n)"]).fetchall()
     return json.loads(tree)
 
 
@@ -128,6 +128,8 @@ def _check(connection: duckdb.DuckDBPyConnection, name: str, rule: str, columns:
         kind = connection.execute(f"describe select ({rule}\n) as r from docs order by _row").fetchall()[0][1]
     except duckdb.Error as error:
         said = str(error)
+        if "_row" in said:  # an aggregate, which is of many rows
+            raise CurateError("a rule looks at one document only", name, "compare columns of one row") from None
         fix = did_you_mean(said, columns) if isinstance(error, duckdb.BinderException) and "column" in said else ""
         raise CurateError(
             f"rule `{name}` does not fit its columns: {_said(error)}", name, fix or f"correct `{rule}`"
@@ -213,7 +215,7 @@ def _nodes(tree, bound: frozenset[str]) -> Iterator[tuple[dict, frozenset[str]]]
     """All dictionaries in a tree of lists and dictionaries, each with the names that lambdas around it bind."""
     if isinstance(tree, dict):
         yield tree, bound
-        if tree.get("class") == "LAMBDA":
+        if tree.get("class") == "LAMBDA" and tree.get("syntax_type") == "LAMBDA_KEYWORD":  # `->` is of JSON too
             bound |= {one["column_names"][0] for one, _ in _nodes(tree["lhs"], bound) if "column_names" in one}
     for child in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
         yield from _nodes(child, bound)

@@ -16,7 +16,12 @@ RETIRED = {"iw": "he", "in": "id", "ji": "yi", "jw": "jv", "mo": "ro", "bh": "bi
 """Codes that were withdrawn, and still stand in data."""
 
 OLD_TAGS = {"zh-min-nan": "nan", "zh-guoyu": "zh", "i-klingon": "tlh", "no-bok": "nb", "no-nyn": "nn"}
-"""Whole tags of before BCP 47."""
+OLD_TAGS |= {"bat-smg": "sgs", "cbk-zam": "cbk", "fiu-vro": "vro", "map-bms": "jv", "roa-rup": "rup", "roa-tara": "nap"}
+OLD_TAGS |= {"zh-classical": "lzh", "be-x-old": "be-tarask", "simple": "en"}
+"""Whole tags of before BCP 47, and those of Wikipedias that say another language."""
+
+EXTENDED = frozenset(["ar", "kok", "lv", "ms", "sgn", "sw", "uz", "zh"])
+"""Languages that a second one of three letters may follow, as in `zh-yue` (IANA's registry of subtags)."""
 
 COLLECTIVE = frozenset(
     [
@@ -128,13 +133,13 @@ def listed(values: Iterable[str], identified: bool = False, source_files: bool =
     has natural languages and no other programming language; codes of two letters (`ts`, `cs`) are natural languages
     unless the documents are source files and nothing else. What is neither is left out.
     """
-    readings = [(natural(text), is_code(text)) for value in values for text in _split(value)]
-    programs = source_files or any(code and not language for language, code in readings)
-    people = identified or any(language and not code for language, code in readings)
+    said = [text for value in values for text in _split(value)]
+    readings = [(natural(text), is_code(text), len(text.strip()) == 2) for text in said]
+    programs = source_files or any(code and not language for language, code, _ in readings)
+    people = identified or any(language and not code for language, code, _ in readings)
     codes: set[str] = set()
     tags: set[str] = set()
-    for language, code in readings:
-        short = language is not None and len(language.tag) == 2
+    for language, code, short in readings:
         if code and (not language or (source_files and not people) or (not short and (programs or not people))):
             codes.add(CODE)
         elif language:
@@ -168,7 +173,7 @@ def _tagged(text: str) -> Language | None:
     """The language of a BCP 47 tag, whose parts may be joined by underscores; None where it is not one."""
     plain = _ENCODING.sub("", text.casefold()).replace("_", "-")
     first, *rest = OLD_TAGS.get(plain, plain).split("-")
-    if rest and len(rest[0]) == 3 and rest[0].isalpha() and _code(rest[0]):  # zh-yue: an extended language
+    if first in EXTENDED and rest and len(rest[0]) == 3 and rest[0].isalpha() and _code(rest[0]):
         first, *rest = rest
     code = _code(first)
     if code is None or not all(_SUBTAG.fullmatch(part) for part in rest):

@@ -26,10 +26,43 @@ FAMILIES = {"gfdl": "gfdl", "odc-by": "odc-by", "odbl": "odbl", "pddl": "pddl", 
 
 LONGEST, NEAR = 100, 0.8
 
+NONE = frozenset(["none", "no", "n/a", "na", "null", "nil", "todo", "tbd", "-", "?"])
+"""What stands for no license at all."""
+
+_PAGES = (
+    (r"creativecommons\.org/licenses/([a-z-]+)/([0-9.]+)(?:/[a-z-]+)?", r"cc-\1-\2"),
+    (r"creativecommons\.org/publicdomain/zero/1\.0(?:/[a-z-]+)?", "cc0-1.0"),
+    (r"(?:spdx\.org|opensource\.org)/licenses?/([a-z0-9.+-]+)", r"\1"),
+    (r"apache\.org/licenses/license-2\.0", "apache-2.0"),
+    (r"unlicense\.org/?", "unlicense"),
+    (r"opendatacommons\.org/licenses/by(?:/.*)?", "odc-by"),
+    (r"opendatacommons\.org/licenses/(odbl|pddl)(?:/.*)?", r"\1"),
+)
+"""(host and path of a license's page, its name)."""
+
+
+_WORDS = (
+    (r"creative[ -]commons", "cc"),
+    (r"attribution", "by"),
+    (r"share[ -]?alike", "sa"),
+    (r"non-?commercial", "nc"),
+    (r"no-?deriv(?:ative)?s?", "nd"),
+    (r"mozilla public", "mpl"),
+    (r"affero general public", "agpl"),
+    (r"lesser general public", "lgpl"),
+    (r"general public", "gpl"),
+    (r"3-clause bsd|bsd3|new bsd|modified bsd", "bsd-3-clause"),
+    (r"2-clause bsd|bsd2|simplified bsd", "bsd-2-clause"),
+    (r"asl", "apache"),
+)
+"""(words of full names, what short names have)."""
+
 
 def _squeezed(name: str) -> str:
     """`apache20` of `the Apache License, version 2.0`: what is left of a name that people write in many ways."""
-    name = re.sub(r"\b(the|licen[sc]e|version)\b|[^a-z0-9+]", "", name)
+    for words, short in _WORDS:
+        name = re.sub(rf"\b{words}\b", short, name)
+    name = re.sub(r"\b(the|licen[sc]e|version|international|unported|gnu)\b|\([^()]*\)|[^a-z0-9+]", "", name)
     return re.sub(r"v(?=\d)", "", name)
 
 
@@ -56,7 +89,9 @@ def canonical(text: str) -> str:
     if spoken := SPOKEN.get(_squeezed(plain)):
         return spoken
     if said.casefold().startswith(("http://", "https://")):
-        return said
+        return _of_address(said) or said
+    if plain in NONE:
+        raise ValueError(f"`{said}` is not a license; name one, such as `cc-by-4.0`, or `unknown`")
     if near := get_close_matches(plain, HUB, 1, NEAR):
         raise ValueError(
             f"no license `{said}`; did you mean `{near[0]}`? For a custom license, write `LicenseRef-NAME`"
@@ -80,7 +115,10 @@ def fields(license: str) -> dict[str, str]:
         return {"license": listed}
     name = {"license": "other", "license_name": slug(license)[:LONGEST] or "custom"}
     if license.casefold().startswith(("http://", "https://")):
-        parts = urlsplit(license)
+        try:
+            parts = urlsplit(license)
+        except ValueError:  # of a lock that is older
+            return name
         last = [piece for piece in parts.path.split("/") if piece][-1:] or [parts.netloc.rpartition("@")[2]]
         return name | {"license_name": slug(last[0]) or "custom", "license_link": license}
     if re.fullmatch(r"[A-Za-z0-9.+-]+", license) and _spdx(license) and not license.startswith("LicenseRef-"):
@@ -103,6 +141,23 @@ def slug(text: str) -> str:
     text = text.removeprefix("LicenseRef-")
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().casefold()
     return re.sub(r"[^a-z0-9.]+", "-", plain).strip("-.")
+
+
+def _of_address(url: str) -> str | None:
+    """The license that a well-known page is of. Raises ValueError for a URL that cannot be read."""
+    try:
+        parts = urlsplit(url)
+        host, path = (parts.hostname or "").removeprefix("www."), parts.path.casefold().strip("/")
+    except ValueError as error:
+        raise ValueError(f"the URL of the license cannot be read: {error}") from None
+    if not host:
+        raise ValueError("the URL of the license names no host; write it in full")
+    path = re.sub(r"(/(deed|legalcode)(\.[a-z-]+)?|\.(html?|txt|json|php))$", "", path)
+    for pattern, name in _PAGES:
+        if found := re.fullmatch(pattern, f"{host}/{path}"):
+            spoken = found.expand(name)
+            return spoken if spoken in HUB else _spdx(spoken)
+    return None
 
 
 def _spdx(text: str) -> str | None:
