@@ -210,10 +210,10 @@ def _is_ruled_value(page, start, end):
 def _starts_with(page, start, end, text):
     if end - start < len(text):
         return False
-    for k in range(len(text)):
-        if _lower(page[start + k]) != text[k]:
-            return False
-    return True
+    k = 0
+    while k < len(text) and _lower(page[start + k]) == text[k]:
+        k += 1
+    return k == len(text)
 
 
 @device
@@ -293,8 +293,8 @@ def scan(page):
 
     page    uint8, UTF-8 of the page
 
-    Gives int64 counts, see TAGS; int32 places behind the names of tags of candidates that may have to be freed, or hidden, for
-    the other text of their line, and of `sup` and `sub`; and int32 pairs, start and end of texts that are three bytes
+    Gives int64 counts, see TAGS; int32 places behind the names of tags of candidates that may have to be freed, or hidden,
+    for the other text of their line, and of `sup` and `sub`; and int32 pairs, start and end of texts that are three bytes
     long, or may be once their references are read.
     """
     n = len(page)
@@ -310,7 +310,7 @@ def scan(page):
         while i < n:
             if page[i] == _LT and i + 1 < n:
                 byte = page[i + 1]
-                if _letter(byte) or byte == _SLASH or byte == _BANG or byte == _QUESTION:
+                if _letter(byte) or byte in (_SLASH, _BANG, _QUESTION):
                     break
             i += 1
         end = i
@@ -383,7 +383,7 @@ def scan(page):
                     value_end = j
             if looked_at:
                 kind = _look_up(_ATTRIBUTE_KEYS, _ATTRIBUTE_KINDS, name)
-                if kind == _CLASS or kind == _ID:
+                if kind in (_CLASS, _ID):
                     found |= _found_in(page, value, value_end)
                 elif kind == _VALUED:
                     ruled |= _is_ruled_value(page, value, value_end)
@@ -446,14 +446,14 @@ def scan(page):
                 open_key = np.uint64(0)
                 if empty:
                     kept, control, script, soft = before
-        if looked_at and flags & (_UNSEEN | _CELL) == 0:
-            if ruled or control_here or found & NAMED or flags & (_JUDGED | _SCRIPT):
-                if open_key == 0:
-                    open_key, open_depth, empty, before = key, 1, True, (kept, control, script, soft)
-                places[kept] = place
-                kept += 1
-                control |= control_here
-                script |= flags & _SCRIPT != 0
-                soft += not (ruled or control_here or flags & _JUDGED)
+        judged = ruled or control_here or found & NAMED or flags & (_JUDGED | _SCRIPT)
+        if judged and looked_at and flags & (_UNSEEN | _CELL) == 0:
+            if open_key == 0:
+                open_key, open_depth, empty, before = key, 1, True, (kept, control, script, soft)
+            places[kept] = place
+            kept += 1
+            control |= control_here
+            script |= flags & _SCRIPT != 0
+            soft += not (ruled or control_here or flags & _JUDGED)
     total[COST] += depth * (n - last)
     return total, places[:kept].copy(), lone[:lonely].copy()
