@@ -139,7 +139,7 @@ def test_two_files_of_one_name_are_an_error_and_one_file_twice_is_not(tree):
 @pytest.mark.parametrize("name", ["list.txt", "list.paths", "list.paths.gz"])
 def test_lists_of_paths(tree, name):
     content = f"d/e.warc.gz\n\n{tree}/a.jsonl\nhttps://x.example/b.warc.gz\ncrawl-data/c.warc.gz\n".encode()
-    (tree / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    (tree / name).write_bytes(gzip.compress(content, mtime=0) if name.endswith(".gz") else content)
     found = {file.path: file.url for file in inputs.discover([name], tree).files}
     assert found == {
         "d/e.warc.gz": str(tree / "d/e.warc.gz"),
@@ -358,7 +358,7 @@ def test_endings():
 def test_compression_is_told_by_the_first_bytes_where_they_are_known():
     assert compression_of("a.jsonl.gzip") == "gzip"
     assert compression_of("part-00000") is None
-    assert compression_of("part-00000", gzip.compress(b"x")) == "gzip"
+    assert compression_of("part-00000", gzip.compress(b"x", mtime=0)) == "gzip"
     assert compression_of("a.gz", b'{"text": 1}') is None
     assert compression_of("a.gz", bz2.compress(b"x")) == "bz2"
 
@@ -411,13 +411,13 @@ LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\
         (b"\xef\xbb\xbf\r\n <!DOCTYPE  HTML><title>Sign in</title>", "jsonl", "HTML"),
         (b"<html lang=en>", "warc", "HTML"),
         (b"<!-- cached --><html>", "parquet", "HTML"),
-        (gzip.compress(b"<!doctype html>" + bytes(9000)), "warc", "HTML"),
+        (gzip.compress(b"<!doctype html>" + bytes(9000), mtime=0), "warc", "HTML"),
         (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "warc", "AccessDenied"),
         (b'{"message": "rate limit"}', "parquet", "JSON"),
         (b"../../blobs/0123abc", "jsonl", "link"),
         (b"PK\x03\x04\x14\0", "jsonl", "zip"),
-        (gzip.compress(b"a.jsonl".ljust(257, b"\0") + b"ustar\x0000"), "jsonl", "tar"),
-        (gzip.compress(gzip.compress(b"{}")), "jsonl", "twice"),
+        (gzip.compress(b"a.jsonl".ljust(257, b"\0") + b"ustar\x0000", mtime=0), "jsonl", "tar"),
+        (gzip.compress(gzip.compress(b"{}"), mtime=0), "jsonl", "twice"),
         (b"\x1f\x8b\x08\0 damaged", "jsonl", None),
         (b"\x02\x21\x4c\x18\x10\0\0\0", "jsonl", "lz4"),
         (lzma.compress(b"{}" * 99, lzma.FORMAT_ALONE), "jsonl", "lzma"),
@@ -429,7 +429,7 @@ LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\
         (b"]some text", "jsonl", None),
         (b'{"text": "<html>"}', "jsonl", None),
         (b"WARC/1.0\r\n", "warc", None),
-        (gzip.compress(b"WARC/1.0\r\n"), "warc", None),
+        (gzip.compress(b"WARC/1.0\r\n", mtime=0), "warc", None),
         (b"PAR1\x15", "parquet", None),
         (b"", "jsonl", None),
     ],
@@ -519,7 +519,7 @@ def test_a_list_of_the_web_names_what_is_below_it_and_other_addresses(from_the_w
 
 def test_a_list_that_unpacks_to_more_than_memory_is_an_error(tree, monkeypatch):
     monkeypatch.setattr(lists, "MAX_LIST", 1 << 20)
-    (tree / "list.paths.gz").write_bytes(gzip.compress(b"a" * (5 << 20)))
+    (tree / "list.paths.gz").write_bytes(gzip.compress(b"a" * (5 << 20), mtime=0))
     with pytest.raises(CurateError, match="larger than 1 MiB"):
         inputs.discover(["list.paths.gz"], tree)
 

@@ -14,8 +14,8 @@ from curate.stages._visible_text import BLOCKS, UNSEEN, is_hidden
 
 _WORD = re.compile(r"[^\W_]")
 _IN_WORDS = re.compile(r"qz(\d+)z")
-_NOT_COMPARED = re.compile(r"[\s\0^_{}\[\]]")
-"""White space, and what is written around superscripts, subscripts and footnotes."""
+_NOT_COMPARED = re.compile("[\\s\\0^_{}\\[\\]\ufdd0-\ufdef]")
+"""White space, noncharacters, and what is written around superscripts, subscripts and footnotes."""
 
 
 def lines_of(tree: HTMLTree) -> list[list]:

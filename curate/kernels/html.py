@@ -210,10 +210,10 @@ def _is_ruled_value(page, start, end):
 def _starts_with(page, start, end, text):
     if end - start < len(text):
         return False
-    for k in range(len(text)):  # noqa: SIM110
-        if _lower(page[start + k]) != text[k]:
-            return False
-    return True
+    k = 0
+    while k < len(text) and _lower(page[start + k]) == text[k]:
+        k += 1
+    return k == len(text)
 
 
 @device
@@ -293,9 +293,8 @@ def scan(page):
 
     page    uint8, UTF-8 of the page
 
-    Gives int64 counts, see TAGS; int32 places behind the names of tags of candidates that may have to be freed, or
-    hidden, for the other text of their line, and of `sup` and `sub`; and int32 pairs, start and end of texts that are
-    three bytes
+    Gives int64 counts, see TAGS; int32 places behind the names of tags of candidates that may have to be freed, or hidden,
+    for the other text of their line, and of `sup` and `sub`; and int32 pairs, start and end of texts that are three bytes
     long, or may be once their references are read.
     """
     n = len(page)
@@ -447,14 +446,14 @@ def scan(page):
                 open_key = np.uint64(0)
                 if empty:
                     kept, control, script, soft = before
-        if looked_at and flags & (_UNSEEN | _CELL) == 0:  # noqa: SIM102
-            if ruled or control_here or found & NAMED or flags & (_JUDGED | _SCRIPT):
-                if open_key == 0:
-                    open_key, open_depth, empty, before = key, 1, True, (kept, control, script, soft)
-                places[kept] = place
-                kept += 1
-                control |= control_here
-                script |= flags & (_SCRIPT | _JUDGED) != 0  # a date may say something on a line of its own
-                soft += not (ruled or control_here or flags & _JUDGED)
+        judged = ruled or control_here or found & NAMED or flags & (_JUDGED | _SCRIPT)
+        if judged and looked_at and flags & (_UNSEEN | _CELL) == 0:
+            if open_key == 0:
+                open_key, open_depth, empty, before = key, 1, True, (kept, control, script, soft)
+            places[kept] = place
+            kept += 1
+            control |= control_here
+            script |= flags & (_SCRIPT | _JUDGED) != 0  # a date may say something on a line of its own
+            soft += not (ruled or control_here or flags & _JUDGED)
     total[COST] += depth * (n - last)
     return total, places[:kept].copy(), lone[:lonely].copy()
