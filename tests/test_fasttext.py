@@ -408,3 +408,16 @@ def test_languages_of_real_documents_are_those_of_the_library(real_lines):
     indices, probability = classifier.predict(*pack(real_lines))
     assert [[classifier.labels[i]] for i in indices] == labels
     np.testing.assert_allclose(probability, np.concatenate(expected), rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(1 << 62, 8), (0, 1 << 62), (1 << 32, 1 << 31), (-1, 8)])
+def test_a_matrix_of_an_impossible_shape_is_an_error(trained, tmp_path, shape):
+    """NumPy would raise ValueError, or ask for the moon."""
+    path, _ = train(tmp_path / "m.bin", dim=8), None
+    data = Path(path).read_bytes()
+    model = fasttext_file.load_model(path)
+    rows = np.array(model.input.shape, "<i8").tobytes()
+    at = data.index(rows)
+    Path(path).write_bytes(data[:at] + np.array(shape, "<i8").tobytes() + data[at + 16 :])
+    with pytest.raises(CurateError, match="damaged"):
+        fasttext_file.load_model(path)

@@ -106,7 +106,7 @@ def _tokens(data: bytes, seeds: list[bytes], chance: random.Random) -> bytes:
 # In the process that may be taken down
 
 
-class _Watch:
+class Watch:
     """Runs a target, noting before each input what it is and after it what it did."""
 
     def __init__(self, name: str, folder: Path, attempt: Callable[[str, bytes], None]):
@@ -167,7 +167,7 @@ def main() -> None:
     else:
         import fuzz_targets
     for name in names:
-        watch, starts = _Watch(name, Path(folder), fuzz_targets.attempt), fuzz_targets.seeds(name)
+        watch, starts = Watch(name, Path(folder), fuzz_targets.attempt), fuzz_targets.seeds(name)
         for start in starts:
             watch(start)  # warm, and kernels are compiled: none of it is counted against an input
         watch.count()
@@ -187,7 +187,7 @@ def _inputs(starts: list[bytes], seed: str, seconds: float, executions: int) -> 
         yield mutated(chance.choice(starts), starts, chance)
 
 
-def _guided(watch: _Watch, starts: list[bytes], seed: int, seconds: float, executions: int, clean) -> None:
+def _guided(watch: Watch, starts: list[bytes], seed: int, seconds: float, executions: int, clean) -> None:
     """Let atheris choose. Does not return."""
     import atheris
 
@@ -213,8 +213,11 @@ def _guided(watch: _Watch, starts: list[bytes], seed: int, seconds: float, execu
 
     options = [f"-max_total_time={int(seconds)}", f"-max_len={LONGEST}", f"-seed={seed + 1}", "-rss_limit_mb=0"]
     stop = time.monotonic() + seconds
-    atheris.Setup(["fuzz", *options, str(corpus)], lambda data: end() if time.monotonic() > stop else one(data),
-                  custom_mutator=other)
+    atheris.Setup(
+        ["fuzz", *options, str(corpus)],
+        lambda data: end() if time.monotonic() > stop else one(data),
+        custom_mutator=other,
+    )
     atheris.Fuzz()
 
 
@@ -244,8 +247,9 @@ def _round(names: list[str], found: Findings, keep: Path, seconds, executions, s
         began = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
             command = [sys.executable, __file__, folder, str(seed), str(seconds), str(executions), *names]
-            done = subprocess.run(command, env=env | {"TMPDIR": folder}, stdout=subprocess.DEVNULL,
-                                  stderr=subprocess.PIPE)
+            done = subprocess.run(
+                command, env=env | {"TMPDIR": folder}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+            )
             counted, current = _collect(Path(folder), found, keep)
             for name, count in counted.items():
                 found.executions[name] += count
