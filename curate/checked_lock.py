@@ -8,6 +8,7 @@ import pydantic
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from curate.errors import CurateError
+from curate.vocabulary.features import feature
 
 
 def _relative(path: str) -> str:
@@ -19,6 +20,7 @@ def _relative(path: str) -> str:
 
 Count = Annotated[int, Field(ge=0, lt=1 << 63, strict=True)]
 Ratio = Annotated[float, Field(ge=0, lt=1e9, allow_inf_nan=False, strict=True)]
+Number = Annotated[float, Field(ge=0, lt=1 << 63, allow_inf_nan=False, strict=True)]
 RelativePath = Annotated[str, Field(max_length=1024), AfterValidator(_relative)]
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
 Name = Annotated[str, Field(pattern=rf"\A{NAME}\z")]
@@ -67,14 +69,25 @@ class Input(Open):
     path: str
     digest: str | None = None
     documents: Count
+    lost: Count = 0
+    damage: list[str] = []
+    notes: list[str] = []
+    bad_rows: Count = 0
+
+
+class NotTaken(Open):
+    why: str
+    files: Count
+    paths: list[str]
 
 
 class Source(Open):
     description: str
     license: str | None
-    read: Passed | Annotated[dict, Field(max_length=0)]
+    read: Passed
     skipped: dict[str, Count]
     files: list[Input]
+    not_taken: list[NotTaken] = []
 
 
 class Shown(Open):
@@ -133,6 +146,7 @@ def _is_share(params: dict) -> bool:
 
 
 class Key(Amount):
+    unique: Count = 0
     share: Ratio
     asked: Ratio = 0
     epochs: Ratio = 0
@@ -143,6 +157,17 @@ class Split(Amount):
     split: Name
     shards: Count
     keys: dict[str, Key]
+    unique: Count = 0
+    asked: Number = 0
+    amount: Number = 0
+    context: Count | None = None
+    longest: Count = 0
+
+    @model_validator(mode="after")
+    def _realized(self) -> Self:
+        if "asked" in self.model_fields_set and "amount" not in self.model_fields_set:
+            raise ValueError("it does not say what came of what was asked")
+        return self
 
 
 class Mixture(Open):
@@ -151,6 +176,49 @@ class Mixture(Open):
     notes: list[str]
     left_out: Count
     splits: list[Split]
+
+
+class TokenSplit(Open):
+    """Token shards of a split. context, sequences, padding, cut: where documents are packed."""
+
+    phase: Name | None
+    split: Name
+    documents: Count
+    tokens: Count
+    context: Count | None
+    sequences: Count = 0
+    padding: Count = 0
+    cut: Count = 0
+    notes: list[str]
+
+
+class Tokenizer(Open):
+    name: str
+    sha256: str
+
+
+class End(Open):
+    token: str
+    id: Count
+
+
+class Tokens(Open):
+    tokenizer: Tokenizer
+    dtype: str
+    eos: End | None
+    pad: int | None
+    pack: str | None
+    formats: list[str]
+    splits: list[TokenSplit]
+
+    @model_validator(mode="after")
+    def _packed(self) -> Self:
+        packed = {"sequences", "padding", "cut"}
+        if any(split.context and not packed <= split.model_fields_set for split in self.splits):
+            raise ValueError("a split without what came of its sequences")
+        if self.pack and not all(split.context for split in self.splits):
+            raise ValueError("sequences without their length")
+        return self
 
 
 class Publish(Open):
@@ -188,7 +256,7 @@ class Lock(Open):
     examples: list[Example] = []
     removed: list[Removed] = []
     mixture: Mixture | None = None
-    tokens: dict | None = None
+    tokens: Tokens | None = None
     index: dict | None = None
 
 
@@ -222,13 +290,19 @@ def inside(release: Path, path: str) -> Path:
 
 
 WHOLE = ("name", "version", "license", "publish", "description", "documents", "rejected", "sources", "stages", "kept")
-WHOLE += ("composition", "columns", "examples", "clusters", "removed", "mixture", "index", "versions")
+WHOLE += ("card", "composition", "columns", "examples", "clusters", "removed", "mixture", "tokens", "index", "versions")
 """Keys that a lock has of which the pages of a release can be written."""
 
 
 def complete(lock: dict, where: str | Path) -> dict:
     """The lock, unchanged. Raises CurateError for one that lacks what a release is written from again."""
-    if missing := [key for key in WHOLE if key not in lock or (lock[key] is None and key != "index")]:
+    again = "run the manifest that made the release again"
+    if missing := [key for key in WHOLE if key not in lock or (lock[key] is None and key not in ("index", "tokens"))]:
         what = f"the lock lacks {', '.join(f'`{key}`' for key in missing)}"
-        raise CurateError(what, str(where), "run the manifest that made the release again")
+        raise CurateError(what, str(where), again)
+    for name, kind in lock["columns"].items():
+        try:
+            feature(name, kind)
+        except ValueError as error:
+            raise CurateError(f"the lock cannot be believed: columns.{name}: {error}", str(where), again) from None
     return lock

@@ -408,3 +408,15 @@ def test_languages_of_real_documents_are_those_of_the_library(real_lines):
     indices, probability = classifier.predict(*pack(real_lines))
     assert [[classifier.labels[i]] for i in indices] == labels
     np.testing.assert_allclose(probability, np.concatenate(expected), rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(1 << 62, 8), (0, 1 << 62), (1 << 32, 1 << 31), (-1, 8)])
+def test_a_matrix_of_an_impossible_shape_is_an_error(tmp_path, shape):
+    """NumPy would raise ValueError, or ask for the moon."""
+    path = tmp_path / "m.bin"
+    train(path)
+    data, shown = path.read_bytes(), np.array(load_model(path).input.shape, "<i8").tobytes()
+    assert data.count(shown) == 1
+    path.write_bytes(data.replace(shown, np.array(shape, "<i8").tobytes()))
+    with pytest.raises(CurateError, match="damaged"):
+        load_model(path)

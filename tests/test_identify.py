@@ -8,9 +8,10 @@ import time
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import fs as pafs
 
 from curate.errors import CurateError, Stopped
-from curate.sources import File, Origin, inputs, partitions
+from curate.sources import File, Origin, inputs, partitions, stores
 from curate.sources.identify import Digests, identify
 
 
@@ -144,6 +145,32 @@ def test_a_digest_that_is_none_is_not_believed(tmp_path):
     digests.keep(str(path), seen, 7)
     digests.close()
     assert known(path, work).digest == sha256(b"x")
+
+
+@pytest.mark.parametrize("column", ["digest", "checksum", "seen"])
+def test_a_digest_with_another_digit_is_not_believed(tmp_path, column):
+    """SQLite has no checksums: a flipped bit of a page would give the input another name."""
+    path, work = tmp_path / "a.jsonl", tmp_path / "work"
+    path.write_bytes(b"x")
+    known(path, work)
+    with sqlite3.connect(work / "digests.sqlite") as memory:
+        memory.execute(f"update files set {column} = replace({column}, '2', '3')")
+    memory.close()
+    assert known(path, work).digest == sha256(b"x")
+
+
+def test_a_file_of_a_store_that_changes_while_it_is_read_stops_the_run(tmp_path, monkeypatch):
+    path, url = tmp_path / "a.parquet", "s3://bucket/a.parquet"
+    pq.write_table(pa.table({"text": ["a", "b"]}), path)
+    monkeypatch.setattr(stores, "place_of", lambda url: (pafs.LocalFileSystem(), str(path), None))
+    file = stores.as_told(File("a.parquet", url))
+    reading = {"format": "parquet", "options": {}, "pieces": [(file.path, file.digest, (0, 1))]}
+    assert [table.num_rows for table in partitions.read(reading, {file.path: file}, Origin("s"))] == [2]
+    tables = partitions.read(reading, {file.path: file}, Origin("s"))
+    next(tables)
+    os.utime(path, ns=(1, 1))
+    with pytest.raises(Stopped, match="an input changed"):
+        list(tables)
 
 
 def test_what_is_no_file_is_said(tmp_path):

@@ -1,13 +1,18 @@
 """The lock says what is in a release, and `verify` finds every way in which it is not so any more."""
 
+import contextlib
 import hashlib
 import json
 
 import pytest
 from releases import one_source, release, rows
+from small_tokenizers import small_tokenizer
 
+from curate.checked_lock import complete
 from curate.errors import CurateError
 from curate.lock import read_lock, release_digest, verify
+from curate.release.build import write_pages
+from curate.report import release_lines
 
 
 @pytest.fixture
@@ -78,3 +83,40 @@ def test_counts(made):
         == sum(f["rows"] for f in lock["files"] if "data/" in f["path"])
     )
     assert lock["sources"]["only"]["files"][0]["documents"] == 40
+
+
+def leaves(value, path: tuple = ()):
+    """All keys of nested values, with the way to them."""
+    items = value.items() if isinstance(value, dict) else enumerate(value[:1]) if isinstance(value, list) else ()
+    for key, inner in items:
+        yield (*path, key)
+        yield from leaves(inner, (*path, key))
+
+
+def test_a_lock_that_lacks_anything_is_read_or_refused(tmp_path):
+    """Of others' locks nothing is taken for granted: each key is left out once, and once it has another value."""
+    tokens = {"tokenizer": small_tokenizer(), "formats": ["npy"], "context": 16}
+    more = {"stages": ["near_dedup"], "tokens": tokens, "mixture": {"validation": 0.2, "by": "source"}}
+    made = release(one_source(tmp_path, rows(1, 30), ["normalize"], **more), tmp_path / "work").path
+    whole = (made / "lock.json").read_text()
+    for number, path in enumerate(leaves(json.loads(whole))):
+        for value in VALUES[number % 4 :: 4]:
+            lock = json.loads(whole)
+            *way, last = path
+            place = lock
+            for key in way:
+                place = place[key]
+            if value is DELETED:
+                del place[last]
+            else:
+                place[last] = value
+            (made / "lock.json").write_text(json.dumps(lock))
+            with contextlib.suppress(CurateError):
+                found = complete(read_lock(made), made)
+                list(release_lines(found, made))
+                (folder := tmp_path / f"{number}").mkdir(exist_ok=True)
+                write_pages(folder, found | {"files": []}, "name: one\n")
+
+
+DELETED = object()
+VALUES = (None, DELETED, "odd", -1)

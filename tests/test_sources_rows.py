@@ -1,10 +1,12 @@
 """JSONL and Parquet: every line and row becomes a document or a named reason, in any of the known layouts."""
 
 import bz2
+import contextlib
 import gzip
 import json
 import lzma
 import math
+import random
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -462,3 +464,34 @@ def test_binary_equals_arrow(values):
     array = binary(values)
     array.validate(full=True)
     assert array.equals(pa.array(values, pa.binary()))
+
+
+def test_a_footer_that_would_end_the_process_loses_its_row_groups(tmp_path):
+    """Arrow aborts where the levels of a column are other than those that its statistics count."""
+    path, origin = tmp_path / "a.parquet", Origin("test")
+    pq.write_table(pa.table({"text": ["a"] * 6, "more": [["x", None]] * 6}), path, row_group_size=2)
+    whole = path.read_bytes()
+    optional = b"\x25\x02\x18\x07element"
+    assert whole.count(optional) == 1
+    path.write_bytes(whole.replace(optional, optional.replace(b"\x02", b"\x00")))
+    assert list(parquet.read(File("a.parquet", str(path)), origin=origin)) == []
+    found = origin.of("a.parquet")
+    assert found.lost == len(whole)
+    assert "row group 0: its columns are described wrongly" in found.damage[0]
+
+
+def test_no_more_of_a_file_is_lost_than_there_is(tmp_path):
+    """Whatever a footer says of where row groups lie."""
+    path, origin = tmp_path / "a.parquet", Origin("test")
+    pq.write_table(pa.table({"text": ["some text"] * 40}), path, row_group_size=10, use_dictionary=False)
+    whole, chance = path.read_bytes(), random.Random(3)
+    for _ in range(60):
+        data = bytearray(whole)
+        for _ in range(3):
+            data[chance.randrange(4, len(data) - 8)] = chance.randrange(256)
+        path.write_bytes(data)
+        origin = Origin("test")
+        with contextlib.suppress(CurateError):
+            rows = sum(found.num_rows for found in parquet.read(File("a.parquet", str(path)), origin=origin))
+            assert 0 <= origin.of("a.parquet").lost <= len(whole)
+            assert rows >= 40 or origin.of("a.parquet").lost

@@ -91,6 +91,20 @@ def test_a_marker_that_says_nothing_is_none(tmp_path, marker):
     assert store.marker(FP) is None
 
 
+@pytest.mark.parametrize("place", [Store.part, Store.marker_path])
+def test_a_folder_in_the_place_of_a_part_makes_way(tmp_path, place):
+    store = Store(tmp_path)
+    place(store, FP).mkdir(parents=True)
+    (place(store, FP) / "file").write_bytes(b"x")
+    assert store.marker(FP) is None
+    column_part(store, FP, [{"a": [1, 2]}])
+    assert next(store.blocks({FP: ["a"]})).num_rows == 2
+    place(store, FP).unlink()
+    place(store, FP).mkdir()
+    store.discard(FP)
+    assert list(tmp_path.rglob("*.*")) == []
+
+
 def test_the_same_rows_give_the_same_bytes_however_they_are_chunked(tmp_path):
     table = pa.table({"source": ["a", "b", "a"] * 100, "text": [str(number) for number in range(300)]})
     chunked = pa.concat_tables([table.slice(0, 7), table.slice(7, 0), table.slice(7)])

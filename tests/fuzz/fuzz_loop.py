@@ -106,7 +106,7 @@ def _tokens(data: bytes, seeds: list[bytes], chance: random.Random) -> bytes:
 # In the process that may be taken down
 
 
-class _Watch:
+class Watch:
     """Runs a target, noting before each input what it is and after it what it did."""
 
     def __init__(self, name: str, folder: Path, attempt: Callable[[str, bytes], None]):
@@ -167,7 +167,7 @@ def main() -> None:
     else:
         import fuzz_targets
     for name in names:
-        watch, starts = _Watch(name, Path(folder), fuzz_targets.attempt), fuzz_targets.seeds(name)
+        watch, starts = Watch(name, Path(folder), fuzz_targets.attempt), fuzz_targets.seeds(name)
         for start in starts:
             watch(start)  # warm, and kernels are compiled: none of it is counted against an input
         watch.count()
@@ -187,7 +187,7 @@ def _inputs(starts: list[bytes], seed: str, seconds: float, executions: int) -> 
         yield mutated(chance.choice(starts), starts, chance)
 
 
-def _guided(watch: _Watch, starts: list[bytes], seed: int, seconds: float, executions: int, clean) -> None:
+def _guided(watch: Watch, starts: list[bytes], seed: int, seconds: float, executions: int, clean) -> None:
     """Let atheris choose. Does not return."""
     import atheris
 
