@@ -417,7 +417,7 @@ LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\
         (b"../../blobs/0123abc", "jsonl", "link"),
         (b"PK\x03\x04\x14\0", "jsonl", "zip"),
         (gzip.compress(b"a.jsonl".ljust(257, b"\0") + b"ustar\x0000", mtime=0), "jsonl", "tar"),
-        (gzip.compress(gzip.compress(b"{}"), mtime=0), "jsonl", "twice"),
+        (gzip.compress(gzip.compress(b"{}", mtime=0), mtime=0), "jsonl", "twice"),
         (b"\x1f\x8b\x08\0 damaged", "jsonl", None),
         (b"\x02\x21\x4c\x18\x10\0\0\0", "jsonl", "lz4"),
         (lzma.compress(b"{}" * 99, lzma.FORMAT_ALONE), "jsonl", "lzma"),

@@ -293,9 +293,9 @@ def scan(page):
 
     page    uint8, UTF-8 of the page
 
-    Gives int64 counts, see TAGS; int32 places behind the names of tags of candidates that may have to be freed, or hidden,
-    for the other text of their line, and of `sup` and `sub`; and int32 pairs, start and end of texts that are three bytes
-    long, or may be once their references are read.
+    Gives int64 counts, see TAGS; int32 places behind the names of tags of candidates that may have to be freed, or
+    hidden, for the other text of their line, and of `sup` and `sub`; and int32 pairs, start and end of texts that are
+    three bytes long, or may be once their references are read.
     """
     n = len(page)
     total = np.zeros(9, np.int64)
