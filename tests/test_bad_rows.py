@@ -16,7 +16,7 @@ from curate.run import Released, Started, run
 def manifest(tmp_path) -> Path:
     good = b"".join(json.dumps({"text": f"line {n}"}).encode() + b"\n" for n in range(97))
     (tmp_path / "a.jsonl").write_bytes(good + b"nonsense\n" * 3)
-    (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(good) + b"\0" * 100)
+    (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(good, mtime=0) + b"\0" * 100)
     pq.write_table(pa.table({"text": ["a", None, "c"]}), tmp_path / "c.parquet")
     (tmp_path / "m.yaml").write_text(
         "name: t\nversion: 0.1.0\nlicense: mit\nsources:\n"

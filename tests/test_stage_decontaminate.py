@@ -97,7 +97,7 @@ def test_marking_keeps_the_document_and_the_evidence(questions):
 
 def test_the_reason_is_the_set(questions, tmp_path):
     other = tmp_path / "other.jsonl.gz"
-    other.write_bytes(gzip.compress(json.dumps({"text": PROSE}).encode() + b"\n\n"))
+    other.write_bytes(gzip.compress(json.dumps({"text": PROSE}).encode() + b"\n\n", mtime=0))
     sets = {
         "trains": {"path": str(questions), "columns": ["question"]},
         "prose": {"path": str(other), "columns": ["text"]},

@@ -123,7 +123,7 @@ def test_what_is_stored_arrives_whatever_the_server_does(server, tmp_path, habit
 
 
 def test_what_is_only_labeled_as_packed_stays_as_it_is(server, tmp_path):
-    server.files = {"a.jsonl.gz": gzip.compress(LINES)}
+    server.files = {"a.jsonl.gz": gzip.compress(LINES, mtime=0)}
     file = known(server, "labeled/a.jsonl.gz", tmp_path)
     assert (content(file), file.size) == (server.files["a.jsonl.gz"], len(server.files["a.jsonl.gz"]))
 
@@ -245,7 +245,7 @@ def test_a_server_that_promises_more_than_there_is_is_given_up(server, tmp_path)
 def archive(number: int) -> bytes:
     block = b"HTTP/1.1 200 OK\r\n\r\n<p>%d" % number + os.urandom(3000).hex().encode()
     head = b"WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: http://a/%d\r\nContent-Length: %d\r\n\r\n"
-    return gzip.compress(head % (number, len(block)) + block + b"\r\n\r\n")
+    return gzip.compress(head % (number, len(block)) + block + b"\r\n\r\n", mtime=0)
 
 
 def test_a_broken_connection_never_looks_like_a_damaged_archive(server, tmp_path):
@@ -316,7 +316,7 @@ def test_files_of_a_crawl_are_chosen_by_hash(server, tmp_path):
     crawl = "CC-MAIN-2024-22"
     real = SHARED / f"{crawl}.warc.paths.gz"
     names = [f"crawl-data/{crawl}/segments/{n}/warc/{n}.warc.gz" for n in range(50)]
-    listing = real.read_bytes() if real.is_file() else gzip.compress("\n".join(names).encode())
+    listing = real.read_bytes() if real.is_file() else gzip.compress("\n".join(names).encode(), mtime=0)
     names = gzip.decompress(listing).decode().split()
     server.files = {f"crawl-data/{crawl}/warc.paths.gz": listing}
 
