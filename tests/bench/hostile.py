@@ -2,10 +2,11 @@
 
     python tests/bench/hostile.py [--json] [--only NAME ...]
 
-Each stage and each reader has a process of its own, which takes all inputs at both sizes. `worst_growth` is how many
-times as long the double size takes, of what takes 50 ms or more; `slowest_mb_s` the least speed, by processor
-time and the megabytes of the input or of the rows made of it, whichever are more; `peak_mb_per_input_mb` the most memory beyond what the process had before; `exit_70` how many inputs raised
-anything that is no CurateError; `hung` how many processes did not end. Needs Linux for the memory.
+Each stage and each reader has a process of its own, which takes all inputs at both sizes. `worst_growth` is how
+many times as long the double size takes, of what takes 50 ms or more; `slowest_mb_s` the least speed, by processor
+time and the megabytes of the input or of the rows made of it, whichever are more; `peak_mb_per_input_mb` the most
+memory beyond what the process had before; `exit_70` how many inputs raised anything that is no CurateError; `hung`
+how many processes did not end. Needs Linux for the memory.
 """
 
 import argparse
