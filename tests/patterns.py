@@ -18,8 +18,8 @@ SKIPPED = {"curate.__main__", "curate.reference"}  # which reads our words alone
 
 
 def patterns() -> dict[str, tuple[re.Pattern, bool]]:
-    """{module:place: (pattern, whether it is searched for)}: what modules, their classes and objects hold, and what
-    calls of `re` spell. A pattern that is only ever matched at one place may be slow to search for."""
+    """{module:place: (pattern, whether it is searched for)}: what modules, their classes and their objects hold, and
+    what calls of `re` spell. A pattern that is only ever matched at one place may be slow to search for."""
     found: dict[str, tuple[re.Pattern, bool]] = {}
     for module in pkgutil.walk_packages([str(ROOT)], "curate."):
         if module.name not in SKIPPED:

@@ -22,8 +22,9 @@ FINE = 64
 SMALL = 32
 """Bytes after the end of a file that are too few to have been a record."""
 
-AGAIN, FREE = 8, 1 << 20
-"""How many times over a file may be read in search of the next frame, after a first MiB: so no file takes long."""
+AGAIN, FREE, TRY = 8, 1 << 20, 512
+"""How many times over a file may be read in search of the next frame, after a first MiB, and what a place that is tried
+counts at least: so no file takes long."""
 
 _WHOLE = re.compile(r"(?<!block)checksum", re.IGNORECASE)
 """An error that says the damage may be anywhere in the frame."""
@@ -167,7 +168,7 @@ class Restarts:
             if at >= problem.at or self._sound(at):
                 return at
             at += 1
-        found = self.codec.find(self.data, max(at, self.farthest))
+        found = self.codec.find(self.data, max(at, (self.spent - FREE) // AGAIN))  # past what was paid for
         return len(self.data) if found is None else found
 
     def _sound(self, at: int) -> bool:
@@ -183,5 +184,5 @@ class Restarts:
 
     def _spend(self, start: int, end: int) -> None:
         self.count += 1
-        self.spent += max(end - start, 64)
+        self.spent += max(end - start, TRY)
         self.farthest = max(self.farthest, end)
