@@ -118,7 +118,7 @@ class Scheme(Open):
     """How documents are compared. bands, rows: of MinHash, whose curve the pages show."""
 
     ngram: Count = 0
-    characters: bool = False
+    unit: str = "words"
     bands: Annotated[Count, Field(le=1 << 20)] = 0
     rows: Annotated[Count, Field(le=1 << 20)] = 0
 
@@ -135,7 +135,7 @@ class Stage(Open):
     @model_validator(mode="after")
     def _drawn(self) -> Self:
         there = self.scheme.model_fields_set if self.scheme else set()
-        if "bands" in there and not ({"rows", "ngram", "characters"} <= there and _is_share(self.params)):
+        if "bands" in there and not ({"rows", "ngram", "unit"} <= there and _is_share(self.params)):
             raise ValueError("a scheme without what its curve is drawn of")
         return self
 

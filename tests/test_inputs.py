@@ -560,8 +560,9 @@ def test_a_folder_around_the_work_folder_has_its_inputs_beside_it(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"text": "a"}\n')
     (tmp_path / "work/plans").mkdir(parents=True)
     (tmp_path / "work/plans/x.jsonl").write_text('{"text": "b"}\n')
+    (tmp_path / "work/digests.sqlite").touch()
     for item in (".", "**/*.jsonl", str(tmp_path)):
         found = inputs.resolve([item], tmp_path, tmp_path / "work")
         assert [file.path for file in found.files] == ["a.jsonl"]
-        assert found.not_taken == [{"why": "in the work folder", "files": 1, "paths": ["work/"]}]
+        assert found.not_taken == [{"why": "a work folder", "files": 1, "paths": ["work/"]}]
     assert inputs.resolve(["work/plans"], tmp_path, tmp_path / "work").files  # where a person names it

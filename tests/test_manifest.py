@@ -137,9 +137,9 @@ def test_mistakes_of_sources_once_the_rest_holds():
         ("  - exact_dedup: url", "  - 5", "12 stages[1] | "),
         ("stages:", "shards: {size: 0}\nstages:", "10 shards.size | "),
         ("stages:", "stagse:", "10 stagse | unknown key `stagse` | did you mean `stages`?"),
-        ("  a:", "  a b:", "6 sources.a b | `a b` begins with a letter or a digit"),
-        ("name: web", "name: ../web", "2 name | `name` begins with a letter or a digit"),
-        ("version: 1.0.0", "version: v1", "3 version | `version` is three numbers"),
+        ("  a:", "  a b:", "6 sources.a b | `a b` must begin with a letter or a digit"),
+        ("name: web", "name: ../web", "2 name | `name` must begin with a letter or a digit"),
+        ("version: 1.0.0", "version: v1", "3 version | `version` must be three numbers"),
     ],
 )
 def test_one_mistake(old, new, expected):
@@ -153,7 +153,8 @@ def test_text_that_yaml_takes_for_something_else_is_to_be_quoted(word):
         HOLDS.replace("[normalize, length, length]", f"[{{language: {{keep: [en, {word}]}}}}, length, length]")
     )
     assert len(found) == 1
-    assert found[0].startswith("8 sources.a.pipeline[0].language.keep[1] | must be text, and YAML reads")
+    assert found[0].startswith("8 sources.a.pipeline[0].language.keep[1] | ")
+    assert f"must be text, and YAML reads `{word}` as" in found[0] or word == "010" and "octal" in found[0]
     assert found[0].endswith(f'put it in quotes: "{word}"')
     for quoted in (f'"{word}"', "'1:30'", "1:30"):
         loads(HOLDS.replace("[normalize, length, length]", f"[{{language: {{keep: [{quoted}]}}}}, length, length]"))

@@ -47,6 +47,15 @@ def table(seed, rows=20):
     return sink.getvalue().to_pybytes()
 
 
+def counts(shard):
+    """The rows and the bytes of text of a shard; none where it is no Parquet."""
+    try:
+        text = pq.read_table(pa.BufferReader(shard))["text"].to_pylist()
+    except pa.ArrowInvalid:
+        text = []
+    return {"rows": len(text), "text_bytes": sum(len(document.encode()) for document in text)}
+
+
 def write_release(folder, version="1.0.0", license="mit", **changed):
     """A release folder with three shards; `changed` maps a path to other bytes, None leaves it out."""
     contents = {
@@ -61,6 +70,9 @@ def write_release(folder, version="1.0.0", license="mit", **changed):
     } | changed
     contents = {path: content for path, content in contents.items() if content is not None}
     files = [{"path": p, "bytes": len(c), "sha256": sha256(c).hexdigest()} for p, c in sorted(contents.items())]
+    for file in files:
+        if file["path"].startswith("data/"):
+            file |= counts(contents[file["path"]])
     lock = {"lock": FORMAT, "name": "web", "version": version, "license": license, "digest": release_digest(files)}
     lock["files"] = files
     shutil.rmtree(folder, ignore_errors=True)
@@ -191,7 +203,7 @@ def test_a_dry_run_needs_no_login(lfs_hub, release, monkeypatch):
     assert lfs_hub.requests == []
     said = "\n".join(published_lines(planned, dry_run=True))
     assert all(path in said for path in sent)
-    assert f"would send {len(sent)} files" in said
+    assert f"would upload {len(sent)} files" in said
     assert publish(release, dry_run=True, endpoint=lfs_hub.endpoint).repo == "USER/web"
 
 

@@ -218,7 +218,7 @@ def test_lists_of_one_name_are_two(tmp_path):
     ("line", "told"),
     [
         ("com", "one label"),
-        ("two words", "white space"),
+        ("two words", "whitespace"),
         ("||a.example/x^", "Adblock"),
         ("0123456789abcdef", "one label"),
         ("me@a.example", "mail address"),

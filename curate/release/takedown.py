@@ -69,7 +69,8 @@ def remove(
     Example: `remove("releases/web/1.0.0", domains="asked.txt").version` is "1.0.1".
     """
     lists = {kind: path for kind, path in (("ids", ids), ("urls", urls), ("domains", domains)) if path}
-    locks.read_lock(release)  # before an address is taken for a path
+    if "://" in str(release):
+        raise CurateError("name a folder, not an address", str(release), "download the release, and name its folder")
     release = Path(os.path.abspath(release))
     lock = complete(locks.read_lock(release), release / "lock.json")
     for file in lock["files"]:

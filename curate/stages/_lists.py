@@ -2,7 +2,7 @@
 
 A line holds one entry. Understood are also hosts files (`0.0.0.0 ads.example tracker.example`), Adblock lines
 (`||ads.example^`, with options that limit nothing here), wildcards (`*.ads.example`), names in Unicode,
-percent-encoding, remarks (a line that starts with `#` or `!`, and what follows white space and a `#`), CRLF and a
+percent-encoding, remarks (a line that starts with `#` or `!`, and what follows whitespace and a `#`), CRLF and a
 byte order mark.
 """
 
