@@ -178,7 +178,8 @@ def test_a_record_that_cannot_be_used_is_out_alone(monkeypatch):
         raise IndexError("no such place")
 
     monkeypatch.setattr(archive.http, "parse", odd)
-    record = SimpleNamespace(damage=None, kind="response", digest=None, http=True, block=b"HTTP/1.1 200 OK\r\n\r\n")
+    block = b"HTTP/1.1 200 OK\r\n\r\n"
+    record = SimpleNamespace(damage=None, kind="response", digest=None, http=True, block=block, unusable=None)
     content, damage = archive._content(record)
     assert damage.reason == "unreadable"
     assert "no such place" in damage.detail
