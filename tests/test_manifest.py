@@ -154,7 +154,7 @@ def test_text_that_yaml_takes_for_something_else_is_to_be_quoted(word):
     )
     assert len(found) == 1
     assert found[0].startswith("8 sources.a.pipeline[0].language.keep[1] | ")
-    assert f"must be text, and YAML reads `{word}` as" in found[0] or word == "010" and "octal" in found[0]
+    assert f"must be text, and YAML reads `{word}` as" in found[0] or (word == "010" and "octal" in found[0])
     assert found[0].endswith(f'put it in quotes: "{word}"')
     for quoted in (f'"{word}"', "'1:30'", "1:30"):
         loads(HOLDS.replace("[normalize, length, length]", f"[{{language: {{keep: [{quoted}]}}}}, length, length]"))
