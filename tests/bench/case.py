@@ -70,8 +70,8 @@ class Case:
             return Outcome(None, "", "hung")
         return Outcome(process.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
 
-    def run(self, manifest: str = "manifest.yaml", code: int = 0) -> Outcome:
-        return self.curate("run", manifest).expect(code)
+    def run(self, manifest: str = "manifest.yaml", *options: str, code: int = 0) -> Outcome:
+        return self.curate("run", manifest, *options).expect(code)
 
     def write(self, name: str, text: str | bytes) -> Path:
         path = self.folder / name

@@ -72,7 +72,7 @@ def _lengths(index: bytes) -> np.ndarray:
 def scripts_without_spaces(case: Case) -> None:
     case.run("near.yaml")
     assert len(case.rows("near")) < 3, "near-duplicates in Thai stay"
-    case.run("decon.yaml")
+    case.run("decon.yaml", "--allow-empty")
     assert len(case.rows("decon")) == 0 or "2 texts, of which" not in str(case.lock("decon")), "a question is not found"
 
 
@@ -232,7 +232,7 @@ def removed_comes_back(case: Case) -> None:
 
 
 def lists_that_match_nothing(case: Case) -> None:
-    case.run()
+    case.run("manifest.yaml", "--allow-empty")
     assert sorted(case.texts("f")) == [], case.texts("f")
     case.run("removed.yaml")
     kept = case.texts("r")

@@ -219,7 +219,8 @@ def deep_json_line_stops_the_run(case: Case) -> None:
 
 
 def jsonl_line_memory(case: Case) -> None:
-    case.curate("run", "m.yaml", memory=6 << 30).expect(0)
+    found = case.curate("run", "m.yaml", memory=6 << 30)  # more than `max_bad_rows` of its rows may be too long
+    assert found.code == 0 or (found.code == 2 and "too_large" in found.err), found.err[-300:]
 
 
 def parquet_dictionary_bomb(case: Case) -> None:
