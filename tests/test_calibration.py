@@ -289,7 +289,8 @@ def with_texts(path: Path, folder: Path, change) -> Path:
         (folder / "data" / "validation").mkdir()
         name = "data/validation/validation-00000-of-00001.parquet"
         pq.write_table(pa.Table.from_pylist(held_out, table.schema), folder / name)
-        lock["files"].append({"path": name, "bytes": (folder / name).stat().st_size, "sha256": "0" * 64})
+        size = (folder / name).stat().st_size
+        lock["files"].append({"path": name, "bytes": size, "sha256": "0" * 64, "rows": 5, "text_bytes": 1})
     (folder / "lock.json").write_text(json.dumps(lock))
     return folder
 
@@ -304,7 +305,7 @@ def test_what_resembles_a_held_out_document_or_another_one_is_passed_over(plain,
 
     changed = with_texts(plain, tmp_path / "changed", change)
     every = len(trained_rows(changed))
-    with pytest.raises(CurateError, match=f"{every - 9} can be had"):
+    with pytest.raises(CurateError, match=f"{every - 9} can be drawn"):
         calibrate(changed, "kernel", tokenizer=small_tokenizer(), sequences=every, to=tmp_path / "set")
     made = calibrate(changed, "kernel", tokenizer=small_tokenizer(), sequences=every - 9, to=tmp_path / "set")
     texts = {row["id"]: row["text"] for row in trained_rows(changed)}
@@ -372,7 +373,7 @@ def test_the_same_bytes_whatever_the_layout_and_unchanged_when_run_again(small, 
     lock["files"] = [
         file for file in lock["files"] if "data/late" not in file["path"] and "data/main" not in file["path"]
     ]
-    lock["files"] += [{"path": name, "bytes": 1, "sha256": "0" * 64} for name in names]
+    lock["files"] += [{"path": name, "bytes": 1, "sha256": "0" * 64, "rows": 1, "text_bytes": 1} for name in names]
     (moved / "lock.json").write_text(json.dumps(lock))
     assert files_of(calibrate(moved, "gptq", **SMALL, to=tmp_path / "second").path) == files_of(first.path)
 

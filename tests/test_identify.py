@@ -108,7 +108,7 @@ def test_a_file_that_does_not_stop_changing_stops_the_run(tmp_path, monkeypatch)
         return digest(stream, name)
 
     monkeypatch.setattr(hashlib, "file_digest", slow)
-    with pytest.raises(Stopped, match="changes while it is hashed"):
+    with pytest.raises(Stopped, match="changed while it was being hashed"):
         known(path, tmp_path / "work")
 
 

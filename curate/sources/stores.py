@@ -130,7 +130,8 @@ def as_told(file: File) -> File:
         digest = f"changed:{found.mtime_ns}:{found.size}" if found.size else ""
         return replace(file, size=found.size, digest=digest)
     hub = filesystem.handler.fs
-    told = asked(file.url, lambda: hub.info(file.url, refresh=bool(file.digest)))
+    again = bool(file.digest)  # what is asked anew without `expand_info` says a size alone
+    told = asked(file.url, lambda: hub.info(file.url, refresh=again, expand_info=again))
     size = -1 if told.get("size") is None else told["size"]
     if sha256 := (told.get("lfs") or {}).get("sha256"):
         return replace(file, size=size, digest=f"sha256:{sha256}")
