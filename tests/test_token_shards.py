@@ -397,7 +397,7 @@ def test_a_phase_without_a_context_is_named(tmp_path):
 
 @pytest.mark.parametrize(
     ("context", "what"),
-    [(1, "phase `main` has a `context` of 1"), (1 << 40, "`context` must be at least 1 and at most")],
+    [(1, "phase `main` has a `context` of 1"), (1 << 40, "`context` must be at least 1")],
 )
 def test_a_phase_whose_context_no_sequence_can_have_is_named(tmp_path, context, what):
     mixture = {"phases": [{"name": "main", "context": context}]}
