@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from curate.errors import CurateError
 from curate.vocabulary.features import feature
+from curate.vocabulary.names import Version
 
 
 def _relative(path: str) -> str:
@@ -24,7 +25,6 @@ Number = Annotated[float, Field(ge=0, lt=1 << 63, allow_inf_nan=False, strict=Tr
 RelativePath = Annotated[str, Field(max_length=1024), AfterValidator(_relative)]
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
 Name = Annotated[str, Field(pattern=rf"\A{NAME}\z")]
-Version = Annotated[str, Field(pattern=r"\A[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}([-+][0-9A-Za-z.-]+)?\z", max_length=96)]
 Sha256 = Annotated[str, Field(pattern=r"\A[0-9a-f]{64}\z")]
 Digest = Annotated[str, Field(pattern=r"\Asha256:[0-9a-f]{64}\z")]
 

@@ -1,7 +1,7 @@
 """Map stages, guarded: whatever a document makes a stage raise, that document alone is out, and by name.
 
 A stage that raises on a block runs again on its halves, down to the documents that raise by themselves: they are
-rejected as `STAGE_failed`. Row i of a stage's result depends on row i alone, so neither blocks nor workers bear on who
+rejected as `STAGE_failed`. Row i of a stage's result depends on row i alone, so neither blocks nor workers affect who
 is out. What is no document's fault goes on as an error: a mistake in a setting, a machine that gives out, Ctrl-C.
 """
 

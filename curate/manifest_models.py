@@ -11,7 +11,7 @@ from curate.mix.settings import Mixture
 from curate.mix.tokens import Tokens
 from curate.parameters import Large, Priority, Seed, Share
 from curate.vocabulary.licenses import canonical
-from curate.vocabulary.names import checked_name, checked_repository
+from curate.vocabulary.names import Version, checked_name, checked_repository
 
 UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
@@ -35,7 +35,6 @@ Size = Annotated[
     Field(gt=0, le=LARGEST),
     pydantic.WithJsonSchema({"type": ["string", "integer"]}),
 ]
-Version = Annotated[str, Field(pattern=r"^[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}([-+][0-9A-Za-z.-]+)?$", max_length=96)]
 License = Annotated[str, pydantic.AfterValidator(canonical)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=96)]
 

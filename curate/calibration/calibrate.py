@@ -121,7 +121,7 @@ def card(lock: dict) -> str:
     """The card of a set, from its lock."""
     facts = {
         "lock": lock,
-        "licence": licenses.fields(lock["license"]),
+        "license": licenses.fields(lock["license"]),
         "data_file": FORMS[lock["recipe"]].data_file,
         "short": [name for name, source in lock["sources"].items() if source["sequences"] < source["asked"]],
     }
@@ -255,9 +255,9 @@ def _too_few(short: Short, form: Form, asked: Asked, docs: shards.Documents, whe
     what = f"{asked.total:,} sequences of {asked.length:,} tokens requested, only {short.there:,} can be drawn from"
     what += f" {len(docs.line):,} documents, each drawn once"
     fewer = f"--tokens {short.there * asked.length}" if form.tokens else f"--sequences {short.there}"
-    mends = [f"ask for fewer ({fewer})"] if short.there else []
-    mends += ["for shorter ones (--length)"] if asked.fill else []
-    return CurateError(what, where, ", or ".join([*mends, "draw from a larger release"]))
+    fixes = [f"ask for fewer ({fewer})"] if short.there else []
+    fixes += ["for shorter ones (--length)"] if asked.fill else []
+    return CurateError(what, where, ", or ".join([*fixes, "draw from a larger release"]))
 
 
 def _sources(docs: shards.Documents, drawn: Drawn) -> dict[str, dict]:

@@ -58,7 +58,7 @@ def read(file: File, *, origin: Origin, columns: dict | None = None, layout: str
                 if told and not sound:
                     continue
             told = reason is not None and not sound
-            url, date, language, licence, meta = others
+            url, date, language, license_, meta = others
             found.rows += 1
             if reason:
                 meta = _said(reason.detail)
@@ -69,7 +69,7 @@ def read(file: File, *, origin: Origin, columns: dict | None = None, layout: str
                 yield rows.take()
             identity = document_id(origin.source, file.path, position)
             where = (identity, origin.source, file.path, position)
-            outcome = (licence or origin.license, meta, reason and reason.reason)
+            outcome = (license_ or origin.license, meta, reason and reason.reason)
             rows.add((*where, text, url, date, language, *outcome), len(text or ""))
     if rows:
         yield rows.take()

@@ -301,7 +301,7 @@ def _table(
         out = pa.array([row in unreadable for row in range(count)])
         found = pc.if_else(out, pa.scalar(None, pa.string()), found)
         reject = pc.if_else(out, pa.scalar(UNREADABLE), reject)
-    url, date, language, licence, meta = zip(*others, strict=True)
+    url, date, language, license_, meta = zip(*others, strict=True)
     positions = range(position, position + count)
     made = {
         "id": [document_id(origin.source, file.path, p) for p in positions],
@@ -312,7 +312,7 @@ def _table(
         "url": url,
         "date": date,
         "language": language,
-        "license": [value or origin.license for value in licence],
+        "license": [value or origin.license for value in license_],
         "meta": meta,
         "reject": pc.if_else(
             pc.is_null(found), pc.coalesce(reject, pa.scalar("no_text")), pa.scalar(None, pa.string())

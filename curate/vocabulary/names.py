@@ -1,4 +1,11 @@
-"""Names that end up elsewhere: repositories of the Hub, configurations of `datasets`."""
+"""Names that end up elsewhere: versions of releases, repositories of the Hub, configurations of `datasets`."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+Version = Annotated[str, Field(pattern=r"^[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}([-+][0-9A-Za-z.-]+)?$", max_length=96)]
+"""Three numbers, and what semantic versioning lets follow them."""
 
 LONGEST = 96
 DEFAULT = "default"
