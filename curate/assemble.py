@@ -5,7 +5,7 @@ cuts the shards, `scatter` sends the published columns of a partition to its sha
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from operator import itemgetter
 from pathlib import Path
 
@@ -119,18 +119,42 @@ def scatter(store: Store, args: dict, draft: Path, counts: dict) -> None:
 
 def shard(store: Store, args: dict, draft: Path, counts: dict) -> None:
     """One shard of the release, in the order of the line."""
-    rows = pa.concat_tables([table for _, table in store.bin(store.behind(args["before"]), args["number"])])
+    rows, sequence, schema = _of_shard(store, args)
+    writer = Writer(draft, level=3, content_defined=True)
+    for group in _groups(rows, sequence, schema):
+        writer.write(group)
+    writer.close()
+    counts |= {"rows": rows.num_rows, "text_bytes": pc.sum(pc.binary_length(rows["text"])).as_py() or 0}
+    counts |= {"composition": composition(rows)} | digest(draft)
+
+
+def index(store: Store, args: dict, draft: Path, counts: dict) -> None:
+    """What a later run needs to compare its documents with those of a shard, row by row as in the shard."""
+    call = find_stage(args["call"]["stage"]).index
+    rows, sequence, schema = _of_shard(store, args, call.reads)
+    writer = Writer(draft)
+    for group in _groups(rows, sequence, schema):
+        writer.write(call.build(group, **args["call"]["params"]))
+    writer.close()
+    counts |= {"rows": rows.num_rows} | digest(draft)
+
+
+def _of_shard(store: Store, args: dict, columns: Iterable[str] = ()) -> tuple[pa.Table, pa.Array, pa.Schema]:
+    """The rows that were sent to a shard, with these columns or all, the order in which the shard has them, and its
+    schema: a column of strings ends at 2 GiB, a shard need not, so that here they are large ones."""
+    wanted = [*columns, "order"] if columns else None
+    rows = pa.concat_tables(table for _, table in store.bin(store.behind(args["before"]), args["number"], wanted))
     sequence = pc.sort_indices(rows, [("order", "ascending"), ("id", "ascending")])
     rows = rows.drop_columns("order")
     schema = rows.schema
     wide = [field.with_type(pa.large_string()) if pa.types.is_string(field.type) else field for field in schema]
-    rows = rows.cast(pa.schema(wide)).combine_chunks()  # a column of strings ends at 2 GiB, a shard need not
-    writer = Writer(draft, level=3, content_defined=True)
+    return rows.cast(pa.schema(wide)).combine_chunks(), sequence, schema
+
+
+def _groups(rows: pa.Table, sequence: pa.Array, schema: pa.Schema) -> Iterator[pa.Table]:
+    """The row groups of a shard: few rows at a time are copied."""
     for start, stop in row_groups(pc.binary_length(rows["text"]).take(sequence).to_numpy()):
-        writer.write(rows.take(sequence.slice(start, stop - start)).cast(schema))  # few rows at a time are copied
-    writer.close()
-    counts |= {"rows": rows.num_rows, "text_bytes": pc.sum(pc.binary_length(rows["text"])).as_py() or 0}
-    counts |= {"composition": composition(rows)} | digest(draft)
+        yield rows.take(sequence.slice(start, stop - start)).cast(schema)
 
 
 def composition(rows: pa.Table) -> dict:
@@ -171,17 +195,6 @@ def row_groups(size: np.ndarray) -> Iterator[tuple[int, int]]:
         stop = min(max(stop, start + 1), start + GROUP_ROWS)
         yield start, stop
         start = stop
-
-
-def index(store: Store, args: dict, draft: Path, counts: dict) -> None:
-    """What a later run needs to compare its documents with those of a shard, row by row as in the shard."""
-    build = find_stage(args["call"]["stage"]).index.build
-    writer, rows = Writer(draft), 0
-    for _, table in store.stream([args["shard"]]):
-        writer.write(build(table, **args["call"]["params"]))
-        rows += table.num_rows
-    writer.close()
-    counts |= {"rows": rows} | digest(draft)
 
 
 def rejected(store: Store, args: dict, draft: Path, counts: dict) -> None:

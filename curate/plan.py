@@ -210,8 +210,8 @@ def shards(plan: Plan, splits: list[dict]) -> Shards:
         label = f"shard {number + 1}/{count}"
         data.append(planner.add("shard", label, {"number": number, "before": before}, [before]))
         if call:
-            args = {"call": call.stage.indexing(call.params), "shard": data[-1]}
-            index.append(planner.add("index", f"{label}: index", args, [data[-1]]))
+            args = {"call": call.stage.indexing(call.params), "number": number, "before": before}
+            index.append(planner.add("index", f"{label}: index", args, [before]))
         if plan.encoding:
             tokens.append(_tokens(planner, plan, label, data[-1], split, splits))
     return Shards(list(planner.jobs.values()), scattered, data, index, tokens)

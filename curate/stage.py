@@ -79,11 +79,13 @@ class Index:
     """What a release keeps of its documents, so that a later one can be compared with them.
 
     build   build(rows of a shard, **scheme): a table with one row a document
+    reads   what it looks at of the rows; `text` is part of it
     scheme  scheme(**parameters): what must be equal for two indexes to be comparable, as JSON values
     column  of the table: what the stage's first step takes of an earlier document in place of all it reads
     """
 
     build: Callable
+    reads: tuple[str, ...]
     scheme: Callable
     column: str
 

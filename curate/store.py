@@ -210,13 +210,16 @@ class Store:
         with _reading(self, fp):
             return _rows(self.open(fp), row, row + 1, None).to_pylist()[0]
 
-    def bin(self, fps: Iterable[str], number: int) -> Iterator[tuple[int, pa.Table]]:
-        """All rows that binned parts sent to a bin: (place of the part among `fps`, table), in that order."""
+    def bin(
+        self, fps: Iterable[str], number: int, columns: list[str] | None = None
+    ) -> Iterator[tuple[int, pa.Table]]:
+        """All rows that binned parts sent to a bin, with these columns or all: (place of the part among `fps`, table),
+        in that order."""
         for place, fp in enumerate(fps):
             with _reading(self, fp):
                 bins = self.counts(fp)["bins"]
                 groups = [index for index, held in enumerate(bins) if held == number]
-                yield place, self.open(fp).read_row_groups(groups)
+                yield place, self.open(fp).read_row_groups(groups, columns=columns)
 
     def stream(self, fps: Iterable[str]) -> Iterator[tuple[int, pa.Table]]:
         """All rows of the parts, one row group at a time: (place of the part among `fps`, table)."""

@@ -105,10 +105,15 @@ def compose(documents: Documents, choice: dict, unit: str, shard_bytes: int) -> 
         add({"phase": None, "split": VALIDATION}, held, documents.line[held])
         splits[-1]["keys"] = _keys(documents, names, key, held, amount)
     row = np.concatenate(rows)
+    left_out = len(documents.doc) - len(_distinct(documents, row))
+    return Composed(row, np.concatenate(places), np.concatenate(shards), splits, left_out)
+
+
+def _distinct(documents: Documents, row: np.ndarray) -> np.ndarray:
+    """int64[k]: these rows, each once, ascending. By a flag a document, several times as fast as `np.unique`."""
     seen = np.zeros(len(documents.doc), bool)
     seen[row] = True
-    left_out = len(seen) - int(seen.sum())
-    return Composed(row, np.concatenate(places), np.concatenate(shards), splits, left_out)
+    return np.flatnonzero(seen)
 
 
 def _sorted(documents: Documents, key: np.ndarray) -> np.ndarray:
@@ -128,7 +133,7 @@ def _totals(documents: Documents, row: np.ndarray) -> dict:
     """Documents as often as drawn and each once, bytes and tokens of these rows, tokens of the longest."""
     totals = {
         "documents": len(row),
-        "unique": len(np.unique(row)),
+        "unique": len(_distinct(documents, row)),
         "bytes": int(documents.bytes[row].sum(dtype=np.int64)),
     }
     if documents.tokens is not None:
@@ -141,7 +146,7 @@ def _keys(documents, names, key, row, amount, asked=None, there=None) -> dict[st
     """{key: its totals among these rows}: with the share asked for, the share it has, and how many epochs that is."""
     of = key[row]
     counts = {"documents": np.bincount(of, minlength=len(names))}
-    counts["unique"] = np.bincount(key[np.unique(row)], minlength=len(names))
+    counts["unique"] = np.bincount(key[_distinct(documents, row)], minlength=len(names))
     counts["bytes"] = _sums(of, documents.bytes[row], names)
     if documents.tokens is not None:
         counts["tokens"] = _sums(of, documents.tokens[row], names)

@@ -5,12 +5,13 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
 from curate import lock as locks
-from curate import redact
+from curate import machine, redact
 from curate.assemble import digest
 from curate.errors import CurateError
 from curate.plan import Plan, TokenParts
@@ -48,15 +49,7 @@ def build(
         copies: dict[str, Path] = {}
         if plan.manifest.document.extends:
             lock, parts, copies = extend(lock, parts, plan.manifest)
-        for file in list(lock["files"]):
-            path, fp = draft / file["path"], parts.get(file["path"])
-            source = store.part(fp) if fp else copies[file["path"]]
-            path.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, path)
-            if digest(path) != {"bytes": file["bytes"], "sha256": file["sha256"]}:
-                if fp:
-                    raise Damaged(fp, source, "its sha256 is not the one it was made with")
-                raise CurateError("a file of the earlier release changed", str(source), "run `curate verify` on it")
+        _copy(draft, lock["files"], {path: store.part(fp) for path, fp in parts.items()} | copies, parts)
         everything = plan.manifest.document.mixture.takes_everything
         kept = keep_out(draft, lock, records(plan.manifest), parts.keys(), everything)
         if not replace:
@@ -66,6 +59,28 @@ def build(
         if not replace:
             check_same(target, lock)  # another run may have ended meanwhile
     return target, lock, any(old.get(name) != lock[name] for name in ("digest", "tokens"))
+
+
+def _copy(draft: Path, files: list[dict], sources: dict[str, Path], parts: dict[str, str]) -> None:
+    """Copy the files of a lock into the draft, several at once, and check what came.
+
+    sources  {path in the release: file}. parts: of those that are parts of the store, {path: fingerprint}
+    """
+
+    def copy(file: dict) -> dict:
+        path = draft / file["path"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(sources[file["path"]], path)
+        return digest(path)
+
+    with ThreadPoolExecutor(machine.cores()) as threads:
+        for file, found in zip(files, threads.map(copy, files), strict=True):
+            if found == {"bytes": file["bytes"], "sha256": file["sha256"]}:
+                continue
+            source, fp = sources[file["path"]], parts.get(file["path"])
+            if fp:
+                raise Damaged(fp, source, "its sha256 is not the one it was made with")
+            raise CurateError("a file of the earlier release changed", str(source), "run `curate verify` on it")
 
 
 def released(target: Path) -> dict:

@@ -1,11 +1,15 @@
 """Reject documents by rules written as SQL expressions over columns."""
 
 import json
+import os
 import re
+import threading
 from collections.abc import Iterator
-from functools import cache
+from contextlib import contextmanager
+from functools import cache, lru_cache
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
 from curate import machine
@@ -29,6 +33,7 @@ _SETTINGS = (
     "enable_external_access = false",
     "lock_configuration = true",
 )
+_KEPT = threading.local()
 _TRIED = f"correct it, or `try(...)` around what fails makes null, and {_MADE_NULL}"
 
 
@@ -50,9 +55,14 @@ def columns_of(**rules: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _columns(rule: str) -> list[str]:
+def _columns(rule: str) -> tuple[str, ...]:
     if not isinstance(rule, str) or not rule.strip():
         raise CurateError(f"a rule is an SQL expression, not {shown(rule)}", fix="write it as text")
+    return _columns_of(rule)
+
+
+@lru_cache(maxsize=1024)
+def _columns_of(rule: str) -> tuple[str, ...]:
     try:
         tree = _parsed(rule)
     except (duckdb.Error, RecursionError) as error:
@@ -78,12 +88,12 @@ def _columns(rule: str) -> list[str]:
             raise CurateError("a rule looks at one document only", fix="compare columns of one row")
         elif kind == "PARAMETER":
             raise CurateError("a rule has no parameters", fix="write the value in place of `?` or `$`")
-    return columns
+    return tuple(columns)
 
 
 def _parsed(expression: str) -> dict:
-    with _connect() as connection:
-        ((tree,),) = connection.execute("select json_serialize_sql(?)", [f"select ({expression}\n)"]).fetchall()
+    query = "select json_serialize_sql(?)"
+    ((tree,),) = _connected().execute(query, [f"select ({expression}\n)"]).fetchall()
     return json.loads(tree)
 
 
@@ -109,9 +119,8 @@ def filter(docs: pa.Table, /, **rules: str) -> pa.Table:
     """
     if not rules:
         return docs
-    table = docs.append_column("_row", pa.array(range(docs.num_rows), pa.int64()))
-    with _connect() as connection:
-        connection.register("docs", table)
+    table = docs.append_column("_row", pa.array(np.arange(docs.num_rows)))
+    with _looking_at(table) as connection:
         for name, rule in rules.items():
             _check(connection, name, rule, docs.column_names)
         selected = ", ".join(f"({rule}\n) as r{place}" for place, rule in enumerate(rules.values()))
@@ -174,6 +183,26 @@ def _said(error: Exception) -> str:
     return str(error).strip().splitlines()[0]
 
 
+@contextmanager
+def _looking_at(table: pa.Table) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The connection with a table as `docs`. It is given up after an error, some of which it does not survive."""
+    connection = _connected()
+    connection.register("docs", table)
+    try:
+        yield connection
+    except BaseException:
+        _KEPT.__dict__.clear()
+        raise
+    connection.unregister("docs")
+
+
+def _connected() -> duckdb.DuckDBPyConnection:
+    """The connection of this thread, made when it is first asked for: that takes longer than most rules."""
+    if getattr(_KEPT, "process", None) != os.getpid():  # a fork has its own
+        _KEPT.process, _KEPT.connection = os.getpid(), _connect()
+    return _KEPT.connection
+
+
 def _connect() -> duckdb.DuckDBPyConnection:
     """A database in memory that reaches no file, network, extension or variable of this process, for good."""
     room = max(1 << 30, machine.memory() // (2 * machine.cores()))
@@ -186,13 +215,12 @@ def _connect() -> duckdb.DuckDBPyConnection:
 @cache
 def _varying() -> frozenset[str]:
     """Functions that give another value elsewhere or later, or that wait or write; and macros that call one."""
-    with _connect() as connection:
-        query = """
-            select function_name, macro_definition from duckdb_functions()
-            where stability = 'VOLATILE' or stability = 'CONSISTENT_WITHIN_QUERY' and len(parameters) = 0
-                or function_type = 'macro'
-        """
-        rows = connection.execute(query).fetchall()
+    query = """
+        select function_name, macro_definition from duckdb_functions()
+        where stability = 'VOLATILE' or stability = 'CONSISTENT_WITHIN_QUERY' and len(parameters) = 0
+            or function_type = 'macro'
+    """
+    rows = _connected().execute(query).fetchall()
     found = {name for name, macro in rows if macro is None}
     found |= {"current_localtime", "current_localtimestamp", "current_setting", "getvariable", "in_search_path"}
     found |= {"ago", "current_schemas", "stats", "vector_type"}
