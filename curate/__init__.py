@@ -7,22 +7,22 @@
             print(event)
 
 What the command line does, these functions do: each verb is one of them. Some bear the name of the module they are
-in; `from curate.run import Ended` reaches into those as usual.
+in; `from curate.engine.execute import Ended` reaches into those as usual.
 """
 
 from importlib import import_module
 
 from curate.demo import init_manifest, make_demo
-from curate.doctor import examine
+from curate.engine.execute import prepare, run
 from curate.errors import CurateError, ManifestError, Stopped
-from curate.explain import explain
-from curate.lock import read_lock, verify
-from curate.manifest import load, loads
-from curate.run import prepare, run
+from curate.inspect.doctor import examine
+from curate.inspect.explain import explain
+from curate.inspect.status import collect_garbage, explain_plan, status
+from curate.manifest.manifest import load, loads
+from curate.release.lock import read_lock, verify
 from curate.stage import Step, group, reject, stage
-from curate.status import collect_garbage, explain_plan, status
 
-_LATER = {"calibrate": "curate.calibration.calibrate", "compare_sets": "curate.calibration.compare"}
+_LATER = {"calibrate": "curate.calibration.calibrate", "compare_sets": "curate.calibration.distance"}
 """Imported when they are asked for, as they bring the compiler of the kernels with them."""
 
 __version__ = "0.1.0"

@@ -27,8 +27,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.errors import CurateError
-from curate.library import library
-from curate.resources import folders
+from curate.manifest.library import library
+from curate.models.resources import folders
 from curate.sources import format_of
 
 DATE = "2025-01-01T00:00:00Z"

@@ -3,7 +3,7 @@
 import errno
 import reprlib
 
-from curate.redact import in_error
+from curate.base.redact import in_error
 
 
 class CurateError(Exception):

@@ -18,10 +18,11 @@ import pydantic
 import typer
 
 import curate
-from curate import cli, errors
+from curate import errors
+from curate.cli import commands as cli
 from curate.documents import COLUMNS, REJECT, TRANSIENT
-from curate.manifest_models import UNITS, Document
-from curate.plan import EVIDENCE, PUBLISHED
+from curate.engine.plan import EVIDENCE, PUBLISHED
+from curate.manifest.models import UNITS, Document
 from curate.sources import COMPRESSIONS, FORMATS
 from curate.sources.layouts import LAYOUTS
 from curate.stage import HOMES, Stage, find_stage, stage_homes

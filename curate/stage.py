@@ -34,7 +34,7 @@ import pyarrow.compute as pc
 import pydantic
 
 from curate.errors import CurateError, did_you_mean
-from curate.resources import each, sha256
+from curate.models.resources import each, sha256
 
 HOMES = ("curate.stages", "curate.dedup")
 ENTRY_POINTS = "curate.stages"

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import yaml
 from texts import reference_words
 
-from curate.run import Released, run
+from curate.engine.execute import Released, run
 
 WORDS = [
     "the",

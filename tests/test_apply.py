@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.apply import Configured, apply
+from curate.engine.apply import Configured, apply
 from curate.stage import Stage, reject, set_column
 from curate.testing import docs
 

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from curate.engine.execute import Released, Started, run
 from curate.errors import CurateError
-from curate.run import Released, Started, run
 
 
 @pytest.fixture

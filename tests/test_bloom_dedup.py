@@ -10,7 +10,7 @@ from releases import one_source, release, rows
 from curate.errors import CurateError
 from curate.kernels.bloom import filter_size, old_both
 from curate.kernels.word_break import broken_words
-from curate.manifest import load
+from curate.manifest.manifest import load
 from curate.stage import find_stage
 from curate.testing import docs, run_group
 

@@ -23,13 +23,13 @@ from texts import untimed
 
 from curate.calibration import draw
 from curate.calibration.calibrate import calibrate
-from curate.calibration.compare import compare_sets
+from curate.calibration.distance import compare_sets
 from curate.calibration.exclude import Exclusion
 from curate.errors import CurateError
-from curate.lock import digest_of
-from curate.mix.mixture import hash_line
-from curate.resources import sha256
-from curate.tokenizer import load
+from curate.mix.hash_line import hash_line
+from curate.models.resources import sha256
+from curate.models.tokenizer import load
+from curate.release.lock import digest_of
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 SOURCES = {"news": (60, 40, 400), "code": (90, 10, 150), "chat": (150, 6, 40)}

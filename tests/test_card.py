@@ -13,13 +13,13 @@ import pytest
 import yaml
 from releases import curate, release, released_rows, rows, write_jsonl, write_manifest
 
-from curate.assemble import composition
+from curate.base.licenses import HUB
+from curate.engine.assemble import composition
 from curate.errors import ManifestError
-from curate.manifest import loads
+from curate.manifest.manifest import loads
 from curate.release.card import configs, feature, render
 from curate.release.charts import funnel, proposed
 from curate.release.pages import cell, place
-from curate.vocabulary.licenses import HUB
 
 DOCUMENT = {
     "name": "told",

@@ -11,7 +11,7 @@ import yaml
 from conftest import forget_stages, know_odd_stages
 from releases import curate, one_source, release, released_rows, rows, write_corpus
 
-from curate.cli import app, main
+from curate.cli.commands import app, main
 
 VERBS = {
     "demo",
@@ -197,7 +197,9 @@ def test_usage_errors_end_with_2(arguments, said):
 
 
 def test_a_bug_ends_with_70(tmp_path):
-    script = "import sys, curate.cli as c; sys.modules['curate.status'].status = lambda *a: 1 / 0; c.main()"
+    script = (
+        "import sys, curate.cli.commands as c; sys.modules['curate.inspect.status'].status = lambda *a: 1 / 0; c.main()"
+    )
     command = [sys.executable, "-c", script, "status", "x"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 70

@@ -7,10 +7,11 @@ import pytest
 from releases import one_source, release, rows
 from typer.testing import CliRunner
 
-from curate import code, run
-from curate.cli import app, main
+from curate import run
+from curate.cli.commands import app, main
 from curate.errors import ManifestError
-from curate.manifest import load
+from curate.manifest import allowed_code as code
+from curate.manifest.manifest import load
 
 MODULE = """
 from pathlib import Path
@@ -112,7 +113,7 @@ def test_mistakes_are_found_without_running_anything(tmp_path, spy):
 
 
 def run_plan(manifest, work):
-    from curate.run import prepare
+    from curate.engine.execute import prepare
 
     return prepare(load(manifest), work)
 

@@ -7,12 +7,12 @@ import pyarrow.parquet as pq
 import pytest
 from releases import release, released_rows, rows, write_jsonl, write_manifest
 
-from curate.damage import SHOWN
+from curate.cli.render import plan_lines, release_lines
+from curate.engine.damage import SHOWN
+from curate.engine.execute import Ended, prepare, run
 from curate.errors import CurateError, Stopped
-from curate.report import plan_lines, release_lines
-from curate.run import Ended, prepare, run
+from curate.inspect.status import explain_plan
 from curate.sources import jsonl, partitions
-from curate.status import explain_plan
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def test_an_input_that_changes_between_planning_and_reading_stops_the_run(tmp_pa
         return plan
 
     with monkeypatch.context() as patch:
-        patch.setattr(sys.modules["curate.run"], "prepare", then_changed)
+        patch.setattr(sys.modules["curate.engine.execute"], "prepare", then_changed)
         with pytest.raises(Stopped, match="changed after it was hashed"):
             release(path, work)
     for content in (first, second):

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from curate import cli
+from curate.cli import commands as cli
 from curate.errors import CurateError, Stopped, refusal, shown
 
 AGAIN = [

@@ -5,7 +5,7 @@ import pytest
 from releases import rejected_rows, release, released_rows
 
 from curate.errors import CurateError
-from curate.explain import explain
+from curate.inspect.explain import explain
 
 
 def test_every_document_of_a_release_is_found_where_it_is(corpus, tmp_path):

@@ -16,8 +16,8 @@ from releases import (
 )
 
 from curate.errors import ManifestError
-from curate.lock import verify
 from curate.release.diff import diff
+from curate.release.lock import verify
 
 STAGES = ["near_dedup"]
 

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.errors import CurateError
-from curate.fasttext_file import load_model
-from curate.fasttext_model import Classifier, Collapsed, can_collapse, collapse, score_all
 from curate.kernels import fasttext as kernels
+from curate.models.fasttext_file import load_model
+from curate.models.fasttext_model import Classifier, Collapsed, can_collapse, collapse, score_all
 
 DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 

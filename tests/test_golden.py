@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from releases import record, release, response, rows, write_jsonl, write_manifest
 
-from curate.explain import explain
-from curate.lock import read_lock
+from curate.inspect.explain import explain
+from curate.release.lock import read_lock
 from curate.stage import find_stage, stage_homes
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from releases import one_source, rejected_rows, release, released_rows
 
-from curate import guard as guards
-from curate import sandbox
-from curate.apply import Configured
+from curate.engine import guard as guards
+from curate.engine import sandbox
+from curate.engine.apply import Configured
+from curate.engine.execute import Lost, run
+from curate.engine.guard import Guard, of_document
 from curate.errors import CurateError, Stopped
-from curate.explain import explain
-from curate.guard import Guard, of_document
-from curate.run import Lost, run
+from curate.inspect.explain import explain
 from curate.sources import File, Origin, archive, jsonl, parquet, partitions
 from curate.stage import Stage, reject, set_column
 from curate.testing import docs
@@ -83,7 +83,7 @@ def test_a_stage_that_takes_no_document_is_given_up(monkeypatch):
 @pytest.mark.parametrize("block_bytes", [1, 1500])
 def test_a_run_goes_on_without_the_document(tmp_path, odd_stages, block_bytes):
     monkeypatch = pytest.MonkeyPatch()
-    monkeypatch.setattr("curate.jobs.Origin", lambda source: Origin(source, block_bytes=block_bytes))
+    monkeypatch.setattr("curate.engine.jobs.Origin", lambda source: Origin(source, block_bytes=block_bytes))
     manifest = one_source(tmp_path, [{"text": text} for text in PAGES], ["picky"])
     last = release(manifest, tmp_path / "work")
     assert {row["text"] for row in released_rows(last.path)} == {PAGES[0], PAGES[3], PAGES[4], PAGES[6]}

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_tokenizers import small_tokenizer
 
-from curate import tokenizer as tokenizers
 from curate.documents import utf8
 from curate.errors import CurateError
-from curate.fasttext_model import Collapsed
 from curate.kernels import fasttext as kernels
+from curate.models import tokenizer as tokenizers
+from curate.models.fasttext_model import Collapsed
 from curate.testing import docs
 
 TEXTS = utf8(docs("a few words of text", "", "日本語", "x " * 300)["text"])

@@ -10,11 +10,11 @@ import pytest
 import yaml
 from test_laws import PARAMS, TEXTS, first_seen
 
+from curate.engine.job import unmade
+from curate.engine.lane import input_bytes
+from curate.engine.plan import Plan, make
 from curate.errors import CurateError
-from curate.job import unmade
-from curate.lane import input_bytes
-from curate.manifest import loads
-from curate.plan import Plan, make
+from curate.manifest.manifest import loads
 from curate.sources import File
 from curate.sources.partitions import Partition, Piece
 from curate.stage import find_stage

@@ -3,11 +3,11 @@
 import pytest
 from releases import one_source, rejected_rows, release, released_rows
 
-from curate.apply import Configured
+from curate.engine.apply import Configured
+from curate.engine.execute import Lost, run
+from curate.engine.isolate import Isolated
 from curate.errors import ManifestError
-from curate.isolate import Isolated
-from curate.manifest import load
-from curate.run import Lost, run
+from curate.manifest.manifest import load
 from curate.stage import find_stage
 from curate.testing import docs
 

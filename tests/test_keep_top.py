@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from curate.dedup.keep_top import keep_top, kept
 from curate.errors import CurateError
-from curate.manifest import loads
+from curate.manifest.manifest import loads
 from curate.stage import find_stage
 from curate.testing import docs, run_group
 

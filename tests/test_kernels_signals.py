@@ -23,7 +23,7 @@ from curate.kernels.characters import (
     character_classes,
 )
 from curate.kernels.marks import word_and_mark_spans
-from curate.kernels.signals import GOPHER_STOP_WORDS, SIGNALS, signals, stop_word_hashes
+from curate.kernels.signal_table import GOPHER_STOP_WORDS, SIGNALS, signals, stop_word_hashes
 
 Spans = tuple[np.ndarray, np.ndarray, np.ndarray]
 

@@ -8,11 +8,11 @@ import pytest
 from releases import one_source, release, rows
 from small_tokenizers import small_tokenizer
 
-from curate.checked_lock import complete
+from curate.cli.render import release_lines
 from curate.errors import CurateError
-from curate.lock import read_lock, release_digest, verify
 from curate.release.build import write_pages
-from curate.report import release_lines
+from curate.release.checked_lock import complete
+from curate.release.lock import read_lock, release_digest, verify
 
 
 @pytest.fixture

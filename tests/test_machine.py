@@ -2,9 +2,9 @@
 
 import pytest
 
-from curate import machine
-from curate.doctor import examine
-from curate.run import _Dask
+from curate.base import machine
+from curate.engine.execute import _Dask
+from curate.inspect.doctor import examine
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import pytest
 import yaml
 
 from curate.errors import CurateError, ManifestError
-from curate.library import find, library
-from curate.manifest import load, loads
-from curate.manifest_models import parse_size
-from curate.mistakes import dotted
-from curate.schema import json_schema
+from curate.manifest.library import find, library
+from curate.manifest.manifest import load, loads
+from curate.manifest.mistakes import dotted
+from curate.manifest.models import parse_size
+from curate.manifest.schema import json_schema
 from curate.stage import find_stage, stage_homes
 
 ROOT = Path(__file__).parents[1]
@@ -340,7 +340,7 @@ def test_dotted():
 
 
 def test_schema_is_the_committed_one():
-    """Made by `python -m curate.schema > manifests/manifest.schema.json`."""
+    """Made by `python -m curate.manifest.schema > manifests/manifest.schema.json`."""
     assert json.loads(SCHEMA.read_text()) == json_schema()
 
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from releases import rows, write_jsonl
 from test_laws import PARAMS
 
-from curate.cli import main
+from curate.cli.commands import main
+from curate.engine.execute import prepare
 from curate.errors import CurateError
-from curate.manifest import load
-from curate.run import prepare
+from curate.manifest.manifest import load
 from curate.sources import patience
 from curate.stage import find_stage, stage_homes
 from curate.testing import docs, run_group

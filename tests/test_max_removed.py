@@ -6,12 +6,12 @@ import pytest
 import yaml
 from releases import write_jsonl, write_manifest
 
+from curate.cli.render import plan_lines, release_lines
+from curate.engine.execute import Ended, Released, run
 from curate.errors import CurateError, ManifestError
-from curate.manifest import loads
-from curate.report import plan_lines, release_lines
-from curate.run import Ended, Released, run
-from curate.schema import json_schema
-from curate.status import explain_plan
+from curate.inspect.status import explain_plan
+from curate.manifest.manifest import loads
+from curate.manifest.schema import json_schema
 
 ROWS = [
     *[{"text": "The invoice of a customer was paid on some day."}] * 40,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.mix.mixture import cut, hash_line
+from curate.mix.hash_line import cut, hash_line
 
 WORD = (1 << 64) - 1
 

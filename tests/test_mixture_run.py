@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from releases import COPY, rejected_rows, release, sentence, write_jsonl, write_manifest
 
+from curate.engine.execute import Ended, run
 from curate.errors import CurateError, ManifestError
-from curate.explain import explain
-from curate.lock import verify
-from curate.manifest import load
-from curate.mix.compose import Documents, compose
-from curate.mix.settings import Mixture
-from curate.run import Ended, run
-from curate.status import explain_plan
+from curate.inspect.explain import explain
+from curate.inspect.status import explain_plan
+from curate.manifest.manifest import load
+from curate.mix.mixture import Mixture
+from curate.mix.splits import Documents, compose
+from curate.release.lock import verify
 
 SOURCES = {"web": 300, "code": 120, "wiki": 40}
 """Documents of each source."""

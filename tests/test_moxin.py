@@ -7,8 +7,8 @@ import pytest
 from releases import release
 
 from curate.demo import make_demo
-from curate.library import library
-from curate.manifest import load
+from curate.manifest.library import library
+from curate.manifest.manifest import load
 
 
 @pytest.fixture(scope="module")

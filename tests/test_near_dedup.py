@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate import scratch
+from curate.base import spill as scratch
 from curate.dedup.near_dedup import Scheme
 from curate.errors import CurateError
 from curate.stage import find_stage

@@ -10,8 +10,8 @@ import urllib.request
 
 import pytest
 
-import curate.run  # noqa: F401
-from curate.store import Store
+import curate.engine.execute  # noqa: F401
+from curate.engine.store import Store
 
 NOBODY = 65534
 ASK = """
@@ -30,7 +30,7 @@ with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=30) as st
 @pytest.fixture(scope="module")
 def cluster():
     """The Dask cluster of a run."""
-    with sys.modules["curate.run"].cluster(1, None) as submit:
+    with sys.modules["curate.engine.execute"].cluster(1, None) as submit:
         assert list(submit([], Store("nowhere"), set())) == []
         yield submit.__self__.cluster
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.kernels.pack import best_fit
-from curate.mix.pack import counts, documents, lay, pack
+from curate.kernels.pack_sequences import best_fit
+from curate.tokens.packing import counts, documents, lay, pack
 
 WAYS = ["concat", "best-fit"]
 lengths = st.lists(st.integers(0, 40), max_size=60)

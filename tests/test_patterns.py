@@ -12,7 +12,7 @@ SIZE = 4000
 SLOW = 0.01
 """Seconds of the processor for SIZE characters: a pattern that needs a text's square needs ten times that."""
 
-SHORT = {"curate.status": "names of files in the store", "curate.sources.inputs": "globs of a manifest"}
+SHORT = {"curate.inspect.status": "names of files in the store", "curate.sources.inputs": "globs of a manifest"}
 """{module: what its patterns are given that no stranger makes long}"""
 
 

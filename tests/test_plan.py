@@ -11,11 +11,11 @@ import yaml
 from conftest import forget_stages, know_odd_stages
 from releases import CORPUS, release, rows, write_corpus, write_jsonl, write_manifest
 
+from curate.engine.execute import Ended, prepare, run
+from curate.engine.job import fingerprint
 from curate.errors import ManifestError
-from curate.job import fingerprint
-from curate.manifest import load
-from curate.run import Ended, prepare, run
-from curate.status import explain_plan
+from curate.inspect.status import explain_plan
+from curate.manifest.manifest import load
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_no_fingerprint_depends_on_the_machine(corpus, tmp_path):
     turned["stages"][-1] = document["stages"][-1]  # rules apply in order
     write_manifest(corpus.with_name("turned.yaml"), turned)
     script = (
-        "import sys, json; from curate.manifest import load; from curate.run import prepare\n"
+        "import sys, json; from curate.manifest.manifest import load; from curate.engine.execute import prepare\n"
         "print(json.dumps({j.label: j.fp for j in prepare(load(sys.argv[1]), sys.argv[2]).jobs.values()}))"
     )
     command = [sys.executable, "-c", script, str(corpus.with_name("turned.yaml")), str(tmp_path / "other")]

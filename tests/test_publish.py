@@ -16,14 +16,14 @@ import pytest
 from hub import Hub
 from huggingface_hub import CommitOperationAdd, HfApi
 
-from curate import hub as hub_client
-from curate import publish as publishing
+from curate.cli.render import published_lines
 from curate.errors import CurateError, Stopped
-from curate.hub import Event
-from curate.lock import FORMAT, release_digest
-from curate.publish import publish
+from curate.hub import client as hub_client
+from curate.hub import publish as publishing
+from curate.hub.client import Event
+from curate.hub.publish import publish
 from curate.release.files import Unverified
-from curate.report import published_lines
+from curate.release.lock import FORMAT, release_digest
 
 REPO = "tester/web"
 DATASET = {"repo_type": "dataset"}
@@ -513,7 +513,7 @@ def test_a_short_break_at_any_request_is_overcome(tmp_path, release, four_commit
             assert len(hub.received) - len(set(hub.received)) == repeated
 
 
-PUBLISH = "import sys; from curate.publish import publish; publish(sys.argv[1], repo='tester/web')"
+PUBLISH = "import sys; from curate.hub.publish import publish; publish(sys.argv[1], repo='tester/web')"
 
 
 def test_killed_at_a_commit_and_run_again(lfs_hub, tmp_path, release):

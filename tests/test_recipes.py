@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from curate.manifest import Manifest, loads
+from curate.manifest.manifest import Manifest, loads
 from curate.testing import docs
 
 ROOT = Path(__file__).resolve().parents[1]

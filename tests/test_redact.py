@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from releases import release, rows, write_jsonl, write_manifest
 
-from curate import redact
-from curate.cli import main
+from curate.base import redact
+from curate.base.terminal import shown, shown_json
+from curate.cli.commands import main
 from curate.errors import CurateError
-from curate.lock import verify
 from curate.release.files import read_release
-from curate.terminal import shown, shown_json
+from curate.release.lock import verify
 
 TOKENS = [
     "hf_" + "a1B2" * 9,

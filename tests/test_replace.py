@@ -11,14 +11,14 @@ import pytest
 import yaml
 from releases import one_source, release, rows, write_jsonl, write_manifest
 
-from curate.cli import main
+from curate.cli.commands import main
+from curate.cli.render import release_lines
+from curate.engine.execute import run
 from curate.errors import CurateError
-from curate.explain import explain
-from curate.lock import read_lock
+from curate.inspect.explain import explain
 from curate.release import build as building
 from curate.release.build import replacing
-from curate.report import release_lines
-from curate.run import run
+from curate.release.lock import read_lock
 
 
 @pytest.fixture

@@ -9,11 +9,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from curate import jobs, resources
-from curate.apply import Configured
+from curate.engine import jobs
+from curate.engine.apply import Configured
+from curate.engine.planner import Planner
 from curate.errors import CurateError
-from curate.planner import Planner
-from curate.resources import Known, locate
+from curate.models import resources
+from curate.models.resources import Known, locate
 from curate.stage import stage
 
 WORDS = b"one\ntwo\n"
@@ -179,7 +180,7 @@ def test_a_job_finds_the_files_that_its_identity_names_by_digest(tmp_path, monke
     args = {"stages": [{"label": "listed", **listed.identity(params)}], "read": [f"sha256:{DIGEST}"]}
     placed = jobs._placed(args, listed.resources(params) | {"input": "elsewhere"})
     assert placed["read"] == args["read"]
-    monkeypatch.setattr("curate.apply.find_stage", lambda name: listed)
+    monkeypatch.setattr("curate.engine.apply.find_stage", lambda name: listed)
     assert Configured.of(placed["stages"][0]).params == params
     planner = Planner()
     planner.resources |= listed.resources(params)

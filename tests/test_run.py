@@ -21,12 +21,12 @@ from releases import (
     write_manifest,
 )
 
+from curate.engine.execute import Ended, Lost, Started, prepare, run
+from curate.engine.plan import shards
+from curate.engine.store import Store, Writer
 from curate.errors import CurateError, Stopped
-from curate.lock import verify
-from curate.manifest import load
-from curate.plan import shards
-from curate.run import Ended, Lost, Started, prepare, run
-from curate.store import Store, Writer
+from curate.manifest.manifest import load
+from curate.release.lock import verify
 
 SEED = 7
 

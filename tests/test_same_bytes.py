@@ -26,9 +26,9 @@ from releases import (
     write_manifest,
 )
 
-from curate.job import PASSING
-from curate.run import Ended, Lost, Released, run
-from curate.store import Store
+from curate.engine.execute import Ended, Lost, Released, run
+from curate.engine.job import PASSING
+from curate.engine.store import Store
 
 SEED = 20250101
 GIVEN = [document for seed, count in enumerate((60, 70, 50, 90, 40), 1) for document in rows(seed, count)]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from texts import untimed
 
-from curate import scratch
+from curate.base import spill as scratch
 
 limits = st.sampled_from([1, 40, 1 << 20])
 

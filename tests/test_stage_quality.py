@@ -6,8 +6,8 @@ import pytest
 from models import model, sentence
 
 from curate.errors import CurateError
-from curate.fasttext_file import load_model
-from curate.fasttext_model import collapse
+from curate.models.fasttext_file import load_model
+from curate.models.fasttext_model import collapse
 from curate.stage import find_stage
 from curate.testing import check, docs
 

@@ -3,8 +3,8 @@
 import pytest
 
 from curate.errors import ManifestError
-from curate.kernels.signals import SIGNALS
-from curate.manifest import loads
+from curate.kernels.signal_table import SIGNALS
+from curate.manifest.manifest import loads
 from curate.stage import find_stage
 from curate.testing import docs
 

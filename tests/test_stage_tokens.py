@@ -13,12 +13,12 @@ from small_tokenizers import KINDS, LINES, small_tokenizer
 from texts import texts
 from tokenizers import Tokenizer
 
-from curate import tokenizer as module
 from curate.errors import CurateError
+from curate.models import tokenizer as module
+from curate.models.tokenizer import Tokenizer as Ours
 from curate.stage import find_stage
 from curate.stages.tokens import tokens
 from curate.testing import ODD_TEXTS, docs
-from curate.tokenizer import Tokenizer as Ours
 
 DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 

@@ -9,14 +9,14 @@ import pytest
 import yaml
 from releases import release, released_rows, rows, write_jsonl, write_manifest
 
+from curate.cli.render import plan_lines
+from curate.engine.execute import Ended, prepare, recall, run
+from curate.engine.store import Store
 from curate.errors import CurateError
-from curate.explain import explain
-from curate.lock import verify
-from curate.manifest import load
-from curate.report import plan_lines
-from curate.run import Ended, prepare, recall, run
-from curate.status import collect_garbage, explain_plan, status
-from curate.store import Store
+from curate.inspect.explain import explain
+from curate.inspect.status import collect_garbage, explain_plan, status
+from curate.manifest.manifest import load
+from curate.release.lock import verify
 
 
 def test_status_before_in_the_middle_and_after(corpus, tmp_path):

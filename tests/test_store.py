@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from curate.engine.store import BinnedWriter, Damaged, Store, Writer
 from curate.errors import Stopped
-from curate.store import BinnedWriter, Damaged, Store, Writer
 
 FP = "ab" * 16
 

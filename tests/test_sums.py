@@ -5,8 +5,8 @@ import json
 import pytest
 from releases import release
 
-from curate.run import Lost, run
-from curate.store import Store, _checksum
+from curate.engine.execute import Lost, run
+from curate.engine.store import Store, _checksum
 
 
 def rewrite(store: Store, fp: str, change) -> None:

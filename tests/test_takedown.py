@@ -11,9 +11,9 @@ import yaml
 from releases import CORPUS, curate, release, released_rows
 
 from curate.errors import CurateError
-from curate.explain import explain
-from curate.lock import read_lock, verify
+from curate.inspect.explain import explain
 from curate.release.files import Unverified
+from curate.release.lock import read_lock, verify
 from curate.release.takedown import patch, remove
 
 

@@ -22,14 +22,14 @@ from releases import curate, one_source, release, rows, write_manifest
 from small_tokenizers import small_tokenizer
 from tokenizers import Tokenizer
 
+from curate.engine.execute import Ended, run
 from curate.errors import CurateError, ManifestError
-from curate.lock import read_lock, verify
-from curate.manifest import load
-from curate.publish import publish
+from curate.hub.publish import publish
+from curate.inspect.status import explain_plan
+from curate.manifest.manifest import load
 from curate.release.diff import diff
+from curate.release.lock import read_lock, verify
 from curate.release.takedown import remove
-from curate.run import Ended, run
-from curate.status import explain_plan
 
 FORMATS = ["npy", "megatron", "mds"]
 PIECE = ("sequence", "start", "stop", "document", "offset")

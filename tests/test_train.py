@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from models import sentence
 from texts import untimed
 
-from curate import train as training
 from curate.errors import CurateError, ManifestError
-from curate.fasttext_file import load_model
-from curate.fasttext_library import LibraryClassifier
-from curate.fasttext_model import Collapsed
-from curate.library import library
-from curate.metrics import measure, roc_auc
-from curate.resources import sha256
+from curate.manifest.library import library
+from curate.models import train as training
+from curate.models.fasttext_file import load_model
+from curate.models.fasttext_library import LibraryClassifier
+from curate.models.fasttext_model import Collapsed
+from curate.models.metrics import measure, roc_auc
+from curate.models.resources import sha256
 from curate.stage import find_stage
 from curate.testing import docs
 

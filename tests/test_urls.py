@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.urls import canonical, canonicals, host, hosts, name, page, pages, parents
+from curate.base.urls import canonical, canonicals, host, hosts, name, page, pages, parents
 
 
 @pytest.mark.parametrize(

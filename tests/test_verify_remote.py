@@ -12,7 +12,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from releases import one_source, release, released_rows, rows, write_jsonl, write_manifest
 
 from curate.errors import CurateError
-from curate.publish import publish, verify_published
+from curate.hub.publish import publish, verify_published
 
 REPO = "tester/one"
 ADDRESS = f"hf://datasets/{REPO}@v1.0.0"

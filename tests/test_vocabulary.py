@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from releases import release, rows, write_jsonl, write_manifest
 
+from curate.base import licenses
+from curate.base.features import feature, plainer, value_type
+from curate.base.languages import listed, natural
 from curate.errors import ManifestError
-from curate.manifest import loads
+from curate.manifest.manifest import loads
 from curate.release.card import render
-from curate.vocabulary import licenses
-from curate.vocabulary.features import feature, plainer, value_type
-from curate.vocabulary.languages import listed, natural
 
 
 @pytest.mark.parametrize(

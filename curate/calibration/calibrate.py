@@ -19,19 +19,19 @@ from pathlib import Path
 
 import numpy as np
 
-from curate import tokenizer as tokenizers
+from curate.base import licenses
 from curate.calibration import shards
 from curate.calibration.exclude import Exclusion, described, evaluation_sets
 from curate.calibration.forms import FORMS, Form, check_ids, write
-from curate.calibration.sequences import Asked, Drawing, Drawn, Sequence, Short
+from curate.calibration.windows import Asked, Drawing, Drawn, Sequence, Short
 from curate.errors import CurateError, did_you_mean
-from curate.lock import digest_of, dumps, made_before
+from curate.manifest.yaml_tree import read_tree
+from curate.models import tokenizer as tokenizers
+from curate.models.resources import locate, noted_places, read_text, sha256
+from curate.models.tokenizer import Tokenizer
 from curate.release.build import replacing
+from curate.release.lock import digest_of, dumps, made_before
 from curate.release.pages import environment
-from curate.resources import locate, noted_places, read_text, sha256
-from curate.tokenizer import Tokenizer
-from curate.vocabulary import licenses
-from curate.yaml_tree import read_tree
 
 FORMAT = 1
 CONTEXT = 2048

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from curate.mix.mixture import shuffled
+from curate.mix.hash_line import shuffled
 
 STRATA = 4
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from curate.dedup.near_dedup import Scheme
 from curate.errors import CurateError
-from curate.resources import locate, sha256
+from curate.models.resources import locate, sha256
 from curate.sources import compression_of, format_of
 from curate.stage import find_stage
 

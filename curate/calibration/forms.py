@@ -19,10 +19,10 @@ import numpy as np
 import pyarrow as pa
 from safetensors.numpy import save
 
-from curate.calibration.sequences import Piece, Sequence
+from curate.calibration.windows import Piece, Sequence
+from curate.engine.store import Writer
 from curate.errors import CurateError
-from curate.store import Writer
-from curate.tokenizer import Tokenizer
+from curate.models.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)

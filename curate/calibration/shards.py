@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 
 from curate.documents import coded
 from curate.errors import CurateError, did_you_mean
-from curate.lock import read_lock
-from curate.mix.mixture import hash_line
-from curate.mix.settings import VALIDATION
+from curate.mix.hash_line import hash_line
+from curate.mix.mixture import VALIDATION
+from curate.release.lock import read_lock
 
 BYTES_A_TOKEN = 4
 """About as many bytes of text are one token, where the release has not counted them."""
@@ -67,7 +67,7 @@ def open_release(name: str | Path, phase: str | None = None) -> Release:
     """
     folder = Path(name)
     if str(name).startswith("hf://"):
-        from curate.publish import local_copy
+        from curate.hub.publish import local_copy
 
         folder = local_copy(str(name))
     lock = read_lock(folder)

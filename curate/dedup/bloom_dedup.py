@@ -6,12 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.base.parameters import Groups, InnerShare, Large, Ngram
 from curate.dedup import _keep_order as keep_order
 from curate.dedup._units import join, split
 from curate.documents import utf8
 from curate.errors import CurateError
 from curate.kernels.bloom import filter_size, old_both
-from curate.parameters import Groups, InnerShare, Large, Ngram
 from curate.stage import Step, group, reject, set_column
 
 

@@ -6,10 +6,10 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
-from curate import urls
+from curate.base import urls
+from curate.base.parameters import Bins
 from curate.dedup import _keep_order as keep_order
 from curate.documents import comparable, hashes128
-from curate.parameters import Bins
 from curate.stage import Step, group
 
 
@@ -27,7 +27,7 @@ def exact_dedup(
     """Keep the first, in keep order, of all identical documents; documents without a URL are never duplicates by URL.
 
     by    text: byte for byte. normalized_text: lower-cased, without ASCII punctuation, white space collapsed (as
-          SlimPajama compares). url: in canonical form, scheme included, see `curate.urls`.
+          SlimPajama compares). url: in canonical form, scheme included, see `curate.base.urls`.
     keep  columns that decide which copy stays, after the priority of its source: the lowest, or with a `-` the highest;
           then the lowest id.
     bins  number of shuffle partitions; 0: chosen by the size of the inputs. Does not affect the result.

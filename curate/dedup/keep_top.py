@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.base.parameters import Bins, Column, Share
 from curate.documents import coded
 from curate.errors import CurateError
-from curate.parameters import Bins, Column, Share
 from curate.stage import Step, group
 
 

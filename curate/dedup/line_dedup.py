@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.base.parameters import Bins, Count
 from curate.dedup import _keep_order as keep_order
 from curate.dedup._units import SEPARATORS, join, split
 from curate.documents import hashes128
-from curate.parameters import Bins, Count
 from curate.stage import Step, group, reject, set_column
 
 

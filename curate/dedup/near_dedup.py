@@ -16,6 +16,8 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
+from curate.base.parameters import MOST_PERMUTATIONS, Bins, Ngram, Permutations, PositiveShare, Seed
+from curate.base.spill import Pile, zeros
 from curate.dedup import _keep_order as keep_order
 from curate.documents import comparable, hashes128, utf8
 from curate.errors import CurateError
@@ -25,8 +27,6 @@ from curate.kernels.minhash import permutations as draw_permutations
 from curate.kernels.minhash import signatures
 from curate.kernels.shingles import CHARACTERS, PIECES, WORDS, shingle_sets
 from curate.kernels.unionfind import components, singletons, union_edges
-from curate.parameters import MOST_PERMUTATIONS, Bins, Ngram, Permutations, PositiveShare, Seed
-from curate.scratch import Pile, zeros
 from curate.stage import Index, Step, group
 
 UNITS = {"words": WORDS, "characters": CHARACTERS, "pieces": PIECES}

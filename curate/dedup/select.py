@@ -7,12 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate import urls
+from curate.base import urls
+from curate.base.parameters import Bins, Column, Large
 from curate.dedup import _keep_order as keep_order
 from curate.documents import hashes128, utf8
 from curate.errors import CurateError
 from curate.kernels.lowest_word import lowest_words
-from curate.parameters import Bins, Column, Large
 from curate.stage import Step, group, reject
 
 LONG = 6

@@ -1,70 +1,168 @@
-"""Which documents are released, in which order, and where the shards are cut.
+"""`mixture:` of a manifest: which documents are released, how often, and in which phases of a training run."""
 
-All documents lie on one hash line: the place of a document depends on its id and the seed alone, so the shuffle is
-global, the same everywhere, and a document that is added or removed moves no other.
-"""
+import re
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from typing import Annotated, Any, Literal
 
-from hashlib import blake2b
-from math import floor
+import pydantic
+from pydantic import BaseModel, Field
 
-import numpy as np
-import pyarrow as pa
+from curate.base.names import DEFAULT
+from curate.base.parameters import Ratio
+from curate.errors import did_you_mean
 
-from curate.documents import utf8
-from curate.mix.settings import exact
+TOLERANCE = Fraction(1, 1000)
+"""How far weights may be from adding up to 1: what thirds in three digits are."""
+
+VALIDATION = "validation"
+"""The split that is held out, which no phase may be called."""
+
+AMOUNTS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 
 
-def hash_line(ids: pa.ChunkedArray, seed: int) -> np.ndarray:
-    """The place of each document on the line.
+def parse_amount(value: Any) -> int:
+    """1500000 of `1.5M`, `1_500_000` or a plain number. Raises ValueError."""
+    match = re.fullmatch(r"\s*(\d[\d_]*(?:\.\d+)?)\s*([KMBT]?)\s*", str(value))
+    if not match:
+        raise ValueError("a budget is a number, optionally with K, M, B or T, such as 1.5T")
+    return int(Fraction(match[1].replace("_", "")) * AMOUNTS[match[2]])
 
-    ids  n ids of 32 hexadecimal digits. Returns uint64[n], uniform: the id's first 64 bits, keyed by the seed and
-    mixed.
+
+LARGEST = 10**18
+"""Tokens, bytes or documents that a budget may be."""
+
+
+Amount = Annotated[
+    int,
+    pydantic.BeforeValidator(parse_amount),
+    Field(ge=1, le=LARGEST),
+    pydantic.WithJsonSchema({"type": ["string", "integer"]}),
+]
+Weights = dict[str, Ratio]
+
+
+class Phase(BaseModel, extra="forbid"):
+    """One phase of a training run."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=96)]
+    context: int | None = Field(None, ge=1, le=1 << 28, description="length of its sequences in tokens, for the card")
+    budget: Amount | None = Field(None, description="how much to take; default: as much as its weights allow")
+    weights: Weights = Field({}, description="overrides the mixture's")
+    repeat_earlier: bool = Field(False, description="may repeat documents of earlier phases")
+    experimental: bool = Field(False, description="say so in the card")
+
+
+class Mixture(BaseModel, extra="forbid"):
+    """Which documents are released, how often, and in which phases."""
+
+    by: str = Field("source", description="column whose values are weighted")
+    unit: Literal["tokens", "bytes", "documents"] | None = Field(
+        None, description="of budgets and weights; default: tokens if they were counted, else bytes of text"
+    )
+    budget: Amount | None = Field(None, description="how much to take; default: as much as the weights allow")
+    weights: Weights = Field({}, description="share of each value of `by`; default: as they occur")
+    repeats: int = Field(1, ge=1, le=1000, description="how many times, at most, a phase may use a document")
+    validation: float = Field(
+        0, ge=0, lt=0.5, allow_inf_nan=False, description="share of documents, by hash, that is held out"
+    )
+    phases: list[Phase] = Field([], description="disjoint unless they say otherwise")
+
+    @property
+    def takes_everything(self) -> bool:
+        return not (self.budget or self.weights or self.phases) and self.repeats == 1
+
+    def choice(self) -> dict:
+        """All that affects which documents are chosen beside the column and the unit, as JSON values."""
+        if not self.phases:
+            wants = [{"name": None, "weights": self.weights, "budget": self.budget, "again": False}]
+        else:
+            given = sum(phase.budget or 0 for phase in self.phases)
+            rest = self.budget - given if self.budget else None
+            wants = [
+                {
+                    "name": phase.name,
+                    "weights": phase.weights or self.weights,
+                    "budget": phase.budget or rest,
+                    "again": phase.repeat_earlier,
+                }
+                for phase in self.phases
+            ]
+        return {"wants": wants, "repeats": self.repeats, "validation": self.validation}
+
+
+def exact(number: float) -> Fraction:
+    """The fraction that a person wrote: 6/10 of 0.6."""
+    return Fraction(str(number))
+
+
+def mistakes(mixture: Mixture, sources: Iterable[str]) -> Iterator[tuple[tuple, str, str]]:
+    """What types cannot tell: (place, what, fix) of each mistake."""
+    given = [(("weights",), mixture.weights)]
+    given += [(("phases", number, "weights"), phase.weights) for number, phase in enumerate(mixture.phases)]
+    for place, weights in given:
+        yield from (((*place, *at), what, fix) for at, what, fix in _weights(weights, mixture.by, sources))
+    names = [phase.name for phase in mixture.phases]
+    for number, name in enumerate(names):
+        if name.casefold() == VALIDATION:
+            what = f"`{VALIDATION}` is the split that is held out"
+            yield ("phases", number, "name"), what, "give the phase another name"
+        if name == DEFAULT and number:
+            what = f"`{DEFAULT}` is the configuration that `datasets` loads first"
+            yield ("phases", number, "name"), what, "give the phase another name, or put it first"
+        if name.endswith("."):
+            yield (
+                ("phases", number, "name"),
+                f"`{name}` is not a valid folder name on every system",
+                "leave out the last `.`",
+            )
+        if name.casefold() in (other.casefold() for other in names[:number]):
+            yield ("phases", number, "name"), f"two phases are called `{name}`", "give each its own name"
+    budgets = [phase.budget for phase in mixture.phases]
+    total = sum(budget for budget in budgets if budget)
+    if mixture.budget and budgets:
+        if None not in budgets and total != mixture.budget:
+            what = f"the budgets of the phases add up to {total:,}, not {mixture.budget:,}"
+            yield ("budget",), what, f"write `budget: {total}`, or leave it out"
+        elif budgets.count(None) > 1:
+            what = f"{budgets.count(None)} phases have no budget, but only one can take the rest of {mixture.budget:,}"
+            yield ("phases",), what, "give each phase a budget, or all but one"
+        elif None in budgets and total >= mixture.budget:
+            what = f"the phases with a budget take {total:,} and leave nothing of {mixture.budget:,}"
+            fix = f"raise `budget` above {total}, or lower theirs"
+            yield ("phases", budgets.index(None)), what, fix
+
+
+def _weights(weights: Weights, by: str, sources: Iterable[str]) -> Iterator[tuple[tuple, str, str]]:
+    if by == "source":
+        for name in weights:
+            if name not in sources:
+                yield (name,), f"no source `{name}` to give a weight to", did_you_mean(name, sources)
+    total = sum(map(exact, weights.values()), Fraction(0))
+    if weights and abs(total - 1) > TOLERANCE:
+        normal = ", ".join(f"{name}: {float(exact(w) / total):.6g}" for name, w in weights.items()) if total else ""
+        fix = f"in the same proportions: {{{normal}}}" if total else "give one of them a weight above 0"
+        yield (), f"weights add up to {float(total):g}, not 1", fix
+
+
+def notes(mixture: Mixture, unit: str, deduplicated: list[str]) -> list[str]:
+    """What the mixture means, for the plan and the card.
+
+    deduplicated  labels of the stages that take from the rest what resembles a document that is held out
     """
-    data, _ = utf8(ids)
-    digits = data.reshape(-1, 32)[:, :16]
-    nibbles = np.where(digits >= ord("a"), digits - (ord("a") - 10), digits - ord("0")).astype(np.uint64)
-    word = np.zeros(len(digits), np.uint64)
-    for column in range(16):
-        word = (word << np.uint64(4)) | nibbles[:, column]
-    key = int.from_bytes(blake2b(str(seed).encode(), digest_size=8).digest(), "little")
-    word ^= np.uint64(key)
-    return _mixed(word)
+    lines = []
+    if not mixture.takes_everything:
+        lines.append(f"measured in {unit}, weights by `{mixture.by}`; a phase sees a document {times(mixture.repeats)}")
+    if mixture.validation:
+        lines.append(f"{mixture.validation:.3%} of documents are held out for validation, by hash of their id")
+        how = "documents similar to them are removed from the rest by " + ", ".join(
+            f"`{label}`" for label in deduplicated
+        )
+        if not deduplicated:
+            how = "nothing removes near-copies of them from the rest: add `exact_dedup` and `near_dedup` to `stages`"
+        lines.append(how)
+    return lines
 
 
-def held_out(ids: pa.ChunkedArray, seed: int, share: float) -> np.ndarray:
-    """bool[n]: the documents at the start of the line, which are held out for validation."""
-    return hash_line(ids, seed) < held_out_end(share)
-
-
-def held_out_end(share: float) -> np.uint64:
-    """Where the rest of the line begins."""
-    return np.uint64(floor(exact(share) * 2**64))
-
-
-def shuffled(line: np.ndarray, phase: np.ndarray, copy: np.ndarray) -> np.ndarray:
-    """uint64[m]: where each copy of a document stands in its phase, from its place on the line. Uniform, so that keys
-    of which a phase takes more and less of the line are mixed all through it."""
-    copies = (phase.astype(np.uint64) << np.uint64(32)) | copy.astype(np.uint64)
-    return _mixed(line ^ _mixed(copies + np.uint64(1)))
-
-
-def _mixed(word: np.ndarray) -> np.ndarray:
-    """SplitMix64's finalizer (Steele, Lea, Flood 2014): uint64[n] to uint64[n], one to one."""
-    word = word ^ (word >> np.uint64(30))
-    word *= np.uint64(0xBF58476D1CE4E5B9)
-    word ^= word >> np.uint64(27)
-    word *= np.uint64(0x94D049BB133111EB)
-    return word ^ (word >> np.uint64(31))
-
-
-def cut(size: np.ndarray, target: int) -> np.ndarray:
-    """The shard of each document, for documents in the order of the line.
-
-    size  integers [n], bytes. Returns uint32[n], from 0 up without a gap: as few shards as keep near `target` bytes,
-    and all of about one size.
-    """
-    total = int(size.sum(dtype=np.int64))
-    count = min(max(1, -(-total // target)), max(1, len(size)))
-    before = np.cumsum(size, dtype=np.int64) - size
-    shard = np.minimum((before * (count / max(total, 1))).astype(np.uint32), count - 1)
-    return np.cumsum(np.diff(shard, prepend=shard[:1]) > 0, dtype=np.uint32)
+def times(repeats: int) -> str:
+    return "once" if repeats == 1 else f"at most {repeats} times"

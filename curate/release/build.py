@@ -10,18 +10,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from curate import lock as locks
-from curate import machine, redact
-from curate.assemble import digest
+from curate.base import machine, redact
+from curate.base.terminal import shown
+from curate.engine.assemble import digest
+from curate.engine.plan import Plan, TokenParts
+from curate.engine.store import Damaged, Store
 from curate.errors import CurateError
-from curate.plan import Plan, TokenParts
 from curate.release import card, charts, croissant, report
+from curate.release import lock as locks
 from curate.release.earlier import records
 from curate.release.extend import extend
 from curate.release.token_shards import write_token_shards
 from curate.release.without import keep_out
-from curate.store import Damaged, Store
-from curate.terminal import shown
 
 SWAPS = 100
 """How often a folder is tried to be put in the place of one that another run puts there at the same time."""
@@ -39,7 +39,7 @@ def build(
     """Write `releases/NAME/VERSION`. Returns it, its lock, and whether it holds other data than before.
 
     What goes beside the data (token shards, pages, charts, manifest) is added to `lock["files"]`; nothing of this
-    machine is in it (see `curate.redact`). Raises Damaged for a part that is not what was made, CurateError for an
+    machine is in it (see `curate.base.redact`). Raises Damaged for a part that is not what was made, CurateError for an
     earlier release that is not what its lock says, and for a release of this version with another digest, unless
     `replace`.
     """
@@ -110,9 +110,9 @@ def check_same(target: Path, lock: dict) -> None:
 def write_pages(folder: Path, lock: dict, manifest: str) -> None:
     """Write all that is made from the lock and the manifest's text into a folder that holds the data, the lock last.
 
-    Nothing of this machine is in them or, from here on, in the lock (see `curate.redact`). Control characters that came
-    with data are written out (see `curate.terminal.shown`). Raises CurateError where a page has what must not be
-    published.
+    Nothing of this machine is in them or, from here on, in the lock (see `curate.base.redact`). Control characters that
+    came with data are written out (see `curate.base.terminal.shown`). Raises CurateError where a page has what must not
+    be published.
     """
     lock |= redact.everywhere(lock)
     manifest = redact.manifest(manifest)

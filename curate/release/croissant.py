@@ -2,10 +2,10 @@
 
 import json
 
+from curate.base import licenses
+from curate.base.features import value_type
+from curate.base.languages import CODE, MULTILINGUAL
 from curate.release.card import configs, languages
-from curate.vocabulary import licenses
-from curate.vocabulary.features import value_type
-from curate.vocabulary.languages import CODE, MULTILINGUAL
 
 CONTEXT = {
     "@language": "en",

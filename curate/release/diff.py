@@ -8,9 +8,9 @@ from pathlib import Path
 import duckdb
 import yaml
 
-from curate.lock import read_lock
-from curate.resources import read_text
-from curate.yaml_tree import read_tree
+from curate.manifest.yaml_tree import read_tree
+from curate.models.resources import read_text
+from curate.release.lock import read_lock
 
 EXAMPLES = 5
 """Ids shown of what was added and what was removed."""

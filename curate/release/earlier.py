@@ -8,12 +8,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curate.call import Call
-from curate.checked_lock import inside
+from curate.engine.planner import Shard
 from curate.errors import CurateError
-from curate.lock import read_lock
-from curate.manifest import Manifest
-from curate.planner import Shard
+from curate.manifest.call import Call
+from curate.manifest.manifest import Manifest
+from curate.release.checked_lock import inside
+from curate.release.lock import read_lock
 from curate.sources import File
 from curate.stage import find_stage
 from curate.stages import removed as removals
@@ -86,7 +86,7 @@ def _named(manifest: Manifest) -> dict[str, str]:
 def folder_of(manifest: Manifest, name: str, place: str) -> Path:
     """The folder of an earlier release, by its path or address. Raises CurateError where there is none."""
     if name.startswith("hf://"):
-        from curate.publish import local_copy
+        from curate.hub.publish import local_copy
 
         return local_copy(name)
     folder = (manifest.folder / name).absolute()

@@ -7,9 +7,9 @@ without them, see `curate.release.without.keep_out`.
 from copy import deepcopy
 from pathlib import Path
 
-from curate import lock as locks
-from curate.checked_lock import complete
 from curate.errors import CurateError
+from curate.release import lock as locks
+from curate.release.checked_lock import complete
 from curate.release.earlier import folder_of
 
 KINDS = ("data/", "index/")

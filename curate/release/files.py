@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import yaml
 
-from curate.assemble import digest
+from curate.engine.assemble import digest
 from curate.errors import CurateError
-from curate.lock import read_lock, verify
+from curate.release.lock import read_lock, verify
 
 CARD_FIELDS = ("license", "configs")
 FOLDER_ENTRIES, FILE_BYTES = 10_000, 50 * 10**9  # https://huggingface.co/docs/hub/storage-limits

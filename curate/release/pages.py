@@ -6,7 +6,7 @@ from pathlib import Path
 
 import jinja2
 
-from curate.redact import bare_url
+from curate.base.redact import bare_url
 
 LONGEST_PLACE = 100
 

@@ -14,10 +14,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import yaml
 
-from curate import lock as locks
-from curate.checked_lock import complete, inside
 from curate.errors import CurateError
+from curate.release import lock as locks
 from curate.release.build import replacing, write_pages
+from curate.release.checked_lock import complete, inside
 from curate.release.earlier import RECORD
 from curate.release.files import Unverified
 from curate.release.manifest_text import with_record

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from curate.assemble import digest
-from curate.mix.pack import counts, documents, lay, pack
-from curate.mix.tokens import described
-from curate.plan import TokenParts
-from curate.release.token_formats import (
+from curate.engine.assemble import digest
+from curate.engine.plan import TokenParts
+from curate.engine.store import Store
+from curate.engine.token_tasks import sequence_blocks, token_blocks
+from curate.tokens.packing import counts, documents, lay, pack
+from curate.tokens.requested import described
+from curate.tokens.trainer_formats import (
     Documents,
     Sequences,
     read_mds,
@@ -28,8 +30,6 @@ from curate.release.token_formats import (
     write_megatron,
     write_npy,
 )
-from curate.sequences import sequence_blocks, token_blocks
-from curate.store import Store
 
 
 def write_token_shards(

@@ -10,14 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curate import lock as locks
-from curate.adopted import adopt
-from curate.assemble import CLUSTERS, SHOWN, composition, digest, row_groups
-from curate.checked_lock import inside
 from curate.documents import hashed
+from curate.engine.adopted import adopt
+from curate.engine.assemble import CLUSTERS, SHOWN, composition, digest, row_groups
+from curate.engine.store import Writer
+from curate.release import lock as locks
+from curate.release.checked_lock import inside
 from curate.release.earlier import RECORD as REMOVED
 from curate.stages.removed import RECORD, Match, Removals, counted, documents, merged, read_list
-from curate.store import Writer
 
 
 @dataclass(frozen=True)
@@ -310,7 +310,7 @@ def _smaller_clusters(near: pa.Table, gone: Gone) -> pa.Table:
 
 
 def _largest_clusters(near: pa.Table) -> list[dict]:
-    """The largest clusters, each by a document that was kept of it, as `curate.assemble.near_duplicates` shows them."""
+    """The largest clusters, each by a document that was kept of it, as `engine.assemble.near_duplicates` has them."""
     return list(_first_kept(near))[:CLUSTERS]
 
 

@@ -19,8 +19,8 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 import pyarrow as pa
 
+from curate.base.redact import bare_url
 from curate.errors import CurateError
-from curate.redact import bare_url
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 

@@ -173,7 +173,7 @@ def _settled(path: str) -> os.stat_result:
 
 
 def _of_web(file: File, digests: Digests, work: Path, kind: str | None) -> tuple[File, Impostor | None]:
-    from curate.sources import web  # urllib3 is for runs that need it
+    from curate.sources import web
 
     told = web.look(file.url)
     if wrong := impostor(told.head, kind):

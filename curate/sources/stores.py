@@ -177,7 +177,7 @@ def local(file: File, limit: int | None = None) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="curate-") as folder:
         target = Path(folder) / "input"
         if is_web(file.url):
-            from curate.sources import web  # urllib3 is for runs that need it
+            from curate.sources import web
 
             web.fetch(file, target, limit)
         else:

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from curate.base.urls import name, page
 from curate.documents import hashed
 from curate.errors import CurateError
-from curate.urls import name, page
 
 Kind = Literal["id", "url", "domain"]
 

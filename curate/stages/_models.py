@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from curate.errors import CurateError
-from curate.fasttext_file import Model, load_model
-from curate.fasttext_model import Classifier, Collapsed, can_collapse, collapse
-from curate.resources import sha256
+from curate.models.fasttext_file import Model, load_model
+from curate.models.fasttext_model import Classifier, Collapsed, can_collapse, collapse
+from curate.models.resources import sha256
 
 DECIMALS = 6
 """Scores are rounded before they are compared, so that the last bits of a machine's arithmetic decide nothing."""
@@ -51,7 +51,7 @@ def _classifier(path: Path, digest: str):
     model = _model(path, digest)
     if Classifier.supports(model):
         return Classifier(model)
-    from curate.fasttext_library import LibraryClassifier
+    from curate.models.fasttext_library import LibraryClassifier
 
     return LibraryClassifier(model)
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 from curate.documents import utf8
 from curate.kernels.characters import character_classes
 from curate.kernels.marks import word_and_mark_spans
-from curate.kernels.signals import GOPHER_STOP_WORDS, SHORT_LINE, signals, stop_word_hashes
+from curate.kernels.signal_table import GOPHER_STOP_WORDS, SHORT_LINE, signals, stop_word_hashes
 
 
 def measure(

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from curate.errors import CurateError, did_you_mean
-from curate.resources import find_source, sha256
+from curate.models.resources import find_source, sha256
 from curate.stage import arrow_type, set_column, stage
 
 

@@ -3,12 +3,12 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.base.parameters import Count
 from curate.documents import utf8
-from curate.kernels.c4 import CURLY_BRACKET, FEW_SENTENCES, KEPT, LOREM_IPSUM, clean
+from curate.kernels.c4_lines import CURLY_BRACKET, FEW_SENTENCES, KEPT, LOREM_IPSUM, clean
 from curate.kernels.characters import character_classes
 from curate.kernels.lines import CURLY, JAVASCRIPT, LOREM, POLICY
 from curate.kernels.marks import word_and_mark_spans
-from curate.parameters import Count
 from curate.stage import reject, set_column, stage
 from curate.stages._text import texts
 

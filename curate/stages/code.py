@@ -5,9 +5,9 @@ import re
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.base.parameters import Count, Ratio, Share
 from curate.documents import utf8
-from curate.kernels.code import measure
-from curate.parameters import Count, Ratio, Share
+from curate.kernels.source_lines import measure
 from curate.stage import reject, set_column, stage
 from curate.stages._languages import FILES, PERMISSIVE
 from curate.stages._secrets import HINT, SECRET

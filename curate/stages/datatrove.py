@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.errors import CurateError, did_you_mean
-from curate.resources import find_source
+from curate.models.resources import find_source
 from curate.stage import reject, set_column, stage
 
 _REASON = re.compile(r"""return\s*+\(?+\s*+False,\s*+["']([\w ./-]+)["']""")

@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.base.parameters import Count, Newlines, Ratio, Share
 from curate.documents import utf8
 from curate.kernels.characters import character_classes
 from curate.kernels.dclm import clean, count_words
-from curate.parameters import Count, Newlines, Ratio, Share
 from curate.stage import reject, set_column, stage
 from curate.stages._signals import measure
 from curate.stages._text import change_matching, texts

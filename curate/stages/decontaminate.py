@@ -13,11 +13,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field
 
+from curate.base.parameters import Ngram, Positive, Share
 from curate.documents import utf8
 from curate.errors import CurateError, did_you_mean
 from curate.kernels.ngrams import Ngrams, find_ngrams, index_ngrams, text_ngrams
-from curate.parameters import Ngram, Positive, Share
-from curate.resources import Name, locate, sha256
+from curate.models.resources import Name, locate, sha256
 from curate.sources import compression_of, format_of
 from curate.sources.layouts import find
 from curate.stage import reject, set_column, stage

@@ -8,8 +8,8 @@ import pyarrow.compute as pc
 from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.html import CSSParserException, HTMLParserException, HTMLTree
 
+from curate.base.parameters import Positive
 from curate.errors import CurateError
-from curate.parameters import Positive
 from curate.stage import reject, set_column, stage
 from curate.stages._charset import read
 from curate.stages._error_pages import is_error_page

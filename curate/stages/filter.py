@@ -12,7 +12,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from curate import machine
+from curate.base import machine
 from curate.errors import CurateError, ManifestError, did_you_mean, shown
 from curate.stage import reject, stage
 

@@ -3,8 +3,8 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.kernels.signals import GOPHER_STOP_WORDS
-from curate.parameters import Count, Ratio, Share
+from curate.base.parameters import Count, Ratio, Share
+from curate.kernels.signal_table import GOPHER_STOP_WORDS
 from curate.stage import reject, stage
 from curate.stages._signals import measure
 
@@ -37,7 +37,7 @@ def gopher_quality(
 ) -> pa.Table:
     """Reject documents by Gopher's rules of quality (arXiv:2112.11446, A1.1), as datatrove reads them.
 
-    null switches a rule off. The signals of `curate.kernels.signals` say what is counted.
+    null switches a rule off. The signals of `curate.kernels.signal_table` say what is counted.
 
     min_words, max_words  words, punctuation not counted
     min_mean_word_length, max_mean_word_length  characters

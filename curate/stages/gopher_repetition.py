@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.parameters import Ratio, Share
+from curate.base.parameters import Ratio, Share
 from curate.stage import reject, stage
 from curate.stages._signals import measure
 

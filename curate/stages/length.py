@@ -4,9 +4,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.base.parameters import Count
 from curate.documents import comparable, utf8
 from curate.kernels.words import word_spans
-from curate.parameters import Count
 from curate.stage import reject, set_column, stage
 
 

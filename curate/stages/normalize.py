@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.parameters import Newlines
+from curate.base.parameters import Newlines
 from curate.stage import set_column, stage
 
 _NEWLINE = r"\r\n|[\r\v\f\x{85}\x{2028}\x{2029}]"

@@ -3,10 +3,10 @@
 import numpy as np
 import pyarrow as pa
 
+from curate.base.parameters import Share
 from curate.documents import utf8
-from curate.fasttext_model import Collapsed, score_all
-from curate.parameters import Share
-from curate.resources import Name, each, locate
+from curate.models.fasttext_model import Collapsed, score_all
+from curate.models.resources import Name, each, locate
 from curate.stage import reject, set_column, stage
 from curate.stages._models import packages, rounded, scorer
 

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curate import urls
+from curate.base import urls
 from curate.documents import hashed, utf8
 from curate.errors import CurateError
-from curate.resources import Name, locate, sha256
+from curate.models.resources import Name, locate, sha256
 from curate.stage import set_column, stage
 from curate.stages._lists import Kind, entries
 
@@ -28,7 +28,7 @@ RECORD = pa.schema([("document", pa.bool_()), *((name, pa.string()) for name in 
 
 document     true: a row is a document that is out. false: it is an entry of a list, which holds for what comes later
 id_sha256    of the id
-url_sha256   of the page, as `curate.urls.page` writes it; null for a copy of a removed text at another URL
+url_sha256   of the page, as `curate.base.urls.page` writes it; null for a copy of a removed text at another URL
 text_sha256  of the text in UTF-8; null for white space, which is nobody's
 domain_sha256  of a domain that is out with all below it
 rule_sha256  the entry that the document is out by; null in records of older versions

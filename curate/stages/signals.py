@@ -5,9 +5,9 @@ from typing import Annotated
 import pyarrow as pa
 import pydantic
 
+from curate.base.parameters import Count
 from curate.errors import CurateError, ManifestError, did_you_mean
-from curate.kernels.signals import GOPHER_STOP_WORDS, SHORT_LINE, SIGNALS
-from curate.parameters import Count
+from curate.kernels.signal_table import GOPHER_STOP_WORDS, SHORT_LINE, SIGNALS
 from curate.stage import set_column, stage
 from curate.stages._signals import measure
 
@@ -36,7 +36,7 @@ def signals(
 ) -> pa.Table:
     """Add signals of quality as columns, so that `filter` can decide on them, and decide again in seconds.
 
-    `curate.kernels.signals.SIGNALS` defines each: unit, range and source. A text without words, lines or the
+    `curate.kernels.signal_table.SIGNALS` defines each: unit, range and source. A text without words, lines or the
     like has 0, never null.
 
     only        names of signals, which become those of columns; none: all of them

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from curate.resources import locate
+from curate.models.resources import locate
+from curate.models.tokenizer import load
 from curate.stage import set_column, stage
-from curate.tokenizer import load
 
 
 def _file(tokenizer: str, **_) -> dict[str, Path]:

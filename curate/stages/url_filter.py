@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate import urls as forms
+from curate.base import urls as forms
+from curate.base.parameters import Positive
 from curate.documents import hashes128
-from curate.parameters import Positive
-from curate.resources import Name, each, locate, sha256
+from curate.models.resources import Name, each, locate, sha256
 from curate.stage import reject, stage
 from curate.stages._lists import Odd, entries, numbered, raise_odd
 

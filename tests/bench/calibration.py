@@ -40,10 +40,10 @@ from small_gpt import GPT, perplexity, train
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
 
-from curate import tokenizer as tokenizers
 from curate.calibration.calibrate import calibrate
 from curate.demo import make_demo
-from curate.run import run
+from curate.engine.execute import run
+from curate.models import tokenizer as tokenizers
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 ENGLISH = SHARED / "rows" / "llamafactory" / "c4_demo.jsonl"

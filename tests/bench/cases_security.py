@@ -63,7 +63,7 @@ def verify_deletes_files(case: Case) -> None:
     from hub import Hub
     from huggingface_hub import CommitOperationAdd, HfApi
 
-    from curate.publish import publish
+    from curate.hub.publish import publish
 
     with Hub(case.folder / "hub") as hub:
         publish(release, repo="tester/one", endpoint=hub.endpoint, token=hub.token)
@@ -243,8 +243,8 @@ def input_changed_unseen(case: Case) -> None:
     code = """
 from pathlib import Path
 import pyarrow.parquet as pq, hashlib, sys
-import curate.run
-R = sys.modules["curate.run"]
+import curate.engine.execute
+R = sys.modules["curate.engine.execute"]
 A, B = ('{"text": "%s"}\\n' % (word * 50) for word in ("AAAA ", "BBBB "))
 Path("t.jsonl").write_text(A)
 Path("m.yaml").write_text("name: t\\nversion: 1.0.0\\nlicense: mit\\nsources:\\n  a: {inputs: [t.jsonl]}\\n")
@@ -422,8 +422,8 @@ def marker_without_checksum(case: Case) -> None:
 def dask_scheduler_open_to_local_users(case: Case) -> None:
     code = """
 import sys
-import curate.run
-R = sys.modules["curate.run"]
+import curate.engine.execute
+R = sys.modules["curate.engine.execute"]
 if __name__ == "__main__":
     with R.cluster(1, None) as submit:
         dask = submit.__self__

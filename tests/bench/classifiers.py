@@ -19,8 +19,8 @@ from pathlib import Path
 import fasttext
 import numpy as np
 
-from curate.fasttext_file import load_model
-from curate.fasttext_model import Classifier, collapse
+from curate.models.fasttext_file import load_model
+from curate.models.fasttext_model import Classifier, collapse
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data"

@@ -25,15 +25,15 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).res
 from releases import release, resembling, rows, sentence, write_jsonl, write_manifest, write_warc  # noqa: E402
 from small_tokenizers import small_tokenizer  # noqa: E402
 
-from curate import report  # noqa: E402
 from curate.calibration.calibrate import calibrate  # noqa: E402
+from curate.cli import render as report  # noqa: E402
 from curate.errors import CurateError, refusal  # noqa: E402
-from curate.explain import explain  # noqa: E402
-from curate.lock import read_lock, verify  # noqa: E402
-from curate.publish import publish  # noqa: E402
+from curate.hub.publish import publish  # noqa: E402
+from curate.inspect.explain import explain  # noqa: E402
+from curate.inspect.status import collect_garbage, explain_plan, status  # noqa: E402
 from curate.release.diff import diff  # noqa: E402
+from curate.release.lock import read_lock, verify  # noqa: E402
 from curate.release.takedown import remove  # noqa: E402
-from curate.status import collect_garbage, explain_plan, status  # noqa: E402
 
 
 @dataclass

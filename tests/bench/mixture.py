@@ -21,12 +21,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from curate.lock import mixture_of
-from curate.manifest import load
-from curate.mix.compose import Documents, compose
-from curate.mix.settings import Mixture
-from curate.run import Ended, prepare, run
-from curate.store import Store
+from curate.engine.execute import Ended, prepare, run
+from curate.engine.store import Store
+from curate.manifest.manifest import load
+from curate.mix.mixture import Mixture
+from curate.mix.splits import Documents, compose
+from curate.release.lock import mixture_of
 
 SHARES = {"web": 0.6, "code": 0.3, "wiki": 0.1}
 """Of the documents, by source."""

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from curate.run import Ended, Released, run
+from curate.engine.execute import Ended, Released, run
 
 FILE_DOCUMENTS = 25_000
 WORDS = 60

@@ -19,7 +19,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).res
 from hub import Hub  # noqa: E402
 from releases import release, write_jsonl, write_manifest  # noqa: E402
 
-from curate.publish import publish  # noqa: E402
+from curate.hub.publish import publish  # noqa: E402
 
 
 def documents(seed: int, count: int) -> list[dict]:

@@ -20,15 +20,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from releases import one_source, record, release, response, rows
 
-from curate import report
+from curate.cli import render as report
 from curate.documents import utf8
 from curate.errors import CurateError
-from curate.fasttext_file import load_model
-from curate.fasttext_model import Classifier, Collapsed, can_collapse, collapse
-from curate.lock import verify
-from curate.manifest import load
+from curate.manifest.manifest import load
+from curate.models.fasttext_file import load_model
+from curate.models.fasttext_model import Classifier, Collapsed, can_collapse, collapse
 from curate.release.build import write_pages
 from curate.release.files import read_release
+from curate.release.lock import verify
 from curate.sources import File, Origin, http, partitions
 from curate.sources.http import Damaged
 from curate.stage import find_stage
@@ -92,8 +92,8 @@ def lock(data: bytes) -> None:
         shutil.copytree(_released(), home)
     (home / "lock.json").write_bytes(data)
     problems = verify(home)
-    from curate.checked_lock import complete
-    from curate.lock import read_lock
+    from curate.release.checked_lock import complete
+    from curate.release.lock import read_lock
 
     found = read_lock(home)
     list(report.release_lines(found, home))

@@ -1,0 +1,95 @@
+"""Show the progress of a run: a live line on a terminal, a line now and then in a log. All of it on stderr."""
+
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from curate.base.terminal import shown
+from curate.engine.execute import Ended, Lost, Started
+
+SPARSE_SECONDS = 15
+
+
+def follow(events: Iterator) -> Any:
+    """Consume the events of a run and show them. Returns the last, which is what it made."""
+    console = Console(file=sys.stderr, highlight=False)
+    watch = _Live(console) if console.is_terminal else _Log(console)
+    with watch:
+        for event in events:
+            watch.count(event)
+            if isinstance(event, Lost):
+                names = ", ".join(job.label for job in event.jobs[:3])
+                console.print(shown(f"retrying {names}: {event.why}"), markup=False)
+    return event
+
+
+class _Counting:
+    """Documents read and rejected so far, by the jobs of this run."""
+
+    def __init__(self, console: Console):
+        self.console, self.started = console, time.monotonic()
+        self.rounds = self.jobs = self.done = self.read = self.out = 0
+        self.reading = 0.0
+
+    def count(self, event) -> None:
+        if isinstance(event, Started):
+            self.jobs, self.done, self.rounds = event.jobs, 0, self.rounds + 1
+        elif isinstance(event, Ended):
+            self.done += 1
+            if "read" in event.marker:
+                self.read, self.reading = self.read + event.marker["rows"], time.monotonic() - self.started
+                self.out += event.marker["read"]["in"] - event.marker["read"]["kept"]
+            self.out += sum(count["in"] - count["kept"] for count in event.marker.get("stages", {}).values())
+        self.show(event)
+
+    @property
+    def words(self) -> str:
+        if not self.read:
+            return ""
+        return f"{self.read:,} documents read ({self.read / max(self.reading, 1e-3):,.0f}/s), {self.out:,} rejected"
+
+
+class _Live(_Counting):
+    def __enter__(self):
+        columns = [TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn()]
+        columns += [TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[words]}")]
+        self.progress = Progress(*columns, console=self.console, transient=True)
+        self.task = self.progress.add_task("jobs", total=None, words="")
+        self.progress.start()
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.progress.stop()
+
+    def show(self, event) -> None:
+        label = shown(event.job.label) if isinstance(event, Ended) else "starting"
+        self.progress.update(self.task, description=label, total=self.jobs, completed=self.done, words=self.words)
+
+
+class _Log(_Counting):
+    def __enter__(self):
+        self.last = time.monotonic()
+        return self
+
+    def __exit__(self, *exception) -> None:
+        pass
+
+    def show(self, event) -> None:
+        if isinstance(event, Started) and event.jobs:
+            first = f"{event.jobs:,} jobs to run, {event.reused:,} reused"
+            self.console.print(first if self.rounds == 1 else f"{event.jobs:,} more jobs to run", markup=False)
+        elif isinstance(event, Ended) and time.monotonic() - self.last >= SPARSE_SECONDS:
+            self.last = time.monotonic()
+            words = f"; {self.words}" if self.words else ""
+            self.console.print(f"{self.done:,} of {self.jobs:,} jobs done{words}", markup=False)

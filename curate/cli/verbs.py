@@ -1,0 +1,61 @@
+"""What every verb of the command line shares: how it is registered and its result printed, and the common options."""
+
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from curate.base.terminal import show, show_json
+from curate.errors import Stopped
+
+app = typer.Typer(
+    name="curate",
+    help="Turn raw sources into a versioned, documented, checkable dataset release.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+ManifestArgument = Annotated[str, typer.Argument(help="path of a manifest, or the name of a built-in one")]
+Work = Annotated[Path, typer.Option(envvar="CURATE_WORK", help="folder for cached results and releases")]
+Json = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=0, envvar="CURATE_WORKERS", help="worker processes; 0: run in this process [default: one per core]"
+    ),
+]
+Scheduler = Annotated[str | None, typer.Option(help="use the running Dask scheduler at this address")]
+AllowCode = Annotated[
+    list[str] | None,
+    typer.Option("--allow-code", metavar="MODULE", help="allow the manifest to run code of this module; repeatable"),
+]
+WORK = Path("work")
+
+
+def command(function: Callable) -> Callable:
+    """Register a verb: its function returns (what --json prints, lines for people, exit code)."""
+
+    @app.command(name=function.__name__.rstrip("_"))
+    @wraps(function)
+    def verb(*args, **kwargs):
+        try:
+            result, lines, code = function(*args, **kwargs)
+            if kwargs["as_json"]:
+                show_json(result)
+            else:
+                for line in lines:
+                    show(line)
+            sys.stdout.flush()
+        except KeyboardInterrupt:
+            raise Stopped("stopped by Ctrl-C", fix="run the same command again to resume") from None
+        except BrokenPipeError:  # whoever reads, such as `head`, has enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(code)
+
+    return function

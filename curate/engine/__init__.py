@@ -1,0 +1,1 @@
+"""From a manifest to parts in the store: resolve, plan, execute."""

@@ -1,0 +1,46 @@
+"""A lane: a partition on its way through a plan."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from curate.documents import REJECT
+from curate.manifest.call import Call
+from curate.sources.partitions import Partition
+
+
+@dataclass
+class Lane:
+    """A partition on its way through the plan. parts: fingerprints, oldest first; columns: the part that holds each."""
+
+    source: str
+    number: int
+    of: int
+    partition: Partition | None
+    priority: int
+    parts: list[str] = field(default_factory=list)
+    columns: dict[str, str] = field(default_factory=dict)
+    types: dict[str, str] = field(default_factory=dict)
+    waiting: list[Call] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return f"{self.source} {self.number + 1}/{self.of}"
+
+    def reading(self, names: Iterable[str]) -> dict[str, list[str]]:
+        """{part: columns} to read these columns and who is out, with the part whose blocks lead first."""
+        wanted: dict[str, list[str]] = {}
+        for name in dict.fromkeys([REJECT.name, *names]):
+            if name in self.columns:  # an earlier release has not all that its successor has
+                wanted.setdefault(self.columns[name], []).append(name)
+        return wanted
+
+
+def types_of(lanes: Iterable[Lane]) -> dict[str, str]:
+    """{column: type} of all columns that any of these lanes has."""
+    return {name: kind for lane in lanes for name, kind in lane.types.items()}
+
+
+def input_bytes(lanes: Iterable[Lane]) -> int:
+    """Bytes of their input files, each counted once however many ranges it is read in."""
+    pieces = (piece for lane in lanes for piece in lane.partition.pieces)
+    return sum(max(piece.file.size, 0) for piece in pieces if piece.rows is None or piece.rows[0] == 0)

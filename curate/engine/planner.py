@@ -1,0 +1,265 @@
+"""Adding jobs to a plan: map stages that fuse, group stages and their steps, shards of earlier releases. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from curate.documents import COLUMNS, REJECT, TRANSIENT
+from curate.engine.job import Job, fingerprint
+from curate.engine.lane import Lane, input_bytes, types_of
+from curate.errors import CurateError, ManifestError, did_you_mean
+from curate.manifest.call import Call
+from curate.manifest.manifest import Manifest
+from curate.sources import File
+from curate.stage import arrow_type
+from curate.tokens.requested import Encoding, encoding
+
+BIN_BYTES = 256 << 20
+"""Input for which a group stage has one bin more, unless its `bins` says how many."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A shard of an earlier release. data, index: its files, the index aligned row by row; columns: {name: type}; rows:
+    as its lock has them; keys: what the index has, {"column", "width" (bytes of a value)}."""
+
+    release: str
+    number: int
+    of: int
+    data: File
+    index: File | None
+    columns: dict[str, str]
+    rows: int | None = None
+    keys: dict | None = None
+
+
+class Planner:
+    """Adds jobs to a plan. The same job asked for twice is one."""
+
+    def __init__(self):
+        self.jobs: dict[str, Job] = {}
+        self.problems: list[CurateError] = []
+        self.references: list[Lane] = []
+        self.resources: dict[str, str] = {}
+        self.held: dict | None = None
+        self.encoding: Encoding | None = None
+        self.labels: dict[str, str] = {}
+        self.equipped: set[int] = set()
+        self.tried: set[tuple] = set()
+        self.scope = ""
+
+    def add(self, task: str, label: str, args: dict, upstream: Iterable[str] = (), where: dict | None = None) -> str:
+        """Add a job, or find it. where: also {part that stands in its identity: the one that it reads instead}."""
+        upstream = tuple(dict.fromkeys(filter(None, upstream)))
+        fp, where = fingerprint(task, args, upstream), where or {}
+        if self.labels.setdefault(label, fp) != fp:  # a stage of all sources that a source's own list has as well
+            label += ", all sources"
+        read = tuple(where.get(part, part) for part in upstream)
+        self.jobs.setdefault(fp, Job(fp, task, label, args, self.resources | where, read, self.scope))
+        return fp
+
+    def gate(self, label: str, fps: list[str]) -> str:
+        """One job that all of these go through, so that many that read many are not joined each to each."""
+        return self.add("gate", f"{label}, all", {"parts": fps}, fps)
+
+    # Map stages
+
+    def push(self, lane: Lane, call: Call) -> None:
+        """Let a map stage wait for its neighbours, or start a job where it must have its own."""
+        if call.stage.alone:
+            self.flush(lane)
+        if self.has_resources(call) and self.has_columns(lane, call) and self.succeeds(lane, call):
+            lane.waiting.append(call)
+        lane.types |= call.adds
+
+    def has_resources(self, call: Call) -> bool:
+        """Whether the files that the stage needs are at hand, downloaded if they must be."""
+        if id(call) in self.equipped:
+            return True
+        try:
+            self.resources |= call.stage.resources(call.params)
+        except CurateError as error:
+            at = f"; looked for at {error.where}" if error.where else ""
+            self.problems.append(CurateError(error.what + at, call.place, error.fix))
+            return False
+        self.equipped.add(id(call))
+        return True
+
+    def encode(self, manifest: Manifest) -> None:
+        """Find the tokenizer of the token shards, and what they need of it."""
+        if manifest.document.tokens:
+            try:
+                self.encoding, path = encoding(manifest.document.tokens)
+            except CurateError as error:
+                where = f"{manifest.path or 'manifest'}  tokens.{error.where}"
+                self.problems.append(CurateError(error.what, where, error.fix))
+            else:
+                self.resources[self.encoding.tokenizer] = str(path)
+
+    def has_columns(self, lane: Lane, call: Call) -> bool:
+        """Whether the lane has what the stage reads. What is missing becomes a problem."""
+        missing = [name for name in call.reads if name not in lane.types]
+        if not lane.parts:  # what is no archive has no payload, and stages that read one know
+            missing = [name for name in missing if name not in TRANSIENT]
+        for name in missing:
+            what = f"no column `{name}` for stage `{call.label}` in source `{lane.source}`"
+            fix = did_you_mean(name, lane.types)
+            if name in TRANSIENT:
+                fix = f"put `{call.label}` before filters and stages that compare documents: a payload is read once"
+            self.problems.append(CurateError(what, call.place, fix))
+        return not missing
+
+    def succeeds(self, lane: Lane, call: Call) -> bool:
+        """Try a stage on no documents, if it is one that can tell more mistakes that way."""
+        if not call.stage.dry:
+            return True
+        reads = [name for name in call.reads if name in lane.types]
+        tried = (id(call), *(lane.types[name] for name in reads))
+        if tried in self.tried:
+            return True
+        columns = {name: pa.array([], arrow_type(lane.types[name])) for name in reads}
+        try:
+            call.stage.function(pa.table(columns), **call.params)
+        except CurateError as error:
+            self.problems.append(call.blame(error))
+            return False
+        self.tried.add(tried)
+        return True
+
+    def flush(self, lane: Lane) -> None:
+        """Make one job of the map stages that wait; of none, where nothing has read the partition yet."""
+        if lane.parts and not lane.waiting:
+            return
+        calls, lane.waiting = lane.waiting, []
+        # What a stage makes anew is read as well: rows that are out keep what they have.
+        made: dict[str, None] = {} if lane.parts else dict.fromkeys(COLUMNS)
+        wanted: dict[str, None] = {}
+        for call in calls:
+            wanted |= {name: None for name in call.reads if name not in made}
+            wanted |= {name: None for name in call.stage.declared.changes if name not in made}
+            made |= dict.fromkeys([*call.adds, *call.stage.declared.changes])
+        if "text" in made:
+            made["n_bytes"] = None
+        args = {
+            "lane": lane.source,
+            "stages": [{"label": call.label, **call.identity} for call in calls],
+            "columns": {name: lane.types[name] for name in made},
+        }
+        what = ", ".join(call.label for call in calls) or "read"
+        if lane.parts:
+            reading = lane.reading([*wanted, "n_bytes", *(name for name in made if name in lane.columns)])
+            args["reading"] = reading
+            fp = self.add("map", f"{lane.name}: {what}", args, reading)
+        else:
+            args["read"] = lane.partition.identity
+            where = {piece.file.path: piece.file for piece in lane.partition.pieces}
+            fp = self.add("map", f"{lane.name}: {what}", args, where=where)
+            for column in TRANSIENT:
+                lane.types.pop(column, None)
+        self.settle(lane, fp, made)
+
+    def settle(self, lane: Lane, fp: str, columns: Iterable[str]) -> None:
+        """Note that a part holds these columns of the lane, and who is out by now."""
+        if not lane.parts:
+            lane.types = {name: kind for name, kind in lane.types.items() if name not in TRANSIENT}
+        lane.parts.append(fp)
+        lane.columns |= dict.fromkeys([*columns, REJECT.name], fp)
+
+    def adopt(self, shard: Shard, priority: int) -> Lane:
+        """The lane of a shard of an earlier release: its files are parts as they stand."""
+        lane = Lane(shard.release, shard.number, shard.of, None, priority)
+        for file in (shard.data, shard.index):
+            if file is not None:
+                label = f"{lane.name}: {file.path}"
+                args = {"digest": file.digest, "rows": shard.rows}
+                args |= shard.keys if file is shard.index else {}
+                fp = self.add("adopt", label, args, where={"url": file.url})
+                lane.parts.append(fp)
+                names = shard.columns if file is shard.data else {"band_keys": "binary"}
+                lane.types = names | lane.types
+                lane.columns = dict.fromkeys(names, fp) | lane.columns
+        return lane
+
+    # Group stages
+
+    def group(self, lanes: list[Lane], call: Call) -> None:
+        """Plan the steps of a group stage over these lanes, and the part each lane gets of its verdicts.
+
+        Documents of earlier releases take part where the stage is over all sources, and get no verdict.
+        """
+        for lane in lanes:
+            self.flush(lane)
+            self.has_columns(lane, call)
+        if not self.has_resources(call) or self.problems:
+            return
+        params = dict(call.params)
+        if params.get("bins") == 0:
+            params["bins"] = min(1 << (input_bytes(lanes) // BIN_BYTES).bit_length(), 1024)
+        taking_part = lanes if self.scope or call.stage.new_only else [*lanes, *self.references]
+        said = before = self.steps(taking_part, call, params)
+        if params.get("bins", 1) != 1:  # where the work is cut says nothing of the verdicts
+            params["bins"], aside = 1, Planner()
+            aside.held = self.held
+            said = aside.steps(taking_part, call, params)
+        last, identity = call.stage.steps(params)[-1]
+        applied = last.over == "apply"  # carried out where verdicts are collected
+        types = types_of(lanes)
+        columns = call.adds | {name: types[name] for name in call.stage.declared.changes}
+        if "text" in columns:
+            columns["n_bytes"] = "int64"
+        for place, lane in enumerate(lanes):
+            needed = ["n_bytes", *(("id", *call.reads) if applied else ())]
+            reading = lane.reading([*needed, *(name for name in columns if name in lane.columns)])
+            args = {"label": call.label, "place": place, "before": said, "columns": columns, "reading": reading}
+            args |= {"lane": lane.source} | ({"call": identity} if applied else {})
+            label, where = f"{lane.name}: {call.label}", {said: before} if said != before else {}
+            fp = self.add("collect", label, args, [*reading, said], where)
+            lane.types |= columns
+            self.settle(lane, fp, columns)
+
+    def steps(self, lanes: list[Lane], call: Call, params: dict) -> str:
+        """Plan the steps of a group stage, without one that is applied. Returns the gate of its verdicts."""
+        before, bins, local, types = "", 0, False, types_of(lanes)
+        everything, whose = ("id", "priority", *call.reads), {"label": call.label}
+        for number, (step, identity) in enumerate(call.stage.steps(params)):
+            if step.over == "apply":
+                break
+            base = {"call": identity, "over": step.over, "bins": step.bins} | ({"local": True} if local else {})
+            base |= {"before": before} if before else {}
+            label = f"{f'{self.scope}: ' if self.scope else ''}{call.label} {number + 1}"
+            if step.over == "docs":
+                index = call.stage.index if number == 0 else None
+                fps = []
+                for place, lane in enumerate(lanes):
+                    indexed = index and index.column in lane.columns
+                    names = (index.column,) if indexed else everything if step.reads is None else step.reads
+                    args = self.documents(lane, names, types)
+                    args |= base | ({"place": place} if before else {})
+                    fps.append(self.add("step", f"{label}, {lane.name}", args, [*args["reading"], before], whose))
+            elif step.over == "bins":
+                fps = [
+                    self.add("step", f"{label}, bin {bin + 1}/{bins}", base | {"bin": bin}, [before], whose)
+                    for bin in range(bins)
+                ]
+            else:
+                heads = self.gate(f"{label} counts", [lane.parts[-1] for lane in lanes])
+                fps = [self.add("step", label, base | {"heads": heads}, [before, heads], whose)]
+            before, bins, local = self.gate(label, fps), step.bins, step.over == "docs"
+        return before
+
+    def documents(self, lane: Lane, names: tuple[str, ...], types: dict[str, str]) -> dict:
+        """What a job must know to read these columns, one of which may be `priority`, of a lane."""
+        args = {}
+        if "priority" in names:
+            args["priority"] = lane.priority
+            if self.held and lane.partition:
+                args["held"], names = self.held, ("id", *names)
+        args["reading"] = lane.reading(names) or lane.reading(["id"])
+        return args | {"types": {name: types[name] for name in names if name in types}}
+
+    def check(self) -> None:
+        """Raise ManifestError with all problems so far, if there are any."""
+        if self.problems:
+            unique = {str(problem): problem for problem in self.problems}
+            raise ManifestError(list(unique.values()))

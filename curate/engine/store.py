@@ -1,0 +1,321 @@
+"""Reads and commits parts. The only writer of Parquet.
+
+    store/ab/FP.parquet   the part that the job with fingerprint FP made
+    store/ab/FP.json      its marker: counts, the size of the part and a checksum of its footer, and one of all this
+
+A part is written beside its place, renamed into it, and only then gets its marker, renamed too. The marker is the
+only state: a part without one does not exist, and two runs that make the same part at once do no harm, since they
+write the same bytes.
+
+Two shapes of part:
+- a *column part* has one row a document of its partition and one row group a block, so that the parts of a partition
+  can be read side by side;
+- a *binned part* has rows on their way to somewhere: each row group belongs to one bin, and the marker lists which.
+"""
+
+import json
+import os
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from hashlib import blake2b
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curate.base.spill import together
+from curate.documents import REJECT
+from curate.errors import CurateError, refusal
+from curate.models.resources import put, remove
+from curate.stage import set_column
+
+DICTIONARY = ("source", "path", "language", "license", "reject", "split", "stage", "reason", "key")
+"""Columns of few distinct values. Dictionaries of anything else cost time and save nothing."""
+
+BIN_BYTES = 128 << 20
+"""How much a binned part gathers in memory before it writes its row groups."""
+
+
+class Damaged(CurateError):
+    """A part that cannot be read back. The engine discards it and makes it anew."""
+
+    def __init__(self, fp: str, path: Path, error: object):
+        super().__init__(f"a part of the store is damaged: {error}", str(path), "run the same command again")
+        self.fp, self.path, self.error = fp, path, error
+
+    def __reduce__(self):
+        return type(self), (self.fp, self.path, str(self.error))
+
+
+class Writer:
+    """A Parquet file that is the same bytes for the same row groups, however their tables were chunked."""
+
+    def __init__(self, path: Path, codec: str = "zstd", level: int | None = 1, content_defined: bool = False):
+        self.path, self.codec, self.level, self.content_defined = path, codec, level, content_defined
+        self.file: pq.ParquetWriter | None = None
+
+    def write(self, table: pa.Table) -> None:
+        """Append the table as one row group."""
+        if self.file is None:
+            self.file = pq.ParquetWriter(
+                self.path,
+                table.schema,
+                compression=self.codec,
+                compression_level=self.level,
+                use_dictionary=[name for name in DICTIONARY if name in table.column_names],
+                write_page_checksum=True,
+                use_content_defined_chunking=self.content_defined,
+                store_schema=True,
+            )
+        self.file.write_table(table.combine_chunks(), row_group_size=max(table.num_rows, 1))
+
+    def close(self) -> None:
+        if self.file is not None:
+            self.file.close()
+
+
+class BinnedWriter:
+    """Sorts rows into bins by their column `bin` (uint32), which is not itself written."""
+
+    def __init__(self, path: Path):
+        self.writer, self.bins = Writer(path, "lz4", level=None), []  # read once, so quick before small
+        self.waiting: list[pa.Table] = []
+        self.bytes = 0
+
+    def write(self, table: pa.Table) -> None:
+        self.waiting.append(table)
+        self.bytes += table.nbytes
+        if self.bytes >= BIN_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        if not self.waiting:
+            return
+        table = pa.concat_tables(self.waiting).combine_chunks()
+        self.waiting, self.bytes = [], 0
+        bins = table["bin"].to_numpy()
+        table = table.drop_columns("bin")
+        if (bins[1:] < bins[:-1]).any():
+            few = bins.max() < 1 << 16  # of 16 bits NumPy makes a radix sort, which is several times as fast
+            order = np.argsort(bins.astype(np.uint16) if few else bins, kind="stable")
+            table, bins = table.take(pa.array(order)), bins[order]
+        starts = np.flatnonzero(np.diff(bins, prepend=-1))
+        for start, stop in zip(starts, np.append(starts[1:], len(bins)), strict=False):
+            self.writer.write(table.slice(start, stop - start))
+            self.bins.append(int(bins[start]))
+        if not len(bins) and self.writer.file is None:
+            self.writer.write(table)
+            self.bins.append(-1)  # an empty row group carries the schema
+
+    def close(self) -> None:
+        self.flush()
+        self.writer.close()
+
+
+class Store:
+    """The parts of a work folder."""
+
+    def __init__(self, root: str | Path):
+        self.root = Path(root)
+
+    def part(self, fp: str) -> Path:
+        return self.root / fp[:2] / f"{fp}.parquet"
+
+    def marker_path(self, fp: str) -> Path:
+        return self.root / fp[:2] / f"{fp}.json"
+
+    def marker(self, fp: str) -> dict | None:
+        """What the job that made this part counted, or None if it is not made, if its file is gone or cut, or if the
+        marker is not what was written."""
+        try:
+            marker = json.loads(self.marker_path(fp).read_bytes())
+            whole = marker.pop("checksum") == _checksum(fp, marker)
+            if whole and self.part(fp).stat().st_size == marker["bytes_on_disk"]:
+                return marker
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            pass
+        return None
+
+    def counts(self, fp: str) -> dict:
+        """The marker of a part that a job reads. Raises Damaged where it is not to be believed."""
+        marker = self.marker(fp)
+        if marker is None:
+            raise Damaged(fp, self.marker_path(fp), "its marker does not fit it")
+        return marker
+
+    def discard(self, fp: str) -> None:
+        """Forget a part: its marker first, so that it is never seen without its file."""
+        remove(self.marker_path(fp))
+        remove(self.part(fp))
+
+    @contextmanager
+    def commit(self, fp: str) -> Iterator[tuple[Path, dict]]:
+        """Yield a path to write the part at and a dictionary to count in; make both real if the block ends well.
+
+        Raises Stopped when the disk is full. Whatever goes wrong, nothing half-written stays.
+        """
+        part, marker_path = self.part(fp), self.marker_path(fp)
+        draft = part.with_suffix(f".{uuid4().hex}.tmp")
+        counts: dict = {}
+        try:
+            part.parent.mkdir(parents=True, exist_ok=True)
+            yield draft, counts
+            counts |= {"bytes_on_disk": draft.stat().st_size, "footer": _footer(draft)}
+            put(draft, part)
+            counts = json.loads(json.dumps(counts))  # as it will be read
+            draft.write_text(json.dumps(counts | {"checksum": _checksum(fp, counts)}, sort_keys=True))
+            put(draft, marker_path)
+        except OSError as error:
+            if known := refusal(error):
+                raise known from error
+            raise
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def open(self, fp: str) -> pq.ParquetFile:
+        """The part for reading. Its footer and, later, its pages are checked: a damaged part is never passed over."""
+        with _reading(self, fp):
+            if _footer(self.part(fp)) != self.counts(fp)["footer"]:
+                raise pa.ArrowInvalid("its footer is not the one that was written")
+            return pq.ParquetFile(self.part(fp), page_checksum_verification=True)
+
+    def blocks(self, parts: dict[str, list[str]]) -> Iterator[pa.Table]:
+        """The named columns of a partition, block by block.
+
+        parts  {fingerprint: its columns}; the row groups of the first one are the blocks.
+        """
+        files = {fp: self.open(fp) for fp in parts}
+        start, lead = 0, next(iter(files.values()))
+        for group in range(lead.num_row_groups):
+            stop = start + lead.metadata.row_group(group).num_rows
+            fields, columns = [], []
+            for fp, names in parts.items():
+                with _reading(self, fp):
+                    rows = _rows(files[fp], start, stop, names)
+                fields += rows.schema
+                columns += rows.columns
+            yield pa.table(columns, schema=pa.schema(fields))
+            start = stop
+
+    def behind(self, gate: str) -> list[str]:
+        """The parts that a gate stands for."""
+        with _reading(self, gate):
+            return self.open(gate).read()["part"].to_pylist()
+
+    def row(self, fp: str, row: int) -> dict:
+        """One row of a column part."""
+        with _reading(self, fp):
+            return _rows(self.open(fp), row, row + 1, None).to_pylist()[0]
+
+    def bin(self, fps: Iterable[str], number: int, columns: list[str] | None = None) -> Iterator[tuple[int, pa.Table]]:
+        """All rows that binned parts sent to a bin, with these columns or all: (place of the part among `fps`, table),
+        in that order."""
+        for place, fp in enumerate(fps):
+            with _reading(self, fp):
+                bins = self.counts(fp)["bins"]
+                groups = [index for index, held in enumerate(bins) if held == number]
+                yield place, self.open(fp).read_row_groups(groups, columns=columns)
+
+    def stream(self, fps: Iterable[str]) -> Iterator[tuple[int, pa.Table]]:
+        """All rows of the parts, one row group at a time: (place of the part among `fps`, table)."""
+        for place, fp in enumerate(fps):
+            with _reading(self, fp):
+                file = self.open(fp)
+            for group in range(file.num_row_groups):
+                with _reading(self, fp):
+                    table = file.read_row_group(group)
+                yield place, table
+
+    def fingerprints(self) -> Iterator[str]:
+        """All parts that have a marker."""
+        for marker in sorted(self.root.glob("??/*.json")):
+            yield marker.stem
+
+
+def _checksum(fp: str, counts: dict) -> str:
+    """Of a marker: of what it counts, and of whose part."""
+    said = json.dumps([fp, counts], sort_keys=True)
+    return blake2b(said.encode(), digest_size=8).hexdigest()
+
+
+def _footer(path: Path) -> int:
+    """CRC-32 of a Parquet file's footer, which unlike its pages has no checksum of its own."""
+    with open(path, "rb") as file:
+        file.seek(-8, os.SEEK_END)
+        length = int.from_bytes(file.read(4), "little")
+        file.seek(-min(length + 8, file.tell() + 4), os.SEEK_END)
+        return zlib.crc32(file.read())
+
+
+def _rows(file: pq.ParquetFile, start: int, stop: int, columns: list[str] | None) -> pa.Table:
+    """Rows start to stop of the file, wherever its row groups lie."""
+    first, groups, before = None, [], 0
+    for group in range(file.num_row_groups):
+        count = file.metadata.row_group(group).num_rows
+        if (before < stop and before + count > start) or (start == stop == before):
+            first = before if first is None else first
+            groups.append(group)
+        before += count
+    table = file.read_row_groups(groups, columns=columns)
+    return table.slice(0 if first is None else start - first, stop - start)
+
+
+@contextmanager
+def _reading(store: Store, fp: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, pa.ArrowInvalid) as error:
+        raise Damaged(fp, store.part(fp), error) from error
+
+
+# `doc` (uint64) stands for a document in binned parts: its partition's place << 32 | its row.
+
+
+def row_of(doc: pa.ChunkedArray) -> np.ndarray:
+    """uint64[n]: the row of each document in its partition."""
+    return doc.to_numpy() & np.uint64(0xFFFFFFFF)
+
+
+def partition_of(doc: pa.ChunkedArray) -> np.ndarray:
+    """uint32[n]: the place of each document's partition."""
+    return (doc.to_numpy() >> np.uint64(32)).astype(np.uint32)
+
+
+def live_blocks(store: Store, reading: dict) -> Iterator[pa.Table]:
+    """The live rows of a partition, block by block, with `doc` (uint64, the row)."""
+    start = 0
+    for block in store.blocks(reading):
+        rows = np.arange(start, start + block.num_rows, dtype=np.uint64)
+        start += block.num_rows
+        block = block.append_column("doc", pa.array(rows))
+        if REJECT.name in block.column_names:  # an earlier release has only what is in
+            block = block.filter(block[REJECT.name].is_null()).drop_columns(REJECT.name)
+        yield block
+
+
+def globally(table: pa.Table, place: int, local: bool) -> pa.Table:
+    """The table with `doc` valid in all partitions, where it was a row of one so far."""
+    if not local:
+        return table
+    doc = table["doc"].to_numpy() | (np.uint64(place) << np.uint64(32))
+    return set_column(table, "doc", pa.array(doc, pa.uint64()))
+
+
+def sent_to(store: Store, before: list[str], number: int, local: bool) -> pa.Table:
+    """The rows that the parts of a step sent to a bin or a partition, sorted by `doc`."""
+    rows = together(globally(table, place, local) for place, table in store.bin(before, number))
+    doc = rows["doc"].to_numpy()
+    if (doc[1:] < doc[:-1]).any():
+        rows = rows.take(pa.array(np.argsort(doc, kind="stable")))
+    return rows
+
+
+def for_block(sent: pa.Table, docs: pa.Table) -> pa.Table:
+    """Of the rows sent to a partition those for the documents of one block, with `doc` as the block has it."""
+    row = row_of(sent["doc"])
+    wanted = docs["doc"].to_numpy()
+    start, stop = np.searchsorted(row, [wanted[0], wanted[-1] + np.uint64(1)]) if len(wanted) else (0, 0)
+    return set_column(sent, "doc", pa.array(row)).slice(start, stop - start)

@@ -1,0 +1,68 @@
+"""Check that the machine has what curate needs, and say what it would use."""
+
+import os
+import platform
+import shutil
+import sys
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+from curate.base import machine
+
+LEAST_FREE = 5 << 30
+LEAST_MEMORY = 1 << 30
+"""Of a worker."""
+
+
+def examine(work: str | Path) -> list[dict]:
+    """Checks, each {"name", "ok", "found", "fix"}."""
+    checks = [
+        {
+            "name": "python",
+            "ok": sys.version_info >= (3, 11),
+            "found": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
+            "fix": "install CPython 3.11 or newer",
+        },
+        {
+            "name": "cores",
+            "ok": True,
+            "found": f"{machine.cores()} of {os.cpu_count()}; `curate run` starts one worker a core",
+            "fix": "",
+        },
+        {
+            "name": "memory",
+            "ok": machine.memory() >= LEAST_MEMORY * machine.cores(),
+            "found": f"{machine.memory() / 1e9:.1f} GB, {machine.memory() / machine.cores() / 1e9:.1f} GB a worker",
+            "fix": f"run with --workers {max(1, machine.memory() // LEAST_MEMORY)}",
+        },
+        _disk(Path(work)),
+    ]
+    try:
+        wanted = [text for text in requires("curate") or [] if "extra ==" not in text]
+    except PackageNotFoundError:  # run from a checkout
+        return [*checks, _package(Requirement("curate"))]
+    return checks + [_package(Requirement(text)) for text in wanted]
+
+
+def _disk(work: Path) -> dict:
+    there = next(folder for folder in (work.absolute(), *work.absolute().parents) if folder.exists())
+    free = shutil.disk_usage(there).free
+    writable = os.access(there, os.W_OK)
+    return {
+        "name": "work folder",
+        "ok": writable and free > LEAST_FREE,
+        "found": f"{work}: {free / 1e9:.0f} GB free" + ("" if writable else ", not writable"),
+        "fix": "choose another folder with --work or CURATE_WORK",
+    }
+
+
+def _package(wanted: Requirement) -> dict:
+    check = {"name": wanted.name, "ok": True, "found": "", "fix": f'pip install "{wanted}"'}
+    try:
+        check["found"] = version(wanted.name)
+        check["ok"] = wanted.specifier.contains(check["found"], prereleases=True)
+    except PackageNotFoundError:
+        return check | {"ok": False, "found": "not installed"}
+    return check

@@ -1,0 +1,203 @@
+"""What a work folder holds for a manifest: what a run would do and why, how far it has come, what can go."""
+
+import json
+import os
+import re
+import stat
+from collections import Counter
+from pathlib import Path
+
+from curate.engine import recall as recalling
+from curate.engine.estimate import estimate
+from curate.engine.execute import prepare, recall
+from curate.engine.job import Job, unmade
+from curate.engine.plan import Plan, shards
+from curate.engine.store import Store
+from curate.manifest.manifest import Manifest, load
+from curate.mix.mixture import notes
+from curate.models.resources import remove
+from curate.release.lock import deduplicating
+from curate.sources.identify import FETCHED
+from curate.tokens import requested as tokens
+
+UPSTREAM = {"reading", "readings", "before", "order", "heads", "mix", "shard", "tokenized"}
+"""Arguments of a job that say whose parts it reads: a change there began further up."""
+
+
+def explain_plan(manifest: str | Path | Manifest, work: str | Path) -> dict:
+    """What a run would do: {"sources", "steps", "notes", "estimate", "run", "reused"}.
+
+    steps  one for each kind of job: {"step", "jobs", "run", "why": {reason: jobs}}. A reason names what differs from
+           the last plan of this manifest: the field and both values, an input, or what stands before.
+    notes  {stage: sentences on what its setting means}
+    """
+    manifest = manifest if isinstance(manifest, Manifest) else load(manifest)
+    made, store = prepare(manifest, work), Store(Path(work) / "store")
+    before = {_key(label): job for label, job in recalling.jobs_before(made, Path(work)).items()}
+    jobs, steps = _all_jobs(made, store), {}
+    run = {job.fp for job in unmade(jobs, store.marker)}
+    for job in jobs:
+        name = re.sub(r" \d+/\d+", "", job.label)
+        step = steps.setdefault(name, {"step": name, "jobs": 0, "run": 0, "why": Counter()})
+        step["jobs"] += 1
+        if job.fp in run:
+            step["run"] += 1
+            step["why"].update([_why(job, before.get(_key(job.label)))])
+    sources = {}
+    for lane in made.lanes:
+        source = sources.setdefault(lane.source, {"partitions": 0, "files": set(), "bytes": 0})
+        source["partitions"] += 1
+        for piece in lane.partition.pieces:
+            source["bytes"] += max(piece.file.size, 0) if piece.file.path not in source["files"] else 0
+            source["files"].add(piece.file.path)
+    running = sum(step["run"] for step in steps.values())
+    return {
+        "name": made.manifest.name,
+        "version": made.manifest.version,
+        "sources": {
+            name: source | {"files": len(source["files"]), "not_taken": made.not_taken.get(name, [])}
+            for name, source in sources.items()
+        },
+        "steps": list(steps.values()),
+        "notes": _notes(made)
+        | {
+            call.label: notes
+            for calls in (*made.manifest.pipelines.values(), made.manifest.stages)
+            for call in calls
+            if (notes := call.stage.notes(call.params))
+        },
+        "warnings": made.manifest.warnings,
+        "estimate": estimate(made, store),
+        "run": running,
+        "reused": sum(step["jobs"] for step in steps.values()) - running,
+        "shards_planned": store.marker(made.mix) is not None,
+    }
+
+
+def status(manifest: str | Path | Manifest, work: str | Path) -> dict:
+    """How far a run has come: {"jobs", "made", "documents", "kept", "release"}."""
+    made, store = _prepared(manifest, work)
+    jobs = _all_jobs(made, store)
+    first = [store.marker(lane.parts[0]) for lane in made.lanes]
+    last = [store.marker(lane.parts[-1]) for lane in made.lanes]
+    release = Path(work) / "releases" / made.manifest.name / made.manifest.version
+    return {
+        "name": made.manifest.name,
+        "version": made.manifest.version,
+        "jobs": len(jobs),
+        "made": len(jobs) - len(unmade(jobs, store.marker)),
+        "documents": sum(marker["rows"] for marker in first if marker),
+        "kept": sum(marker["kept"] for marker in last if marker),
+        "release": str(release) if (release / "lock.json").is_file() else None,
+    }
+
+
+def collect_garbage(manifests: list[str], work: str | Path, dry_run: bool = False) -> dict:
+    """Remove the parts that none of these manifests uses, and drafts of runs that were killed.
+
+    Only what `curate` itself names so is touched, never anything behind a link: a link of such a name goes itself.
+    Returns {"kept", "removed", "bytes", "paths"}: parts kept and removed, and all that goes, below the work folder.
+    Do not call it while a run writes to the same store.
+    """
+    work = Path(work)
+    loaded = [load(manifest) for manifest in manifests]
+    wanted = {job.fp for manifest in loaded for job in _all_jobs(*_prepared(manifest, work))}
+    parts = _ours(work / "store", "??", _PART)
+    going = [path for path in parts if path.stem not in wanted]
+    removed = sum(path.suffix == ".parquet" for path in going)
+    kept = sum(path.suffix == ".parquet" for path in parts) - removed
+    going += _ours(work / "store", "??", _HALF)
+    going += _ours(work / "releases", "*", _DRAFT)
+    known = {recalling.memory_of(manifest, work) for manifest in loaded}
+    going += [path for path in _ours(work, "plans", _PLAN) if path not in known]
+    going += _ours(work, FETCHED, _FETCHED)
+    size = sum(map(_bytes, going))
+    for path in going if not dry_run else ():
+        remove(path)
+    names = [path.relative_to(work).as_posix() for path in going]
+    return {"kept": kept, "removed": removed, "bytes": size, "paths": names}
+
+
+_PART = re.compile(r"([0-9a-f]{32})\.(parquet|json)")
+_HALF = re.compile(r"[0-9a-f]{32}\.[0-9a-f]{32}\.tmp")
+_DRAFT = re.compile(r"\.[0-9]+\.[0-9]+\.[0-9]+[0-9A-Za-z.+-]*\.[0-9a-f]{32}(\.old)?")
+_PLAN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*-[0-9a-f]{16}\.plan(\.json|\.[0-9a-f]{32}\.tmp)")
+_FETCHED = re.compile(r"[0-9a-f]{32}(\.[0-9a-f]{32}\.tmp)?")
+
+
+def _ours(above: Path, pattern: str, name: re.Pattern) -> list[Path]:
+    """What has a name of ours in the folders of a pattern that are no links, sorted."""
+    folders = [folder for folder in sorted(above.glob(pattern)) if folder.is_dir() and not folder.is_symlink()]
+    return [path for folder in folders for path in sorted(folder.iterdir()) if name.fullmatch(path.name)]
+
+
+def _bytes(path: Path) -> int:
+    """Bytes of a file, or of those in a folder. A link counts as itself."""
+    found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode):
+        return found.st_size
+    return sum((Path(folder) / name).lstat().st_size for folder, _, names in os.walk(path) for name in names)
+
+
+def _notes(made: Plan) -> dict[str, list[str]]:
+    """What mixture and token shards mean, where they are asked for."""
+    document = made.manifest.document
+    found = {"mixture": notes(document.mixture, made.unit, deduplicating(made.manifest))}
+    found["tokens"] = tokens.notes(document.tokens) if document.tokens else []
+    return {name: lines for name, lines in found.items() if lines}
+
+
+def _prepared(manifest: str | Path | Manifest, work: str | Path) -> tuple[Plan, Store]:
+    manifest = manifest if isinstance(manifest, Manifest) else load(manifest)
+    return recall(manifest, work), Store(Path(work) / "store")
+
+
+def _all_jobs(made: Plan, store: Store) -> list[Job]:
+    """The jobs of a plan, and those of its shards once it is known how many there are."""
+    mixed = store.marker(made.mix)
+    return [*made.jobs.values(), *(shards(made, mixed["splits"]).jobs if mixed else [])]
+
+
+def _key(label: str) -> str:
+    """A job's label without the number of its neighbours, so that one file more does not make all of them new."""
+    return re.sub(r"/\d+", "", label)
+
+
+def _why(job: Job, before: dict | None) -> str:
+    if before is None:
+        return "new"
+    if before["fp"] == job.fp:
+        return "not made yet"
+    changes = list(_changes(before["args"], json.loads(json.dumps(job.args)), ()))
+    own = [text for path, text in changes if path[0] not in UPSTREAM]
+    return "; ".join(own[:3]) if own else "what it reads changed"
+
+
+def _changes(old, new, path: tuple):
+    """The leaves in which two JSON values differ: (path, `where: old → new`)."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted({*old, *new}):
+            if key not in old or key not in new:
+                yield (*path, key), f"{key} {'added' if key in new else 'removed'}"
+            else:
+                yield from _changes(old[key], new[key], (*path, key))
+    elif path[-1:] == ("pieces",) and old != new:
+        names = sorted({piece[0] for piece in old + new if piece not in old or piece not in new})
+        yield path, f"input {', '.join(names[:3])} changed"
+    elif isinstance(old, list) and isinstance(new, list) and path == ("stages",):
+        olds, news = ({stage["label"]: stage for stage in stages} for stages in (old, new))
+        for label in dict.fromkeys([*olds, *news]):
+            if label not in olds or label not in news:
+                yield (*path, label), f"{label} {'added' if label in news else 'removed'}"
+            else:
+                yield from _changes(olds[label], news[label], (*path, label))
+        if old != new and list(olds) != list(news) and set(olds) == set(news):
+            yield path, "stages reordered"
+    elif old != new:
+        where = ".".join(str(part) for part in path if part not in ("stages", "params", "call"))
+        yield path, f"{where}: {_short(old)} → {_short(new)}"
+
+
+def _short(value) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,117 @@
+"""What a release is made of: YAML in, a checked Manifest out, or all of its mistakes at once.
+
+A manifest is written by a person. Every mistake names the line, the place in the document and the fix, and all of
+them are reported together.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from curate.base import card_text as cards
+from curate.errors import CurateError
+from curate.manifest.call import Call
+from curate.manifest.library import find, library
+from curate.manifest.models import Document
+from curate.manifest.yaml_file import YamlFile, mapping
+from curate.mix.mixture import mistakes
+from curate.models.resources import read_text
+from curate.tokens import requested as token_shards
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A manifest that holds: every name in it is known, every parameter has its type.
+
+    pipelines  the configured stages of each source
+    stages     those over all sources
+    folder     what relative inputs are relative to
+    """
+
+    document: Document
+    pipelines: dict[str, list[Call]]
+    stages: list[Call]
+    folder: Path
+    path: Path | None
+    text: str
+
+    @property
+    def name(self) -> str:
+        return self.document.name
+
+    @property
+    def version(self) -> str:
+        return self.document.version
+
+    @property
+    def card(self) -> str:
+        """The person's own part of the card: Markdown."""
+        text = self.document.card
+        return read_text(self.folder / text, "the card") if cards.is_file(text) else text
+
+    @property
+    def calls(self) -> list[tuple[str, Call]]:
+        """(source, stage) of the stages of each source, then ("", stage) of those over all."""
+        own = [(name, call) for name, calls in self.pipelines.items() for call in calls]
+        return [*own, *(("", call) for call in self.stages)]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is allowed and most likely not meant."""
+        return [f"`{call.label}`: {text}" for _, call in self.calls for text in call.stage.warnings(call.params)]
+
+    @property
+    def indexed(self) -> Call | None:
+        """The stage over all sources that later releases are compared by, if there is one."""
+        return next((call for call in reversed(self.stages) if call.stage.index), None)
+
+
+def load(path: str | Path) -> Manifest:
+    """Read the manifest at a path, or the one of that name that comes with curate.
+
+    Raises ManifestError with all mistakes, CurateError if there is no such file.
+    """
+    path = Path(path)
+    if not os.path.isfile(path):
+        try:
+            path = find("manifests", str(path), Path.cwd())
+        except CurateError as error:
+            raise CurateError(f"no such manifest: {path}", fix=error.fix) from None
+    return loads(read_text(path, "the manifest"), path=path)
+
+
+def loads(text: str, *, path: Path | None = None, folder: Path | None = None) -> Manifest:
+    """Read a manifest from its text. folder: what relative inputs are relative to, else that of the path."""
+    if folder is None:
+        folder = path.parent if path and path.parent != library("manifests") else Path.cwd()
+    file = YamlFile(str(path or "manifest"), folder)
+    value = file.parse(text)
+    pipelines: dict[str, list[Call]] = {}
+    stages: list[Call] = []
+    if isinstance(value, dict):
+        value = {key: held for key, held in value.items() if not key.startswith("x-")}  # anchors for merge keys
+        for name, source in mapping(value.get("sources")).items():
+            pipelines[name] = file.pipeline(mapping(source), "pipeline", ("sources", name), folder)
+        stages = file.pipeline(value, "stages", (), folder)
+    document = file.validate(Document, value)
+    if document and document.removed:
+        from curate.stages.removed import list_names
+
+        lists = list_names(document.removed)
+        call = file.call("removed", {"lists": lists}, ("removed",), "removed", {}, {})
+        stages += [call] if call else []
+    if document:
+        for name, source in document.sources.items():
+            file.check_source(source, ("sources", name))
+        if document.extends and not any(call.stage.index for call in stages):
+            file.wrong(("extends",), "`extends` needs a stage that compares with it", "add `near_dedup` to `stages:`")
+        if document.extends and not (document.mixture.takes_everything and not document.mixture.validation):
+            file.wrong(("extends",), "`extends` takes everything that is new", "leave out `mixture:`")
+        if mistake := cards.mistake(document.card, folder):
+            file.wrong(("card",), *mistake)
+        for place, what, fix in mistakes(document.mixture, document.sources):
+            file.wrong(("mixture", *place), what, fix)
+        for place, what, fix in token_shards.mistakes(document.tokens, document.mixture) if document.tokens else ():
+            file.wrong(("tokens", *place), what, fix)
+    file.check()
+    return Manifest(document, pipelines, stages, folder.resolve(), path, text)

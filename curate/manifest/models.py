@@ -1,0 +1,135 @@
+"""What may stand in a manifest: its keys, their types and bounds, and what each is for."""
+
+import math
+import re
+from typing import Annotated, Any, Literal
+
+import pydantic
+from pydantic import BaseModel, ConfigDict, Field
+
+from curate.base.licenses import canonical
+from curate.base.names import Version, checked_name, checked_repository
+from curate.base.parameters import Large, Priority, Seed, Share
+from curate.mix.mixture import Mixture
+from curate.tokens.requested import Tokens
+
+UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+
+
+def parse_size(value: Any) -> int:
+    """Bytes of `256MB`, `1.5 GiB` or a plain number. Raises ValueError."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", str(value))
+    if not match or match[2].upper() not in UNITS:
+        raise ValueError("a size is a number with KB, MB, GB, KiB, MiB or GiB, such as 256MB")
+    size = float(match[1]) * UNITS[match[2].upper()]
+    return int(size) if math.isfinite(size) else LARGEST + 1
+
+
+LARGEST = 2**50
+"""Bytes that a size may be: a pebibyte."""
+
+
+Size = Annotated[
+    int,
+    pydantic.BeforeValidator(parse_size),
+    Field(gt=0, le=LARGEST),
+    pydantic.WithJsonSchema({"type": ["string", "integer"]}),
+]
+License = Annotated[str, pydantic.AfterValidator(canonical)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=96)]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", protected_namespaces=(), allow_inf_nan=False)
+
+
+class CommonCrawl(Strict):
+    """A number of files of one crawl, taken by hash."""
+
+    crawl: str = Field(description="name of the crawl, such as CC-MAIN-2024-22")
+    files: Large = Field(description="how many of its files to take")
+    seed: Seed = Field(0, description="another seed takes other files")
+    kind: Literal["warc", "wet"] = Field("warc", description="raw archives, or CommonCrawl's own text")
+    base: str = Field("https://data.commoncrawl.org/", description="where the crawl is served")
+
+
+class CommonCrawlInput(Strict):
+    commoncrawl: CommonCrawl
+
+
+class PathsInput(Strict):
+    """A list of files, one a line, plain or compressed."""
+
+    paths: str = Field(description="where the list is")
+    base: str | None = Field(None, description="what its lines are relative to")
+
+
+StageList = list[str | dict[str, Any]]
+
+
+class Source(Strict):
+    """Where documents come from, and what is done to them alone."""
+
+    inputs: list[Annotated[str, Field(min_length=1)] | CommonCrawlInput | PathsInput] = Field(
+        min_length=1, description="files, globs, folders, lists of paths, https://, s3://, hf://, commoncrawl"
+    )
+    format: Literal["warc", "arc", "wet", "jsonl", "parquet"] | None = Field(
+        None, description="format of the files; default: inferred from their names"
+    )
+    follow_links: bool = Field(False, description="follow links that lead out of an input folder")
+    layout: str | None = Field(None, description="a known dataset with these columns")
+    columns: dict[str, Any] | None = Field(None, description="our column: theirs, where no layout fits; meta: a list")
+    max_bad_rows: Share = Field(
+        0.01, description="share of the rows of a file that may be unusable; more stops the run"
+    )
+    max_damaged: Share = Field(
+        0.01, description="share of the bytes of its files that may be unreadable; more stops the run"
+    )
+    pipeline: str | StageList = Field([], description="stages for this source: a pipeline's name, or a list")
+    set: dict[str, Any] = Field({}, description="`stage.parameter: value` overrides for the pipeline")
+    priority: Priority = Field(0, description="which copy of a duplicate is kept: lowest number wins")
+    license: License | None = Field(None, description="license of documents that do not state one")
+    description: str = Field("", description="one sentence for the card")
+
+
+class Shards(Strict):
+    """How the release is cut into files."""
+
+    size: Size = Field("256MB", validate_default=True, description="text per shard, before compression")
+    columns: list[str] = Field([], description="additional columns to publish")
+
+
+class Publish(Strict):
+    """Where the release goes."""
+
+    repo: Annotated[str, pydantic.AfterValidator(checked_repository)] | None = None
+    private: bool = False
+
+
+class Document(Strict):
+    """A manifest, as it stands in its file."""
+
+    name: Annotated[Name, pydantic.AfterValidator(checked_name)] = Field(description="name of the release")
+    version: Version = Field(description="version of the release: MAJOR.MINOR.PATCH")
+    license: License = Field(description="license of the release, as SPDX or the Hub names it")
+    description: str = Field("", description="a paragraph for the card")
+    card: str = Field("", description="additional text for the card: Markdown, or the path of a .md file")
+    seed: Seed = Field(0, description="seed of the shuffle and of every sample")
+    sources: dict[Name, Source] = Field(min_length=1)
+    stages: str | StageList = Field(
+        [], description="stages over the documents of all sources together: a pipeline's name, or a list"
+    )
+    set: dict[str, Any] = Field({}, description="`stage.parameter: value` overrides for those stages")
+    removed: list[str] = Field(
+        [], description="lists of what to keep out: ids, URLs or domains, or evidence/removed.parquet of a release"
+    )
+    extends: str | None = Field(
+        None, description="earlier release whose shards are kept as is; only documents unlike its own are added"
+    )
+    against: list[str] = Field([], description="earlier releases: documents similar to theirs are removed")
+    mixture: Annotated[Mixture, pydantic.BeforeValidator(lambda given: {} if given == "everything" else given)] = Field(
+        default_factory=Mixture, description="which documents are released and how often; default: all, once"
+    )
+    shards: Shards = Field(default_factory=Shards)
+    tokens: Tokens | None = Field(None, description="token shards beside the Parquet, for trainers")
+    publish: Publish = Field(default_factory=Publish)

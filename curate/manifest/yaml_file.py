@@ -1,0 +1,222 @@
+"""A YAML file while it is read: where everything stands, the stages it configures, and what is wrong with it."""
+
+import itertools
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pydantic
+from pydantic import BaseModel
+
+from curate.errors import CurateError, ManifestError, did_you_mean, shown
+from curate.manifest.call import Call, Checks
+from curate.manifest.library import find
+from curate.manifest.mistakes import dotted, fields_at, is_tag, mismatch
+from curate.manifest.models import Source
+from curate.manifest.yaml_tree import Place, read_tree
+from curate.models.resources import read_text
+from curate.stage import find_stage, stage_homes
+
+
+def mapping(value: Any) -> dict:
+    return value if isinstance(value, dict) else {}
+
+
+class YamlFile:
+    """A YAML file while it is read: where everything stands, and what is wrong so far."""
+
+    def __init__(self, name: str, folder: Path):
+        self.name, self.folder = name, folder  # folder: what relative paths of resources start at
+        self.lines: dict[Place, int] = {}
+        self.written: dict[Place, str] = {}
+        self.problems: list[tuple[int, CurateError]] = []
+        self.wrong_places: set[Place] = set()
+
+    def wrong(self, place: Place, what: str, fix: str = "") -> None:
+        self.wrong_places.add(place)
+        self.problems.append((self.line(place), CurateError(what, self.at(place), fix)))
+
+    def line(self, place: Place) -> int:
+        """The line of a place, or of what is around it where that is behind an alias or not there."""
+        while place not in self.lines and place:
+            place = place[:-1]
+        return self.lines.get(place, 1)
+
+    def at(self, place: Place) -> str:
+        """`FILE:LINE  PLACE`, as errors name it."""
+        return f"{self.name}:{self.line(place)}  {dotted(place)}".rstrip()
+
+    def check(self) -> None:
+        """Raise ManifestError if anything is wrong, the problems in the order of the lines."""
+        if self.problems:
+            raise ManifestError([problem for _, problem in sorted(self.problems, key=lambda found: found[0])])
+
+    def parse(self, text: str) -> Any:
+        tree = read_tree(text)
+        self.lines, self.written = tree.lines, tree.written
+        for problem in tree.problems:
+            self.wrong(*problem)
+        return tree.value
+
+    def check_text(self, place: Place, path: Path, what: str) -> None:
+        """Note that a file which stands at a place is not text, if so."""
+        try:
+            read_text(path, what)
+        except CurateError as error:
+            self.wrong(place, f"{error.what} ({path.name})", error.fix)
+
+    def validate(self, model: type[BaseModel], value: Any) -> BaseModel | None:
+        if value is None and self.problems:
+            return None
+        try:
+            return model.model_validate(value if value is not None else {}, context=self.folder)
+        except pydantic.ValidationError as error:
+            self.blame(error, (), model)
+            return None
+
+    def blame(
+        self,
+        error: pydantic.ValidationError,
+        under: Place,
+        model: type[BaseModel],
+        of: str = "",
+        elsewhere: dict[str, tuple["YamlFile", Place]] = MappingProxyType({}),
+    ) -> None:
+        """One problem for each of pydantic's, in words of the manifest, where none is named yet.
+
+        elsewhere  file and place of what does not stand under `under`
+        """
+        details = [
+            (tuple(part for part in detail["loc"] if not is_tag(part)), detail)
+            for detail in error.errors(include_url=False)
+        ]
+        inner = {loc[:length] for loc, _ in details for length in range(len(loc))}
+        for loc, detail in details:
+            file, place = elsewhere.get(loc[0], (self, under + loc)) if loc else (self, under)
+            key = str(loc[-1]) if loc else ""
+            if loc in inner or place in file.wrong_places:  # of a union the branch that came furthest tells most
+                continue
+            if detail["type"] == "extra_forbidden":
+                known = fields_at(model, loc[:-1])
+                kind = f"unknown parameter `{key}` for stage `{of}`" if of else f"unknown key `{key}`"
+                file.wrong(place, kind, did_you_mean(key, known) if known else "remove it")
+            elif detail["type"] == "missing":
+                file.wrong(place, f"`{key}` is missing", f"add `{key}:`")
+            else:
+                text = file.written.get(place, file.written.get(place[:-1]))
+                file.wrong(place, *mismatch(detail, model, loc, text))
+
+    def pipeline(self, within: dict, key: str, place: Place, folder: Path) -> list[Call]:
+        """The stages under a key: a list, or that of the pipeline it names, with `set:` beside it laid over."""
+        given, file, at = within.get(key) or [], self, (*place, key)
+        if isinstance(given, str):
+            try:
+                path = find("pipelines", given, folder)
+            except CurateError as error:
+                self.wrong(at, error.what, error.fix)
+                return []
+            file = YamlFile(str(path), folder)
+            try:
+                given = mapping(file.parse(read_text(path, "the pipeline"))).get("stages") or []
+            except CurateError as error:
+                self.wrong(at, f"{error.what} ({path.name})", error.fix)
+                return []
+            at = ("stages",)
+        calls = file.calls(given, at, mapping(within.get("set")), (self, (*place, "set")))
+        if file is not self:
+            self.problems += file.problems
+        return calls
+
+    def calls(
+        self,
+        given: Any,
+        place: Place,
+        changes: dict | None = None,
+        changes_at: tuple = (),
+    ) -> list[Call]:
+        """Configure a list of stages.
+
+        changes  {`label.parameter`: value}, which stands at changes_at: a file and a place
+        """
+        if not isinstance(given, list):
+            return []
+        entries, labels = [], []
+        for index, entry in enumerate(given):
+            at = (*place, index)
+            if isinstance(entry, dict) and len(entry) == 1:
+                name, params = next(iter(entry.items()))
+            elif isinstance(entry, str):
+                name, params = entry, None
+            else:
+                self.wrong(at, "a stage is a name, or one name with its parameters", "write `- name: {...}`")
+                continue
+            numbered = (name if count == 1 else f"{name}.{count}" for count in itertools.count(1))
+            labels.append(next(label for label in numbered if label not in labels))
+            entries.append((name, params, at))
+        overrides: dict[str, dict] = {}
+        for key, value in (changes or {}).items():
+            label, _, parameter = key.rpartition(".")
+            if label not in labels:
+                file, where = changes_at
+                file.wrong((*where, key), f"`{key}` matches no stage of this pipeline", did_you_mean(label, labels))
+            overrides.setdefault(label, {})[parameter] = value
+        calls = []
+        for label, (name, params, at) in zip(labels, entries, strict=True):
+            mine = overrides.get(label, {})
+            set_at = {key: (changes_at[0], (*changes_at[1], f"{label}.{key}")) for key in mine}
+            call = self.call(name, params, at, label, mine, set_at)
+            calls += [call] if call else []
+        return calls
+
+    def call(self, name: str, params: Any, at: Place, label: str, overrides: dict, set_at: dict) -> Call | None:
+        try:
+            stage = find_stage(name)
+        except CurateError as error:
+            self.wrong(at, error.what, did_you_mean(name, stage_homes()))
+            return None
+        if params is not None and not isinstance(params, dict):
+            first = next(iter(stage.params.model_fields), None)
+            if first is None:
+                self.wrong((*at, name), f"stage `{name}` takes no parameter", f"write `- {name}`")
+                return None
+            params = {first: params}
+        given = {**(params or {}), **overrides}
+        if name == "near_dedup" and "alarm" in given:  # what it was called there
+            given.setdefault("max_removed", given.pop("alarm"))
+        checked = {key: given.pop(key) for key in Checks.model_fields if key in given}
+        try:
+            checks = Checks.model_validate({"max_removed": stage.max_removed} | checked)
+            configured = stage.configure(given, self.folder)
+            stage.reads(configured)  # a stage may look closer at its parameters than types can say
+        except pydantic.ValidationError as error:
+            self.blame(error, (*at, name), stage.params, of=name, elsewhere=set_at)
+            return None
+        except CurateError as error:
+            for problem in error.problems if isinstance(error, ManifestError) else [error]:
+                place = (*at, name, problem.where) if problem.where else (*at, name)
+                file, place = set_at.get(problem.where, (self, place))
+                file.wrong(place, problem.what, problem.fix)
+            return None
+        places = {key: self.at((*at, name, key)) for key in params or ()}
+        places |= {key: file.at(place) for key, (file, place) in set_at.items()}
+        where = f"{self.name}:{self.lines.get(at, 1)}  {dotted((*at, name))}"
+        return Call(stage, configured, label, where, checks.max_removed, places)
+
+    def check_source(self, source: Source, place: Place) -> None:
+        from curate.sources.layouts import LAYOUTS, SETTABLE
+
+        if source.layout and source.layout not in LAYOUTS:
+            self.wrong((*place, "layout"), f"unknown layout `{source.layout}`", did_you_mean(source.layout, LAYOUTS))
+        if source.layout and source.columns:
+            self.wrong((*place, "columns"), "a source has a layout or columns, not both", "remove one of them")
+        if unknown := [name for name in source.columns or () if name not in SETTABLE]:
+            fix = did_you_mean(unknown[0], SETTABLE)
+            self.wrong((*place, "columns", unknown[0]), f"`columns` cannot set `{unknown[0]}`", fix)
+        for name, column in (source.columns or {}).items():
+            named = list(column.values()) if isinstance(column, dict) else column if name == "meta" else [column]
+            if not (isinstance(named, list) and all(isinstance(one, str) and one for one in named)):
+                wanted = (
+                    "a list of columns, or a mapping of names to them" if name == "meta" else "the name of a column"
+                )
+                fix = "write `meta: [COLUMN, ...]`" if name == "meta" else f"write `{name}: COLUMN`, or leave it out"
+                self.wrong((*place, "columns", name), f"`{name}` is {wanted}, not {shown(column)}", fix)

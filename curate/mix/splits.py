@@ -1,0 +1,214 @@
+"""Settled documents to the splits of a release: which are held out, which drawn how often, and in which shard."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from curate.errors import CurateError, did_you_mean
+from curate.mix.hash_line import cut, held_out_end, shuffled
+from curate.mix.mixture import VALIDATION, exact, times
+from curate.mix.quotas import Short, Want, draw
+
+
+@dataclass(frozen=True)
+class Documents:
+    """All live documents, 24 to 28 bytes each.
+
+    doc     uint64[n], what stands for each one in the store
+    line    uint64[n], places on the hash line
+    bytes   uint32[n], of text
+    tokens  uint32[n], or None if they were not counted
+    key     int32[n], places in `names`
+    names   what the column that weights are given by holds, sorted
+    """
+
+    doc: np.ndarray
+    line: np.ndarray
+    bytes: np.ndarray
+    tokens: np.ndarray | None
+    key: np.ndarray
+    names: list[str]
+
+    def amount(self, unit: str) -> np.ndarray:
+        """What each document counts for, in a unit."""
+        return {"bytes": self.bytes, "tokens": self.tokens, "documents": np.ones(len(self.doc), np.uint8)}[unit]
+
+
+@dataclass(frozen=True)
+class Composed:
+    """What is released: a row for each time a document is, sorted by shard and place in it.
+
+    row, place, shard  int64[m] into the documents, uint64[m], uint32[m] counted through all splits
+    splits             for each split in the order of its shards: what it is, and its totals by key
+    left_out           documents that are in no split
+    """
+
+    row: np.ndarray
+    place: np.ndarray
+    shard: np.ndarray
+    splits: list[dict]
+    left_out: int
+
+
+def compose(documents: Documents, choice: dict, unit: str, shard_bytes: int) -> Composed:
+    """Draw the phases and cut their shards.
+
+    choice  `Mixture.choice()`
+    unit    tokens, bytes or documents: what budgets, weights and shares are measured in
+
+    Raises CurateError for a weight of nothing, a key with too little, and a phase without documents.
+    """
+    names = sorted({*documents.names, *(name for want in choice["wants"] for name in want["weights"])})
+    recoded = np.searchsorted(names, documents.names) if documents.names else np.empty(0, np.int64)
+    key = recoded.astype(np.int32)[documents.key]
+    wants = [_want(given, names) for given in choice["wants"]]
+    line = _sorted(documents, key)
+    out = (documents.line < held_out_end(choice["validation"]))[line]
+    held, line = line[out], line[~out]
+    amount = documents.amount(unit)
+    start = np.searchsorted(key[line], np.arange(len(names) + 1))
+    try:
+        drawn = draw(amount[line], start, wants, choice["repeats"])
+    except Short as short:
+        raise _too_little(short, choice, wants, names, unit) from None
+    there = np.bincount(key[line], amount[line], len(names))
+    wanted = np.array([any(want.weights is None or want.weights[k] for want in wants) for k in range(len(names))], bool)
+    rows, places, shards, splits = [], [], [], []
+
+    def add(split: dict, row: np.ndarray, place: np.ndarray) -> None:
+        order = np.argsort(place, kind="stable")
+        rows.append(row[order])
+        places.append(place[order])
+        shard = cut(documents.bytes[rows[-1]], shard_bytes)
+        first = sum(split["shards"] for split in splits)
+        shards.append(shard + np.uint32(first))
+        split |= {"shards": int(shard[-1]) + 1 if len(shard) else 0} | _totals(documents, row)
+        splits.append(split)
+
+    for number, given in enumerate(choice["wants"]):
+        mine = drawn.phase == number
+        row = line[drawn.row[mine]]
+        if not len(row) and (given["name"] or given["weights"] or given["budget"]):
+            raise _empty(given, drawn.budgets[number], unit)
+        add(
+            {"phase": given["name"], "split": "train"},
+            row,
+            shuffled(documents.line[row], drawn.phase[mine], drawn.copy[mine]),
+        )
+        asked = drawn.weights[number]
+        total = int(amount[row].sum(dtype=np.int64))
+        splits[-1] |= {"asked": drawn.budgets[number], "amount": total}
+        splits[-1]["keys"] = _keys(documents, names, key, row, amount, asked, there)
+    if choice["validation"]:
+        held = held[wanted[key[held]]]
+        add({"phase": None, "split": VALIDATION}, held, documents.line[held])
+        splits[-1]["keys"] = _keys(documents, names, key, held, amount)
+    row = np.concatenate(rows)
+    left_out = len(documents.doc) - len(_distinct(documents, row))
+    return Composed(row, np.concatenate(places), np.concatenate(shards), splits, left_out)
+
+
+def _distinct(documents: Documents, row: np.ndarray) -> np.ndarray:
+    """int64[k]: these rows, each once, ascending. By a flag a document, several times as fast as `np.unique`."""
+    seen = np.zeros(len(documents.doc), bool)
+    seen[row] = True
+    return np.flatnonzero(seen)
+
+
+def _sorted(documents: Documents, key: np.ndarray) -> np.ndarray:
+    """uint32[n]: the documents by key, then along the line."""
+    order = np.argsort(documents.line, kind="stable").astype(np.uint32)
+    return order[np.argsort(key[order], kind="stable")]
+
+
+def _want(given: dict, names: list[str]) -> Want:
+    weights = {name: exact(weight) for name, weight in given["weights"].items()}
+    total = sum(weights.values(), Fraction(0))
+    shares = tuple(weights.get(name, Fraction(0)) / total for name in names) if weights else None
+    return Want(shares, given["budget"], given["again"])
+
+
+def _totals(documents: Documents, row: np.ndarray) -> dict:
+    """Documents as often as drawn and each once, bytes and tokens of these rows, tokens of the longest."""
+    totals = {
+        "documents": len(row),
+        "unique": len(_distinct(documents, row)),
+        "bytes": int(documents.bytes[row].sum(dtype=np.int64)),
+    }
+    if documents.tokens is not None:
+        tokens = documents.tokens[row]
+        totals |= {"tokens": int(tokens.sum(dtype=np.int64)), "longest": int(tokens.max(initial=0))}
+    return totals
+
+
+def _keys(documents, names, key, row, amount, asked=None, there=None) -> dict[str, dict]:
+    """{key: its totals among these rows}: with the share asked for, the share it has, and how many epochs that is."""
+    of = key[row]
+    counts = {"documents": np.bincount(of, minlength=len(names))}
+    counts["unique"] = np.bincount(key[_distinct(documents, row)], minlength=len(names))
+    counts["bytes"] = _sums(of, documents.bytes[row], names)
+    if documents.tokens is not None:
+        counts["tokens"] = _sums(of, documents.tokens[row], names)
+    amounts = _sums(of, amount[row], names)
+    found = {}
+    for number, name in enumerate(names):
+        if counts["documents"][number] or (asked and asked[number]):
+            found[name] = {unit: int(count[number]) for unit, count in counts.items()}
+            found[name]["share"] = round(float(amounts[number] / max(amounts.sum(), 1)), 6)
+            if asked:
+                found[name]["asked"] = round(float(asked[number]), 6)
+                found[name]["epochs"] = round(float(amounts[number] / max(there[number], 1)), 4)
+    return found
+
+
+def _sums(key: np.ndarray, amount: np.ndarray, names: list[str]) -> np.ndarray:
+    return np.bincount(key, amount, len(names))  # exact: float64 holds integers to 2**53
+
+
+def _too_little(short: Short, choice: dict, wants: list[Want], names: list[str], unit: str) -> CurateError:
+    """What was asked, what there is, which key limits, and what to do."""
+    name, repeats = names[short.key], choice["repeats"]
+    asking = _phases(choice, short.phases)
+    if not short.there:
+        given = {name for want in choice["wants"] for name in want["weights"]}
+        fix = f"take `{name}` out of the weights, or give it documents"
+        if others := [other for other in names if other not in given]:
+            fix = f"{did_you_mean(name, others)} Or {fix}"
+        return CurateError(f"{asking} a share of `{name}`, and no document of it is left", "mixture", fix)
+    if short.asked is None:
+        what = f"{asking} a share of `{name}`, and the other phases take all {short.there:,} {unit} of it"
+        fix = f"lower their budgets, raise `repeats` above {repeats}, or set `repeat_earlier: true` for this phase"
+        return CurateError(what, "mixture", fix)
+    what = f"{asking} {short.asked:,} {unit} of `{name}`, and {repeats * short.there:,} can be had: there are "
+    what += f"{short.there:,}, seen {times(repeats)}"
+    budgets = {number: want.budget for number, want in enumerate(wants) if want.budget and want.again is False}
+    if set(short.phases) - set(budgets):
+        budgets = {number: wants[number].budget for number in short.phases}
+    fixes = []
+    if short.scale:
+        lower = {number: int(budget * short.scale) for number, budget in budgets.items()}
+        if choice["wants"][0]["name"] is None:
+            fixes.append(f"lower `budget` to {lower[0]}")
+        else:
+            told = ", ".join(f"`{choice['wants'][number]['name']}` to {budget}" for number, budget in lower.items())
+            fixes.append(f"lower the budget of {told}")
+    if short.repeats:
+        fixes.append(f"raise `repeats` to {short.repeats}")
+    if len(wants) == 1 and wants[0].weights:
+        most = int(Fraction(repeats * short.there, wants[0].budget) * 10_000) / 10_000
+        fixes.append(f"give `{name}` a weight of at most {most:g}")
+    return CurateError(what, "mixture", ", or ".join(fixes))
+
+
+def _phases(choice: dict, numbers: list[int]) -> str:
+    if choice["wants"][0]["name"] is None:
+        return "the mixture asks for"
+    named = [f"`{choice['wants'][number]['name']}`" for number in numbers]
+    return f"phase {named[0]} asks for" if len(named) == 1 else f"phases {' and '.join(named)} ask for"
+
+
+def _empty(given: dict, budget: int, unit: str) -> CurateError:
+    what = f"phase `{given['name']}` gets no document" if given["name"] else "the mixture gets no document"
+    what += f": the first one is more than its {budget:,} {unit}"
+    return CurateError(what, "mixture", "raise its budget, or leave it out")

@@ -1,0 +1,187 @@
+"""Tokenizers: any `tokenizer.json` of Hugging Face's format, as fast as it can be trusted to be.
+
+What counts is what Hugging Face's `tokenizers` says. tokie, which is tens of times faster, is asked instead for
+byte-level BPE if it agrees with `tokenizers` on a thousand short texts; texts where it is known to differ go to
+`tokenizers` at once. Which of the two takes a text depends on that text alone, so that no count depends on what else
+is in a block.
+
+Text is text: where a document spells a special token, such as `<|endoftext|>`, it is encoded as the characters it is
+made of, so that no text can end a document or begin a turn.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from itertools import pairwise, product
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zlib import crc32
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.errors import CurateError, did_you_mean
+from curate.models.resources import locate, sha256
+
+if TYPE_CHECKING:  # both are loaded with the first tokenizer, as most commands need none
+    import tokie
+
+_ODD = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x{9f}]|[\t\r]['’‘ʼ＇]"
+"""Where tokie is known to cut otherwise: at controls, and at a tab before an apostrophe."""
+
+_PIECES = ("a", "Z", "'s", "7", " ", "\n", "-", ".", "é", "中", "😀")
+_PROBES = tuple("".join(triple) for triple in product(_PIECES, repeat=3))
+_SAMPLED, _SAMPLE_CHARS = 256, 4096
+"""One text in so many, chosen by its own hash, is tokenized both ways, up to so many characters."""
+
+
+class Tokenizer:
+    """Counts and encodes with tokie where it can be trusted, else with `tokenizers`. Adds no special tokens.
+
+    Raises CurateError for a file that is no `tokenizer.json`.
+    """
+
+    def __init__(self, path: Path):
+        import tokenizers
+
+        spec = _spec(path)
+        self.path = path
+        with _panics_caught("a tokenizer cannot be loaded", path):
+            self.exact = tokenizers.Tokenizer.from_file(str(path))
+            self.exact.no_truncation()
+            self.exact.no_padding()
+            self.exact.encode_special_tokens = True  # a special token that a text spells is no special token
+            special = self._special()
+            self.special = {self.exact.token_to_id(token) for token in special}
+            self.spelled = re.compile("|".join(map(re.escape, special)) or r"(?!)")
+            self.odd = "|".join([_ODD, *map(_literal, special)])
+            self.fast = self._load(path) if _is_byte_level(spec) else None
+
+    def _load(self, path: Path) -> "tokie.Tokenizer | None":
+        import tokie
+
+        try:
+            fast = tokie.Tokenizer.from_json(str(path))
+        except (tokie.TokieError, ValueError, OSError):
+            return None
+        return fast if self._agree(fast, _PROBES) else None
+
+    def _special(self) -> list[str]:
+        added = self.exact.get_added_tokens_decoder().values()
+        return sorted(token.content for token in added if token.special and token.content)
+
+    @property
+    def ids(self) -> int:
+        """How many ids there are: one more than the highest, those of added tokens too."""
+        return max(self.exact.get_vocab(with_added_tokens=True).values(), default=-1) + 1
+
+    def id_of(self, token: str) -> int:
+        """The id of a token, such as `<|endoftext|>`. Raises CurateError for one that it has not."""
+        found = self.exact.token_to_id(token)
+        if found is None:
+            what = f"the tokenizer has no token `{token}`"
+            raise CurateError(what, str(self.path), did_you_mean(token, self._special()))
+        return found
+
+    def count(self, texts: list[str]) -> list[int]:
+        """How many tokens each text is."""
+        with _panics_caught("a tokenizer fails", self.path):
+            return [
+                len(self._encode(text)) if exact else self._fast(self.fast.count_tokens, len, text)
+                for text, exact in zip(texts, self._exactly(texts), strict=True)
+            ]
+
+    def encode(self, texts: list[str]) -> list[np.ndarray]:
+        """The ids of each text, uint32[tokens]."""
+        with _panics_caught("a tokenizer fails", self.path):
+            return [
+                np.array(self._encode(text) if exact else self._fast(self._tokie_ids, list, text), np.uint32)
+                for text, exact in zip(texts, self._exactly(texts), strict=True)
+            ]
+
+    def decode(self, ids: np.ndarray) -> str:
+        """The text of ids, special tokens too."""
+        return self.exact.decode(ids.tolist(), skip_special_tokens=False)
+
+    def _fast(self, of_tokie: Callable, of_ids: Callable, text: str):
+        """What tokie makes of a text; where it panics, as on some long texts, the same of `tokenizers`."""
+        try:
+            return of_tokie(text)
+        except (KeyboardInterrupt, SystemExit, MemoryError):
+            raise
+        except BaseException:
+            return of_ids(self._encode(text))
+
+    def _tokie_ids(self, text: str) -> list[int]:
+        return self.fast.encode(text, False).ids
+
+    def _encode(self, text: str) -> list[int]:
+        ids = self._ids([text])
+        if self.special.isdisjoint(ids) or not (found := list(self.spelled.finditer(text))):
+            return ids
+        # A Unigram model has special tokens among its pieces too: apart, their letters are pieces of their own.
+        cuts = [0, *(match.start() + 1 for match in found), len(text)]
+        return self._ids([text[start:stop] for start, stop in pairwise(cuts)])
+
+    def _ids(self, texts: list[str]) -> list[int]:
+        encoded = self.exact.encode_batch_fast(texts, add_special_tokens=False)
+        return [id for one in encoded for id in one.ids]
+
+    def _exactly(self, texts: list[str]) -> list[bool]:
+        """Which texts are not for tokie: the odd ones, and among those looked at closely the ones where it differs."""
+        if not self.fast:
+            return [True] * len(texts)
+        odd = pc.match_substring_regex(pa.array(texts, pa.large_string()), self.odd).to_pylist()
+        return [
+            odd or (crc32(text.encode()) % _SAMPLED == 0 and not self._agree(self.fast, [text[:_SAMPLE_CHARS]]))
+            for odd, text in zip(odd, texts, strict=True)
+        ]
+
+    def _agree(self, fast: "tokie.Tokenizer", texts) -> bool:
+        return all(fast.encode(text, False).ids == self._encode(text) for text in texts)
+
+
+@contextmanager
+def _panics_caught(what: str, path: Path) -> Iterator[None]:
+    """Whatever the library raises as a CurateError: it knows nothing narrower than Exception, and a panic is not even
+    that."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit, CurateError, MemoryError):
+        raise
+    except BaseException as error:
+        raise CurateError(f"{what}: {error}", str(path), "give a tokenizer.json that `tokenizers` reads") from None
+
+
+def load(name: str) -> Tokenizer:
+    """The tokenizer of a path, folder, address or name, as in `curate.models.resources`. Raises CurateError."""
+    path = locate(name, "tokenizer")
+    return _loaded(path, sha256(path))
+
+
+@lru_cache(maxsize=4)
+def _loaded(path: Path, digest: str) -> Tokenizer:
+    return Tokenizer(path)
+
+
+def _literal(token: str) -> str:
+    """A token as a pattern of RE2."""
+    return "".join(rf"\x{{{ord(char):x}}}" for char in token)
+
+
+def _spec(path: Path) -> dict:
+    try:
+        spec = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise CurateError(f"a tokenizer file is not JSON: {error}", str(path), "give a tokenizer.json") from error
+    if not isinstance(spec, dict) or not isinstance(spec.get("model"), dict):
+        raise CurateError("a tokenizer has no `model`", str(path), "give a tokenizer.json of Hugging Face's format")
+    return spec
+
+
+def _is_byte_level(spec: dict) -> bool:
+    """Whether it is a byte-level BPE, the one kind for which tokie was found to agree throughout."""
+    return spec["model"].get("type") == "BPE" and (spec.get("decoder") or {}).get("type") == "ByteLevel"

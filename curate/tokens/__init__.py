@@ -1,0 +1,1 @@
+"""Sequences of tokens, and the files that trainers read."""
