@@ -6,26 +6,43 @@
         for event in curate.run("manifest.yaml"):
             print(event)
 
-What the command line does, these functions do: each verb is one of them. Some bear the name of the module they are
-in; `from curate.engine.execute import Ended` reaches into those as usual.
+What the command line does, these functions do: each verb is one of them. They are imported when they are asked for, so
+that `import curate` takes no time.
 """
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-from curate.demo import init_manifest, make_demo
-from curate.engine.execute import prepare, run
-from curate.errors import CurateError, ManifestError, Stopped
-from curate.inspect.doctor import examine
-from curate.inspect.explain import explain
-from curate.inspect.status import collect_garbage, explain_plan, status
-from curate.manifest.manifest import load, loads
-from curate.release.lock import read_lock, verify
-from curate.stage import Step, group, reject, stage
-
-_LATER = {"calibrate": "curate.calibration.calibrate", "compare_sets": "curate.calibration.distance"}
-"""Imported when they are asked for, as they bring the compiler of the kernels with them."""
+if TYPE_CHECKING:
+    from curate.calibration.calibrate import calibrate
+    from curate.calibration.distance import compare_sets
+    from curate.demo import init_manifest, make_demo
+    from curate.errors import CurateError, ManifestError, Stopped
+    from curate.inspect.doctor import examine
+    from curate.inspect.explain import explain
+    from curate.inspect.status import collect_garbage, explain_plan, status
+    from curate.manifest.manifest import load, loads
+    from curate.release.lock import read_lock, verify
+    from curate.release.make import prepare, run
+    from curate.stage_api import Step, group, reject, stage
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "calibration.calibrate": ["calibrate"],
+    "calibration.distance": ["compare_sets"],
+    "demo": ["init_manifest", "make_demo"],
+    "errors": ["CurateError", "ManifestError", "Stopped"],
+    "inspect.doctor": ["examine"],
+    "inspect.explain": ["explain"],
+    "inspect.status": ["collect_garbage", "explain_plan", "status"],
+    "manifest.manifest": ["load", "loads"],
+    "release.lock": ["read_lock", "verify"],
+    "release.make": ["prepare", "run"],
+    "stage_api": ["Step", "group", "reject", "stage"],
+}
+_HOME = {name: f"curate.{home}" for home, names in _HOMES.items() for name in names}
+
 __all__ = [
     "CurateError",
     "ManifestError",
@@ -53,6 +70,11 @@ __all__ = [
 
 
 def __getattr__(name: str):
-    if name not in _LATER:
+    if name not in _HOME:
         raise AttributeError(f"module `curate` has no attribute `{name}`")
-    return getattr(import_module(_LATER[name]), name)
+    found = globals()[name] = getattr(import_module(_HOME[name]), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

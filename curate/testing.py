@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 
 from curate.documents import COLUMNS, TRANSIENT, document_id
 from curate.sources import File, Origin, reader_of
-from curate.stage import Stage, Step, arrow_type, find_stage, set_column
+from curate.stage_api import Stage, Step, arrow_type, find_stage, set_column
 
 ODD_TEXTS = (
     None,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import settings
 from releases import write_corpus
 
-from curate.stage import find_stage, stage_homes
+from curate.stage_api import find_stage, stage_homes
 
 HERE = Path(__file__).parent
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import yaml
 from texts import reference_words
 
-from curate.engine.execute import Released, run
+from curate.release.make import Released, run
 
 WORDS = [
     "the",

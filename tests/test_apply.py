@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curate.engine.apply import Configured, apply
-from curate.stage import Stage, reject, set_column
+from curate.stage_api import Stage, reject, set_column
 from curate.testing import docs
 
 

@@ -8,8 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from curate.engine.execute import Released, Started, run
+from curate.engine.execute import Started
 from curate.errors import CurateError
+from curate.release.make import Released, run
 
 
 @pytest.fixture

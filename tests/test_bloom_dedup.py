@@ -11,7 +11,7 @@ from curate.errors import CurateError
 from curate.kernels.bloom import filter_size, old_both
 from curate.kernels.word_break import broken_words
 from curate.manifest.manifest import load
-from curate.stage import find_stage
+from curate.stage_api import find_stage
 from curate.testing import docs, run_group
 
 BLOOM_DEDUP = find_stage("bloom_dedup")

@@ -14,12 +14,13 @@ import yaml
 from releases import curate, release, released_rows, rows, write_jsonl, write_manifest
 
 from curate.base.licenses import HUB
+from curate.base.phrases import cell
 from curate.engine.assemble import composition
 from curate.errors import ManifestError
 from curate.manifest.manifest import loads
 from curate.release.card import configs, feature, render
 from curate.release.charts import funnel, proposed
-from curate.release.pages import cell, place
+from curate.release.pages import place
 
 DOCUMENT = {
     "name": "told",
@@ -229,7 +230,7 @@ def test_no_text_of_a_document_is_in_the_card(told):
 
 
 def test_remarks_and_licenses_of_a_release_of_others_are_no_markup():
-    from curate.release.pages import reasons, remark
+    from curate.base.phrases import reasons, remark
 
     evil = "<script>alert(1)</script> [x](javascript:y)\n# head `a < b` and `c[0]`"
     made = remark(evil)

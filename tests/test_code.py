@@ -113,7 +113,7 @@ def test_mistakes_are_found_without_running_anything(tmp_path, spy):
 
 
 def run_plan(manifest, work):
-    from curate.engine.execute import prepare
+    from curate.release.make import prepare
 
     return prepare(load(manifest), work)
 

@@ -1,7 +1,5 @@
 """Files of which something could not be read: in the lock one by one, and a run stops where it is too much."""
 
-import sys
-
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -9,9 +7,11 @@ from releases import release, released_rows, rows, write_jsonl, write_manifest
 
 from curate.cli.render import plan_lines, release_lines
 from curate.engine.damage import SHOWN
-from curate.engine.execute import Ended, prepare, run
+from curate.engine.execute import Ended
 from curate.errors import CurateError, Stopped
 from curate.inspect.status import explain_plan
+from curate.release import make
+from curate.release.make import prepare, run
 from curate.sources import jsonl, partitions
 
 
@@ -128,7 +128,7 @@ def test_an_input_that_changes_between_planning_and_reading_stops_the_run(tmp_pa
         return plan
 
     with monkeypatch.context() as patch:
-        patch.setattr(sys.modules["curate.engine.execute"], "prepare", then_changed)
+        patch.setattr(make, "prepare", then_changed)
         with pytest.raises(Stopped, match="changed after it was hashed"):
             release(path, work)
     for content in (first, second):

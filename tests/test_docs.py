@@ -21,9 +21,12 @@ from pathlib import Path
 import pytest
 
 import curate
-from curate import reference
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+
+import reference  # noqa: E402
+
 PAGES = ["README.md", "docs/tutorial.md", "docs/concepts.md", "docs/write-a-stage.md", "docs/token-shards.md"]
 PAGES += ["docs/calibration.md"]
 BLOCK = re.compile(r"^```(?P<kind>\S+)(?: (?P<name>\S+))?\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -119,11 +122,9 @@ def test_links_lead_somewhere(page):
 
 def test_reference_and_map_are_up_to_date():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    fix = "run `python -m curate.reference`"
+    fix = "run `python tools/regenerate.py`"
     assert (ROOT / "docs" / "reference.md").read_text(encoding="utf-8") == reference.render(), fix
     assert reference.with_map(readme) == readme, fix
-    for path in (ROOT / "curate").rglob("*.py"):
-        assert path.name.startswith("__") or f"\n{path.relative_to(ROOT).as_posix()} " in readme
 
 
 def test_map_names_everything_at_the_top():

@@ -12,9 +12,9 @@ from releases import one_source, release, write_jsonl, write_manifest
 
 from curate.dedup.exact_dedup import exact_dedup
 from curate.documents import comparable
-from curate.engine.execute import prepare
 from curate.errors import ManifestError
 from curate.manifest.manifest import load
+from curate.release.make import prepare
 from curate.testing import check, docs, run_steps
 
 

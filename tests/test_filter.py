@@ -4,9 +4,9 @@ import duckdb
 import pytest
 from releases import one_source, rejected_rows, release, rows
 
-from curate.engine.execute import prepare
 from curate.errors import CurateError, ManifestError
 from curate.manifest.manifest import load
+from curate.release.make import prepare
 from curate.stages.filter import columns_of, filter
 from curate.testing import docs
 

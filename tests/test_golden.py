@@ -14,7 +14,7 @@ from releases import record, release, response, rows, write_jsonl, write_manifes
 
 from curate.inspect.explain import explain
 from curate.release.lock import read_lock
-from curate.stage import find_stage, stage_homes
+from curate.stage_api import find_stage, stage_homes
 
 GOLDEN = Path(__file__).parent / "golden"
 CALLS = {

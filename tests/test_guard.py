@@ -14,12 +14,13 @@ from releases import one_source, rejected_rows, release, released_rows
 from curate.engine import guard as guards
 from curate.engine import sandbox
 from curate.engine.apply import Configured
-from curate.engine.execute import Lost, run
+from curate.engine.execute import Lost
 from curate.engine.guard import Guard, of_document
 from curate.errors import CurateError, Stopped
 from curate.inspect.explain import explain
+from curate.release.make import run
 from curate.sources import File, Origin, archive, jsonl, parquet, partitions
-from curate.stage import Stage, reject, set_column
+from curate.stage_api import Stage, reject, set_column
 from curate.testing import docs
 
 PAGES = ["first page", "BAD page", "SPAM page", "second page", "third page", "another BAD page", "fourth page"]

@@ -17,7 +17,7 @@ from curate.errors import CurateError
 from curate.manifest.manifest import loads
 from curate.sources import File
 from curate.sources.partitions import Partition, Piece
-from curate.stage import find_stage
+from curate.stage_api import find_stage
 from curate.testing import docs, run_steps
 
 OWN = sorted(

@@ -4,11 +4,12 @@ import pytest
 from releases import one_source, rejected_rows, release, released_rows
 
 from curate.engine.apply import Configured
-from curate.engine.execute import Lost, run
+from curate.engine.execute import Lost
 from curate.engine.isolate import Isolated
 from curate.errors import ManifestError
 from curate.manifest.manifest import load
-from curate.stage import find_stage
+from curate.release.make import run
+from curate.stage_api import find_stage
 from curate.testing import docs
 
 GOOD = ["first page", "SPAM page", "second page", "third page"]

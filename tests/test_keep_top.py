@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from curate.dedup.keep_top import keep_top, kept
 from curate.errors import CurateError
 from curate.manifest.manifest import loads
-from curate.stage import find_stage
+from curate.stage_api import find_stage
 from curate.testing import docs, run_group
 
 

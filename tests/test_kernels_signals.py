@@ -9,7 +9,6 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from curate.kernels.character_table import VERSION
 from curate.kernels.characters import (
     BREAK,
     DECIMAL,
@@ -24,6 +23,7 @@ from curate.kernels.characters import (
 )
 from curate.kernels.marks import word_and_mark_spans
 from curate.kernels.signal_table import GOPHER_STOP_WORDS, SIGNALS, signals, stop_word_hashes
+from curate.kernels.tables.character_table import VERSION
 
 Spans = tuple[np.ndarray, np.ndarray, np.ndarray]
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from texts import class_of, columns, documents, fold, reference_words, untimed
 
-from curate.kernels.unicode_table import VERSION
+from curate.kernels.tables.unicode_table import VERSION
 from curate.kernels.words import OTHER, character, next_word, word_spans
 
 

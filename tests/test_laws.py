@@ -16,7 +16,7 @@ from models import FOLDER, model
 from small_tokenizers import small_tokenizer
 
 from curate.documents import hashes128
-from curate.stage import Step, find_stage, group, reject, set_column, stage, stage_homes
+from curate.stage_api import Step, find_stage, group, reject, set_column, stage, stage_homes
 from curate.testing import (
     HOSTILE,
     LAWS,

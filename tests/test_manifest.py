@@ -14,7 +14,7 @@ from curate.manifest.manifest import load, loads
 from curate.manifest.mistakes import dotted
 from curate.manifest.models import parse_size
 from curate.manifest.schema import json_schema
-from curate.stage import find_stage, stage_homes
+from curate.stage_api import find_stage, stage_homes
 
 ROOT = Path(__file__).parents[1]
 SCHEMA = ROOT / "manifests" / "manifest.schema.json"
@@ -340,7 +340,7 @@ def test_dotted():
 
 
 def test_schema_is_the_committed_one():
-    """Made by `python -m curate.manifest.schema > manifests/manifest.schema.json`."""
+    """Made by `python tools/regenerate.py`."""
     assert json.loads(SCHEMA.read_text()) == json_schema()
 
 

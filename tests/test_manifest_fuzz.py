@@ -14,11 +14,11 @@ from releases import rows, write_jsonl
 from test_laws import PARAMS
 
 from curate.cli.commands import main
-from curate.engine.execute import prepare
 from curate.errors import CurateError
 from curate.manifest.manifest import load
+from curate.release.make import prepare
 from curate.sources import patience
-from curate.stage import find_stage, stage_homes
+from curate.stage_api import find_stage, stage_homes
 from curate.testing import docs, run_group
 
 BASES = [

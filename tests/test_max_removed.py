@@ -7,11 +7,12 @@ import yaml
 from releases import write_jsonl, write_manifest
 
 from curate.cli.render import plan_lines, release_lines
-from curate.engine.execute import Ended, Released, run
+from curate.engine.execute import Ended
 from curate.errors import CurateError, ManifestError
 from curate.inspect.status import explain_plan
 from curate.manifest.manifest import loads
 from curate.manifest.schema import json_schema
+from curate.release.make import Released, run
 
 ROWS = [
     *[{"text": "The invoice of a customer was paid on some day."}] * 40,

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from releases import COPY, rejected_rows, release, sentence, write_jsonl, write_manifest
 
-from curate.engine.execute import Ended, run
+from curate.engine.execute import Ended
 from curate.errors import CurateError, ManifestError
 from curate.inspect.explain import explain
 from curate.inspect.status import explain_plan
@@ -21,6 +21,7 @@ from curate.manifest.manifest import load
 from curate.mix.mixture import Mixture
 from curate.mix.splits import Documents, compose
 from curate.release.lock import verify
+from curate.release.make import run
 
 SOURCES = {"web": 300, "code": 120, "wiki": 40}
 """Documents of each source."""

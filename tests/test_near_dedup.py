@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from curate.base import spill as scratch
 from curate.dedup.near_dedup import Scheme
 from curate.errors import CurateError
-from curate.stage import find_stage
+from curate.stage_api import find_stage
 from curate.testing import docs, run_group
 
 NEAR_DEDUP = find_stage("near_dedup")

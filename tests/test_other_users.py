@@ -10,7 +10,7 @@ import urllib.request
 
 import pytest
 
-import curate.engine.execute  # noqa: F401
+from curate.engine import execute
 from curate.engine.store import Store
 
 NOBODY = 65534
@@ -30,7 +30,7 @@ with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=30) as st
 @pytest.fixture(scope="module")
 def cluster():
     """The Dask cluster of a run."""
-    with sys.modules["curate.engine.execute"].cluster(1, None) as submit:
+    with execute.cluster(1, None) as submit:
         assert list(submit([], Store("nowhere"), set())) == []
         yield submit.__self__.cluster
 

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from curate.kernels.shingles import shingle_sets
-from curate.stage import find_stage
+from curate.stage_api import find_stage
 from curate.testing import docs, run_group
 
 WORDS = "the of and report don't e-mail U.S. 3.14 1984 year, said; (it) was house; water. Zürich 'quoted' state-owned"

@@ -11,11 +11,12 @@ import yaml
 from conftest import forget_stages, know_odd_stages
 from releases import CORPUS, release, rows, write_corpus, write_jsonl, write_manifest
 
-from curate.engine.execute import Ended, prepare, run
+from curate.engine.execute import Ended
 from curate.engine.job import fingerprint
 from curate.errors import ManifestError
 from curate.inspect.status import explain_plan
 from curate.manifest.manifest import load
+from curate.release.make import prepare, run
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +80,7 @@ def test_no_fingerprint_depends_on_the_machine(corpus, tmp_path):
     turned["stages"][-1] = document["stages"][-1]  # rules apply in order
     write_manifest(corpus.with_name("turned.yaml"), turned)
     script = (
-        "import sys, json; from curate.manifest.manifest import load; from curate.engine.execute import prepare\n"
+        "import sys, json; from curate.manifest.manifest import load; from curate.release.make import prepare\n"
         "print(json.dumps({j.label: j.fp for j in prepare(load(sys.argv[1]), sys.argv[2]).jobs.values()}))"
     )
     command = [sys.executable, "-c", script, str(corpus.with_name("turned.yaml")), str(tmp_path / "other")]
@@ -143,7 +144,7 @@ def test_the_content_of_an_input_counts_not_its_time(corpus, tmp_path):
 
 def test_a_stages_version_and_packages_count(corpus, tmp_path, monkeypatch):
     before = prints(corpus, tmp_path / "work")
-    from curate.stage import find_stage
+    from curate.stage_api import find_stage
 
     monkeypatch.setitem(find_stage("normalize").__dict__, "version", 99)
     after = prints(corpus, tmp_path / "work")

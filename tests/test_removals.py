@@ -14,10 +14,10 @@ from releases import curate, one_source, release, released_rows, rows, write_jso
 from small_tokenizers import small_tokenizer
 from tokenizers import Tokenizer
 
-from curate.engine.execute import run
 from curate.errors import CurateError
 from curate.inspect.explain import explain
 from curate.release.lock import read_lock, verify
+from curate.release.make import run
 from curate.release.manifest_text import with_record
 from curate.release.takedown import RECORD, remove
 from curate.stages.removed import list_names, read_list

@@ -13,12 +13,12 @@ from releases import one_source, release, rows, write_jsonl, write_manifest
 
 from curate.cli.commands import main
 from curate.cli.render import release_lines
-from curate.engine.execute import run
 from curate.errors import CurateError
 from curate.inspect.explain import explain
 from curate.release import build as building
 from curate.release.build import replacing
 from curate.release.lock import read_lock
+from curate.release.make import run
 
 
 @pytest.fixture

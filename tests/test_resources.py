@@ -15,7 +15,7 @@ from curate.engine.planner import Planner
 from curate.errors import CurateError
 from curate.models import resources
 from curate.models.resources import Known, locate
-from curate.stage import stage
+from curate.stage_api import stage
 
 WORDS = b"one\ntwo\n"
 DIGEST = hashlib.sha256(WORDS).hexdigest()

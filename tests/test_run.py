@@ -21,12 +21,13 @@ from releases import (
     write_manifest,
 )
 
-from curate.engine.execute import Ended, Lost, Started, prepare, run
+from curate.engine.execute import Ended, Lost, Started
 from curate.engine.plan import shards
 from curate.engine.store import Store, Writer
 from curate.errors import CurateError, Stopped
 from curate.manifest.manifest import load
 from curate.release.lock import verify
+from curate.release.make import prepare, run
 
 SEED = 7
 

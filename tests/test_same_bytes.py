@@ -26,9 +26,10 @@ from releases import (
     write_manifest,
 )
 
-from curate.engine.execute import Ended, Lost, Released, run
+from curate.engine.execute import Ended, Lost
 from curate.engine.job import PASSING
 from curate.engine.store import Store
+from curate.release.make import Released, run
 
 SEED = 20250101
 GIVEN = [document for seed, count in enumerate((60, 70, 50, 90, 40), 1) for document in rows(seed, count)]

@@ -18,7 +18,7 @@ from curate.errors import CurateError
 from curate.kernels.lowest_word import lowest_words
 from curate.kernels.words import next_word
 from curate.manifest.manifest import loads
-from curate.stage import find_stage
+from curate.stage_api import find_stage
 from curate.testing import docs, run_group
 
 SELECT = find_stage("select")

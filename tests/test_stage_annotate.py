@@ -6,7 +6,7 @@ import annotations
 import pytest
 
 from curate.errors import CurateError
-from curate.stage import find_stage
+from curate.stage_api import find_stage
 from curate.stages.annotate import annotate
 from curate.testing import check, docs
 

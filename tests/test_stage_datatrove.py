@@ -3,7 +3,7 @@
 import pytest
 
 from curate.errors import CurateError
-from curate.stage import find_stage
+from curate.stage_api import find_stage
 from curate.stages.datatrove import datatrove
 from curate.testing import docs
 

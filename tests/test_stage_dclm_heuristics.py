@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from texts import untimed
 
-from curate.stage import find_stage
+from curate.stage_api import find_stage
 from curate.testing import docs
 
 PROSE = (

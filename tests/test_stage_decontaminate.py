@@ -16,7 +16,7 @@ from texts import columns, documents, fold, reference_words, untimed
 
 from curate.errors import CurateError
 from curate.kernels.ngrams import Ngrams, find_ngrams, index_ngrams, text_ngrams
-from curate.stage import find_stage
+from curate.stage_api import find_stage
 from curate.testing import check, docs
 
 EVAL = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "eval"

@@ -10,7 +10,7 @@ from models import WORDS, model, sentence
 
 from curate.errors import CurateError, ManifestError
 from curate.manifest import manifest
-from curate.stage import find_stage
+from curate.stage_api import find_stage
 from curate.testing import check, docs
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"
@@ -69,7 +69,7 @@ def test_the_library_bears_on_the_identity_only_where_it_is_used():
 def planned(folder, stages):
     (folder / "rows.jsonl").write_text('{"text": "a"}\n')
     head = "name: x\nversion: 1.0.0\nlicense: mit\nsources:\n  s: {inputs: [rows.jsonl]}\nstages:\n"
-    from curate.engine.execute import prepare
+    from curate.release.make import prepare
 
     return prepare(manifest.loads(head + f"  - language: {stages}\n", folder=folder), folder / "work")
 

@@ -8,7 +8,7 @@ from models import model, sentence
 from curate.errors import CurateError
 from curate.models.fasttext_file import load_model
 from curate.models.fasttext_model import collapse
-from curate.stage import find_stage
+from curate.stage_api import find_stage
 from curate.testing import check, docs
 
 QUALITY = find_stage("quality")

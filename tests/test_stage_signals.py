@@ -5,7 +5,7 @@ import pytest
 from curate.errors import ManifestError
 from curate.kernels.signal_table import SIGNALS
 from curate.manifest.manifest import loads
-from curate.stage import find_stage
+from curate.stage_api import find_stage
 from curate.testing import docs
 
 SIGNALS_STAGE, FILTER = find_stage("signals"), find_stage("filter")

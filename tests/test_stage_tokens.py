@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 from curate.errors import CurateError
 from curate.models import tokenizer as module
 from curate.models.tokenizer import Tokenizer as Ours
-from curate.stage import find_stage
+from curate.stage_api import find_stage
 from curate.stages.tokens import tokens
 from curate.testing import ODD_TEXTS, docs
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.errors import CurateError
-from curate.stage import find_stage
+from curate.stage_api import find_stage
 from curate.stages.url_filter import LISTS, url_filter
 from curate.testing import docs
 

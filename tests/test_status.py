@@ -10,13 +10,14 @@ import yaml
 from releases import release, released_rows, rows, write_jsonl, write_manifest
 
 from curate.cli.render import plan_lines
-from curate.engine.execute import Ended, prepare, recall, run
+from curate.engine.execute import Ended
 from curate.engine.store import Store
 from curate.errors import CurateError
 from curate.inspect.explain import explain
 from curate.inspect.status import collect_garbage, explain_plan, status
 from curate.manifest.manifest import load
 from curate.release.lock import verify
+from curate.release.make import prepare, recall, run
 
 
 def test_status_before_in_the_middle_and_after(corpus, tmp_path):

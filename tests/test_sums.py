@@ -5,8 +5,9 @@ import json
 import pytest
 from releases import release
 
-from curate.engine.execute import Lost, run
+from curate.engine.execute import Lost
 from curate.engine.store import Store, _checksum
+from curate.release.make import run
 
 
 def rewrite(store: Store, fp: str, change) -> None:

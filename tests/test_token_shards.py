@@ -22,13 +22,14 @@ from releases import curate, one_source, release, rows, write_manifest
 from small_tokenizers import small_tokenizer
 from tokenizers import Tokenizer
 
-from curate.engine.execute import Ended, run
+from curate.engine.execute import Ended
 from curate.errors import CurateError, ManifestError
 from curate.hub.publish import publish
 from curate.inspect.status import explain_plan
 from curate.manifest.manifest import load
 from curate.release.diff import diff
 from curate.release.lock import read_lock, verify
+from curate.release.make import run
 from curate.release.takedown import remove
 
 FORMATS = ["npy", "megatron", "mds"]

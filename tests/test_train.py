@@ -19,7 +19,7 @@ from curate.models.fasttext_library import LibraryClassifier
 from curate.models.fasttext_model import Collapsed
 from curate.models.metrics import measure, roc_auc
 from curate.models.resources import sha256
-from curate.stage import find_stage
+from curate.stage_api import find_stage
 from curate.testing import docs
 
 RECIPE = """\

@@ -87,6 +87,7 @@ def server(monkeypatch):
     monkeypatch.setattr(web, "_answered", set())
     monkeypatch.setattr(patience, "_told", {})
     held = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
+    held.handle_error = lambda *_: None  # a client that hung up is no news, and what is printed is looked at
     held.asked, held.busy, held.files, held.breaks, held.target = [], [], {}, 0, ""
     held.url = f"http://127.0.0.1:{held.server_port}"
     thread = threading.Thread(target=held.serve_forever, kwargs={"poll_interval": 0.01})

@@ -1,4 +1,4 @@
-"""Write curate/kernels/character_table.py from the Unicode data of the Python that runs this.
+"""Write curate/kernels/tables/character_table.py from the Unicode data of the Python that runs this.
 
     python3.13 tools/make_character_table.py
 
@@ -36,7 +36,7 @@ def main() -> None:
     packed = zlib.compress(json.dumps(runs, separators=(",", ":")).encode(), 9)
     literal = base64.b85encode(packed).decode()
     lines = [literal[i : i + 100] for i in range(0, len(literal), 100)]
-    target = Path(__file__).parents[1] / "curate" / "kernels" / "character_table.py"
+    target = Path(__file__).parents[1] / "curate" / "kernels" / "tables" / "character_table.py"
     target.write_text(
         '"""Made by tools/make_character_table.py: runs of character classes."""\n\n'
         f'VERSION = "{unicodedata.unidata_version}"\n\n'

@@ -1,4 +1,4 @@
-"""Write curate/kernels/unicode_table.py from the Unicode data of the Python that runs this.
+"""Write curate/kernels/tables/unicode_table.py from the Unicode data of the Python that runs this.
 
     python3.13 tools/make_unicode_table.py
 
@@ -77,7 +77,7 @@ def main() -> None:
     packed = zlib.compress(json.dumps([classes, folds], separators=(",", ":")).encode(), 9)
     literal = base64.b85encode(packed).decode()
     lines = [literal[i : i + 100] for i in range(0, len(literal), 100)]
-    target = Path(__file__).parents[1] / "curate" / "kernels" / "unicode_table.py"
+    target = Path(__file__).parents[1] / "curate" / "kernels" / "tables" / "unicode_table.py"
     target.write_text(
         '"""Made by tools/make_unicode_table.py: runs of word classes, and steps of case folding."""\n\n'
         f'VERSION = "{unicodedata.unidata_version}"\n\n'

@@ -1,4 +1,4 @@
-"""Write curate/kernels/word_break_table.py from the Unicode data of the package `regex`.
+"""Write curate/kernels/tables/word_break_table.py from the Unicode data of the package `regex`.
 
     python tools/make_word_break_table.py UNICODE-VERSION
 
@@ -36,7 +36,7 @@ def main() -> None:
     runs = [(len(list(run)), kind) for kind, run in groupby(kinds)]
     literal = base64.b85encode(zlib.compress(json.dumps(runs, separators=(",", ":")).encode(), 9)).decode()
     lines = [literal[i : i + 100] for i in range(0, len(literal), 100)]
-    target = Path(__file__).parents[1] / "curate" / "kernels" / "word_break_table.py"
+    target = Path(__file__).parents[1] / "curate" / "kernels" / "tables" / "word_break_table.py"
     target.write_text(
         '"""Made by tools/make_word_break_table.py: runs of Word_Break values with two flags."""\n\n'
         f'VERSION = "{sys.argv[1]}"\n\n'

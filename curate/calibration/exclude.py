@@ -13,7 +13,7 @@ from curate.dedup.near_dedup import Scheme
 from curate.errors import CurateError
 from curate.models.resources import locate, sha256
 from curate.sources import compression_of, format_of
-from curate.stage import find_stage
+from curate.stage_api import find_stage
 
 SCHEME = Scheme(ngram=5, unit="words", bands=32, rows=8, permutations=256, seed=1, normalize=True)
 """Texts that share a band resemble each other: all that are equal but for case, punctuation and white space, 99.7% of

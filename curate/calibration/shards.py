@@ -67,7 +67,7 @@ def open_release(name: str | Path, phase: str | None = None) -> Release:
     """
     folder = Path(name)
     if str(name).startswith("hf://"):
-        from curate.hub.publish import local_copy
+        from curate.release.fetched import local_copy
 
         folder = local_copy(str(name))
     lock = read_lock(folder)

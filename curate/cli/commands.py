@@ -93,7 +93,7 @@ def _release(
 ):
     from curate.cli.progress import follow
     from curate.cli.render import release_lines
-    from curate.engine.execute import run
+    from curate.release.make import run
 
     released = follow(run(manifest, work, workers, scheduler, replace, allow_empty, allow_code or ()))
     result = {"release": str(released.path), "changed": released.changed, "lock": released.lock}

@@ -5,11 +5,11 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from curate.base.phrases import counted, reasons, size
 from curate.base.terminal import table
 from curate.inspect.side_by_side import side_by_side
 from curate.release.accounts import damage_lines, not_taken_lines
 from curate.release.card import empty_sources
-from curate.release.pages import counted, reasons, size
 
 __all__ = [
     "calibrated_lines",

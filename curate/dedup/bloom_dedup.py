@@ -12,7 +12,7 @@ from curate.dedup._units import join, split
 from curate.documents import utf8
 from curate.errors import CurateError
 from curate.kernels.bloom import filter_size, old_both
-from curate.stage import Step, group, reject, set_column
+from curate.stage_api import Step, group, reject, set_column
 
 
 def memory(expected_ngrams: int, false_positives: float, **_) -> int:

@@ -10,7 +10,7 @@ from curate.base import urls
 from curate.base.parameters import Bins
 from curate.dedup import _keep_order as keep_order
 from curate.documents import comparable, hashes128
-from curate.stage import Step, group
+from curate.stage_api import Step, group
 
 
 @group(

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from curate.base.parameters import Bins, Column, Share
 from curate.documents import coded
 from curate.errors import CurateError
-from curate.stage import Step, group
+from curate.stage_api import Step, group
 
 
 @group(version=1, new_only=True, reads_from=lambda column, by, **_: (column, by) if by else (column,))

@@ -11,7 +11,7 @@ from curate.base.parameters import Bins, Count
 from curate.dedup import _keep_order as keep_order
 from curate.dedup._units import SEPARATORS, join, split
 from curate.documents import hashes128
-from curate.stage import Step, group, reject, set_column
+from curate.stage_api import Step, group, reject, set_column
 
 
 @group(version=2, max_removed=0.9, reads_from=lambda keep, **_: ("text", *keep_order.columns(keep)))

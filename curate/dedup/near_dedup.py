@@ -27,7 +27,7 @@ from curate.kernels.minhash import permutations as draw_permutations
 from curate.kernels.minhash import signatures
 from curate.kernels.shingles import CHARACTERS, PIECES, WORDS, shingle_sets
 from curate.kernels.unionfind import components, singletons, union_edges
-from curate.stage import Index, Step, group
+from curate.stage_api import Index, Step, group
 
 UNITS = {"words": WORDS, "characters": CHARACTERS, "pieces": PIECES}
 

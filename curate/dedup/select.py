@@ -13,7 +13,7 @@ from curate.dedup import _keep_order as keep_order
 from curate.documents import hashes128, utf8
 from curate.errors import CurateError
 from curate.kernels.lowest_word import lowest_words
-from curate.stage import Step, group, reject
+from curate.stage_api import Step, group, reject
 
 LONG = 6
 """Characters from which a word tells the topic: shorter ones are mostly those that all texts have."""

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from curate.documents import REJECT, TRANSIENT
 from curate.errors import CurateError
-from curate.stage import Stage, find_stage, set_column
+from curate.stage_api import Stage, find_stage, set_column
 
 
 @dataclass(frozen=True)

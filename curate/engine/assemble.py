@@ -17,7 +17,7 @@ from curate.documents import REJECT, coded, hashed
 from curate.engine.store import BinnedWriter, Store, Writer, for_block, live_blocks, row_of, sent_to
 from curate.mix.hash_line import hash_line
 from curate.mix.splits import Documents, compose
-from curate.stage import arrow_type, find_stage, set_column
+from curate.stage_api import arrow_type, find_stage, set_column
 from curate.stages import removed as removals
 
 GROUP_BYTES = 32 << 20

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
+from curate.base.phrases import reasons
 from curate.base.terminal import table
 from curate.engine.assemble import add
 from curate.engine.plan import Plan
 from curate.engine.store import Store
-from curate.release.pages import reasons
 
 
 def funnel_lines(plan: Plan, store: Store) -> Iterator[str]:

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from curate.engine.apply import Configured
 from curate.errors import CurateError, Stopped, refusal
-from curate.stage import reject
+from curate.stage_api import reject
 
 SHOWN = 5
 """Failures of a stage that a marker names; more are counted."""

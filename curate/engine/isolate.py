@@ -18,7 +18,7 @@ import pyarrow as pa
 from curate.base.child import Child, Gone, main
 from curate.engine.apply import Configured
 from curate.sources import File, FileRead, Origin, partitions
-from curate.stage import reject
+from curate.stage_api import reject
 
 TOGETHER = 64
 """Documents that an isolated stage gets at once, before each by itself where that fails."""

@@ -26,7 +26,7 @@ from curate.errors import CurateError
 from curate.mix.hash_line import held_out
 from curate.models.resources import each
 from curate.sources import Origin, partitions
-from curate.stage import arrow_type, find_stage, set_column
+from curate.stage_api import arrow_type, find_stage, set_column
 
 
 def run_job(store: str | Path, job: Job, mode: str = "plain") -> dict:
@@ -139,7 +139,7 @@ def _conform(table: pa.Table, types: dict[str, pa.DataType]) -> pa.Table:
 
 
 def step(store: Store, args: dict, draft: Path, counts: dict) -> None:
-    """One step of a group stage: over a partition, a bin, or all there is. See `curate.stage.Step`."""
+    """One step of a group stage: over a partition, a bin, or all there is. See `curate.stage_api.Step`."""
     carry_out, local = find_stage(args["call"]["stage"]).step(args["call"]), args.get("local", False)
     before = store.behind(args["before"]) if "before" in args else []
     writer = BinnedWriter(draft)

@@ -16,23 +16,29 @@ MUCH = 0.95
 """The share of a source from which a stage that has no `max_removed` is worth a warning."""
 
 
-def check_max_removed(plan: Plan, store: Store) -> None:
-    """Raise CurateError where a stage removed more than its `max_removed` of a source.
+def exceeding(plan: Plan, store: Store) -> list[tuple[Call, str, dict]]:
+    """Of `counted` what removed more than the `max_removed` of its stage."""
+    return [
+        (call, source, count)
+        for call, source, count in counted(plan, store)
+        if call.max_removed is not None and count["in"] - count["kept"] > call.max_removed * count["in"]
+    ]
 
-    The error shows what took them: of near-duplicates the largest clusters, since texts that many pages share and
-    chains of resemblances are what goes wrong; else the reasons, with documents to look at.
+
+def too_much(plan: Plan, store: Store, found: list[tuple[Call, str, dict]]) -> CurateError:
+    """The error of stages that removed too much. Reads the evidence.
+
+    It shows what took them: of near-duplicates the largest clusters, since texts that many pages share and chains of
+    resemblances are what goes wrong; else the reasons, with documents to look at.
     """
     problems = []
-    for call, source, count in counted(plan, store):
-        removed = count["in"] - count["kept"]
-        if call.max_removed is not None and removed > call.max_removed * count["in"]:
-            what = f"{_share(call, source, count)}, more than its `max_removed` of {call.max_removed:.0%}"
-            clusters = "cluster" in call.stage.adds(call.params)
-            shown = _largest(plan, store) if clusters else _reasons(plan, store, call, source, count)
-            fix = f"inspect them with `curate explain`; if this is intended, set `max_removed: 1` for `{call.label}`"
-            problems.append(CurateError("\n".join([what, *shown]), call.place, fix))
-    if problems:
-        raise problems[0] if len(problems) == 1 else ManifestError(problems)
+    for call, source, count in found:
+        what = f"{_share(call, source, count)}, more than its `max_removed` of {call.max_removed:.0%}"
+        clusters = "cluster" in call.stage.adds(call.params)
+        shown = _largest(plan, store) if clusters else _reasons(plan, store, call, source, count)
+        fix = f"inspect them with `curate explain`; if this is intended, set `max_removed: 1` for `{call.label}`"
+        problems.append(CurateError("\n".join([what, *shown]), call.place, fix))
+    return problems[0] if len(problems) == 1 else ManifestError(problems)
 
 
 def warnings(plan: Plan, store: Store) -> list[str]:
@@ -69,7 +75,7 @@ def _share(call: Call, source: str, count: dict) -> str:
 
 def _reasons(plan: Plan, store: Store, call: Call, source: str, count: dict) -> Iterator[str]:
     """How many of each reason, and an id that `curate explain` takes."""
-    examples = store.marker(plan.evidence["evidence/rejected.parquet"])["examples"]
+    examples = store.counts(plan.evidence["evidence/rejected.parquet"])["examples"]
     mine = {row["reason"]: row["id"] for row in examples if row["stage"] == call.label and row.get("source") == source}
     for reason, documents in count["reasons"].most_common(SHOWN):
         yield f"  {documents:>10,} {reason}" + (f", such as {mine[reason]}" if reason in mine else "")

@@ -12,7 +12,7 @@ from curate.errors import CurateError, ManifestError, did_you_mean
 from curate.manifest.call import Call
 from curate.manifest.manifest import Manifest
 from curate.sources import File
-from curate.stage import arrow_type
+from curate.stage_api import arrow_type
 from curate.tokens.requested import Encoding, encoding
 
 BIN_BYTES = 256 << 20

@@ -15,7 +15,6 @@ from curate.engine.lane import Lane
 from curate.engine.plan import Plan
 from curate.manifest.manifest import Manifest
 from curate.models.resources import write_text
-from curate.release.earlier import with_lists
 from curate.sources import File
 from curate.sources.partitions import READERS, Partition, Piece
 from curate.tokens.requested import Encoding
@@ -51,7 +50,7 @@ def recall(manifest: Manifest, work: Path) -> Plan | None:
             return None
         noted = json.loads(body)
         return Plan(
-            manifest=with_lists(manifest, noted.pop("lists")),
+            manifest=manifest.leaving_out(noted.pop("lists")),
             jobs={fp: _job(job) for fp, job in noted.pop("jobs").items()},
             lanes=[_lane(lane) for lane in noted.pop("lanes")],
             references=[_lane(lane) for lane in noted.pop("references")],

@@ -1,12 +1,10 @@
-"""Resolve a manifest: find and identify its inputs and earlier releases, on disk and over the network."""
+"""Resolve a manifest: find and identify its inputs, on disk and over the network."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from curate.engine.planner import Shard
 from curate.errors import CurateError, ManifestError, Stopped
 from curate.manifest.manifest import Manifest
-from curate.release.earlier import earlier
 from curate.sources import inputs
 from curate.sources.partitions import Partition, partitions
 
@@ -17,16 +15,14 @@ class Resolved:
 
     partitions  {source: the pieces of its inputs that one job reads each}
     not_taken   {source: files that were found and not read, see `curate.sources.inputs.Found.not_taken`}
-    earlier     shards of the earlier releases
     """
 
     partitions: dict[str, list[Partition]]
     not_taken: dict[str, list[dict]]
-    earlier: list[Shard]
 
 
 def resolve(manifest: Manifest, work: Path) -> Resolved:
-    """Find and identify all that a manifest names.
+    """Find and identify the inputs of a manifest.
 
     Raises CurateError for an input that is not there or is not data, Stopped where a server is busy.
     """
@@ -45,4 +41,4 @@ def resolve(manifest: Manifest, work: Path) -> Resolved:
         not_taken[name] = held.not_taken
     if problems:
         raise problems[0] if len(problems) == 1 else ManifestError(problems)
-    return Resolved(found, not_taken, earlier(manifest))
+    return Resolved(found, not_taken)

@@ -30,7 +30,7 @@ from curate.base.spill import together
 from curate.documents import REJECT
 from curate.errors import CurateError, refusal
 from curate.models.resources import put, remove
-from curate.stage import set_column
+from curate.stage_api import set_column
 
 DICTIONARY = ("source", "path", "language", "license", "reject", "split", "stage", "reason", "key")
 """Columns of few distinct values. Dictionaries of anything else cost time and save nothing."""

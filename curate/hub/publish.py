@@ -6,7 +6,6 @@ against the lock, and only then is the version tagged. So an interrupted publish
 run again, it sends what is missing. A commit whose answer was lost is found by the next look, not made twice.
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +16,7 @@ from typing import NamedTuple
 
 from curate.errors import CurateError
 from curate.hub.client import FAILURES, Event, Remote, address_of, check_repository, logged_in
+from curate.release.fetched import published_at
 from curate.release.files import File, Unverified, read_release
 from curate.release.lock import PAGES, check_file, exposures, misplaced, read_lock, release_digest
 
@@ -158,7 +158,7 @@ def verify_published(address: str, *, endpoint: str | None = None, token: str | 
 
     Raises CurateError where there is no such release, or the Hub does not answer.
     """
-    repo, version = _address(address)
+    repo, version = published_at(address)
     with Remote(endpoint, token, repo=repo).listening() as remote, TemporaryDirectory() as scratch:
         root = Path(scratch)
         there = remote.files(version)
@@ -193,25 +193,6 @@ def _check_remote(
     if not misplaced(file["path"]) and path.is_file() and path.suffix not in PAGES:
         path.unlink()
     return problem and CurateError(problem.what, f"{address}/{file['path']}", "publish the release again")
-
-
-def local_copy(address: str, *, endpoint: str | None = None, token: str | None = None) -> Path:
-    """A folder with lock, shards and index of a published release, downloaded once and kept in the Hub's cache.
-
-    address  hf://datasets/ORG/NAME@vVERSION. Raises CurateError where there is no such release.
-    """
-    repo, version = _address(address)
-    with Remote(endpoint, token, repo=repo).listening() as remote:
-        return remote.snapshot(version, ["lock.json", "manifest.yaml", "data/*", "index/*", "evidence/removed.parquet"])
-
-
-def _address(address: str) -> tuple[str, str]:
-    """Repository and tag of hf://datasets/ORG/NAME@vVERSION."""
-    found = re.fullmatch(r"hf://datasets/([\w.-]+/[\w.-]+)@(v[^/]+)/?", address)
-    if not found:
-        fix = "write hf://datasets/ORG/NAME@vVERSION, such as hf://datasets/org/web@v1.0.0"
-        raise CurateError("not the address of a published release", address, fix)
-    return found[1], found[2]
 
 
 def _same(file: File, remote, release: Path) -> bool:

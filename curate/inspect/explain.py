@@ -8,7 +8,6 @@ import pyarrow.parquet as pq
 
 from curate.documents import COLUMNS, REJECT, hashed
 from curate.engine.assemble import NOT_DRAWN
-from curate.engine.execute import recall
 from curate.engine.lane import Lane
 from curate.engine.plan import Plan, shards
 from curate.engine.store import Store
@@ -16,6 +15,7 @@ from curate.errors import CurateError
 from curate.manifest.manifest import Manifest, load
 from curate.release.extend import rename
 from curate.release.lock import shard_names
+from curate.release.make import recall
 
 
 def explain(manifest: str | Path | Manifest, document: str, work: str | Path) -> list[dict]:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from curate.engine import recall as recalling
 from curate.engine.estimate import estimate
-from curate.engine.execute import prepare, recall
 from curate.engine.job import Job, unmade
 from curate.engine.plan import Plan, shards
 from curate.engine.store import Store
@@ -17,6 +16,7 @@ from curate.manifest.manifest import Manifest, load
 from curate.mix.mixture import notes
 from curate.models.resources import remove
 from curate.release.lock import deduplicating
+from curate.release.make import prepare, recall
 from curate.sources.identify import FETCHED
 from curate.tokens import requested as tokens
 

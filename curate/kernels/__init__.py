@@ -24,7 +24,7 @@ def _cache_folder() -> str:
     Numba unpickles what it finds there, so that whoever can write to the folder runs code here.
     """
     digest = hashlib.blake2b(digest_size=8)
-    for source in sorted(Path(__file__).parent.glob("*.py")):
+    for source in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(source.read_bytes())
     home = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
     folder = home / "curate" / "kernels" / digest.hexdigest()

@@ -12,7 +12,7 @@ import zlib
 
 import numpy as np
 
-from curate.kernels.character_table import PACKED
+from curate.kernels.tables.character_table import PACKED
 
 LETTER = 1  # str.isalpha
 NUMERIC = 2  # str.isnumeric, isdigit or isdecimal; LETTER or NUMERIC is str.isalnum

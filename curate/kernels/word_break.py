@@ -12,7 +12,7 @@ import numpy as np
 
 from curate.kernels import device, kernel
 from curate.kernels.hashing import mix64
-from curate.kernels.word_break_table import PACKED
+from curate.kernels.tables.word_break_table import PACKED
 from curate.kernels.words import decode
 
 (_CR, _LF, _NEWLINE, _EXTEND, _ZWJ, _FORMAT, _SPACE, _LETTER, _HEBREW, _NUMERIC, _KATAKANA, _LOW_LINE) = range(1, 13)

@@ -18,7 +18,7 @@ import numpy as np
 
 from curate.kernels import device, kernel
 from curate.kernels.hashing import mix64
-from curate.kernels.unicode_table import PACKED
+from curate.kernels.tables.unicode_table import PACKED
 
 OTHER, LETTER, IDEOGRAPH, MARK = range(4)
 _BLOCK = 256

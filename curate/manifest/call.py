@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from curate.base.parameters import Share
 from curate.errors import CurateError, Stopped
-from curate.stage import Stage
+from curate.stage_api import Stage
 
 
 class Checks(BaseModel):

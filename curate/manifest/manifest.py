@@ -5,7 +5,7 @@ them are reported together.
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from curate.base import card_text as cards
@@ -16,6 +16,7 @@ from curate.manifest.models import Document
 from curate.manifest.yaml_file import YamlFile, mapping
 from curate.mix.mixture import mistakes
 from curate.models.resources import read_text
+from curate.stage_api import find_stage
 from curate.tokens import requested as token_shards
 
 
@@ -59,6 +60,17 @@ class Manifest:
     def warnings(self) -> list[str]:
         """What is allowed and most likely not meant."""
         return [f"`{call.label}`: {text}" for _, call in self.calls for text in call.stage.warnings(call.params)]
+
+    def leaving_out(self, lists: dict[str, str]) -> "Manifest":
+        """The manifest with these lists of what stays out, {name: path}, in place of its own."""
+        stages = list(self.stages)
+        place = next((place for place, call in enumerate(stages) if call.label == "removed"), None)
+        if place is not None:
+            stages[place] = replace(stages[place], params={"lists": lists})
+        elif lists:
+            where = f"{self.path or 'manifest'}  extends"
+            stages.append(Call(find_stage("removed"), {"lists": lists}, "removed", where))
+        return replace(self, stages=stages)
 
     @property
     def indexed(self) -> Call | None:

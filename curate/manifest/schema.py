@@ -1,13 +1,10 @@
-"""The JSON Schema of a manifest, for editors.
-
-`python -m curate.manifest.schema > manifests/manifest.schema.json` renews it.
-"""
+"""The JSON Schema of a manifest, for editors: manifests/manifest.schema.json."""
 
 import json
 
 from curate.manifest.call import Checks
 from curate.manifest.models import Document
-from curate.stage import find_stage, stage_homes
+from curate.stage_api import find_stage, stage_homes
 
 
 def json_schema() -> dict:
@@ -39,7 +36,3 @@ def json_schema() -> dict:
     schema["patternProperties"] = {"^x-": {"description": "of your own, such as anchors for merge keys"}}
     schema |= {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "curate manifest"}
     return json.loads(json.dumps(schema))
-
-
-if __name__ == "__main__":
-    print(json.dumps(json_schema(), indent=1))

@@ -15,7 +15,7 @@ from curate.manifest.mistakes import dotted, fields_at, is_tag, mismatch
 from curate.manifest.models import Source
 from curate.manifest.yaml_tree import Place, read_tree
 from curate.models.resources import read_text
-from curate.stage import find_stage, stage_homes
+from curate.stage_api import find_stage, stage_homes
 
 
 def mapping(value: Any) -> dict:

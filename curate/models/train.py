@@ -32,7 +32,7 @@ from curate.base import machine
 from curate.base.parameters import Count, InnerShare, Large, Positive
 from curate.documents import hashes128, utf8
 from curate.engine.damage import check_damage
-from curate.engine.execute import cluster, execute, prepare
+from curate.engine.execute import cluster, execute
 from curate.engine.job import Job
 from curate.engine.plan import Plan
 from curate.engine.store import Damaged, Store, live_blocks
@@ -48,6 +48,7 @@ from curate.models.fasttext_model import collapse
 from curate.models.metrics import measure
 from curate.models.resources import read_text, sha256
 from curate.release.lock import made_before
+from curate.release.make import prepare
 from curate.release.pages import environment
 
 FORMAT = 1
@@ -144,7 +145,7 @@ def train(
     scheduler: str | None = None,
     allow_code: Iterable[str] = (),
 ) -> Iterator:
-    """Train the classifier of a recipe, yielding what happens as `curate.engine.execute.run` does; the last is Trained.
+    """Train the classifier of a recipe, yielding what happens as `curate.release.make.run` does; the last is Trained.
 
     A model that already exists, of the same recipe, inputs and versions, is not trained again. Raises CurateError
     for what is wrong with the recipe, the inputs or the number of documents, Stopped where running again goes on.

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from curate.release.pages import counted
+from curate.base.phrases import counted
 
 
 def not_taken_lines(source: str, not_taken: list[dict]) -> Iterator[str]:

@@ -2,7 +2,6 @@
 again, and what was removed from them stays out."""
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,12 +9,10 @@ import pyarrow.parquet as pq
 
 from curate.engine.planner import Shard
 from curate.errors import CurateError
-from curate.manifest.call import Call
 from curate.manifest.manifest import Manifest
 from curate.release.checked_lock import inside
 from curate.release.lock import read_lock
 from curate.sources import File
-from curate.stage import find_stage
 from curate.stages import removed as removals
 
 RECORD = "evidence/removed.parquet"
@@ -27,7 +24,7 @@ def carrying(manifest: Manifest, work: Path) -> Manifest:
     The record of a version that is run again (`removed: [evidence/removed.parquet]`, as the manifest of a patch version
     has it) is found in that version's folder, wherever the manifest itself is.
     """
-    return with_lists(manifest, carried_lists(manifest, work))
+    return manifest.leaving_out(carried_lists(manifest, work))
 
 
 def carried_lists(manifest: Manifest, work: Path) -> dict[str, str]:
@@ -44,19 +41,6 @@ def carried_lists(manifest: Manifest, work: Path) -> dict[str, str]:
         beside = Path(path) == manifest.folder / RECORD and not Path(path).is_file()
         lists[name] = str(mine.absolute()) if beside and mine.is_file() else path
     return lists
-
-
-def with_lists(manifest: Manifest, lists: dict[str, str]) -> Manifest:
-    """The manifest with these lists of what stays out, in place of its own."""
-    stages = list(manifest.stages)
-    place = next((place for place, call in enumerate(stages) if call.label == "removed"), None)
-    if place is not None:
-        stages[place] = replace(stages[place], params={"lists": lists})
-    elif lists:
-        stages.append(
-            Call(find_stage("removed"), {"lists": lists}, "removed", f"{manifest.path or 'manifest'}  extends")
-        )
-    return replace(manifest, stages=stages)
 
 
 def records(manifest: Manifest) -> list[pa.Table]:
@@ -86,7 +70,7 @@ def _named(manifest: Manifest) -> dict[str, str]:
 def folder_of(manifest: Manifest, name: str, place: str) -> Path:
     """The folder of an earlier release, by its path or address. Raises CurateError where there is none."""
     if name.startswith("hf://"):
-        from curate.hub.publish import local_copy
+        from curate.release.fetched import local_copy
 
         return local_copy(name)
     folder = (manifest.folder / name).absolute()

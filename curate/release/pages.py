@@ -1,11 +1,11 @@
 """What the pages of a release have in common: where their templates are, and how they write numbers and places."""
 
-import re
 from functools import cache
 from pathlib import Path
 
 import jinja2
 
+from curate.base.phrases import cell, reasons, remark, size, word
 from curate.base.redact import bare_url
 
 LONGEST_PLACE = 100
@@ -33,27 +33,6 @@ def environment() -> jinja2.Environment:
     return made
 
 
-def counted(count: int, noun: str) -> str:
-    """`1 file`, `2,000 files`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def size(count: int) -> str:
-    """`1.5 MB` of bytes."""
-    value = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"
-
-
-def reasons(counts: dict[str, int]) -> str:
-    """`too_short 12, duplicate_text 3`, the most frequent first."""
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return ", ".join(f"{word(reason)} {count:,}" for reason, count in ordered)
-
-
 def place(document: dict) -> str:
     """Where a document was: its address without what may follow `?` or `#`, which can name people, or its file."""
     if url := document.get("url"):  # noqa: SIM108
@@ -61,18 +40,3 @@ def place(document: dict) -> str:
     else:
         where = f"{document['path']} at {document['position']}"
     return cell(where if len(where) <= LONGEST_PLACE else where[: LONGEST_PLACE - 1] + "…")
-
-
-def cell(text: str) -> str:
-    """Text from data as a cell of a Markdown table: on one line, and nothing in it is markup."""
-    return "".join(f"&#{ord(sign)};" if sign in "|<>&`*_[]\\" else sign for sign in " ".join(text.split()))
-
-
-def remark(text: str) -> str:
-    """A sentence with code in it, on one line: no tag of HTML begins in it, and no link or picture."""
-    return re.sub(r"<(?=[A-Za-z/!?])|\](?=[(\[:])", lambda found: f"&#{ord(found[0])};", " ".join(text.split()))
-
-
-def word(text: str) -> str:
-    """A name in a cell of a table, such as `too_short`, written as it is."""
-    return remark(text).replace("|", "&#124;")

@@ -23,7 +23,7 @@ from curate.release.files import Unverified
 from curate.release.manifest_text import with_record
 from curate.release.token_shards import rewrite_token_shards
 from curate.release.without import Gone, find_gone, leave_out
-from curate.stage import set_column
+from curate.stage_api import set_column
 from curate.stages import removed as removals
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from curate.errors import CurateError, did_you_mean
 from curate.models.resources import find_source, sha256
-from curate.stage import arrow_type, set_column, stage
+from curate.stage_api import arrow_type, set_column, stage
 
 
 def _source(function: str, **_) -> dict[str, Path]:

@@ -9,7 +9,7 @@ from curate.kernels.c4_lines import CURLY_BRACKET, FEW_SENTENCES, KEPT, LOREM_IP
 from curate.kernels.characters import character_classes
 from curate.kernels.lines import CURLY, JAVASCRIPT, LOREM, POLICY
 from curate.kernels.marks import word_and_mark_spans
-from curate.stage import reject, set_column, stage
+from curate.stage_api import reject, set_column, stage
 from curate.stages._text import texts
 
 

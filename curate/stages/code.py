@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from curate.base.parameters import Count, Ratio, Share
 from curate.documents import utf8
 from curate.kernels.source_lines import measure
-from curate.stage import reject, set_column, stage
+from curate.stage_api import reject, set_column, stage
 from curate.stages._languages import FILES, PERMISSIVE
 from curate.stages._secrets import HINT, SECRET
 

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from curate.errors import CurateError, did_you_mean
 from curate.models.resources import find_source
-from curate.stage import reject, set_column, stage
+from curate.stage_api import reject, set_column, stage
 
 _REASON = re.compile(r"""return\s*+\(?+\s*+False,\s*+["']([\w ./-]+)["']""")
 OWN = ("datatrove.pipeline.filters.", "datatrove.pipeline.formatters.")

@@ -10,7 +10,7 @@ from curate.base.parameters import Count, Newlines, Ratio, Share
 from curate.documents import utf8
 from curate.kernels.characters import character_classes
 from curate.kernels.dclm import clean, count_words
-from curate.stage import reject, set_column, stage
+from curate.stage_api import reject, set_column, stage
 from curate.stages._signals import measure
 from curate.stages._text import change_matching, texts
 

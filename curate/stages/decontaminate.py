@@ -20,7 +20,7 @@ from curate.kernels.ngrams import Ngrams, find_ngrams, index_ngrams, text_ngrams
 from curate.models.resources import Name, locate, sha256
 from curate.sources import compression_of, format_of
 from curate.sources.layouts import find
-from curate.stage import reject, set_column, stage
+from curate.stage_api import reject, set_column, stage
 
 SetName = Annotated[str, Field(pattern=r"^[\w-]+$")]
 

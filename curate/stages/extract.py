@@ -10,7 +10,7 @@ from resiliparse.parse.html import CSSParserException, HTMLParserException, HTML
 
 from curate.base.parameters import Positive
 from curate.errors import CurateError
-from curate.stage import reject, set_column, stage
+from curate.stage_api import reject, set_column, stage
 from curate.stages._charset import read
 from curate.stages._error_pages import is_error_page
 from curate.stages._html_cost import refusal, too_deep

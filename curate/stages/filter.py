@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from curate.base import machine
 from curate.errors import CurateError, ManifestError, did_you_mean, shown
-from curate.stage import reject, stage
+from curate.stage_api import reject, stage
 
 NAME = re.compile(r"\w+")
 _MADE_NULL = "null rejects nothing"

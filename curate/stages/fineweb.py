@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.base.parameters import Count, Ratio, Share
-from curate.stage import reject, stage
+from curate.stage_api import reject, stage
 from curate.stages._signals import measure
 
 _SIGNALS = (

@@ -5,7 +5,7 @@ import pyarrow.compute as pc
 
 from curate.base.parameters import Count, Ratio, Share
 from curate.kernels.signal_table import GOPHER_STOP_WORDS
-from curate.stage import reject, stage
+from curate.stage_api import reject, stage
 from curate.stages._signals import measure
 
 _SIGNALS = (

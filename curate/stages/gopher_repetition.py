@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.base.parameters import Ratio, Share
-from curate.stage import reject, stage
+from curate.stage_api import reject, stage
 from curate.stages._signals import measure
 
 _TOP = {n: f"top_{n}_gram_character_ratio" for n in (2, 3, 4)}

@@ -7,7 +7,7 @@ from curate.base.parameters import Share
 from curate.documents import utf8
 from curate.models.fasttext_model import find_label
 from curate.models.resources import Name, locate
-from curate.stage import reject, set_column, stage
+from curate.stage_api import reject, set_column, stage
 from curate.stages._models import classifier, packages, rounded
 
 PREFIX = "__label__"

@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 from curate.base.parameters import Count
 from curate.documents import comparable, utf8
 from curate.kernels.words import word_spans
-from curate.stage import reject, set_column, stage
+from curate.stage_api import reject, set_column, stage
 
 
 @stage(version=2)

@@ -5,7 +5,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-from curate.stage import reject, set_column, stage
+from curate.stage_api import reject, set_column, stage
 
 
 @stage(version=1)

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.base.parameters import Newlines
-from curate.stage import set_column, stage
+from curate.stage_api import set_column, stage
 
 _NEWLINE = r"\r\n|[\r\v\f\x{85}\x{2028}\x{2029}]"
 _CONTROL = r"[\x{0}-\x{8}\x{E}-\x{1F}\x{7F}-\x{84}\x{86}-\x{9F}\x{FEFF}]"

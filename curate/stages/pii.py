@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.stage import reject, set_column, stage
+from curate.stage_api import reject, set_column, stage
 from curate.stages._personal_data import KINDS, Kind
 
 

@@ -16,7 +16,7 @@ from curate.base import urls
 from curate.documents import hashed, utf8
 from curate.errors import CurateError
 from curate.models.resources import Name, locate, sha256
-from curate.stage import set_column, stage
+from curate.stage_api import set_column, stage
 from curate.stages._lists import Kind, entries
 
 KEYS = ("id", "url", "text", "domain")

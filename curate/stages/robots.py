@@ -7,7 +7,7 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.stage import reject, stage
+from curate.stage_api import reject, stage
 
 HEAD_BYTES = 1 << 20
 """How far into a page its head is looked for."""

@@ -8,7 +8,7 @@ import pydantic
 from curate.base.parameters import Count
 from curate.errors import CurateError, ManifestError, did_you_mean
 from curate.kernels.signal_table import GOPHER_STOP_WORDS, SHORT_LINE, SIGNALS
-from curate.stage import set_column, stage
+from curate.stage_api import set_column, stage
 from curate.stages._signals import measure
 
 _TYPES = {signal.name: signal.dtype.name for signal in SIGNALS}

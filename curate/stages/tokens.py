@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from curate.models.resources import locate
 from curate.models.tokenizer import load
-from curate.stage import set_column, stage
+from curate.stage_api import set_column, stage
 
 
 def _file(tokenizer: str, **_) -> dict[str, Path]:

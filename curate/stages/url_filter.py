@@ -15,7 +15,7 @@ from curate.base import urls as forms
 from curate.base.parameters import Positive
 from curate.documents import hashes128
 from curate.models.resources import Name, each, locate, sha256
-from curate.stage import reject, stage
+from curate.stage_api import reject, stage
 from curate.stages._lists import Odd, entries, numbered, raise_odd
 
 Style = Literal["refinedweb", "dclm", "datatrove"]

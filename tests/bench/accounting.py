@@ -30,8 +30,8 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from curate.engine.execute import Released, run  # noqa: E402
 from curate.errors import CurateError  # noqa: E402
+from curate.release.make import Released, run  # noqa: E402
 
 DATA = ROOT.parent / "shared" / "data"
 DAMAGES = ("truncate", "flip", "append", "splice", "cut")

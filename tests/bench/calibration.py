@@ -42,8 +42,8 @@ from torch import Tensor
 
 from curate.calibration.calibrate import calibrate
 from curate.demo import make_demo
-from curate.engine.execute import run
 from curate.models import tokenizer as tokenizers
+from curate.release.make import run
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 ENGLISH = SHARED / "rows" / "llamafactory" / "c4_demo.jsonl"

@@ -243,8 +243,7 @@ def input_changed_unseen(case: Case) -> None:
     code = """
 from pathlib import Path
 import pyarrow.parquet as pq, hashlib, sys
-import curate.engine.execute
-R = sys.modules["curate.engine.execute"]
+from curate.release import make as R
 A, B = ('{"text": "%s"}\\n' % (word * 50) for word in ("AAAA ", "BBBB "))
 Path("t.jsonl").write_text(A)
 Path("m.yaml").write_text("name: t\\nversion: 1.0.0\\nlicense: mit\\nsources:\\n  a: {inputs: [t.jsonl]}\\n")
@@ -306,7 +305,7 @@ def html_quadratic(case: Case) -> None:
 def hash_flood(case: Case) -> None:
     code = """
 import sys, time
-from curate.stage import find_stage
+from curate.stage_api import find_stage
 from curate.testing import docs
 stage = find_stage("gopher_repetition")
 lines = open("lines-16000.txt").read().splitlines()
@@ -422,8 +421,7 @@ def marker_without_checksum(case: Case) -> None:
 def dask_scheduler_open_to_local_users(case: Case) -> None:
     code = """
 import sys
-import curate.engine.execute
-R = sys.modules["curate.engine.execute"]
+from curate.engine import execute as R
 if __name__ == "__main__":
     with R.cluster(1, None) as submit:
         dask = submit.__self__

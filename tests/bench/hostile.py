@@ -29,7 +29,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).res
 from curate.documents import TRANSIENT  # noqa: E402
 from curate.errors import CurateError  # noqa: E402
 from curate.sources import File, Origin, reader_of  # noqa: E402
-from curate.stage import find_stage, stage_homes  # noqa: E402
+from curate.stage_api import find_stage, stage_homes  # noqa: E402
 from curate.testing import docs, run_group  # noqa: E402
 
 MB = 1 << 20

@@ -21,12 +21,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from curate.engine.execute import Ended, prepare, run
+from curate.engine.execute import Ended
 from curate.engine.store import Store
 from curate.manifest.manifest import load
 from curate.mix.mixture import Mixture
 from curate.mix.splits import Documents, compose
 from curate.release.lock import mixture_of
+from curate.release.make import prepare, run
 
 SHARES = {"web": 0.6, "code": 0.3, "wiki": 0.1}
 """Of the documents, by source."""

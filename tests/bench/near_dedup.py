@@ -49,7 +49,7 @@ from curate.kernels.hashing import mix64
 from curate.kernels.minhash import permutations, signatures
 from curate.kernels.unionfind import components, singletons, union_edges
 from curate.kernels.words import word_spans
-from curate.stage import find_stage
+from curate.stage_api import find_stage
 from curate.testing import docs, run_group
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"

@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from curate.kernels.marks import word_and_mark_spans
 from curate.kernels.words import word_spans
-from curate.stage import find_stage
+from curate.stage_api import find_stage
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 

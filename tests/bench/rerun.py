@@ -20,7 +20,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from curate.engine.execute import Ended, Released, run
+from curate.engine.execute import Ended
+from curate.release.make import Released, run
 
 FILE_DOCUMENTS = 25_000
 WORDS = 60

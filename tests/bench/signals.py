@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import classifiers
 from curate.dedup.near_dedup import Scheme
-from curate.stage import find_stage, stage_homes
+from curate.stage_api import find_stage, stage_homes
 
 HERE = Path(__file__).resolve().parent
 TOKENIZER = classifiers.DATA / "tokenizers" / "gpt-neox-dolma.json"

@@ -31,7 +31,7 @@ from curate.release.files import read_release
 from curate.release.lock import verify
 from curate.sources import File, Origin, http, partitions
 from curate.sources.http import Damaged
-from curate.stage import find_stage
+from curate.stage_api import find_stage
 from curate.testing import docs
 
 TEXTS = utf8(docs("a few words of text", "", "日本語 proof click", "x " * 300)["text"])

@@ -13,7 +13,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-from curate.stage import reject, stage
+from curate.stage_api import reject, stage
 
 
 def _exit() -> None:

@@ -1,7 +1,4 @@
-"""What the code says of itself, for docs/reference.md and the map in README.md.
-
-`python -m curate.reference` in a checkout writes both anew.
-"""
+"""What the code says of itself, for docs/reference.md and the map in README.md."""
 
 import ast
 import importlib
@@ -25,9 +22,9 @@ from curate.engine.plan import EVIDENCE, PUBLISHED
 from curate.manifest.models import UNITS, Document
 from curate.sources import COMPRESSIONS, FORMATS
 from curate.sources.layouts import LAYOUTS
-from curate.stage import HOMES, Stage, find_stage, stage_homes
+from curate.stage_api import HOMES, Stage, find_stage, stage_homes
 
-PACKAGE = Path(__file__).parent
+PACKAGE = Path(curate.__file__).parent
 
 EXIT_CODES = {
     0: "done",
@@ -53,7 +50,7 @@ def render() -> str:
     """The whole page."""
     parts = [
         "# Reference",
-        "Written by `python -m curate.reference` from the code; do not edit. "
+        "Written by `python tools/regenerate.py` from the code; do not edit. "
         "To get started, see the [tutorial](tutorial.md); for terms and guarantees, [concepts](concepts.md).",
         "## Commands",
         *commands(),
@@ -295,24 +292,22 @@ def functions() -> Iterator[str]:
 
 
 def file_map() -> str:
-    """One line a file of the package: the first sentence of its docstring."""
+    """The folders of the package and the files in each, a line each: the first sentence of its docstring."""
+    files = [path for path in sorted(PACKAGE.rglob("*.py")) if not {"_library", "tables"} & {*path.parts}]
     lines = []
-    for path in sorted(PACKAGE.rglob("*.py"), key=lambda path: (path.parent, path.name)):
-        if not path.name.startswith("__") and "_library" not in path.parts:
-            doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-            sentence = re.split(r"(?<=\.)\s", " ".join(doc.split("\n\n")[0].split()))[0]
-            lines.append(f"{path.relative_to(PACKAGE.parent).as_posix():<32} {sentence.rstrip('.:')}")
-    return "\n".join(lines)
+    for folder in sorted({path.parent for path in files}, key=lambda folder: (folder != PACKAGE, folder)):
+        lines += ["", f"{folder.relative_to(PACKAGE.parent).as_posix() + '/':<22} {_sentence(folder / '__init__.py')}"]
+        mine = [path for path in files if path.parent == folder and not path.name.startswith("__")]
+        lines += [f"  {path.name:<20} {_sentence(path)}" for path in mine]
+    return "\n".join(lines[1:])
+
+
+def _sentence(path: Path) -> str:
+    doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return re.split(r"(?<=\.)\s", " ".join(doc.split("\n\n")[0].split()))[0].rstrip(".:")
 
 
 def with_map(readme: str) -> str:
     """The README's text with the map as it should be."""
     block = f"```text\n{file_map()}\n```\n"
     return re.sub(r"(?<=<!-- map -->\n).*(?=<!-- end -->)", lambda _: block, readme, flags=re.DOTALL)
-
-
-if __name__ == "__main__":
-    root = PACKAGE.parent
-    (root / "docs" / "reference.md").write_text(render(), encoding="utf-8")
-    readme = root / "README.md"
-    readme.write_text(with_map(readme.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,0 +1,1 @@
+"""Tables of Unicode, made by programs in `tools/`: not for reading."""

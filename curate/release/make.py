@@ -1,0 +1,162 @@
+"""From a manifest to its release: resolve, plan, run the jobs, build."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from curate.base import machine
+from curate.engine import plan as planning
+from curate.engine import recall as recalling
+from curate.engine.damage import SHOWN, check_damage, file_reads
+from curate.engine.estimate import check_memory
+from curate.engine.execute import ATTEMPTS, Ended, Lost, Started, cluster, execute
+from curate.engine.failures import check_failures
+from curate.engine.failures import warnings as failures
+from curate.engine.funnel import funnel_lines
+from curate.engine.max_removed import exceeding, too_much, warnings
+from curate.engine.plan import Plan
+from curate.engine.resolve import resolve
+from curate.engine.store import Damaged, Store
+from curate.engine.sums import check_sums
+from curate.errors import CurateError, Stopped
+from curate.manifest.allowed_code import check_code
+from curate.manifest.manifest import Manifest, load
+from curate.models.resources import note_places
+from curate.release.build import build
+from curate.release.earlier import carrying, earlier
+from curate.release.lock import lay_out, make_lock
+
+WORK = "work"
+"""The work folder, unless one is named: it holds `store/` and `releases/`."""
+
+
+@dataclass(frozen=True)
+class Released:
+    """The release is written. changed: whether its folder holds other content than before."""
+
+    path: Path
+    lock: dict
+    changed: bool
+
+
+def prepare(manifest: Manifest, work: str | Path = WORK) -> Plan:
+    """Find and identify the inputs of a manifest, and plan it.
+
+    Raises CurateError for an input that is not there, ManifestError for stages that do not fit together.
+    """
+    carried = carrying(manifest, Path(work))
+    found = resolve(carried, Path(work))
+    plan = planning.make(carried, found.partitions, earlier(carried))
+    plan.not_taken = found.not_taken
+    with suppress(OSError):  # nothing depends on it: a work folder may be read-only
+        recalling.remember(plan, manifest, Path(work))
+    return plan
+
+
+def recall(manifest: Manifest, work: str | Path = WORK) -> Plan:
+    """The last plan of a manifest, for which its inputs need not be at hand. Where it has not been planned yet, or its
+    text has changed since, as `prepare`."""
+    return recalling.recall(manifest, Path(work)) or prepare(manifest, work)
+
+
+def run(
+    manifest: Manifest | str | Path,
+    work: str | Path = WORK,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    replace: bool = False,
+    allow_empty: bool = False,
+    allow_code: Iterable[str] = (),
+) -> Iterator[Started | Ended | Lost | Released]:
+    """Make the release of a manifest, yielding what happens; the last is Released.
+
+    work       folder for the store and the releases
+    workers    processes on this machine; None: one a core; 0: everything in this process, but what strangers wrote,
+               which is read in one that may be lost (see `curate.engine.sandbox`)
+    scheduler  address of a running Dask scheduler to use instead; its workers must see the work folder and the inputs
+    replace    put the release in the place of one of the same name and version that has another digest
+    allow_empty  release nothing, where no document is left
+    allow_code  modules whose functions the manifest may name, beside those in CURATE_ALLOW_CODE: see
+                `curate.manifest.allowed_code`
+
+    Whatever was made before is not made again, and a run that was interrupted resumes. Raises CurateError for what is
+    wrong with the manifest or the inputs, with a note of the documents kept so far, Stopped where running again
+    resumes.
+    """
+    if not isinstance(manifest, Manifest):
+        manifest = load(manifest)
+    check_code(manifest, allow_code)
+    work = Path(work).absolute()
+    with cluster(workers, scheduler) as submit:  # before anything is read: a sandbox is a copy of this process
+        plan, store = prepare(manifest, work), Store(work / "store")
+        if scheduler is None:
+            check_memory(plan, store, machine.cores() if workers is None else workers)
+        recalling.remember_jobs(plan, plan.jobs.values(), work)
+        note_places(work, plan.resources)
+        try:
+            yield from _release(plan, store, submit, work, replace, allow_empty)
+        except CurateError as error:
+            if not isinstance(error, Stopped) and (lines := list(funnel_lines(plan, store))):
+                error.add_note("\n".join(lines))
+            raise
+
+
+def _release(plan: Plan, store: Store, submit, work: Path, replace: bool, allow_empty: bool):
+    """Run the jobs of a plan, then those of its shards, and write the release."""
+    evidence = [plan.jobs[fp] for fp in plan.evidence.values()]
+    settling = [job for job in plan.jobs.values() if job not in evidence]
+    for _ in range(ATTEMPTS):
+        with _placed(plan):
+            yield from execute(settling, store, submit)
+        check_damage(plan, store)
+        check_failures(plan, store)
+        if found := exceeding(plan, store):
+            yield from execute(list(plan.jobs.values()), store, submit)  # with the evidence, which the error shows
+            raise too_much(plan, store, found)
+        splits = store.counts(plan.mix)["splits"]
+        _check_empty(plan, store, splits, allow_empty)
+        shards = planning.shards(plan, splits)
+        jobs = [*settling, *shards.jobs, *evidence]  # all, since a damaged part may lie further up
+        recalling.remember_jobs(plan, jobs, work)
+        parts = lay_out(plan, store, shards.data, shards.index)
+        yield from execute(jobs, store, submit)
+        try:
+            check_sums(plan, shards, store)
+            said = [*plan.manifest.warnings, *warnings(plan, store), *failures(plan, store)]
+            lock = make_lock(plan, store, parts, shards.tokens, shards.scattered) | {"warnings": said}
+            path, lock, changed = build(plan, lock, store, parts, shards.tokens, work / "releases", replace)
+        except Damaged as error:
+            store.discard(error.fp)
+            yield Lost([job for job in jobs if job.fp == error.fp], "its part was damaged; it is rebuilt")
+            continue
+        yield Released(path, lock, changed)
+        return
+    raise Stopped("a part of the release cannot be read back", str(work), "check the disk, and run again to resume")
+
+
+def _check_empty(plan: Plan, store: Store, splits: list[dict], allowed: bool) -> None:
+    """Raise CurateError where no document is left to release, and name what could not be read."""
+    if allowed or plan.manifest.document.extends or any(split["documents"] for split in splits):
+        return
+    fix = "see which step removed them; if an empty release is intended, pass --allow-empty"
+    reads = [item for found in file_reads(plan, store).values() for item in found.items()]
+    lost = [f"\n  {path}: {read.lost:,} bytes lost; {read.damage[0]}" for path, read in reads if read.lost]
+    what = "the release is empty: no document is left" + "".join(lost[:SHOWN])
+    raise CurateError(what, plan.manifest.name, fix)
+
+
+@contextmanager
+def _placed(plan: Plan) -> Iterator[None]:
+    """Name the place in the manifest of what a stage found wrong while it ran."""
+    try:
+        yield
+    except CurateError as error:
+        source, label = getattr(error, "source", None), getattr(error, "label", None)
+        lists = [plan.manifest.pipelines.get(source, []), plan.manifest.stages, *plan.manifest.pipelines.values()]
+        call = next((call for calls in lists for call in calls if call.label == label), None)
+        if call is None:
+            raise
+        if source:
+            error.what += f" (in source `{source}`)"
+        raise call.blame(error) from error
