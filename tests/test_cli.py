@@ -11,6 +11,7 @@ import yaml
 from conftest import forget_stages, know_odd_stages
 from releases import curate, one_source, release, released_rows, rows, write_corpus
 
+from curate import __version__
 from curate.cli.commands import app, main
 
 VERBS = {
@@ -67,6 +68,24 @@ def found(said):
 def test_the_verbs(said):
     assert {command.callback.__name__ for command in app.registered_commands} >= VERBS
     assert set(re.findall(r"^  (\w+) ", said("--help").out, re.M)) >= VERBS
+
+
+def test_help_says_all_of_each_verb_in_a_line_and_has_a_short_form(said):
+    assert said("-h").out == said("--help").out
+    assert "..." not in said("-h").out.partition("Commands:")[2]
+    assert said("plan", "-h").out == said("plan", "--help").out
+
+
+def test_version(said):
+    assert said("--version").out == f"curate {__version__}\n"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(shell):
+    environment = os.environ | {"_CURATE_COMPLETE": f"source_{shell}"}
+    command = [sys.executable, "-c", "from curate.cli.commands import app; app(prog_name='curate')"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert "_CURATE_COMPLETE=complete_" in done.stdout
 
 
 def test_plan_status_explain(made, said, found):

@@ -25,7 +25,7 @@ def demo(
     workers: Workers = None,
     as_json: Json = False,
 ):
-    """Build a demo corpus from files bundled with Python, and a release from it. Works offline; no input needed."""
+    """Build a release from files bundled with Python. Works offline; no input needed."""
     from curate.cli.progress import follow
     from curate.demo import language_model, make_demo, recipe_of
     from curate.models.train import train
@@ -55,7 +55,7 @@ def init(
 
 @command
 def plan(manifest: ManifestArgument, work: Work = WORK, as_json: Json = False):
-    """Show what a run would do, what it would reuse, and why the rest runs."""
+    """Show what a run would do and what it would reuse. Says why the rest runs."""
     from curate.cli.render import plan_lines
     from curate.inspect.status import explain_plan
 
@@ -127,7 +127,7 @@ def explain(
     work: Work = WORK,
     as_json: Json = False,
 ):
-    """Trace one document through every stage, to its shard and row or to the reason it was rejected."""
+    """Trace one document through every stage. Ends with its shard and row, or with the reason it was rejected."""
     from curate.cli.render import explain_lines
     from curate.inspect.explain import explain
 
@@ -175,7 +175,7 @@ def publish(
     ] = False,
     as_json: Json = False,
 ):
-    """Upload a release to the Hugging Face Hub: only what is new, the tag last. Safe to rerun if interrupted."""
+    """Upload a release to the Hugging Face Hub. Sends only what is new, the tag last. Safe to rerun if interrupted."""
     from curate.cli.render import published_lines
     from curate.hub.publish import publish
 
@@ -200,7 +200,7 @@ def remove(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show what would be removed; write nothing")] = False,
     as_json: Json = False,
 ):
-    """Write a patch version of a release without the listed documents. Only the shards that held them change."""
+    """Take documents out of a release, as a patch version. Only the shards that held them change."""
     from curate.cli.render import counted
     from curate.release.takedown import RECORD, remove
 
@@ -265,7 +265,7 @@ def train(
     allow_code: AllowCode = None,
     as_json: Json = False,
 ):
-    """Train the fastText classifier of a recipe, unless it exists already for the same inputs."""
+    """Train the fastText classifier of a recipe. Does nothing if it exists already for the same inputs."""
     from curate.cli.progress import follow
     from curate.cli.render import trained_lines
     from curate.models.train import train
@@ -322,7 +322,7 @@ def calibrate(
     work: Work = WORK,
     as_json: Json = False,
 ):
-    """Draw a calibration set for quantization or kernel tuning from a release, or compare two sets."""
+    """Draw a calibration set from a release, or compare two sets. For quantization and kernel tuning."""
     from curate.calibration.calibrate import calibrate
     from curate.calibration.distance import compare_sets
     from curate.cli.render import calibrated_lines, compared_lines

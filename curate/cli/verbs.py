@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from curate import __version__
 from curate.base.terminal import show, show_json
 from curate.errors import Stopped
 
@@ -16,7 +17,7 @@ app = typer.Typer(
     name="curate",
     help="Turn raw sources into a versioned, documented, checkable dataset release.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -36,6 +37,21 @@ AllowCode = Annotated[
     typer.Option("--allow-code", metavar="MODULE", help="allow the manifest to run code of this module; repeatable"),
 ]
 WORK = Path("work")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        show(f"curate {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """What stands before the verb."""
 
 
 def command(function: Callable) -> Callable:
