@@ -2,38 +2,15 @@
 
 import ast
 import sys
-from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-FILES = {
-    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
-    for path in sorted((ROOT / "curate").rglob("*.py"))
-}
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
 
-
-@cache
-def imports(module: str, inside: bool = True) -> set[str]:
-    """What a module imports, `inside` of functions too, as dotted names; `from a import b` is a.b where that is a module."""  # noqa: E501
-    found = set()
-    tree = ast.parse(FILES[module].read_text(encoding="utf-8"))
-    for node in ast.walk(tree) if inside else tree.body:
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{module} imports relatively"
-            found |= {
-                f"{node.module}.{alias.name}" if f"{node.module}.{alias.name}" in FILES else node.module
-                for alias in node.names
-            }
-    return found
-
-
-def ours(module: str, inside: bool = True) -> set[str]:
-    return {name for name in imports(module, inside) if name in FILES} - {module}
+from house import FILES, arrows_up, imports, layer, longest, ours  # noqa: E402
 
 
 def importers(library: str) -> set[str]:
@@ -42,49 +19,12 @@ def importers(library: str) -> set[str]:
     }
 
 
-LAYERS = [
-    {"curate.base.redact", "curate.base.terminal", "curate.base.child"},
-    {"curate.errors", "curate.kernels", "curate.base"},
-    {"curate.documents"},
-    {"curate.models", "curate.sources", "curate.stage_api"},
-    {"curate.dedup", "curate.mix", "curate.stages", "curate.testing", "curate.tokens"},
-    {"curate.hub.client", "curate.manifest"},
-    {"curate.engine"},
-    {"curate.release"},
-    {"curate.hub"},
-    {"curate.calibration", "curate.models.metrics", "curate.models.train"},
-    {"curate.inspect"},
-    {"curate.demo"},
-    {"curate"},
-    {"curate.cli"},
-    {"curate.__main__"},
-]
-"""From the ground up: a module may import from its own layer and those below."""
-
-
-def layer(module: str) -> int | None:
-    """The place of the layer that names the module, or the nearest package above it."""
-    name = module
-    while name:
-        for place, names in enumerate(LAYERS):
-            if name in names and (name != "curate" or module == "curate"):
-                return place
-        name = name.rpartition(".")[0]
-    return None
-
-
 def test_every_module_has_a_layer():
     assert [module for module in FILES if layer(module) is None] == []
 
 
 def test_arrows_run_one_way():
-    wrong = []
-    for module in FILES:
-        for target in ours(module):
-            here, there = layer(module), layer(target)
-            if there > here:
-                wrong.append(f"{module} -> {target}")
-    assert wrong == []
+    assert arrows_up() == []
 
 
 def test_no_circles():
@@ -165,5 +105,9 @@ def test_planning_touches_neither_files_nor_dask():
 
 
 def test_files_are_short():
-    long = {module: lines for module, path in FILES.items() if (lines := path.read_text().count("\n")) > 400}
-    assert long == {}
+    assert longest(FILES.values())[0] <= 400
+
+
+def test_names_of_files_are_unique():
+    names = [path.name for path in FILES.values() if path.name != "__init__.py"]
+    assert sorted({name for name in names if names.count(name) > 1}) == []
