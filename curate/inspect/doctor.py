@@ -11,6 +11,9 @@ from packaging.requirements import Requirement
 
 from curate.base import machine
 
+DISTRIBUTION = "curate-corpus"
+"""Our name on PyPI, where `curate` is another package."""
+
 LEAST_FREE = 5 << 30
 LEAST_MEMORY = 1 << 30
 """Of a worker."""
@@ -40,9 +43,9 @@ def examine(work: str | Path) -> list[dict]:
         _disk(Path(work)),
     ]
     try:
-        wanted = [text for text in requires("curate") or [] if "extra ==" not in text]
+        wanted = [text for text in requires(DISTRIBUTION) or [] if "extra ==" not in text]
     except PackageNotFoundError:  # run from a checkout
-        return [*checks, _package(Requirement("curate"))]
+        return [*checks, _package(Requirement(DISTRIBUTION))]
     return checks + [_package(Requirement(text)) for text in wanted]
 
 

@@ -24,7 +24,7 @@ FILTERED = "filtered"
 
 def _packages(**_) -> tuple[str, ...]:
     if find_spec("datatrove") is None:
-        raise CurateError("datatrove is not installed", fix='pip install "curate[datatrove]"')
+        raise CurateError("datatrove is not installed", fix='pip install "curate-corpus[datatrove]"')
     return ("datatrove",)
 
 

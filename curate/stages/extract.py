@@ -193,7 +193,7 @@ def _trafilatura(main_content: bool, deduplicate: bool, links: bool, comments: b
         from trafilatura.deduplication import LRU_TEST
     except ImportError as error:
         raise CurateError(
-            "the extractor `trafilatura` is not installed", fix='pip install "curate[trafilatura]"'
+            "the extractor `trafilatura` is not installed", fix='pip install "curate-corpus[trafilatura]"'
         ) from error
 
     def text_of(page: str, source: Source) -> tuple[str | None, str]:
