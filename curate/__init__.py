@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from curate.errors import CurateError, ManifestError, Stopped
     from curate.inspect.doctor import examine
     from curate.inspect.explain import explain
+    from curate.inspect.opened import Release, open_release
     from curate.inspect.status import collect_garbage, explain_plan, status
+    from curate.inspect.trying import apply_stages
     from curate.manifest.manifest import load, loads
     from curate.release.lock import read_lock, verify
     from curate.release.make import prepare, run
@@ -35,7 +37,9 @@ _HOMES = {
     "errors": ["CurateError", "ManifestError", "Stopped"],
     "inspect.doctor": ["examine"],
     "inspect.explain": ["explain"],
+    "inspect.opened": ["Release", "open_release"],
     "inspect.status": ["collect_garbage", "explain_plan", "status"],
+    "inspect.trying": ["apply_stages"],
     "manifest.manifest": ["load", "loads"],
     "release.lock": ["read_lock", "verify"],
     "release.make": ["prepare", "run"],
@@ -46,8 +50,10 @@ _HOME = {name: f"curate.{home}" for home, names in _HOMES.items() for name in na
 __all__ = [
     "CurateError",
     "ManifestError",
+    "Release",
     "Step",
     "Stopped",
+    "apply_stages",
     "calibrate",
     "collect_garbage",
     "compare_sets",
@@ -59,6 +65,7 @@ __all__ = [
     "load",
     "loads",
     "make_demo",
+    "open_release",
     "prepare",
     "read_lock",
     "reject",

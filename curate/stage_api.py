@@ -170,6 +170,10 @@ class Stage:
     def _files(self, params: dict) -> dict[str, Any]:
         return self.resources_from(**params) if self.resources_from else {}
 
+    def located(self, params: dict) -> dict[str, Any]:
+        """The parameters with the paths of the files they name. Raises CurateError where one is not at hand."""
+        return params | each(lambda leaf: str(leaf) if isinstance(leaf, Path) else leaf, self._files(params))
+
     def notes(self, params: dict) -> list[str]:
         return self.notes_from(**params) if self.notes_from else []
 

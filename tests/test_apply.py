@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curate.engine.apply import Configured, apply
-from curate.stage_api import Stage, reject, set_column
+from curate.stage_api import Stage, arrow_type, reject, set_column
 from curate.testing import docs
 
 
@@ -73,3 +73,25 @@ def test_a_stage_that_drops_a_row_is_a_bug():
     block = docs("a", "b").append_column("reject", pa.nulls(2, pa.string()))
     with pytest.raises(AssertionError, match="bad returned 1 rows of 2"):
         apply(block, [stage], {})
+
+
+KINDS = {"int32": 7, "int64": 1 << 40, "double": 0.5, "string": "seven", "bool": True, "list[int32]": [1]}
+
+
+@given(st.lists(st.sampled_from(sorted(KINDS)), min_size=2, max_size=4))
+def test_stages_may_add_a_column_of_one_name_in_other_types(kinds):
+    """The last one's type counts, for rows that went before too."""
+
+    def adding(place: int, kind: str) -> Configured:
+        def run(table: pa.Table) -> pa.Table:
+            table = set_column(table, "same", pa.array([KINDS[kind]] * table.num_rows, arrow_type(kind)))
+            return reject(table, gone=pa.array([n == place for n in table["n"].to_pylist()], pa.bool_()))
+
+        return Configured(f"s{place}", Stage(f"s{place}", "map", 1, run, adds_from=lambda: {"same": kind}), {})
+
+    block = docs(*"abcd", n=[0, 1, 2, 3]).append_column("reject", pa.nulls(4, pa.string()))
+    found = apply(block, [adding(place, kind) for place, kind in enumerate(kinds)], {})
+    assert found["same"].type == arrow_type(kinds[-1])
+    for row, value in enumerate(found["same"].to_pylist()):
+        added = kinds[min(row, len(kinds) - 1)]  # by the stage that took the row, or the last
+        assert value == KINDS[added] or added != kinds[-1]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from releases import one_source, rejected_rows, release
 
 from curate.engine.execute import Started
 from curate.errors import CurateError
@@ -73,3 +74,13 @@ def test_a_file_that_is_something_else_is_told_so(manifest, content, fix):
     with pytest.raises(CurateError) as caught:
         made(manifest)
     assert fix in caught.value.fix
+
+
+@pytest.mark.parametrize("order", [["length", "signals"], ["signals", "length"]])
+def test_stages_that_add_one_column_in_other_types_fit_together(tmp_path, order):
+    """`n_words` is int32 of `length` and int64 of `signals`."""
+    pipeline = [{"length": {"min_words": 5}} if name == "length" else name for name in order]
+    manifest = one_source(tmp_path, [{"text": "short"}, {"text": "long enough, and more " * 9}], pipeline)
+    released = release(manifest, tmp_path / "work")
+    assert released.lock["documents"] == 1
+    assert [row["reason"] for row in rejected_rows(released.path)] == ["too_few_words"]

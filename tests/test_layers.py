@@ -38,7 +38,7 @@ def test_no_circles():
         ("dask", {"curate.engine.execute"}),
         ("distributed", {"curate.engine.execute"}),
         ("huggingface_hub", {"curate.hub.client"}),
-        ("duckdb", {"curate.stages.filter", "curate.release.diff"}),
+        ("duckdb", {"curate.stages.filter", "curate.release.diff", "curate.inspect.opened"}),
         ("typer", {"curate.cli.commands", "curate.cli.verbs"}),
         ("rich", {"curate.cli.progress", "curate.cli.commands", "curate.cli.render"}),
         ("jinja2", {"curate.release.pages"}),

@@ -74,7 +74,23 @@ def apply(block: pa.Table, stages: list[Configured], counts: dict, guard: Callab
     if not settled:
         return live
     order = np.argsort(np.concatenate([*places, rows]), kind="stable")
+    settled = [_of_types(table, live.schema) for table in settled]
     return pa.concat_tables([*settled, live], promote_options="default").take(pa.array(order))
+
+
+def _of_types(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The table with its columns of the types that a later stage, which adds the same ones, gives them."""
+    for name in {*table.column_names} & {*schema.names}:
+        table = set_column(table, name, of_type(table[name], schema.field(name).type))
+    return table
+
+
+def of_type(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    """The column as another type; null, where it has no such values."""
+    try:
+        return column.cast(kind)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return pa.chunked_array([pa.nulls(len(column), kind)])
 
 
 def _split(table: pa.Table, rows: np.ndarray, out: pa.ChunkedArray, settled: list, places: list) -> tuple:

@@ -17,7 +17,7 @@ from curate.documents import ARCHIVE_SCHEMA, REJECT
 from curate.engine import assemble
 from curate.engine import token_tasks as sequences
 from curate.engine.adopted import adopt
-from curate.engine.apply import Configured, apply
+from curate.engine.apply import Configured, apply, of_type
 from curate.engine.guard import Guard
 from curate.engine.isolate import Isolated, isolated_blocks, watched, watched_blocks
 from curate.engine.job import Job
@@ -202,7 +202,9 @@ def collect(store: Store, args: dict, draft: Path, counts: dict) -> None:
         reject = pc.coalesce(block[REJECT.name].cast(pa.string()), pc.binary_join_element_wise(label, verdict, "."))
         kept = reject.is_null()
         for name in types.keys() & set(block.column_names):  # what an earlier stage found stands
-            found = set_column(found, name, pc.coalesce(found[name].cast(types[name]), block[name]))
+            found = set_column(
+                found, name, pc.coalesce(found[name].cast(types[name]), of_type(block[name], types[name]))
+            )
         if "n_bytes" in types:
             found = set_column(found, "n_bytes", pc.binary_length(found["text"]).cast(pa.int64()))
         size = (found if "n_bytes" in types else block)["n_bytes"]

@@ -6,15 +6,24 @@ from pathlib import Path
 from curate.errors import CurateError
 from curate.hub.client import Remote
 
+COMPARED = ("lock.json", "manifest.yaml", "data/*", "index/*", "evidence/removed.parquet")
+"""What a later release is compared with."""
+READ = ("lock.json", "manifest.yaml", "README.md", "data/*", "evidence/*")
+"""What a person reads."""
 
-def local_copy(address: str, *, endpoint: str | None = None, token: str | None = None) -> Path:
-    """A folder with lock, shards and index of a published release, downloaded once and kept in the Hub's cache.
 
-    address  hf://datasets/ORG/NAME@vVERSION. Raises CurateError where there is no such release.
+def local_copy(
+    address: str, wanted: tuple[str, ...] = COMPARED, *, endpoint: str | None = None, token: str | None = None
+) -> Path:
+    """A folder with some files of a published release, downloaded once and kept in the Hub's cache.
+
+    address  hf://datasets/ORG/NAME@vVERSION. wanted: patterns of files
+
+    Raises CurateError where there is no such release.
     """
     repo, version = published_at(address)
     with Remote(endpoint, token, repo=repo).listening() as remote:
-        return remote.snapshot(version, ["lock.json", "manifest.yaml", "data/*", "index/*", "evidence/removed.parquet"])
+        return remote.snapshot(version, [*wanted])
 
 
 def published_at(address: str) -> tuple[str, str]:

@@ -1,0 +1,167 @@
+"""A release as a notebook sees it: its documents, what was left out, its numbers, and SQL over all of it."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as datasets
+
+from curate.base.phrases import counted, reasons, size
+from curate.errors import CurateError
+from curate.release import lock as locks
+from curate.release.charts import funnel_chart
+
+SHOWN_ROWS = 10
+"""Values of a column in the composition that a notebook shows."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release that is opened. path: its folder.
+
+    Nothing is read before it is asked for. Files that are not in the lock are not seen.
+    """
+
+    path: Path
+
+    @cached_property
+    def lock(self) -> dict[str, Any]:
+        """What went in, what was counted, what came out, as `lock.json` has it, checked."""
+        return locks.read_lock(self.path)
+
+    @property
+    def name(self) -> str:
+        return self.lock["name"]
+
+    @property
+    def version(self) -> str:
+        return self.lock["version"]
+
+    @property
+    def digest(self) -> str:
+        """`sha256:` and the digest of data and evidence."""
+        return self.lock["digest"]
+
+    @property
+    def card(self) -> str:
+        """README.md: the card, in Markdown."""
+        return (self.path / "README.md").read_text(encoding="utf-8")
+
+    @property
+    def funnel(self) -> pa.Table:
+        """What each stage kept: source, stage (string), documents_in, documents_kept (int64), reasons (string)."""
+        rows = []
+        for name, source in self.lock["sources"].items():
+            steps = [("read", source["read"])]
+            steps += [(stage["label"], stage["sources"].get(name)) for stage in self.lock["stages"]]
+            rows += [(name, step, got["in"], got["kept"], reasons(got["reasons"])) for step, got in steps if got]
+        names = ("source", "stage", "documents_in", "documents_kept", "reasons")
+        kinds = (pa.string(), pa.string(), pa.int64(), pa.int64(), pa.string())
+        return pa.table({name: pa.array([row[i] for row in rows], kinds[i]) for i, name in enumerate(names)})
+
+    def documents(self, split: str | None = None) -> datasets.Dataset:
+        """The documents, read as they are asked for: `.head(5)`, `.to_table(columns=["text"])`, `.to_batches()`.
+
+        split  train or validation; None: all. Raises CurateError where the release has none of it.
+        """
+        return self._files("data/", f"/{split}-" if split else "")
+
+    def rejected(self) -> datasets.Dataset:
+        """The documents that are not released: where each was, the stage, the reason and what the stage says of it."""
+        return self._files("evidence/rejected")
+
+    def near_duplicates(self) -> datasets.Dataset:
+        """The documents that near-duplicates join with others, the kept ones too."""
+        return self._files("evidence/near_duplicates")
+
+    def _files(self, start: str, holding: str = "") -> datasets.Dataset:
+        paths = [file["path"] for file in self.lock["files"]]
+        wanted = [path for path in paths if path.startswith(start) and holding in path and path.endswith(".parquet")]
+        if not wanted:
+            where, fix = f"{self.path}/{start}", "see the files that `lock.json` names"
+            raise CurateError(f"{self.name} {self.version} has no such documents", where, fix)
+        if missing := next((path for path in wanted if not (self.path / path).is_file()), None):
+            raise CurateError("a file of the release is missing", str(self.path / missing), "run `curate verify` on it")
+        return datasets.dataset([str(self.path / path) for path in wanted], format="parquet")
+
+    def query(self, sql: str) -> pa.Table:
+        """The answer to a query in DuckDB's SQL over the tables `documents`, `rejected` and `near_duplicates`.
+
+        It reaches no file, network or extension. Raises CurateError for what is no query.
+
+            release.query("select source, count(*) as n from documents group by source")
+        """
+        import duckdb
+
+        connection = duckdb.connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False})
+        for name in ("documents", "rejected", "near_duplicates"):
+            try:
+                connection.register(name, getattr(self, name)())
+            except CurateError:  # not every release has all of them
+                continue
+        connection.execute("set python_enable_replacements = false")
+        connection.execute("set enable_external_access = false")
+        connection.execute("set lock_configuration = true")
+        try:
+            return connection.sql(sql).to_arrow_table()
+        except (duckdb.Error, AttributeError) as error:  # a statement that returns nothing has no table
+            what = str(error).strip().splitlines()[0] if isinstance(error, duckdb.Error) else "it returns no rows"
+            raise CurateError(f"the query fails: {what}", fix="it sees documents, rejected, near_duplicates") from None
+        finally:
+            connection.close()
+
+    def verify(self) -> list[CurateError]:
+        """Hash every file again: one error for each that is missing, changed or not in the lock. Empty: it holds."""
+        return locks.verify(self.path)
+
+    def to_datasets(self, split: str | None = None):
+        """The release as `datasets` loads it, which must be installed: a DatasetDict, or the Dataset of a split."""
+        try:
+            from datasets import load_dataset
+        except ImportError:
+            raise CurateError("the package `datasets` is not installed", fix="pip install datasets") from None
+        return load_dataset(str(self.path), split=split)
+
+    def __repr__(self) -> str:
+        return f"<Release {self.name} {self.version}: {counted(self.lock['documents'], 'document')}, {self.path}>"
+
+    def _repr_html_(self) -> str:
+        lock = self.lock
+        data = [file for file in lock["files"] if file["path"].startswith("data/")]
+        text = size(sum(file["text_bytes"] for file in data))
+        head = f"{counted(lock['documents'], 'document')}, {text} of text in {counted(len(data), 'shard')}; "
+        head += f"{lock['rejected']:,} rejected"
+        title = f"<h3>{escape(self.name)} {escape(self.version)}</h3>"
+        parts = [title, f"<p>{head}<br><code>{escape(self.digest)}</code></p>", funnel_chart(lock)]
+        for column, counts in lock.get("unique", lock["composition"]).items():
+            most = sorted(counts.items(), key=lambda item: (-item[1]["bytes"], item[0]))
+            cells = "".join(
+                f"<tr><td>{escape(value)}</td><td>{count['documents']:,}</td><td>{size(count['bytes'])}</td></tr>"
+                for value, count in most[:SHOWN_ROWS]
+            )
+            if len(most) > SHOWN_ROWS:
+                cells += f"<tr><td colspan='3'>and {len(most) - SHOWN_ROWS:,} more</td></tr>"
+            parts.append(f"<table><tr><th>{column}</th><th>documents</th><th>text</th></tr>{cells}</table>")
+        return "\n".join(parts)
+
+
+def open_release(place: str | Path) -> Release:
+    """A release by its folder or its address on the Hub.
+
+    place  a folder that holds lock.json, or hf://datasets/ORG/NAME@vVERSION, which is downloaded once
+
+    Raises CurateError where there is no release, or its lock cannot be believed.
+
+        release = curate.open_release("work/releases/web/1.0.0")
+        release.documents().head(3)
+    """
+    if str(place).startswith("hf://"):
+        from curate.release.fetched import READ, local_copy
+
+        place = local_copy(str(place), READ)
+    release = Release(Path(place))
+    release.lock  # noqa: B018  a folder that is none is told now
+    return release

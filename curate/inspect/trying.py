@@ -1,0 +1,87 @@
+"""Stages on a few documents, without a manifest, a store or a run: to see what they do."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import yaml
+
+from curate.documents import COLUMNS, REJECT
+from curate.engine.apply import Configured, apply
+from curate.errors import CurateError
+from curate.manifest.call import Call
+from curate.manifest.manifest import loads
+from curate.stage_api import set_column
+from curate.testing import docs, run_group
+
+MOST = 100_000
+"""Documents: more are the work of a run."""
+
+
+def apply_stages(documents, stages: Iterable[str | Mapping[str, Any]]) -> pa.Table:
+    """Documents after some stages, each with what the stages say of it, and in `reject` why it is out, if it is.
+
+    documents  texts, a table with a column `text`, or a Dataset of `datasets` with one; at most 100,000
+    stages     as a manifest lists them: a name, or {name: parameters}
+
+    Returns all rows in their order, with the columns that documents have (`curate.documents`), those they came with and
+    those that the stages add. A row that is out keeps what it had when it went. Group stages compare all rows.
+
+    Raises CurateError for a stage that is not there, a parameter that does not fit, a model that is not at hand.
+
+        curate.apply_stages(["too short", "long enough " * 50], [{"length": {"min_words": 20}}])["reject"]
+    """
+    table = _documents(documents)
+    for call in _calls(stages):
+        table = _one(table, call)
+    return table
+
+
+def _documents(documents) -> pa.Table:
+    if hasattr(documents, "with_format"):  # a Dataset
+        documents = documents.with_format("arrow")[:]
+    if not isinstance(documents, pa.Table):
+        texts = list(documents)
+        if wrong := next((text for text in texts if not isinstance(text, str | None)), None):
+            raise CurateError(f"a document is a text, not {type(wrong).__name__}", fix="give texts, or a table")
+        documents = pa.table({"text": pa.array(texts, pa.string())})
+    if "text" not in documents.column_names:
+        raise CurateError("the documents have no column `text`", fix="rename the column that holds the text")
+    if documents.num_rows > MOST:
+        raise CurateError(
+            f"{documents.num_rows:,} documents are more than {MOST:,}", fix="write a manifest, and run it"
+        )
+    made = docs(*documents["text"].cast(pa.string()).to_pylist())
+    for name in documents.column_names:
+        column = documents[name].cast(COLUMNS[name].type) if name in COLUMNS else documents[name]
+        made = set_column(made, name, column)
+    return made.append_column(REJECT.name, pa.nulls(made.num_rows, pa.string()))
+
+
+def _calls(stages: Iterable[str | Mapping[str, Any]]) -> list[Call]:
+    """The stages, checked as those of a manifest are."""
+    listed = [stages] if isinstance(stages, str | Mapping) else [*stages]
+    source = {"inputs": ["none.parquet"]}
+    text = {"name": "tried", "version": "0.0.0", "license": "other", "sources": {"texts": source}, "stages": listed}
+    return loads(yaml.safe_dump(text, sort_keys=False)).stages
+
+
+def _one(table: pa.Table, call: Call) -> pa.Table:
+    """The table after one stage. Rows that are out already are left alone."""
+    params = call.stage.located(call.params)
+    if missing := [name for name in call.reads if name not in table.column_names]:
+        raise CurateError(f"`{call.label}` reads the column `{missing[0]}`", fix="give it, or a stage that adds it")
+    if call.stage.kind == "map":
+        return apply(table, [Configured(call.label, call.stage, params)], {})
+    live = table[REJECT.name].is_null().to_numpy()
+    (found,) = run_group(call.stage, [table.filter(pa.array(live)).drop_columns(REJECT.name)], params)
+    why = pc.binary_join_element_wise(call.label, found[REJECT.name].cast(pa.string()), ".")
+    found = set_column(found, REJECT.name, why)
+    places = pa.array(np.cumsum(live) - 1, mask=~live)
+    for name in found.column_names:
+        new = found[name].take(places)
+        old = table[name].cast(new.type) if name in table.column_names else pa.nulls(table.num_rows, new.type)
+        table = set_column(table, name, pc.if_else(pa.array(live), new, old))
+    return table
