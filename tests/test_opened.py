@@ -4,7 +4,7 @@ import shutil
 
 import pyarrow as pa
 import pytest
-from releases import one_source, release, rows
+from releases import one_source, release
 
 import curate
 from curate.errors import CurateError, ManifestError
@@ -12,8 +12,9 @@ from curate.errors import CurateError, ManifestError
 
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory):
-    folder, near = tmp_path_factory.mktemp("opened"), rows(1, 20)
-    documents = [*near, {"text": near[0]["text"] + " and more"}, {"text": "<b>short"}]
+    folder = tmp_path_factory.mktemp("opened")
+    texts = [" ".join(f"{document}x{word}" for word in range(80)) for document in range(20)]
+    documents = [{"text": text} for text in (*texts, f"{texts[0]} more", "<b>short")]
     manifest = one_source(folder, documents, [{"length": {"min_words": 3}}], stages=["near_dedup"])
     return curate.open_release(release(manifest, folder / "work").path)
 
