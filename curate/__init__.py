@@ -2,9 +2,9 @@
 
     import curate
 
-    if __name__ == "__main__":  # since workers, which are processes of their own, import a script anew
-        for event in curate.run("manifest.yaml"):
-            print(event)
+    if __name__ == "__main__":  # in a script, since workers, which are processes of their own, import it anew
+        release = curate.run("manifest.yaml")
+        print(release.documents().head(3))
 
 What the command line does, these functions do: each verb is one of them. They are imported when they are asked for, so
 that `import curate` takes no time.
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from curate.errors import CurateError, ManifestError, Stopped
     from curate.inspect.doctor import examine
     from curate.inspect.explain import explain
-    from curate.inspect.opened import Release, open_release
+    from curate.inspect.opened import Release, open_release, run
     from curate.inspect.status import collect_garbage, explain_plan, status
     from curate.inspect.trying import apply_stages
     from curate.manifest.manifest import load, loads
     from curate.release.lock import read_lock, verify
-    from curate.release.make import prepare, run
+    from curate.release.make import prepare, run_events
     from curate.stage_api import Step, group, reject, stage
 
 __version__ = "0.1.0"
@@ -37,12 +37,12 @@ _HOMES = {
     "errors": ["CurateError", "ManifestError", "Stopped"],
     "inspect.doctor": ["examine"],
     "inspect.explain": ["explain"],
-    "inspect.opened": ["Release", "open_release"],
+    "inspect.opened": ["Release", "open_release", "run"],
     "inspect.status": ["collect_garbage", "explain_plan", "status"],
     "inspect.trying": ["apply_stages"],
     "manifest.manifest": ["load", "loads"],
     "release.lock": ["read_lock", "verify"],
-    "release.make": ["prepare", "run"],
+    "release.make": ["prepare", "run_events"],
     "stage_api": ["Step", "group", "reject", "stage"],
 }
 _HOME = {name: f"curate.{home}" for home, names in _HOMES.items() for name in names}
@@ -70,6 +70,7 @@ __all__ = [
     "read_lock",
     "reject",
     "run",
+    "run_events",
     "stage",
     "status",
     "verify",

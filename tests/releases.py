@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import yaml
 from texts import reference_words
 
-from curate.release.make import Released, run
+from curate.release.make import Released, run_events
 
 WORDS = [
     "the",
@@ -149,7 +149,7 @@ def one_source(folder: Path, documents: list[dict], pipeline: list, **more) -> P
 
 def release(manifest: Path, work: Path, workers: int = 0, **options) -> Released:
     """Run a manifest to its end; tests change manifests and run them again, and may leave nothing."""
-    *_, last = run(manifest, work, workers=workers, **{"replace": True, "allow_empty": True} | options)
+    *_, last = run_events(manifest, work, workers=workers, **{"replace": True, "allow_empty": True} | options)
     assert isinstance(last, Released)
     return last
 

@@ -11,7 +11,7 @@ from releases import one_source, rejected_rows, release
 
 from curate.engine.execute import Started
 from curate.errors import CurateError
-from curate.release.make import Released, run
+from curate.release.make import Released, run_events
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def manifest(tmp_path) -> Path:
 
 
 def made(manifest: Path) -> list:
-    return list(run(manifest, manifest.parent / "work", workers=0))
+    return list(run_events(manifest, manifest.parent / "work", workers=0))
 
 
 def test_all_files_with_too_many_bad_rows_are_named(manifest):

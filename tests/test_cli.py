@@ -216,9 +216,7 @@ def test_usage_errors_end_with_2(arguments, said):
 
 
 def test_a_bug_ends_with_70(tmp_path):
-    script = (
-        "import sys, curate.cli.commands as c; sys.modules['curate.inspect.status'].status = lambda *a: 1 / 0; c.main()"
-    )
+    script = "import curate.inspect.status as s, curate.cli.commands as c; s.status = lambda *a: 1 / 0; c.main()"
     command = [sys.executable, "-c", script, "status", "x"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 70

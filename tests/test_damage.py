@@ -11,7 +11,7 @@ from curate.engine.execute import Ended
 from curate.errors import CurateError, Stopped
 from curate.inspect.status import explain_plan
 from curate.release import make
-from curate.release.make import prepare, run
+from curate.release.make import prepare, run_events
 from curate.sources import jsonl, partitions
 
 
@@ -62,7 +62,7 @@ def test_too_much_damage_stops_the_run_after_the_other_files_and_names_all(tmp_p
     bad.update({"3.jsonl": (20, 4)})
     path, events = manifest(tmp_path), []
     with pytest.raises(CurateError) as caught:
-        events.extend(run(path, tmp_path / "work", workers=0))
+        events.extend(run_events(path, tmp_path / "work", workers=0))
     assert caught.value.exit_code == 2
     for told in ("1.jsonl: 5,000 bytes lost", "2.jsonl: 3,000 bytes lost", "3.jsonl: 4 of 20 rows cannot be used"):
         assert told in caught.value.what
@@ -70,7 +70,7 @@ def test_too_much_damage_stops_the_run_after_the_other_files_and_names_all(tmp_p
     assert not (tmp_path / "work" / "releases").exists()
     again = []
     with pytest.raises(CurateError):
-        again.extend(run(path, tmp_path / "work", workers=0))
+        again.extend(run_events(path, tmp_path / "work", workers=0))
     assert not any(isinstance(event, Ended) for event in again)  # what was read is not read again
     path = manifest(tmp_path, max_damaged=1, max_bad_rows=0.2)
     entries = {entry["path"]: entry for entry in release(path, tmp_path / "work").lock["sources"]["s"]["files"]}
@@ -81,14 +81,14 @@ def test_one_array_is_told_as_such_and_many_files_are_counted(tmp_path, damaged)
     for number in range(SHOWN + 5):
         damaged[0][f"{number}.jsonl"] = 9000
     with pytest.raises(CurateError, match="and 5 more files"):
-        list(run(manifest(tmp_path, SHOWN + 5), tmp_path / "work", workers=0))
+        list(run_events(manifest(tmp_path, SHOWN + 5), tmp_path / "work", workers=0))
 
 
 def test_an_empty_release_names_the_damage_that_was_allowed(tmp_path):
     path = manifest(tmp_path, 1, max_damaged=1)
     (tmp_path / "in" / "0.jsonl").write_bytes(b"\x1f\x8b\x08\0 no gzip at all")
     with pytest.raises(CurateError, match=r"no document is left\n  0.jsonl: \d+ bytes lost; bytes 0 to"):
-        list(run(path, tmp_path / "work", workers=0))
+        list(run_events(path, tmp_path / "work", workers=0))
 
 
 def test_a_parquet_file_that_is_read_in_ranges_is_one_file(tmp_path, monkeypatch):

@@ -18,7 +18,7 @@ from curate.engine.execute import Lost
 from curate.engine.guard import Guard, of_document
 from curate.errors import CurateError, Stopped
 from curate.inspect.explain import explain
-from curate.release.make import run
+from curate.release.make import run_events
 from curate.sources import File, Origin, archive, jsonl, parquet, partitions
 from curate.stage_api import Stage, reject, set_column
 from curate.testing import docs
@@ -232,7 +232,7 @@ def test_a_reader_that_crashes_or_hangs_costs_its_file_alone(tmp_path, monkeypat
     manifest.write_text(
         manifest.read_text().replace("- in.jsonl", "- '*.jsonl'").replace("only:", "only:\n    max_damaged: 1")
     )
-    *events, last = run(manifest, tmp_path / "work", workers=0)
+    *events, last = run_events(manifest, tmp_path / "work", workers=0)
     assert any(isinstance(event, Lost) for event in events)
     texts = [row["text"][:7] for row in released_rows(last.path)]
     assert "of anot" in texts

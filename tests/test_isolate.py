@@ -8,7 +8,7 @@ from curate.engine.execute import Lost
 from curate.engine.isolate import Isolated
 from curate.errors import ManifestError
 from curate.manifest.manifest import load
-from curate.release.make import run
+from curate.release.make import run_events
 from curate.stage_api import find_stage
 from curate.testing import docs
 
@@ -32,7 +32,7 @@ def isolated():
 def test_the_hostile_document_alone_is_rejected(tmp_path, how, workers):
     pages = [{"text": text} for text in (*GOOD[:2], "POISON page", *GOOD[2:])]
     manifest = one_source(tmp_path, pages, [{"hostile": how}])
-    *events, last = run(manifest, tmp_path / "work", workers=workers)
+    *events, last = run_events(manifest, tmp_path / "work", workers=workers)
     assert any(isinstance(event, Lost) for event in events)
     assert sorted(row["text"] for row in released_rows(last.path)) == sorted(set(GOOD) - {"SPAM page"})
     reasons = {row["position"]: (row["stage"], row["reason"]) for row in rejected_rows(last.path)}

@@ -40,7 +40,7 @@ def test_no_circles():
         ("huggingface_hub", {"curate.hub.client"}),
         ("duckdb", {"curate.stages.filter", "curate.release.diff", "curate.inspect.opened"}),
         ("typer", {"curate.cli.commands", "curate.cli.verbs"}),
-        ("rich", {"curate.cli.progress", "curate.cli.commands", "curate.cli.render"}),
+        ("rich", {"curate.inspect.progress"}),
         ("jinja2", {"curate.release.pages"}),
         (
             "resiliparse",

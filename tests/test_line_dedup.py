@@ -125,7 +125,7 @@ def test_a_release_has_every_line_once_and_says_what_went(tmp_path, workers):
         "stages: [{line_dedup: {}}, {length: {min_words: 0}}]\n"
         "shards: {columns: [n_lines_removed, n_chars]}\n"
     )
-    *_, released = curate.run(tmp_path / "m.yaml", tmp_path / "work", workers=workers)
+    released = curate.run(tmp_path / "m.yaml", tmp_path / "work", workers=workers)
     rows = pq.read_table(next((released.path / "data").rglob("*.parquet"))).to_pylist()
     published = [line for row in rows for line in row["text"].split("\n")]
     assert len(published) == len({plain(line) for line in published})

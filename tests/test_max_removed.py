@@ -12,7 +12,7 @@ from curate.errors import CurateError, ManifestError
 from curate.inspect.status import explain_plan
 from curate.manifest.manifest import loads
 from curate.manifest.schema import json_schema
-from curate.release.make import Released, run
+from curate.release.make import Released, run_events
 
 ROWS = [
     *[{"text": "The invoice of a customer was paid on some day."}] * 40,
@@ -36,7 +36,7 @@ def manifest(folder, stages: list, own: list = ()):
 
 
 def made(path) -> Released:
-    *_, last = run(path, path.parent / "work", workers=0)
+    *_, last = run_events(path, path.parent / "work", workers=0)
     return last
 
 
@@ -61,7 +61,7 @@ def test_a_stage_that_takes_too_much_stops_the_run(tmp_path, kind, scope):
     where = document["stages"] if scope == "all" else document["sources"]["a"]["pipeline"]
     where[0][name]["max_removed"] = 1
     write_manifest(path, document)
-    *events, last = run(path, tmp_path / "work", workers=0)
+    *events, last = run_events(path, tmp_path / "work", workers=0)
     tasks = {event.job.task for event in events if isinstance(event, Ended)}
     assert tasks <= {"scatter", "gate", "shard", "index"}, "more ran than what had not yet run"
     assert last.lock["stages"][0]["max_removed"] == 1

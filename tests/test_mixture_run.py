@@ -21,7 +21,7 @@ from curate.manifest.manifest import load
 from curate.mix.mixture import Mixture
 from curate.mix.splits import Documents, compose
 from curate.release.lock import verify
-from curate.release.make import run
+from curate.release.make import run_events
 
 SOURCES = {"web": 300, "code": 120, "wiki": 40}
 """Documents of each source."""
@@ -164,7 +164,9 @@ def test_a_new_weight_reads_no_document_before_the_mixture(tmp_path):
     plan = explain_plan(path, tmp_path / "work")
     assert [step["step"] for step in plan["steps"] if step["run"]] == ["mix", "evidence: rejected"]
     ended = [
-        event.job.task for event in run(path, tmp_path / "work", workers=0, replace=True) if isinstance(event, Ended)
+        event.job.task
+        for event in run_events(path, tmp_path / "work", workers=0, replace=True)
+        if isinstance(event, Ended)
     ]
     assert set(ended) == {"mix", "rejected", "scatter", "gate", "shard"}
 

@@ -24,7 +24,7 @@ def test_what_a_release_holds(opened):
     assert documents.num_rows == opened.lock["documents"] == 20
     rejected = opened.rejected().to_table().to_pylist()
     assert {(row["stage"], row["reason"]) for row in rejected} == {
-        ("length", "too_short"),
+        ("length", "too_few_words"),
         ("near_dedup", "near_duplicate"),
     }
     assert opened.near_duplicates().count_rows() == 2
@@ -117,3 +117,12 @@ def test_what_cannot_be_tried_is_said():
         curate.apply_stages(["a", 1], ["length"])
     with pytest.raises(CurateError, match="reads the column `quality`"):
         curate.apply_stages(["a"], [{"keep_top": {"column": "quality", "fraction": 0.5}}])
+
+
+def test_a_run_returns_the_release_and_shows_how_far_it_is(tmp_path, capsys):
+    manifest = one_source(tmp_path, [{"text": "a text"}], [])
+    made = curate.run(manifest, tmp_path / "work", workers=0)
+    assert made.documents().count_rows() == 1
+    assert "jobs to run" in capsys.readouterr().err
+    assert curate.run(manifest, tmp_path / "work", workers=0, progress=False).digest == made.digest
+    assert capsys.readouterr().err == ""

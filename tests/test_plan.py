@@ -16,7 +16,7 @@ from curate.engine.job import fingerprint
 from curate.errors import ManifestError
 from curate.inspect.status import explain_plan
 from curate.manifest.manifest import load
-from curate.release.make import prepare, run
+from curate.release.make import prepare, run_events
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,9 @@ def prints(corpus, work) -> dict[str, str]:
 
 def ran(corpus, work) -> set[str]:
     """What runs: labels without the numbers of partitions, bins and shards."""
-    labels = {event.job.label for event in run(corpus, work, workers=0, replace=True) if isinstance(event, Ended)}
+    labels = {
+        event.job.label for event in run_events(corpus, work, workers=0, replace=True) if isinstance(event, Ended)
+    }
     return {" ".join(word for word in label.replace(":", "").split() if "/" not in word) for label in labels}
 
 

@@ -327,7 +327,7 @@ def test_offline_mode_is_said_at_once(lfs_hub, release, monkeypatch, waits):
 def test_without_a_token_the_fix_says_how_to_get_one(lfs_hub, release):
     code = """
 import sys
-from curate.publish import publish
+from curate.hub.publish import publish
 try:
     publish(sys.argv[1], repo="tester/web")
 except Exception as error:

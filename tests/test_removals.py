@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 from curate.errors import CurateError
 from curate.inspect.explain import explain
 from curate.release.lock import read_lock, verify
-from curate.release.make import run
+from curate.release.make import run_events
 from curate.release.manifest_text import with_record
 from curate.release.takedown import RECORD, remove
 from curate.stages.removed import list_names, read_list
@@ -543,7 +543,7 @@ def test_shards_are_hashed_before_they_are_adopted(tmp_path, plain, path, how):
     named = str(evil) if how == "extends" else [str(evil)]
     manifest = one_source(tmp_path / "next", SITES, [], stages=NEAR, version="2.0.0", **{how: named})
     with pytest.raises(CurateError, match="digest"):
-        list(run(manifest, tmp_path / "next/work", workers=0))
+        list(run_events(manifest, tmp_path / "next/work", workers=0))
 
 
 def test_a_link_out_of_an_earlier_release_is_not_followed(tmp_path, plain):

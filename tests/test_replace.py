@@ -18,7 +18,7 @@ from curate.inspect.explain import explain
 from curate.release import build as building
 from curate.release.build import replacing
 from curate.release.lock import read_lock
-from curate.release.make import run
+from curate.release.make import run_events
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_what_another_run_released_meanwhile_is_not_replaced(tmp_path, monkeypat
 
     monkeypatch.setattr(building, "write_pages", slowly)
     with pytest.raises(CurateError, match="is already released"):
-        list(run(manifest, work, workers=0))
+        list(run_events(manifest, work, workers=0))
     assert os.listdir(target) == ["lock.json"]
 
 

@@ -27,7 +27,7 @@ from curate.engine.store import Store, Writer
 from curate.errors import CurateError, Stopped
 from curate.manifest.manifest import load
 from curate.release.lock import verify
-from curate.release.make import prepare, run
+from curate.release.make import prepare, run_events
 
 SEED = 7
 
@@ -42,7 +42,7 @@ def _jobs(manifest, work) -> list:
 
 
 def test_events_tell_of_every_job_once(corpus, tmp_path):
-    *events, last = run(corpus, tmp_path / "work", workers=0)
+    *events, last = run_events(corpus, tmp_path / "work", workers=0)
     ended = [event.job.fp for event in events if isinstance(event, Ended)]
     assert sorted(ended) == sorted(job.fp for job in _jobs(corpus, tmp_path / "work"))
     assert sum(event.jobs for event in events if isinstance(event, Started)) == len(ended)
@@ -156,7 +156,7 @@ def test_a_damaged_shard_is_not_copied_into_a_release(corpus, tmp_path):
     shard = next(job for job in _jobs(corpus, work) if job.task == "shard")
     part = Store(work / "store").part(shard.fp)
     part.write_bytes(_flip(part.read_bytes(), 40))
-    *events, last = run(corpus, work, workers=0)
+    *events, last = run_events(corpus, work, workers=0)
     assert [event.jobs for event in events if isinstance(event, Lost)] == [[shard]]
     assert last.lock == whole
     assert verify(last.path) == []
@@ -187,7 +187,7 @@ def test_a_row_has_the_licence_of_its_source(tmp_path):
     assert {row["license"] for row in released_rows(release(manifest, tmp_path / "work").path)} == {"cc0-1.0"}
     sources = {"only": {"inputs": ["in.jsonl"], "license": "mit"}}
     manifest = one_source(tmp_path, rows(1, 3), [], sources=sources)
-    *events, last = run(manifest, tmp_path / "work", workers=0, replace=True)
+    *events, last = run_events(manifest, tmp_path / "work", workers=0, replace=True)
     assert {row["license"] for row in released_rows(last.path)} == {"mit"}
     assert {event.job.task for event in events if isinstance(event, Ended)} == {"scatter", "gate", "shard"}
 
@@ -222,7 +222,7 @@ def test_a_source_with_too_many_bad_rows_stops_the_run(tmp_path):
 
 def test_a_scheduler_that_does_not_answer(corpus, tmp_path):
     with pytest.raises(CurateError) as caught:
-        list(run(corpus, tmp_path / "work", scheduler="not an address"))
+        list(run_events(corpus, tmp_path / "work", scheduler="not an address"))
     assert "--scheduler" in caught.value.fix
 
 

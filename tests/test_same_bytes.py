@@ -29,7 +29,7 @@ from releases import (
 from curate.engine.execute import Ended, Lost
 from curate.engine.job import PASSING
 from curate.engine.store import Store
-from curate.release.make import Released, run
+from curate.release.make import Released, run_events
 
 SEED = 20250101
 GIVEN = [document for seed, count in enumerate((60, 70, 50, 90, 40), 1) for document in rows(seed, count)]
@@ -128,7 +128,7 @@ def test_markers_lost(corpus, tmp_path, plain):
     needed = [path for path in lost if json.loads(path.read_text())["task"] not in PASSING]
     for marker in lost:
         marker.unlink()
-    *events, last = run(corpus, work, workers=0)
+    *events, last = run_events(corpus, work, workers=0)
     assert sum(isinstance(event, Ended) for event in events) >= len(needed) > 5
     assert last.lock == plain
 
@@ -137,7 +137,7 @@ def test_worker_killed(corpus, tmp_path, plain, monkeypatch):
     """kill -9 of a worker in the middle of a job."""
     monkeypatch.setenv("CURATE_TEST_FATE", str(tmp_path))
     (tmp_path / "kill_worker").touch()
-    *events, last = run(corpus, tmp_path / "work", workers=2)
+    *events, last = run_events(corpus, tmp_path / "work", workers=2)
     assert any(isinstance(event, Lost) for event in events)
     assert last.lock == plain
 
@@ -154,7 +154,7 @@ def test_run_killed(corpus, tmp_path, plain):
         assert markers > made, "nothing was kept of the run that was killed"
         made = markers
     assert not (work / "releases").exists()
-    *events, last = run(corpus, work, workers=0)
+    *events, last = run_events(corpus, work, workers=0)
     assert next(event for event in events if hasattr(event, "reused")).reused >= 1
     assert last.lock == plain
 
@@ -195,12 +195,13 @@ def test_another_document_moves_no_other(tmp_path, odd_stages):
 
 DRIVER = """
 import json, os, signal, sys
-from curate.job import PASSING
-from curate.run import Ended, run
+from curate.engine.execute import Ended
+from curate.engine.job import PASSING
+from curate.release.make import run_events
 manifest, work, workers, last = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 if __name__ == "__main__":
     ended = 0
-    for event in run(manifest, work, workers=workers):
+    for event in run_events(manifest, work, workers=workers):
         ended += isinstance(event, Ended)
         if ended == last:
             os.killpg(os.getpgrp(), signal.SIGKILL)
@@ -233,7 +234,7 @@ def test_lock_has_no_trace_of_the_machine(corpus, tmp_path, plain):
 
 def test_a_second_run_makes_nothing(corpus, tmp_path, plain):
     release(corpus, tmp_path / "work")
-    *events, last = run(corpus, tmp_path / "work", workers=0)
+    *events, last = run_events(corpus, tmp_path / "work", workers=0)
     assert not any(isinstance(event, Ended) for event in events)
     assert isinstance(last, Released)
     assert not last.changed

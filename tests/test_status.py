@@ -17,14 +17,14 @@ from curate.inspect.explain import explain
 from curate.inspect.status import collect_garbage, explain_plan, status
 from curate.manifest.manifest import load
 from curate.release.lock import verify
-from curate.release.make import prepare, recall, run
+from curate.release.make import prepare, recall, run_events
 
 
 def test_status_before_in_the_middle_and_after(corpus, tmp_path):
     work = tmp_path / "work"
     found = status(corpus, work)
     assert (found["made"], found["documents"], found["release"]) == (0, 0, None)
-    events = run(corpus, work, workers=0)
+    events = run_events(corpus, work, workers=0)
     for _ in range(8):
         next(events)
     events.close()
@@ -54,7 +54,7 @@ def test_plan_counts_what_will_run(corpus, tmp_path):
     before = explain_plan(corpus, work)
     assert (before["reused"], before["shards_planned"]) == (0, False)
     assert before["sources"]["old"]["files"] == 2
-    ended = sum(isinstance(event, Ended) for event in run(corpus, work, workers=0))
+    ended = sum(isinstance(event, Ended) for event in run_events(corpus, work, workers=0))
     after = explain_plan(corpus, work)
     assert (after["run"], after["reused"], after["shards_planned"]) == (0, ended, True)
 

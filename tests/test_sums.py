@@ -7,7 +7,7 @@ from releases import release
 
 from curate.engine.execute import Lost
 from curate.engine.store import Store, _checksum
-from curate.release.make import run
+from curate.release.make import run_events
 
 
 def rewrite(store: Store, fp: str, change) -> None:
@@ -32,7 +32,7 @@ def test_a_shard_with_too_few_rows_is_made_anew_with_all_that_went_into_it(made)
     rewrite(store, scattered, lambda counts: counts.update(bins=[-1] * len(counts["bins"])))
     for fp in of_task(store, "shard"):
         store.discard(fp)
-    *events, last = run(corpus, work, workers=0)
+    *events, last = run_events(corpus, work, workers=0)
     assert any(isinstance(event, Lost) for event in events)
     assert last.lock == first.lock
 
@@ -41,7 +41,7 @@ def test_a_mixture_of_too_few_documents_is_made_anew(made):
     first, corpus, work, store = made
     (mix,) = of_task(store, "mix")
     rewrite(store, mix, lambda counts: counts.update(documents=counts["documents"] - 1))
-    *events, last = run(corpus, work, workers=0)
+    *events, last = run_events(corpus, work, workers=0)
     assert any(isinstance(event, Lost) for event in events)
     assert last.lock == first.lock
 

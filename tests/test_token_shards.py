@@ -29,7 +29,7 @@ from curate.inspect.status import explain_plan
 from curate.manifest.manifest import load
 from curate.release.diff import diff
 from curate.release.lock import read_lock, verify
-from curate.release.make import run
+from curate.release.make import run_events
 from curate.release.takedown import remove
 
 FORMATS = ["npy", "megatron", "mds"]
@@ -263,7 +263,7 @@ def test_only_what_differs_runs_again(tmp_path):
     def rerun(tokens):
         manifest(tmp_path, tokens)
         planned = {step["step"]: step["why"] for step in explain_plan(path, tmp_path / "work")["steps"] if step["run"]}
-        *events, last = run(path, tmp_path / "work", workers=0)
+        *events, last = run_events(path, tmp_path / "work", workers=0)
         return {event.job.task for event in events if isinstance(event, Ended)}, planned, last
 
     assert rerun({})[0] == set()
@@ -419,7 +419,7 @@ def test_what_is_wrong_with_a_tokenizer_is_said_before_anything_runs(tmp_path):
     ):
         path = manifest(tmp_path, given)
         with pytest.raises(ManifestError) as error:
-            list(run(path, tmp_path / "work", workers=0))
+            list(run_events(path, tmp_path / "work", workers=0))
         (problem,) = error.value.problems
         assert problem.where == f"{path}  tokens.{place}"
         assert all(word in str(problem) for word in words), str(problem)

@@ -26,8 +26,8 @@ def demo(
     as_json: Json = False,
 ):
     """Build a release from files bundled with Python. Works offline; no input needed."""
-    from curate.cli.progress import follow
     from curate.demo import language_model, make_demo, recipe_of
+    from curate.inspect.progress import follow
     from curate.models.train import train
 
     path = make_demo(folder)
@@ -91,11 +91,11 @@ def _release(
     allow_empty: bool = False,
     allow_code: list[str] | None = None,
 ):
-    from curate.cli.progress import follow
     from curate.cli.render import release_lines
-    from curate.release.make import run
+    from curate.inspect.progress import follow
+    from curate.release.make import run_events
 
-    released = follow(run(manifest, work, workers, scheduler, replace, allow_empty, allow_code or ()))
+    released = follow(run_events(manifest, work, workers, scheduler, replace, allow_empty, allow_code or ()))
     result = {"release": str(released.path), "changed": released.changed, "lock": released.lock}
     return result, release_lines(released.lock, released.path, released.changed), 0
 
@@ -266,8 +266,8 @@ def train(
     as_json: Json = False,
 ):
     """Train the fastText classifier of a recipe. Does nothing if it exists already for the same inputs."""
-    from curate.cli.progress import follow
     from curate.cli.render import trained_lines
+    from curate.inspect.progress import follow
     from curate.models.train import train
 
     trained = follow(train(recipe, work, workers, scheduler, allow_code or []))

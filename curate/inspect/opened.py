@@ -1,5 +1,6 @@
 """A release as a notebook sees it: its documents, what was left out, its numbers, and SQL over all of it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
@@ -11,8 +12,11 @@ import pyarrow.dataset as datasets
 
 from curate.base.phrases import counted, reasons, size
 from curate.errors import CurateError
+from curate.inspect.progress import follow
+from curate.manifest.manifest import Manifest
 from curate.release import lock as locks
 from curate.release.charts import funnel_chart
+from curate.release.make import WORK, run_events
 
 SHOWN_ROWS = 10
 """Values of a column in the composition that a notebook shows."""
@@ -146,6 +150,34 @@ class Release:
                 cells += f"<tr><td colspan='3'>and {len(most) - SHOWN_ROWS:,} more</td></tr>"
             parts.append(f"<table><tr><th>{column}</th><th>documents</th><th>text</th></tr>{cells}</table>")
         return "\n".join(parts)
+
+
+def run(
+    manifest: Manifest | str | Path,
+    work: str | Path = WORK,
+    *,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    replace: bool = False,
+    allow_empty: bool = False,
+    allow_code: Iterable[str] = (),
+    progress: bool = True,
+) -> Release:
+    """Make the release of a manifest, and open it. Whatever was made before is not made again.
+
+    progress  whether to show how far the run is, on stderr. For the rest see `curate.run_events`, which yields what
+              happens instead of waiting for the end.
+
+    Raises CurateError for what is wrong with the manifest or the inputs, Stopped where running again resumes.
+
+        release = curate.run("manifest.yaml")
+        release.documents().head(3)
+    """
+    events = run_events(manifest, work, workers, scheduler, replace, allow_empty, allow_code)
+    if progress:
+        return Release(follow(events).path)
+    *_, last = events
+    return Release(last.path)
 
 
 def open_release(place: str | Path) -> Release:

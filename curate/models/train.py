@@ -145,7 +145,7 @@ def train(
     scheduler: str | None = None,
     allow_code: Iterable[str] = (),
 ) -> Iterator:
-    """Train the classifier of a recipe, yielding what happens as `curate.release.make.run` does; the last is Trained.
+    """Train the classifier of a recipe, yielding what happens as `curate.run_events` does; the last is Trained.
 
     A model that already exists, of the same recipe, inputs and versions, is not trained again. Raises CurateError
     for what is wrong with the recipe, the inputs or the number of documents, Stopped where running again goes on.

@@ -60,7 +60,7 @@ def recall(manifest: Manifest, work: str | Path = WORK) -> Plan:
     return recalling.recall(manifest, Path(work)) or prepare(manifest, work)
 
 
-def run(
+def run_events(
     manifest: Manifest | str | Path,
     work: str | Path = WORK,
     workers: int | None = None,

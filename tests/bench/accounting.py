@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from curate.errors import CurateError  # noqa: E402
-from curate.release.make import Released, run  # noqa: E402
+from curate.release.make import Released, run_events  # noqa: E402
 
 DATA = ROOT.parent / "shared" / "data"
 DAMAGES = ("truncate", "flip", "append", "splice", "cut")
@@ -184,7 +184,7 @@ def release(name: str, content: bytes, archive: bool, folder: Path) -> Found:
     document = {"name": "x", "version": "1.0.0", "license": "other", "sources": {"s": source}}
     manifest.write_text(yaml.safe_dump(document))
     try:
-        *_, released = run(manifest, folder / "work", 0)
+        *_, released = run_events(manifest, folder / "work", 0)
     except CurateError:
         return Found(Counter(), Counter(), True)  # it stopped and named the file
     assert isinstance(released, Released)

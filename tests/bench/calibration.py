@@ -43,7 +43,7 @@ from torch import Tensor
 from curate.calibration.calibrate import calibrate
 from curate.demo import make_demo
 from curate.models import tokenizer as tokenizers
-from curate.release.make import run
+from curate.release.make import run_events
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 ENGLISH = SHARED / "rows" / "llamafactory" / "c4_demo.jsonl"
@@ -70,7 +70,7 @@ def make_release(work: Path, name: str, sources: dict, validation: float = 0) ->
     manifest = {"name": name, "version": "1.0.0", "license": "other", "sources": sources, "stages": STAGES}
     path = work / f"{name}.yaml"
     path.write_text(yaml.safe_dump(manifest | {"mixture": {"validation": validation}}), encoding="utf-8")
-    *_, released = run(path, work / "work", workers=0)
+    *_, released = run_events(path, work / "work", workers=0)
     return released.path
 
 

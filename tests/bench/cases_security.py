@@ -255,7 +255,7 @@ def changed(*args, **more):
 R.prepare = changed
 from curate.errors import CurateError
 try:
-    *_, released = R.run("m.yaml", "w", 0)
+    *_, released = R.run_events("m.yaml", "w", 0)
 except CurateError:
     sys.exit(0)
 shard = next(released.path.glob("data/*.parquet"))
@@ -352,7 +352,7 @@ import numpy as np
 import pyarrow as pa
 from curate.documents import utf8
 from curate.errors import CurateError
-from curate.fasttext_model import Collapsed
+from curate.models.fasttext_model import Collapsed
 numbers = dict(n_words=3, bucket=7, minn=2, maxn=4, word_ngrams=2) | json.loads(sys.argv[1])
 about = {"labels": ["__label__hq", "__label__cc"], "source": "x", "numbers": numbers}
 arrays = dict(keys=np.array([1, 2, 3], np.uint64), rows=np.zeros((10, 1)), prune=np.empty(0, np.int32))

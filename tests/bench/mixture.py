@@ -27,7 +27,7 @@ from curate.manifest.manifest import load
 from curate.mix.mixture import Mixture
 from curate.mix.splits import Documents, compose
 from curate.release.lock import mixture_of
-from curate.release.make import prepare, run
+from curate.release.make import prepare, run_events
 
 SHARES = {"web": 0.6, "code": 0.3, "wiki": 0.1}
 """Of the documents, by source."""
@@ -56,7 +56,7 @@ def manifest(folder: Path, web: float) -> Path:
 def draw(path: Path, work: Path) -> tuple[float, dict]:
     """Seconds until the mixture is drawn, and its totals."""
     start = time.perf_counter()
-    for event in run(path, work, workers=0):
+    for event in run_events(path, work, workers=0):
         if isinstance(event, Ended) and event.job.task == "mix":
             break
     totals = mixture_of(prepare(load(path), work), Store(work / "store"))

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from curate.engine.execute import Ended
-from curate.release.make import Released, run
+from curate.release.make import Released, run_events
 
 FILE_DOCUMENTS = 25_000
 WORDS = 60
@@ -70,7 +70,7 @@ def write_inputs(folder: Path, documents: int) -> None:
 def timed(manifest: Path, work: Path, workers: int | None) -> tuple[float, dict[str, int], str]:
     """Seconds of a run, its jobs by step, and the digest it came to."""
     start, jobs, digest = time.perf_counter(), Counter(), ""
-    for event in run(manifest, work, workers=workers, replace=True):
+    for event in run_events(manifest, work, workers=workers, replace=True):
         if isinstance(event, Ended):
             jobs[
                 re.sub(r"( \d+)?(,? (web|books|bin|shard))? ?\d+/\d+|^(web|books) \d+/\d+: ", "", event.job.label)
