@@ -14,7 +14,6 @@ from curate.errors import CurateError
 from curate.parameters import Bins, Column, Share
 from curate.stage import Step, group
 
-
 CHUNK = 1 << 16
 """Documents, or groups of them, that are sent on at a time."""
 

@@ -204,7 +204,8 @@ def leaders(
 
     Any number of components may be given together, as documents without a common key never meet. A copy of a
     kept document costs one look-up. Otherwise a document is compared with the latest MET kept ones of each of its
-    bands; nearly all comparisons of dissimilar ones end at the bitmaps (tens of millions a second) or early in the sets.
+    bands; nearly all comparisons of dissimilar ones end at the bitmaps (tens of millions a second) or early in the
+    sets.
     """
     docs, words = len(keys), _WORDS
     while words * 64 * docs < offsets[-1] - offsets[0]:
