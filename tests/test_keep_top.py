@@ -4,12 +4,13 @@ import math
 from collections import defaultdict
 from itertools import pairwise
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.dedup.keep_top import keep_top, kept
+from curate.dedup.keep_top import keep_top, kept, select
 from curate.errors import CurateError
 from curate.manifest.manifest import loads
 from curate.stage_api import find_stage
@@ -89,3 +90,11 @@ def test_a_manifest_says_it_in_one_line():
     (call,) = loads(text).stages
     assert call.params == {"fraction": 0.1, "column": "quality", "by": None, "bins": 0}
     assert call.stage.reads(call.params) == ("quality",)
+
+
+def test_as_many_groups_as_documents_are_sent_on_together():
+    count = 5000
+    rows = {"doc": np.arange(count, dtype=np.uint64), "key": np.arange(count, dtype=np.uint64)}
+    rows = pa.table(rows | {"group": [str(number % 2500) for number in range(count)]})
+    (found,) = select(iter([rows]), np.array([count]), fraction=0.5)
+    assert found["doc"].to_pylist() == list(range(2500))  # the lower one of each group

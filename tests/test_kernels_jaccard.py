@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from texts import columns, untimed
 
 from curate.kernels.bands import band_keys
-from curate.kernels.jaccard import estimated_jaccard, jaccard, leaders, leaders_by_signature
+from curate.kernels.jaccard import MET, estimated_jaccard, jaccard, leaders, leaders_by_signature
 from curate.kernels.minhash import permutations, signatures
 from curate.kernels.shingles import shingle_sets
 
@@ -132,3 +132,15 @@ def test_dissimilar_documents_that_share_a_band_are_all_kept(size):
     keys[:, 1:] = np.arange(2 * docs).reshape(docs, 2)
     duplicate_of, _ = leaders(keys, hashes.ravel(), np.arange(docs + 1) * size, 0.8)
     assert (duplicate_of == -1).all()
+
+
+def test_of_many_kept_documents_of_a_band_the_latest_count():
+    """Else whoever writes documents that agree in one band and in nothing else has all compared with all."""
+    docs = MET + 2
+    hashes = np.sort(np.arange(docs * 10, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)).reshape(docs, 10)
+    for last, leader in ((0, -1), (2, 2)):
+        sets = np.vstack([hashes, hashes[last : last + 1]])
+        sets[-1, 0] = 1  # else its fingerprint would find it
+        offsets = np.arange(0, (docs + 2) * 10, 10)
+        found, _ = leaders(np.ones((docs + 1, 1), np.uint64), np.sort(sets).ravel(), offsets, 0.8)
+        assert found.tolist() == [-1] * docs + [leader]

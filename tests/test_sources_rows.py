@@ -6,7 +6,9 @@ import gzip
 import json
 import lzma
 import math
+import os
 import random
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,6 +21,9 @@ from hypothesis import strategies as st
 from curate.documents import SCHEMA
 from curate.errors import CurateError
 from curate.sources import File, Origin, binary, compression, format_of, jsonl, layouts, parquet, reader_of
+from curate.sources.arrow_values import distinct
+from curate.sources.layouts import mapping
+from curate.sources.parquet_pages import MISTAKES
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "rows"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared rows are not on this machine")
@@ -495,3 +500,52 @@ def test_no_more_of_a_file_is_lost_than_there_is(tmp_path):
             rows = sum(found.num_rows for found in parquet.read(File("a.parquet", str(path)), origin=origin))
             assert 0 <= origin.of("a.parquet").lost <= len(whole)
             assert rows >= 40 or origin.of("a.parquet").lost
+
+
+def test_row_groups_of_a_row_each_are_read_together(tmp_path):
+    path = tmp_path / "a.parquet"
+    texts = [None if number == 70 else f"text {number}" for number in range(200)]
+    pq.write_table(pa.table({"text": texts, "x": range(200)}), path, row_group_size=1, write_page_checksum=True)
+    (whole,) = parquet.read(File("a.parquet", str(path)), origin=Origin("test"))
+    assert whole["text"].to_pylist() == texts
+    assert whole["position"].to_pylist() == list(range(200))
+    parts = parquet.read(File("a.parquet", str(path)), origin=Origin("test"), rows=(60, 90))
+    assert pa.concat_tables(parts).equals(whole.slice(60, 30).combine_chunks())
+    data = bytearray(path.read_bytes())
+    data[data.index(b"text 9") + 1] ^= 1  # the sum of its page is wrong
+    path.write_bytes(data)
+    origin = Origin("test")
+    found = pa.concat_tables(parquet.read(File("a.parquet", str(path)), origin=origin))
+    assert found.num_rows == 199
+    assert "row group 9:" in origin.of("a.parquet").damage[0]
+    assert found["position"].to_pylist() == [*range(9), *range(10, 200)]
+
+
+def test_a_file_that_describes_many_row_groups_wrongly_is_not_asked_for_each(tmp_path, monkeypatch):
+    path, origin, forks = tmp_path / "a.parquet", Origin("test"), []
+    pq.write_table(pa.table({"text": ["a"] * 40, "more": [["x", None]] * 40}), path, row_group_size=1)
+    optional = b"\x25\x02\x18\x07element"
+    path.write_bytes(path.read_bytes().replace(optional, optional.replace(b"\x02", b"\x00")))
+    fork = os.fork
+    monkeypatch.setattr(os, "fork", lambda: forks.append(1) or fork())
+    assert list(parquet.read(File("a.parquet", str(path)), origin=origin)) == []
+    assert len(forks) == MISTAKES
+
+
+def test_columns_of_one_name_take_no_quadratic_time(tmp_path):
+    path, count = tmp_path / "a.parquet", 2000
+    pq.write_table(pa.table([["a"]] * count, ["text", *["x"] * (count - 1)]), path)
+    start = time.process_time()
+    (found,) = parquet.read(File("a.parquet", str(path)), origin=Origin("test"))
+    assert len(json.loads(found["meta"][0].as_py())) == count - 1
+    assert len(set(distinct(["x"] * 30_000))) == 30_000
+    assert time.process_time() - start < 10
+
+
+def test_json_in_a_column_is_read_once_for_all_places(monkeypatch):
+    place, read = mapping("redpajama"), []
+    monkeypatch.setattr(layouts, "parsed", lambda text: read.append(text) or json.loads(text))
+    row = {"text": "a", "meta": '{"url": "http://a.example/", "language": "en", "title": "b"}'}
+    assert place.others(row)[0] == "http://a.example/"
+    assert place.others(row | {"meta": '{"url": "b"}'})[0] == "b"
+    assert len(read) == 2

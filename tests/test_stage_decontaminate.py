@@ -17,6 +17,8 @@ from texts import columns, documents, fold, reference_words, untimed
 from curate.errors import CurateError
 from curate.kernels.ngrams import Ngrams, find_ngrams, index_ngrams, text_ngrams
 from curate.stage_api import find_stage
+from curate.stages import decontaminate as module
+from curate.stages.decontaminate import decontaminate
 from curate.testing import check, docs
 
 EVAL = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "eval"
@@ -271,3 +273,14 @@ def _shared_runs(text, question):
     """Runs of words between the changed ones."""
     cuts = [-1, *(i for i, word in enumerate(folded(text.encode())) if word == "other"), len(folded(text.encode()))]
     return [folded(text.encode())[a + 1 : b] for a, b in pairwise(cuts)]
+
+
+def test_what_many_questions_have_in_common_is_looked_at_in_parts(tmp_path, monkeypatch):
+    path, questions = tmp_path / "set.jsonl", [f"which of these five words are in all texts {n}" for n in range(9)]
+    path.write_text("".join(json.dumps({"q": question}) + "\n" for question in questions))
+    params = {"sets": {"a": {"path": str(path), "columns": ["q"], "id": None}}, "n": 4}
+    table = docs(*(f"a {question}" for question in questions[:4]), "no")
+    whole = decontaminate(table, **params)
+    monkeypatch.setattr(module, "OCCURRENCES", 10)
+    assert decontaminate(table, **params).equals(whole)
+    assert whole["contamination"].to_pylist() == ["a/0", "a/1", "a/2", "a/3", None]

@@ -1,13 +1,14 @@
 """The same text is written in one way."""
 
 import re
+import time
 import unicodedata
 
 import ftfy
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from texts import ALPHABET, assigned
 
@@ -89,3 +90,15 @@ def test_max_newlines():
 
 def test_blank_lines_count_as_newlines_in_a_row_once_they_are_stripped():
     assert run("a\n \n \n \nb", strip_lines=True, max_newlines=2) == ["a\n\nb"]
+
+
+@settings(deadline=None)
+@given(st.text(st.sampled_from("e\u0301\u0345\u0344\u0f73\u0f75\u0f81\u0327"), max_size=200))
+def test_marks_are_in_the_order_of_nfc_however_many(text):
+    assert normalize(docs(text))["text"][0].as_py() == unicodedata.normalize("NFC", text)
+
+
+def test_marks_take_no_quadratic_time():
+    text, start = "e" + "\u0301\u0345" * 100_000, time.process_time()
+    assert normalize(docs(text))["text"][0].as_py() == "é" + "\u0301" * 99_999 + "\u0345" * 100_000
+    assert time.process_time() - start < 5

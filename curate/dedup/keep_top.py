@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from fractions import Fraction
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +13,9 @@ from curate.base.parameters import Bins, Column, Share
 from curate.documents import coded
 from curate.errors import CurateError
 from curate.stage_api import Step, group
+
+CHUNK = 1 << 16
+"""Documents, or groups of them, that are sent on at a time."""
 
 
 @group(version=1, new_only=True, reads_from=lambda column, by, **_: (column, by) if by else (column,))
@@ -48,6 +51,7 @@ def rank(docs: pa.Table, *, column: str, by: str | None) -> pa.Table:
     return rows.append_column("group", docs[by].cast(pa.string())) if by else rows
 
 
+@lru_cache(1 << 10)
 def kept(fraction: float, count: int) -> int:
     """How many of so many documents are kept: the nearest whole number, as a person would work it out."""
     return math.floor(Fraction(str(fraction)) * count + Fraction(1, 2))
@@ -70,9 +74,20 @@ def select(tables: Iterator[pa.Table], sizes: np.ndarray, *, fraction: float) ->
         if "group" in table.column_names:
             codes.append(coded(table["group"], names))
     docs, keys, codes = np.concatenate(docs), np.concatenate(keys), np.concatenate(codes)
-    for code in range(max(len(names), 1)):
-        mine = np.flatnonzero(codes == code) if names else slice(None)
-        yield _out(docs[mine], keys[mine], code, kept(fraction, len(docs[mine])))
+    held, size = [], 0
+    for code, mine in enumerate(_groups(codes, len(names)) if names else [slice(None)]):
+        held.append(_out(docs[mine], keys[mine], code, kept(fraction, len(docs[mine]))))
+        size += len(held[-1])
+        if len(held) > CHUNK or size > CHUNK:
+            yield pa.concat_tables(held).combine_chunks()
+            held, size = [], 0
+    if held:
+        yield pa.concat_tables(held).combine_chunks()
+
+
+def _groups(codes: np.ndarray, count: int) -> list[np.ndarray]:
+    """Which documents are of each of so many groups, in order. There may be as many groups as documents."""
+    return np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes, minlength=count))[:-1])
 
 
 def _out(docs: np.ndarray, keys: np.ndarray, code: int, wanted: int) -> pa.Table:

@@ -2,7 +2,8 @@
 
 The meaning is sequential. Take documents in keep order. One with the same text as an earlier document shares its
 fate. Another goes if a kept document shares a band with it and is at least `threshold` similar (of several, the most
-similar; of those, the earliest). Else it stays. Nothing goes through a chain of resemblances.
+similar; of those, the earliest); of each band the latest 512 kept documents count. Else it stays. Nothing goes through
+a chain of resemblances.
 
 In parallel: signatures and band keys (by partition) -> edges (by bin of keys) -> components (union-find over a flat
 array) -> the documents of one component meet in one bin, with their texts -> the sequential rule there.
@@ -159,7 +160,7 @@ def warnings(threshold: float, **params) -> list[str]:
 
 
 @group(
-    version=2,
+    version=3,
     max_removed=0.9,
     reads_from=reads,
     notes_from=notes,
@@ -195,7 +196,8 @@ def near_dedup(
     keep          columns that decide which copy stays, after the priority of its source: the lowest, or with a `-` the
                   highest; then the lowest id.
     verify        exact: by the true similarity of the shingle sets. signature: by its estimate. none: not at all.
-    rule          leaders: as above. components: all documents that are joined, be it through others, but the first go;
+    rule          leaders: as above, compared with the latest 512 kept documents of each band, since more could be made
+                  to take forever. components: all documents that are joined, be it through others, but the first go;
                   what SlimPajama and most tools do, and what wipes out sources. Needs `verify: none`.
     bins          number of shuffle partitions; 0: chosen by the size of the inputs. Does not affect the result.
 

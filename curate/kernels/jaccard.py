@@ -18,6 +18,10 @@ _WORDS = 16
 """64-bit words of a bitmap looked at together. A bitmap has a power of two times as many: 1,024 bits, or one for each
 member of an average set."""
 
+MET = 512
+"""Kept documents of a band that a document is compared with, the latest first. Of more, whoever writes texts that agree
+in a band and in nothing else would have all compared with all."""
+
 
 @device
 def _popcount(x):
@@ -145,9 +149,9 @@ def _leaders(order, keys, fingerprints, hashes, offsets, bitmaps, signatures, ex
         i, leader, best = order[p], -1, threshold
         for column in range(width):
             key = keys[i, column - 1] if column else fingerprints[i]
-            place = table_heads[_find(table_keys, table_heads, key, secret)]
-            while place and not (leader >= 0 and best == _MILLION):
-                q = (place - 1) // width
+            place, met = table_heads[_find(table_keys, table_heads, key, secret)], 0
+            while place and met < MET and not (leader >= 0 and best == _MILLION):
+                q, met = (place - 1) // width, met + 1
                 place = links[place - 1]
                 if last_seen_by[q] == p + 1:
                     continue
@@ -199,9 +203,9 @@ def leaders(
     for a dropped one the place of the kept document it is most similar to, of several the earliest.
 
     Any number of components may be given together, as documents without a common key never meet. A copy of a
-    kept document costs one look-up. Otherwise a document is compared with each kept one it shares a band
-    with: n documents that all share a band and are all dissimilar take n * n / 2 comparisons, nearly all of
-    which end at the bitmaps (tens of millions a second) or early in the sets.
+    kept document costs one look-up. Otherwise a document is compared with the latest MET kept ones of each of its
+    bands; nearly all comparisons of dissimilar ones end at the bitmaps (tens of millions a second) or early in the
+    sets.
     """
     docs, words = len(keys), _WORDS
     while words * 64 * docs < offsets[-1] - offsets[0]:

@@ -118,14 +118,12 @@ def values(array: pa.Array) -> list:
 def distinct(names: Iterable[str]) -> list[str]:
     """Names of which none is there twice: the second `a` is `a_2`."""
     names = list(names)
-    given: set[str] = set()
+    taken, given, numbers = set(names), set(), dict.fromkeys(names, 1)
     for place, name in enumerate(names):
-        number = 1
-        while name in given or (number > 1 and name in names):
-            number += 1
-            name = f"{names[place]}_{number}"
-        given.add(name)
-        names[place] = name
+        while names[place] in given or (names[place] in taken and names[place] != name):
+            numbers[name] += 1
+            names[place] = f"{name}_{numbers[name]}"
+        given.add(names[place])
     return names
 
 

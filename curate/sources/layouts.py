@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from curate.errors import CurateError, did_you_mean
@@ -139,6 +139,7 @@ class Mapping:
             meta = {key: value for key, value in row.items() if value is not None and key not in places}
         else:
             meta = {key: value for key, place in self.meta.items() if (value := find(row, place)) is not None}
+            _object.cache_clear()
         return (*found, as_json(meta) if meta else None)
 
 
@@ -204,7 +205,9 @@ def _at(row: dict, place: str) -> Any:
     return None
 
 
+@lru_cache(2)
 def _object(text: str) -> Any:
+    """What a string of JSON holds, read once for all places of a row; `Mapping.others`, the last to ask, forgets it."""
     try:
         return parsed(text)
     except BadRow:

@@ -25,6 +25,9 @@ from curate.sources.parquet_pages import TooLarge, extent, longest, well_describ
 
 TABLE = SCHEMA.append(pa.field("reject", pa.string()))
 BATCH_ROWS = 1 << 14
+SMALL = 1 << 20
+"""Bytes of row groups, as their file says, that are read at once: one by one, those of a row each would take long."""
+
 _DAMAGE = (pa.ArrowException, OSError, ValueError, TooLarge)  # Arrow raises them all for bytes that are no Parquet
 _BEGINS = 512
 MOST = 16 << 30
@@ -113,9 +116,36 @@ def read(
         budget = MOST + 1000 * stream.size()
         leaves = _leaves(parquet, names)
         first, last = rows or (0, parquet.num_row_groups)
-        position = sum(parquet.metadata.row_group(group).num_rows for group in range(first))
-        described = well_described(parquet.metadata, first, last)
-        for group in range(first, last):
+        for group, start, batch in _all(stream, parquet, first, last, leaves, file, origin):
+            documents = _documents(batch, names, place, file, origin, start)
+            budget -= documents.nbytes + 3 * documents["meta"].nbytes  # JSON takes its time
+            if budget < 0:
+                why = f"row group {group} and those after it: the file expands without bound"
+                places = _bytes_of(parquet, group)[0], stream.size()
+                _lose(origin, file, places, stream.size(), why)
+                return
+            for table in _cut(documents, origin.block_bytes):
+                bad = table.num_rows - table["reject"].null_count
+                if bad and not found.first_bad:
+                    row = pc.index(pc.is_valid(table["reject"]), True).as_py()
+                    found.first_bad = f"row {table['position'][row].as_py()}: {table['reject'][row].as_py()}"
+                found.rows, found.bad_rows = found.rows + table.num_rows, found.bad_rows + bad
+                yield table
+
+
+def _all(
+    stream: pa.NativeFile, parquet: pq.ParquetFile, first: int, last: int, leaves: list[int], file: File, origin: Origin
+) -> Iterator[tuple[int, int, pa.RecordBatch]]:
+    """The rows of row groups `first` to `last` (exclusive): a group, the place of the first row in the file, rows."""
+    position = sum(parquet.metadata.row_group(group).num_rows for group in range(first))
+    described = well_described(parquet.metadata, first, last)
+    for groups in _runs(parquet, first, described):
+        batch = _small(stream, parquet, groups, leaves, file, origin) if len(groups) > 1 else None
+        if batch is not None:
+            yield groups[0], position, batch
+            position += batch.num_rows
+            continue
+        for group in groups:
             start, position = position, position + parquet.metadata.row_group(group).num_rows
             if not described[group - first]:
                 share = [stream.size() * place // parquet.num_row_groups for place in (group, group + 1)]
@@ -123,21 +153,51 @@ def read(
                 _lose(origin, file, share, stream.size(), why)
                 continue
             for batch in _batches(stream, parquet, group, leaves, file, origin):
-                documents = _documents(batch, names, place, file, origin, start)
-                budget -= documents.nbytes + 3 * documents["meta"].nbytes  # JSON takes its time
-                if budget < 0:
-                    why = f"row group {group} and those after it: the file expands without bound"
-                    places = _bytes_of(parquet, group)[0], stream.size()
-                    _lose(origin, file, places, stream.size(), why)
-                    return
-                for table in _cut(documents, origin.block_bytes):
-                    bad = table.num_rows - table["reject"].null_count
-                    if bad and not found.first_bad:
-                        row = pc.index(pc.is_valid(table["reject"]), True).as_py()
-                        found.first_bad = f"row {table['position'][row].as_py()}: {table['reject'][row].as_py()}"
-                    found.rows, found.bad_rows = found.rows + table.num_rows, found.bad_rows + bad
-                    yield table
+                yield group, start, batch
                 start += batch.num_rows
+
+
+def _runs(parquet: pq.ParquetFile, first: int, described: list[bool]) -> Iterator[range]:
+    """Row groups from `first` on: small neighbors together, each other one by itself."""
+    start, size, rows = first, 0, 0
+    for group, sound in enumerate(described, first):
+        about = parquet.metadata.row_group(group)
+        more = abs(about.total_byte_size) if sound else SMALL + 1
+        if group > start and (size + more > SMALL or rows + abs(about.num_rows) > BATCH_ROWS):
+            yield range(start, group)
+            start, size, rows = group, 0, 0
+        size, rows = size + more, rows + abs(about.num_rows)
+    if described:
+        yield range(start, first + len(described))
+
+
+def _small(
+    stream: pa.NativeFile, parquet: pq.ParquetFile, groups: range, leaves: list[int], file: File, origin: Origin
+) -> pa.RecordBatch | None:
+    """The rows of small row groups at once; None where there is anything amiss with one, or they are not small."""
+    abouts = [parquet.metadata.row_group(group) for group in groups]
+    rows, size, batches = sum(about.num_rows for about in abouts), 0, []
+    try:
+        for about in abouts:
+            chunks = [about.column(leaf) for leaf in leaves]
+            if _rows_at_once(stream, about, chunks, origin.block_bytes, "://" not in file.url) < rows:
+                return None
+        for batch in _rows_of(parquet, max(rows, 1), list(groups), leaves):
+            batches.append(batch)
+            size += batch.nbytes
+            if size > origin.block_bytes:
+                return None
+    except _DAMAGE as error:
+        _raise_refusal(error, file)
+        return None
+    if not rows or sum(batch.num_rows for batch in batches) != rows:
+        return None
+    return pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
+
+
+def _rows_of(parquet: pq.ParquetFile, count: int, groups: list[int], leaves: list[int]) -> Iterator[pa.RecordBatch]:
+    """Batches of so many rows. `ParquetFile.iter_batches` takes names of columns, each of which may be that of many."""
+    return parquet.reader.iter_batches(count, row_groups=groups, column_indices=leaves, use_threads=True)
 
 
 def _batches(
@@ -150,8 +210,7 @@ def _batches(
     local = "://" not in file.url
     try:
         count = _rows_at_once(stream, about, chunks, origin.block_bytes, local)
-        paths = [parquet.schema.column(leaf).path for leaf in leaves]
-        batches = parquet.iter_batches(count, [group], columns=paths)
+        batches = _rows_of(parquet, count, [group], leaves)
         while left and (batch := next(batches, None)) is not None:
             if batch.num_rows:
                 batch = batch.slice(0, left)

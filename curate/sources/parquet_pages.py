@@ -13,6 +13,9 @@ MAX_PAGE = 256 << 20
 """Bytes of a page, decompressed, from which on it must not be compressed more than MAX_RATIO times."""
 
 MAX_RATIO = 100
+MISTAKES = 16
+"""Row groups of a file that may be described wrongly before all after them count as such."""
+
 _DICTIONARY = 2
 _SCANNED = 16 << 20
 
@@ -43,9 +46,12 @@ def longest(stream: pa.NativeFile, chunk, whole: bool, enough: int) -> int:
 
 def well_described(metadata, first: int, last: int) -> list[bool]:
     """Of each row group from `first` to `last` (exclusive), whether the footer describes its columns so that Arrow can
-    hand that out. Where not, Arrow ends the process: so another one asks, which is lost in its place."""
+    hand that out. Where not, Arrow ends the process: so another one asks, which is lost in its place. Of a file that
+    describes MISTAKES wrongly, the others are not asked for."""
     found: list[bool] = []
     while first + len(found) < last:
+        if found.count(False) == MISTAKES:
+            return found + [False] * (last - first - len(found))
         read, write = os.pipe()
         if not (child := os.fork()):
             try:

@@ -22,6 +22,9 @@ from curate.sources import compression_of, format_of
 from curate.sources.layouts import find
 from curate.stage_api import reject, set_column, stage
 
+OCCURRENCES = 1 << 21
+"""Of n-grams in the sets that are looked at at a time: what many questions begin with may be in every document."""
+
 SetName = Annotated[str, Field(pattern=r"^[\w-]+$")]
 
 
@@ -145,6 +148,16 @@ def best_texts(texts: Texts, docs, starts, ends, ngrams) -> tuple[np.ndarray, ..
     """
     _, first = np.unique(docs * np.int64(len(texts.bounds)) + ngrams, return_index=True)
     times = np.diff(texts.bounds)[ngrams[first]]
+    begins = np.flatnonzero(np.diff(docs[first], prepend=-1))  # of each document
+    share = (np.cumsum(times) - times)[begins] // OCCURRENCES
+    cuts = begins[np.flatnonzero(np.diff(share, prepend=0))]
+    parts = zip(np.split(first, cuts), np.split(times, cuts), strict=True)
+    found = [_best_texts(texts, docs, starts, ends, ngrams, *part) for part in parts]
+    return tuple(np.concatenate(column) for column in zip(*found, strict=True))
+
+
+def _best_texts(texts: Texts, docs, starts, ends, ngrams, first, times) -> tuple[np.ndarray, ...]:
+    """The same of some documents, by the first of each of their n-grams, and how often that is in the sets."""
     hit = np.repeat(first, times)
     within = np.arange(len(hit)) - np.repeat(np.cumsum(times) - times, times)
     occurrence = texts.bounds[ngrams[hit]] + within

@@ -1,0 +1,44 @@
+"""The benchmark of hostile inputs leaves out no stage and no reader."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from curate.errors import CurateError
+from curate.stage_api import find_stage, stage_homes
+from curate.testing import run_group
+
+sys.path.insert(0, str(Path(__file__).parent / "bench"))
+import hostile
+
+del sys.path[0]
+
+
+@pytest.mark.parametrize("name", sorted(stage_homes()))
+def test_every_stage_takes_hostile_documents(name):
+    stage, taken = find_stage(name), 0
+    for what, params, table in hostile.documents(name, 1024):
+        try:
+            found = stage(table, **params) if stage.kind == "map" else run_group(stage, [table], params)[0]
+        except CurateError:
+            continue
+        assert found.num_rows == table.num_rows, what
+        taken += 1
+    assert taken
+
+
+@pytest.mark.parametrize("name", hostile.READERS)
+def test_every_reader_takes_hostile_files(name, tmp_path):
+    for file, content in hostile.files(name, 4096, tmp_path).items():
+        for layout in hostile.LAID_OUT.get(file, (None,)):
+            hostile.read_file(tmp_path / file, content, layout)
+
+
+def test_every_format_and_compression_is_covered(monkeypatch):
+    hostile.check_readers()
+    monkeypatch.setitem(hostile.COMPRESSIONS, ".br", "brotli")
+    monkeypatch.setitem(hostile.PACKED, "brotli", lambda content: content)
+    monkeypatch.delitem(hostile.READERS, "compressed")
+    with pytest.raises(NotImplementedError, match="brotli"):
+        hostile.check_readers()
