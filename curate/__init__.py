@@ -12,6 +12,10 @@ in; `from curate.run import Ended` reaches into those as usual.
 
 from importlib import import_module
 
+from curate import early  # noqa: F401 (it takes effect when imported, before what takes long)
+
+# isort: split
+
 from curate.demo import init_manifest, make_demo
 from curate.doctor import examine
 from curate.errors import CurateError, ManifestError, Stopped

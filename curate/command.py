@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from curate.early import leave_ctrl_c
 from curate.errors import Stopped
 from curate.terminal import show, show_json
 
@@ -45,6 +46,7 @@ def command(function: Callable) -> Callable:
     @wraps(function)
     def verb(*args, **kwargs):
         try:
+            leave_ctrl_c()
             result, lines, code = function(*args, **kwargs)
             if kwargs["as_json"]:
                 show_json(result)

@@ -41,7 +41,7 @@ def importers(library: str) -> set[str]:
 
 
 LAYERS = [
-    {"curate.redact", "curate.terminal", "curate.child"},
+    {"curate.redact", "curate.terminal", "curate.child", "curate.early"},
     {"curate.errors", "curate.kernels", "curate.library", "curate.vocabulary"},
     {"curate.documents"},
     {"curate.stage"},
