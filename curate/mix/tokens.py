@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from curate import tokenizer as tokenizers
 from curate.errors import CurateError
 from curate.mix.settings import Mixture
+from curate.parameters import NotTruth
 from curate.resources import Name, locate, sha256
 
 PACKED = ("npy", "mds")
@@ -33,7 +34,7 @@ class Tokens(BaseModel, extra="forbid"):
     """Token shards for trainers, beside the Parquet."""
 
     tokenizer: Name = Field(description="a tokenizer.json: its path or folder, an address, or a name")
-    context: Annotated[int, Field(ge=CONTEXTS[0], le=CONTEXTS[-1])] | None = Field(
+    context: Annotated[int, Field(ge=CONTEXTS[0], le=CONTEXTS[-1]), NotTruth] | None = Field(
         None, description="tokens of a sequence; default: the phase's own `context`"
     )
     pack: Literal["concat", "best-fit"] = Field(
