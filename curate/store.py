@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 
 from curate.documents import REJECT
 from curate.errors import CurateError, refusal
-from curate.resources import put, remove
+from curate.resources import put, read_note, remove
 from curate.scratch import together
 from curate.stage import set_column
 
@@ -131,7 +131,7 @@ class Store:
         """What the job that made this part counted, or None if it is not made, if its file is gone or cut, or if the
         marker is not what was written."""
         try:
-            marker = json.loads(self.marker_path(fp).read_bytes())
+            marker = json.loads(read_note(self.marker_path(fp)))
             whole = marker.pop("checksum") == _checksum(fp, marker)
             if whole and self.part(fp).stat().st_size == marker["bytes_on_disk"]:
                 return marker
@@ -210,9 +210,7 @@ class Store:
         with _reading(self, fp):
             return _rows(self.open(fp), row, row + 1, None).to_pylist()[0]
 
-    def bin(
-        self, fps: Iterable[str], number: int, columns: list[str] | None = None
-    ) -> Iterator[tuple[int, pa.Table]]:
+    def bin(self, fps: Iterable[str], number: int, columns: list[str] | None = None) -> Iterator[tuple[int, pa.Table]]:
         """All rows that binned parts sent to a bin, with these columns or all: (place of the part among `fps`, table),
         in that order."""
         for place, fp in enumerate(fps):
