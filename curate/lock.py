@@ -265,16 +265,16 @@ def check_file(root: Path, file: dict) -> CurateError | None:
         return CurateError("a file is missing", file["path"], again)
     if not path.resolve().is_relative_to(root.resolve()):
         return CurateError("a file links outside the release", file["path"], "replace the link with the file")
-    changed = "a file changed after the lock was written"
     if (size := path.stat().st_size) != file["bytes"]:  # said without reading it, however large it is
-        return CurateError(f"{changed}: {size:,} bytes, not {file['bytes']:,}", file["path"], again)
+        what = f"{size:,} bytes, not {file['bytes']:,}"
+        return CurateError(f"a file changed after the lock was written: {what}", file["path"], again)
     found = digest(path)
     if found == {"bytes": file["bytes"], "sha256": file["sha256"]}:
         if "rows" in file and pq.read_metadata(path).num_rows != file["rows"]:
             return CurateError(f"the lock says {file['rows']:,} rows", file["path"], again)
         return None
     what = f"sha256 {found['sha256'][:12]}…, not {file['sha256'][:12]}…"
-    return CurateError(f"{changed}: {what}", file["path"], again)
+    return CurateError(f"a file changed after the lock was written: {what}", file["path"], again)
 
 
 def misplaced(path: str) -> bool:
