@@ -13,6 +13,8 @@ that `import curate` takes no time.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from curate.base import early  # noqa: F401 (it takes effect when imported, before what takes long)
+
 if TYPE_CHECKING:
     from curate.calibration.calibrate import calibrate
     from curate.calibration.distance import compare_sets

@@ -76,6 +76,7 @@ def test_columns_of_a_rule(rule, columns):
         ("current_setting('threads') = '1'", "does not return the same on every run"),
         ("age(cast(date as timestamp)) > interval 1 day", "age() does not return the same on every run"),
         ("true) from read_text('/etc/passwd') where (true", "one expression, not a query"),
+        ("true) as r1, (true", "one expression, not a query"),
         ("true) union all select (true", "one expression, not a query"),
         ("true); select (true", "one expression, not a query"),
         ("columns(*) = 'x'", "one document only"),
@@ -189,3 +190,18 @@ def test_json_arrows_and_remarks_are_read_as_duckdb_reads_them():
 
     assert columns_of(a="meta->'tags'->>0 = 'x'") == ("meta",)
     assert columns_of(a="list_filter([1], lambda x: x > n)[1] = 1  -- a remark") == ("n",)
+
+
+@pytest.mark.parametrize("read", [True, False])
+def test_a_connection_that_an_error_has_ruined_is_not_used_again(read):
+    """Neither by what reads rules nor by what runs them."""
+    from curate.stages.filter import _connected
+
+    def work():
+        return columns_of(a="length(text) > 99") if read else filter(docs("a"), a="text = 'a'")
+
+    with _connected() as connection:
+        connection.close()
+    with pytest.raises((CurateError, duckdb.Error)):
+        work()
+    work()

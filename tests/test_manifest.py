@@ -1,19 +1,24 @@
 """A manifest that holds is read; one that does not names every mistake with its line, its place and the mend."""
 
+import contextlib
 import json
 import re
 from pathlib import Path
+from typing import Annotated, get_args
 
 import jsonschema
+import pydantic
 import pytest
 import yaml
 
 from curate.errors import CurateError, ManifestError
+from curate.manifest.call import Checks
 from curate.manifest.library import find, library
 from curate.manifest.manifest import load, loads
 from curate.manifest.mistakes import dotted
-from curate.manifest.models import parse_size
+from curate.manifest.models import Document, parse_size
 from curate.manifest.schema import json_schema
+from curate.models.train import Recipe
 from curate.stage_api import find_stage, stage_homes
 
 ROOT = Path(__file__).parents[1]
@@ -372,3 +377,47 @@ def test_every_stage_says_what_it_does():
     definitions = json.dumps(json_schema()["$defs"]["Stage"])
     for name in stage_homes():
         assert f'"title": "{name}"' in definitions
+
+
+def models_in(kind) -> set[type[pydantic.BaseModel]]:
+    """A model and all that its fields are made of."""
+    if isinstance(kind, type) and issubclass(kind, pydantic.BaseModel):
+        return {kind}.union(*(models_in(field.annotation) for field in kind.model_fields.values()))
+    return set().union(*map(models_in, get_args(kind)))
+
+
+def numbers_in(value) -> list:
+    held = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else [value]
+    return [one for one in held if isinstance(one, int | float) and not isinstance(one, bool)]
+
+
+def shapes(value) -> list:
+    return [value, [value], [value, value], {"a": value}]
+
+
+def read_as(field, values: list) -> list:
+    """The numbers that a field makes of the values, where it takes them."""
+    adapter, found = pydantic.TypeAdapter(Annotated[field.annotation, field]), []
+    for value in values:
+        with contextlib.suppress(pydantic.ValidationError):
+            found += numbers_in(adapter.validate_python(value))
+    return found
+
+
+FIELDS = {
+    f"{model.__name__}.{name}": field
+    for model in sorted(models_in(Document) | models_in(Recipe) | {Checks}, key=lambda model: model.__name__)
+    for name, field in model.model_fields.items()
+}
+NUMBERS = [name for name, field in FIELDS.items() if read_as(field, [*shapes(2), *shapes(0.25)])]
+
+
+def test_the_fields_that_hold_numbers_are_found():
+    wanted = {"Mixture.budget", "Mixture.weights", "Phase.context", "Tokens.context", "Parameters.lr", "Shards.size"}
+    assert wanted | {"Sample.documents", "CommonCrawl.files", "Source.priority", "Document.seed"} <= {*NUMBERS}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_no_number_is_true_or_false(name):
+    """YAML reads `yes`, `no`, `on` and `off` so."""
+    assert not read_as(FIELDS[name], [*shapes(True), *shapes(False)])

@@ -2,12 +2,14 @@
 
 import hashlib
 import http.server
+import os
 import threading
 from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from releases import release
 
 from curate.engine import jobs
 from curate.engine.apply import Configured
@@ -15,6 +17,7 @@ from curate.engine.planner import Planner
 from curate.errors import CurateError
 from curate.models import resources
 from curate.models.resources import Known, locate
+from curate.release.lock import verify
 from curate.stage_api import stage
 
 WORDS = b"one\ntwo\n"
@@ -186,3 +189,35 @@ def test_a_job_finds_the_files_that_its_identity_names_by_digest(tmp_path, monke
     planner.resources |= listed.resources(params)
     moved = Planner()
     assert planner.add("map", "", args) == moved.add("map", "", args)
+
+
+def pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def huge(path: Path) -> None:
+    os.truncate(path, 1 << 40)
+
+
+@pytest.mark.parametrize("change", [pipe, huge])
+def test_what_is_no_note_of_ours_is_neither_waited_for_nor_read(tmp_path, corpus, change):
+    work = tmp_path / "work"
+    made = release(corpus, work)
+    resources.note_places(work, {f"sha256:{DIGEST}": "somewhere"})
+    notes = [work / "resources.json", *work.glob("plans/*.json"), *work.glob("store/??/*.json")]
+    for path in [*notes, made.path / "lock.json", made.path / "README.md"]:
+        before = path.read_bytes()
+        change(path)
+        with pytest.raises(OSError, match="not a file that curate wrote"):
+            resources.read_note(path)
+        path.unlink()
+        path.write_bytes(before)
+    for path in notes:
+        change(path)
+    assert release(corpus, work).lock == made.lock
+    change(made.path / "README.md")
+    assert "README.md" in str(verify(made.path)[0])
+    change(made.path / "lock.json")
+    with pytest.raises(OSError, match=r"lock\.json"):
+        verify(made.path)

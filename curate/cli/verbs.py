@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from curate import __version__
+from curate.base.early import leave_ctrl_c
 from curate.base.terminal import show, show_json
 from curate.errors import Stopped
 
@@ -61,6 +62,7 @@ def command(function: Callable) -> Callable:
     @wraps(function)
     def verb(*args, **kwargs):
         try:
+            leave_ctrl_c()
             result, lines, code = function(*args, **kwargs)
             if kwargs["as_json"]:
                 show_json(result)

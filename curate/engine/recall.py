@@ -14,7 +14,7 @@ from curate.engine.job import ENGINE, Job
 from curate.engine.lane import Lane
 from curate.engine.plan import Plan
 from curate.manifest.manifest import Manifest
-from curate.models.resources import write_text
+from curate.models.resources import read_note, write_text
 from curate.sources import File
 from curate.sources.partitions import READERS, Partition, Piece
 from curate.tokens.requested import Encoding
@@ -45,7 +45,7 @@ def remember(plan: Plan, manifest: Manifest, work: Path) -> None:
 def recall(manifest: Manifest, work: Path) -> Plan | None:
     """The last plan of a manifest; None where there is none, or the note is damaged."""
     try:
-        digest, _, body = memory_of(manifest, work).read_text(encoding="ascii").partition("\n")
+        digest, _, body = read_note(memory_of(manifest, work)).decode("ascii").partition("\n")
         if digest != _sha256(body):
             return None
         noted = json.loads(body)
@@ -72,7 +72,7 @@ def jobs_before(plan: Plan, work: Path) -> dict[str, dict]:
     """{label: {"fp", "args"}} of the last plan of a manifest of this name; none where it was not planned, or the note
     is damaged."""
     try:
-        noted = json.loads(_jobs_of(plan, work).read_bytes())
+        noted = json.loads(read_note(_jobs_of(plan, work)))
         return {label: {"fp": job["fp"], "args": dict(job["args"])} for label, job in noted.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}

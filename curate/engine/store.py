@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 from curate.base.spill import together
 from curate.documents import REJECT
 from curate.errors import CurateError, refusal
-from curate.models.resources import put, remove
+from curate.models.resources import put, read_note, remove
 from curate.stage_api import set_column
 
 DICTIONARY = ("source", "path", "language", "license", "reject", "split", "stage", "reason", "key")
@@ -131,7 +131,7 @@ class Store:
         """What the job that made this part counted, or None if it is not made, if its file is gone or cut, or if the
         marker is not what was written."""
         try:
-            marker = json.loads(self.marker_path(fp).read_bytes())
+            marker = json.loads(read_note(self.marker_path(fp)))
             whole = marker.pop("checksum") == _checksum(fp, marker)
             if whole and self.part(fp).stat().st_size == marker["bytes_on_disk"]:
                 return marker

@@ -9,7 +9,7 @@ import pydantic
 from pydantic import BaseModel, Field
 
 from curate.base.names import DEFAULT
-from curate.base.parameters import Ratio
+from curate.base.parameters import NotTruth, Ratio
 from curate.errors import did_you_mean
 
 TOLERANCE = Fraction(1, 1000)
@@ -46,7 +46,9 @@ class Phase(BaseModel, extra="forbid"):
     """One phase of a training run."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=96)]
-    context: int | None = Field(None, ge=1, le=1 << 28, description="length of its sequences in tokens, for the card")
+    context: Annotated[int, Field(ge=1, le=1 << 28), NotTruth] | None = Field(
+        None, description="length of its sequences in tokens, for the card"
+    )
     budget: Amount | None = Field(None, description="how much to take; default: as much as its weights allow")
     weights: Weights = Field({}, description="overrides the mixture's")
     repeat_earlier: bool = Field(False, description="may repeat documents of earlier phases")
@@ -62,9 +64,11 @@ class Mixture(BaseModel, extra="forbid"):
     )
     budget: Amount | None = Field(None, description="how much to take; default: as much as the weights allow")
     weights: Weights = Field({}, description="share of each value of `by`; default: as they occur")
-    repeats: int = Field(1, ge=1, le=1000, description="how many times, at most, a phase may use a document")
-    validation: float = Field(
-        0, ge=0, lt=0.5, allow_inf_nan=False, description="share of documents, by hash, that is held out"
+    repeats: Annotated[int, Field(ge=1, le=1000), NotTruth] = Field(
+        1, description="how many times, at most, a phase may use a document"
+    )
+    validation: Annotated[float, Field(ge=0, lt=0.5, allow_inf_nan=False), NotTruth] = Field(
+        0, description="share of documents, by hash, that is held out"
     )
     phases: list[Phase] = Field([], description="disjoint unless they say otherwise")
 

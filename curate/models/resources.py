@@ -11,10 +11,12 @@ A manifest names a resource by
 Where a file lies does not affect a result; its sha256 does.
 """
 
+import errno
 import hashlib
 import json
 import os
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Callable
@@ -129,6 +131,24 @@ def read_text(path: Path, what: str) -> str:
         ) from error
 
 
+def read_note(path: Path) -> bytes:
+    """The bytes of a file of notes that we wrote. Raises OSError for what is none of those: a pipe, which would keep us
+    waiting, or a file larger than any."""
+    with open(path, "rb", opener=_at_once) as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST_NOTE:
+            raise OSError(errno.EINVAL, "not a file that curate wrote", str(path))
+        return file.read()
+
+
+LARGEST_NOTE = 1 << 30
+"""Bytes of a file of notes: a plan of a million jobs."""
+
+
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
 def write_text(path: Path, text: str, private: bool = False) -> None:
     """Write a file in one go: whoever reads it sees the one before or the new one, never half of it.
 
@@ -228,7 +248,7 @@ def note_places(work: Path, places: dict[str, str]) -> None:
 def noted_places(work: Path) -> dict[str, str]:
     """Where resources lay when they were used last."""
     try:
-        found = json.loads((work / PLACES).read_text(encoding="utf-8"))
+        found = json.loads(read_note(work / PLACES))
         return {name: place for name, place in found.items() if isinstance(place, str)}
     except (OSError, ValueError, AttributeError):
         return {}

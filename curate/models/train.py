@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
@@ -29,7 +30,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from curate.base import machine
-from curate.base.parameters import Count, InnerShare, Large, Positive
+from curate.base.parameters import Count, InnerShare, Large, NotTruth, Positive
 from curate.documents import hashes128, utf8
 from curate.engine.damage import check_damage
 from curate.engine.execute import cluster, execute
@@ -65,14 +66,14 @@ class Sample(Source):
 class Parameters(Strict):
     """fastText's own, by its names and with its defaults."""
 
-    dim: int = Field(100, ge=1, le=4096, description="width of the vectors")
-    epoch: int = Field(5, ge=1, le=10_000, description="passes over the data")
-    lr: float = Field(0.1, gt=0, le=100, description="learning rate at the start")
-    wordNgrams: int = Field(1, ge=1, le=10, description="longest word n-gram")
-    bucket: int = Field(2_000_000, ge=0, le=MOST_BUCKETS, description="buckets for n-grams")
+    dim: Annotated[int, Field(ge=1, le=4096), NotTruth] = Field(100, description="width of the vectors")
+    epoch: Annotated[int, Field(ge=1, le=10_000), NotTruth] = Field(5, description="passes over the data")
+    lr: Annotated[float, Field(gt=0, le=100), NotTruth] = Field(0.1, description="learning rate at the start")
+    wordNgrams: Annotated[int, Field(ge=1, le=10), NotTruth] = Field(1, description="longest word n-gram")
+    bucket: Annotated[int, Field(ge=0, le=MOST_BUCKETS), NotTruth] = Field(2_000_000, description="buckets for n-grams")
     minCount: Positive = Field(1, description="minimum count of a word")
-    minn: int = Field(0, ge=0, le=10, description="shortest character n-gram")
-    maxn: int = Field(0, ge=0, le=10, description="longest character n-gram; 0: none")
+    minn: Annotated[int, Field(ge=0, le=10), NotTruth] = Field(0, description="shortest character n-gram")
+    maxn: Annotated[int, Field(ge=0, le=10), NotTruth] = Field(0, description="longest character n-gram; 0: none")
 
 
 class Recipe(Strict):

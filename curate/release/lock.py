@@ -23,7 +23,7 @@ from curate.engine.token_tasks import tokens_of
 from curate.errors import CurateError
 from curate.manifest.manifest import Manifest
 from curate.mix.mixture import VALIDATION, notes
-from curate.models.resources import sha256
+from curate.models.resources import read_note, sha256
 from curate.release.checked_lock import check
 from curate.sources import FileRead
 
@@ -207,7 +207,7 @@ def digest_of(files: Iterable[tuple[str, str]]) -> str:
 def made_before(home: Path, fingerprint: str) -> dict | None:
     """The lock of a folder that is made once, of a classifier or a calibration set, if it is this one and whole."""
     try:
-        lock = json.loads((home / "lock.json").read_text(encoding="utf-8"))
+        lock = json.loads(read_note(home / "lock.json"))
         same = lock["fingerprint"] == fingerprint
         whole = all(sha256(home / name) == digest for name, digest in lock["files"].items())
     except (OSError, ValueError, KeyError, TypeError):
@@ -225,7 +225,7 @@ def read_lock(release: str | Path) -> dict:
     """The lock of a release folder. Raises CurateError if there is none."""
     path = Path(release) / "lock.json"
     try:
-        lock = json.loads(path.read_text(encoding="utf-8"))
+        lock = json.loads(read_note(path))
     except FileNotFoundError:
         raise CurateError(
             "not a release: no lock.json", str(release), "name a folder that `curate run` wrote"
@@ -265,14 +265,15 @@ def check_file(root: Path, file: dict) -> CurateError | None:
         return CurateError("a file is missing", file["path"], again)
     if not path.resolve().is_relative_to(root.resolve()):
         return CurateError("a file links outside the release", file["path"], "replace the link with the file")
-    found, expected = digest(path), {"bytes": file["bytes"], "sha256": file["sha256"]}
-    if found == expected:
+    if (size := path.stat().st_size) != file["bytes"]:  # said without reading it, however large it is
+        what = f"{size:,} bytes, not {file['bytes']:,}"
+        return CurateError(f"a file changed after the lock was written: {what}", file["path"], again)
+    found = digest(path)
+    if found == {"bytes": file["bytes"], "sha256": file["sha256"]}:
         if "rows" in file and pq.read_metadata(path).num_rows != file["rows"]:
             return CurateError(f"the lock says {file['rows']:,} rows", file["path"], again)
         return None
-    what = f"{found['bytes']:,} bytes, not {file['bytes']:,}"
-    if found["bytes"] == file["bytes"]:
-        what = f"sha256 {found['sha256'][:12]}…, not {file['sha256'][:12]}…"
+    what = f"sha256 {found['sha256'][:12]}…, not {file['sha256'][:12]}…"
     return CurateError(f"a file changed after the lock was written: {what}", file["path"], again)
 
 
@@ -292,7 +293,11 @@ def exposures(root: Path) -> list[CurateError]:
     found = []
     for path in sorted([*root.glob("*"), *root.glob("charts/*")]):
         if path.suffix in PAGES and path.is_file():
-            text = path.read_bytes().decode("utf-8", "replace")
+            try:
+                text = read_note(path).decode("utf-8", "replace")
+            except OSError as error:
+                found.append(CurateError(error.strerror, path.relative_to(root).as_posix(), "run the manifest again"))
+                continue
             for exposed in redact.exposed(text):
                 where, fix = (
                     f"{path.relative_to(root).as_posix()}:{exposed.line}",

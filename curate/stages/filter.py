@@ -73,7 +73,8 @@ def _columns_of(rule: str) -> tuple[str, ...]:
         )
     query = tree["statements"][0]["node"] if len(tree["statements"]) == 1 else {"type": "several"}
     apart = ("where_clause", "group_expressions", "having", "qualify", "sample", "modifiers")
-    if query["type"] != "SELECT_NODE" or query["from_table"]["type"] != "EMPTY" or any(query[key] for key in apart):
+    plain = query["type"] == "SELECT_NODE" and query["from_table"]["type"] == "EMPTY" and len(query["select_list"]) == 1
+    if not plain or any(query[key] for key in apart):
         raise CurateError("a rule is one expression, not a query", fix="write what is true of a document to reject")
     columns = []
     for node, bound in _nodes(query["select_list"], frozenset()):
@@ -92,8 +93,9 @@ def _columns_of(rule: str) -> tuple[str, ...]:
 
 
 def _parsed(expression: str) -> dict:
-    query = "select json_serialize_sql(?)"
-    ((tree,),) = _connected().execute(query, [f"select ({expression}\n)"]).fetchall()
+    with _connected() as connection:
+        query = "select json_serialize_sql(?)"
+        ((tree,),) = connection.execute(query, [f"select ({expression}\n)"]).fetchall()
     return json.loads(tree)
 
 
@@ -185,22 +187,24 @@ def _said(error: Exception) -> str:
 
 @contextmanager
 def _looking_at(table: pa.Table) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The connection with a table as `docs`. It is given up after an error, some of which it does not survive."""
-    connection = _connected()
-    connection.register("docs", table)
-    try:
+    """The connection with a table as `docs`."""
+    with _connected() as connection:
+        connection.register("docs", table)
         yield connection
+        connection.unregister("docs")
+
+
+@contextmanager
+def _connected() -> Iterator[duckdb.DuckDBPyConnection]:
+    """The connection of this thread, made when it is first asked for: that takes longer than most rules. It is given up
+    after an error, some of which it does not survive."""
+    if getattr(_KEPT, "process", None) != os.getpid():  # a fork has its own
+        _KEPT.process, _KEPT.connection = os.getpid(), _connect()
+    try:
+        yield _KEPT.connection
     except BaseException:
         _KEPT.__dict__.clear()
         raise
-    connection.unregister("docs")
-
-
-def _connected() -> duckdb.DuckDBPyConnection:
-    """The connection of this thread, made when it is first asked for: that takes longer than most rules."""
-    if getattr(_KEPT, "process", None) != os.getpid():  # a fork has its own
-        _KEPT.process, _KEPT.connection = os.getpid(), _connect()
-    return _KEPT.connection
 
 
 def _connect() -> duckdb.DuckDBPyConnection:
@@ -220,7 +224,8 @@ def _varying() -> frozenset[str]:
         where stability = 'VOLATILE' or stability = 'CONSISTENT_WITHIN_QUERY' and len(parameters) = 0
             or function_type = 'macro'
     """
-    rows = _connected().execute(query).fetchall()
+    with _connected() as connection:
+        rows = connection.execute(query).fetchall()
     found = {name for name, macro in rows if macro is None}
     found |= {"current_localtime", "current_localtimestamp", "current_setting", "getvariable", "in_search_path"}
     found |= {"ago", "current_schemas", "stats", "vector_type"}

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
+from curate.base.parameters import NotTruth
 from curate.errors import CurateError
 from curate.mix.mixture import Mixture
 from curate.models import tokenizer as tokenizers
@@ -33,7 +34,7 @@ class Tokens(BaseModel, extra="forbid"):
     """Token shards for trainers, beside the Parquet."""
 
     tokenizer: Name = Field(description="a tokenizer.json: its path or folder, an address, or a name")
-    context: Annotated[int, Field(ge=CONTEXTS[0], le=CONTEXTS[-1])] | None = Field(
+    context: Annotated[int, Field(ge=CONTEXTS[0], le=CONTEXTS[-1]), NotTruth] | None = Field(
         None, description="tokens of a sequence; default: the phase's own `context`"
     )
     pack: Literal["concat", "best-fit"] = Field(

@@ -2,14 +2,16 @@
 
     python tests/bench/damage.py [--json] [--damages 300] [--seed 0]
 
-Bits flip, files are cut, deleted, emptied, exchanged, become folders or links, a digit of JSON changes. Then `verify`
-of the release, some of the commands that look at a work folder or a release, and the runs that made it all. Prints
-`damages`, `healed_or_named` (the releases are as before, or an error names the file), `wrong_releases` (another
-release, and nobody said so), `exit_70` (commands that failed as if by a bug of ours), and `failing`.
+Bits flip, files are cut, deleted, emptied, exchanged, become folders, links, pipes or huge, are of the future or of
+another part, a digit of JSON changes. Then `verify` of the release, some of the commands that look at a work folder or
+a release, and the runs that made it all. Prints `damages`, `healed_or_named` (the releases are as before, or an error
+names the file), `wrong_releases` (another release, and nobody said so), `exit_70` (commands that failed as if by a bug
+of ours), and `failing`.
 """
 
 import argparse
 import json
+import os
 import random
 import re
 import shutil
@@ -136,6 +138,27 @@ def _link(path: Path, others: list[Path], chance: random.Random) -> None:
     path.symlink_to(chance.choice([*others, path.parent, Path("/nowhere")]))
 
 
+def _pipe(path: Path, others: list[Path], chance: random.Random) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _huge(path: Path, others: list[Path], chance: random.Random) -> None:
+    os.truncate(path, 1 << 40)
+
+
+def _later(path: Path, others: list[Path], chance: random.Random) -> None:
+    os.utime(path, (4e9, 4e9))
+
+
+def _of_another(path: Path, others: list[Path], chance: random.Random) -> None:
+    """A part and its marker, both sound, are those of another part."""
+    other = chance.choice([one for one in others if one.suffix == path.suffix])
+    for suffix in {path.suffix} | ({".json", ".parquet"} if path.suffix in (".json", ".parquet") else set()):
+        if other.with_suffix(suffix).is_file() and path.with_suffix(suffix).is_file():
+            path.with_suffix(suffix).write_bytes(other.with_suffix(suffix).read_bytes())
+
+
 def _rights(path: Path, others: list[Path], chance: random.Random) -> None:
     path.chmod(0)
 
@@ -155,7 +178,8 @@ def _file_for_folder(path: Path, others: list[Path], chance: random.Random) -> N
 
 
 KINDS: list[Callable] = [_flip, _flip, _cut, _delete, _empty, _swap, _digit, _digit, _folder, _link, _rights, _extra]
-KINDS += [_lost_folder, _file_for_folder]
+KINDS += [_pipe, _huge, _later, _of_another]
+KINDS += [_lost_folder, _file_for_folder]  # the last two: not of a file in the work folder itself
 
 # What a person does next
 
@@ -254,9 +278,11 @@ def damage(place: Place, seed: int, outcome: Outcome) -> None:
     outcome.healed_or_named += good and outcome.exit_70 == before_
 
 
-def _content(path: Path) -> bytes | None:
+def _content(path: Path) -> tuple[int, bytes] | None:
+    """The size of a file and all of it, but of one that was made huge."""
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return path.stat().st_size, file.read(1 << 24)
     except OSError:
         return None
 

@@ -1,0 +1,35 @@
+"""Ctrl-C while the command line is being imported, which takes a second: it ends as it does later, without a trace.
+
+Imported before everything else, so it imports next to nothing, and takes effect at once.
+"""
+
+import os
+import signal
+import sys
+from itertools import pairwise
+from types import FrameType
+
+EXIT_CODE = 3
+"""That of `curate.errors.Stopped`."""
+
+
+def leave_ctrl_c() -> None:
+    """Ctrl-C raises KeyboardInterrupt from here on: there is something to put in order."""
+    if signal.getsignal(signal.SIGINT) is _end:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _is_command_line() -> bool:
+    """Whether this process runs the script `curate`, or `python -m curate`."""
+    if sys.argv[0] == "-m":  # what it always is while the package of a module to be run is imported
+        return ("-m", "curate") in pairwise(sys.orig_argv)
+    return os.path.basename(sys.argv[0]).removesuffix(".exe") == "curate"
+
+
+def _end(signum: int, frame: FrameType | None) -> None:
+    os.write(2, b"stopped by Ctrl-C\n")
+    os._exit(EXIT_CODE)  # whatever was being imported could turn an exception into another
+
+
+if _is_command_line() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is not to be heard
+    signal.signal(signal.SIGINT, _end)
