@@ -40,6 +40,18 @@ TOKENS = [
     "sk_live_" + "aB3x" * 6,
     "dckr_pat_" + "aB3x" * 6,
     "Authorization: Bearer abcdef123456",
+    '"Authorization": "Bearer abcdef123456"',
+    "-----BEGIN PGP PRIVATE KEY BLOCK-----",
+    "xapp-1-A012-345-abcdef0123456789",
+    "hooks.slack.com/services/T00000000/B00000000/" + "x" * 24,
+    "GOCSPX-" + "a" * 28,
+    "secretAccessKey: " + "aB3/" * 10,
+    "aws_session_token = " + "FwoG" * 30,
+    "sig=" + "aB3x" * 10 + "xyz%3D",
+    "sig=" + "aB3x" * 10 + "xyz=",
+    "dapi" + "0a" * 16,
+    "nvapi-" + "a" * 60,
+    "SG." + "a" * 22 + "." + "b" * 43,
 ]
 URLS = [
     "https://alice:hunter2@a.example/x.jsonl",
@@ -51,6 +63,16 @@ URLS = [
     "s3://access:hunter2@bucket/x.jsonl",
     "s3://bucket/x.jsonl?secret_key=hunter2",
     "https://a.example/x.jsonl#access_token=hunter2",
+    "https://a.example/x.jsonl?acc%65ss_tok%65n=hunter2",
+    "https://a.example/x.jsonl;token=hunter2",
+    "https://a.example/x.jsonl&token=hunter2",
+    "https://alice:hunter2@[::1]:80/x.jsonl",
+    "https://[::1]:80/x.jsonl?token=hunter2",
+    "https://alice:1'{hunter2@a.example/x.jsonl",
+    "https://alice:1|^`\\[hunter2]@a.example/x.jsonl",
+    "https://alice:a?hunter2#@a.example/x.jsonl",
+    "https://alice:1@hunter2@a.example/x.jsonl",
+    "s3://AKIAxy:aB3/hunter2/+x@bucket/x.jsonl",
 ]
 HOMES = ["/home/jane/x.txt", "/Users/jane/x.txt", "C:\\Users\\jane\\x.txt", "/root/x.txt"]
 
@@ -85,6 +107,9 @@ def test_the_home_of_a_person_is_found_and_taken_out(path):
         "hf_model sk-learn AKIA eyJ",
         "an http://[::1]:80/x address",
         "mail me: jane@doe.example",
+        "https://medium.example/@jane/story https://a.example:8080/@jane hf://datasets/a/b@v1.0.0/x",
+        '["https://a.example","jane@doe.example"] https://a.example, jane@doe.example',
+        "https://a.example/x;lang=en&b=1",
     ],
 )
 def test_what_is_no_secret_stays(text):
@@ -103,7 +128,7 @@ def test_what_was_taken_out_is_out(text):
 
 
 PIECES = ["a" * 20, "http://", "hf_" + "a" * 20, "/home/", "eyJ" + "a" * 12 + ".", "x-amz-", "?token", "-----BEGIN "]
-PIECES += ["a.", "&key", "tokentoken", "C:\\\\", "a@", "://", ".,;:)", "http://h/?token"]
+PIECES += ["a.", "&key", "tokentoken", "C:\\\\", "a@", "://", ".,;:)", "http://h/?token", "http://a:b", ";token=", "sig=a%"]
 
 
 @pytest.mark.parametrize("piece", PIECES)
@@ -206,6 +231,14 @@ def test_an_error_shows_no_more_of_a_url_than_its_address():
     error = CurateError("cannot read https://alice:hunter2@a.example/x?sig=hunter2", URLS[3], f"try {URLS[0]}")
     assert "hunter2" not in str(error) + json.dumps(error.as_dict()) + repr(error)
     assert "https://a.example/x" in str(error)
+
+
+def test_a_private_key_goes_whole():
+    key = "\n".join(["-----BEGIN PRIVATE KEY-----", *["MIIEvQIBADANBgkqhkiG9w0BAQEFAASC" * 2] * 3])
+    for text in (f"{key}\n-----END PRIVATE KEY-----\nafter it", f"{key}\n\nafter it", key.replace("\n", "\n# ")):
+        assert "MII" not in redact.published(text)
+        assert redact.published(text).startswith("REDACTED")
+        assert redact.published(text).endswith("after it") == text.endswith("after it")
 
 
 HOSTILE = "\x1b]0;PWNED\x07\x1b[31m\x9b31m\x08\u202e\u2028\ud83d\x00\r"
