@@ -103,10 +103,10 @@ def _release(
 @command
 def report(release: Annotated[Path, typer.Argument(help="folder of a release")], as_json: Json = False):
     """Summarize a release: what it holds and what was left out. Its report.html shows the same in charts."""
-    from curate.lock import read_lock
+    from curate.lock import read_whole_lock
     from curate.report import release_lines
 
-    lock = read_lock(release)
+    lock = read_whole_lock(release)
     return lock, [*release_lines(lock, release), f"charts: {release / 'report.html'}"], 0
 
 

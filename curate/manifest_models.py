@@ -11,7 +11,7 @@ from curate.mix.settings import Mixture
 from curate.mix.tokens import Tokens
 from curate.parameters import Large, Priority, Seed, Share
 from curate.vocabulary.licenses import canonical
-from curate.vocabulary.names import Version, checked_name, checked_repository
+from curate.vocabulary.names import Name, Version, checked_name, checked_repository
 
 UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
@@ -36,7 +36,6 @@ Size = Annotated[
     pydantic.WithJsonSchema({"type": ["string", "integer"]}),
 ]
 License = Annotated[str, pydantic.AfterValidator(canonical)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=96)]
 
 
 class Strict(BaseModel):

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from curate.call import Call
 from curate.checked_lock import inside
 from curate.errors import CurateError
-from curate.lock import read_lock
+from curate.lock import read_whole_lock
 from curate.manifest import Manifest
 from curate.planner import Shard
 from curate.sources import File
@@ -35,7 +35,7 @@ def carried_lists(manifest: Manifest, work: Path) -> dict[str, str]:
     lists: dict[str, str] = {}
     for place, name in _named(manifest).items():
         folder = folder_of(manifest, name, place)
-        lock = read_lock(folder)
+        lock = read_whole_lock(folder)
         if any(file["path"] == RECORD for file in lock["files"]):
             lists[f"{lock['name']} {lock['version']}"] = str(_file(folder, RECORD, name))
     mine = Path(work) / "releases" / manifest.name / manifest.version / RECORD
@@ -98,7 +98,7 @@ def folder_of(manifest: Manifest, name: str, place: str) -> Path:
 
 def _shards(manifest: Manifest, name: str, place: str) -> list[Shard]:
     folder, where = folder_of(manifest, name, place), f"{manifest.path or 'manifest'}  {place}"
-    lock = read_lock(folder)
+    lock = read_whole_lock(folder)
     call = manifest.indexed
     if call and lock.get("index"):
         scheme = call.stage.index.scheme(**call.params)

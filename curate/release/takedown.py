@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from curate import lock as locks
-from curate.checked_lock import complete, inside
+from curate.checked_lock import inside
 from curate.errors import CurateError
 from curate.release.build import replacing, write_pages
 from curate.release.earlier import RECORD
@@ -72,7 +72,7 @@ def remove(
     if "://" in str(release):
         raise CurateError("name a folder, not an address", str(release), "download the release, and name its folder")
     release = Path(os.path.abspath(release))
-    lock = complete(locks.read_lock(release), release / "lock.json")
+    lock = locks.read_whole_lock(release)
     for file in lock["files"]:
         inside(release, file["path"])
     if problems := locks.verify(release):
