@@ -9,6 +9,7 @@ import pydantic
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from curate.errors import CurateError
+from curate.mix.tokens import CONTEXTS
 from curate.vocabulary.features import feature
 from curate.vocabulary.names import Name, Version, checked_repository
 
@@ -25,6 +26,8 @@ Count = Annotated[int, Field(ge=0, lt=1 << 63, strict=True)]
 Ratio = Annotated[float, Field(ge=0, lt=1e9, allow_inf_nan=False, strict=True)]
 Number = Annotated[float, Field(ge=0, lt=1 << 63, allow_inf_nan=False, strict=True)]
 RelativePath = Annotated[str, Field(max_length=1000), AfterValidator(_relative)]
+TokenId = Annotated[int, Field(ge=0, lt=1 << 32, strict=True)]
+Context = Annotated[int, Field(ge=CONTEXTS[0], le=CONTEXTS[-1], strict=True)]
 Sha256 = Annotated[str, Field(pattern=r"\A[0-9a-f]{64}\z")]
 Digest = Annotated[str, Field(pattern=r"\Asha256:[0-9a-f]{64}\z")]
 
@@ -211,7 +214,7 @@ class TokenSplit(Open):
     split: Name
     documents: Count
     tokens: Count
-    context: Count | None
+    context: Context | None
     sequences: Count = 0
     padding: Count = 0
     cut: Count = 0
@@ -225,16 +228,16 @@ class Tokenizer(Open):
 
 class End(Open):
     token: str
-    id: Count
+    id: TokenId
 
 
 class Tokens(Open):
     tokenizer: Tokenizer
-    dtype: str
+    dtype: Literal["uint16", "uint32"]
     eos: End | None
-    pad: int | None
-    pack: str | None
-    formats: list[str]
+    pad: TokenId | None
+    pack: Literal["concat", "best-fit"] | None
+    formats: list[Literal["npy", "megatron", "mds"]]
     splits: list[TokenSplit]
 
     @model_validator(mode="after")
@@ -242,6 +245,8 @@ class Tokens(Open):
         packed = {"sequences", "padding", "cut"}
         if any(split.context and not packed <= split.model_fields_set for split in self.splits):
             raise ValueError("a split without what came of its sequences")
+        if self.dtype == "uint16" and max(self.pad or 0, self.eos.id if self.eos else 0) >= 1 << 16:
+            raise ValueError("an id that its type cannot hold")
         if self.pack and not all(split.context for split in self.splits):
             raise ValueError("sequences without their length")
         return self

@@ -205,7 +205,9 @@ def exposed(text: str) -> Iterator[Exposed]:
 def _bare(url: str, mark: str) -> str:
     """The bare address of a URL in a sentence, whose full stop or bracket stays; the mark where it had a query."""
     address = url.rstrip(".,;:)")
-    bare = re.sub(r"[;&]([^/;&=]*)=[^/;&]*", lambda found: "" if _gives_access(found[1]) else found[0], bare_url(address))
+    bare = re.sub(
+        r"[;&]([^/;&=]*)=[^/;&]*", lambda found: "" if _gives_access(found[1]) else found[0], bare_url(address)
+    )
     return bare + (mark if "?" in address else "") + url[len(address) :]
 
 

@@ -128,7 +128,19 @@ def test_what_was_taken_out_is_out(text):
 
 
 PIECES = ["a" * 20, "http://", "hf_" + "a" * 20, "/home/", "eyJ" + "a" * 12 + ".", "x-amz-", "?token", "-----BEGIN "]
-PIECES += ["a.", "&key", "tokentoken", "C:\\\\", "a@", "://", ".,;:)", "http://h/?token", "http://a:b", ";token=", "sig=a%"]
+PIECES += [
+    "a.",
+    "&key",
+    "tokentoken",
+    "C:\\\\",
+    "a@",
+    "://",
+    ".,;:)",
+    "http://h/?token",
+    "http://a:b",
+    ";token=",
+    "sig=a%",
+]
 
 
 @pytest.mark.parametrize("piece", PIECES)
