@@ -154,7 +154,9 @@ def verify(
         "digest": lock["digest"],
         "problems": [problem.as_dict() for problem in problems],
     }
-    lines = [str(problem) for problem in problems] or [f"ok: {len(lock['files'])} files, {lock['digest']}"]
+    lines = [line for problem in problems for line in problem.lines] or [
+        f"ok: {len(lock['files'])} files, {lock['digest']}"
+    ]
     return result, lines, 1 if problems else 0
 
 

@@ -42,8 +42,10 @@ class Exposed(NamedTuple):
     hint: str
 
 
-_KEY_BEGIN = r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
-_KEY_END = r"-----END [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
+_PRIVATE_KEY = r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
+_PRIVATE_KEY += r"(?:(?:(?!-----)[\s\S]){0,32768}-----END [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
+_PRIVATE_KEY += r"|(?:\s[#\s]{0,80}[A-Za-z0-9+/=]{16,})*)"
+"""All of a key, also where its end was cut off, or where it stands in comments."""
 
 _CREDENTIALS = {
     "a Hugging Face token": r"\b(?:hf|api_org)_[A-Za-z0-9]{30,}",
@@ -57,7 +59,7 @@ _CREDENTIALS = {
     "a PyPI token": r"\bpypi-[A-Za-z0-9_-]{40,}",
     "an npm token": r"\bnpm_[A-Za-z0-9]{36,}",
     "a JSON web token": r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]+",
-    "a private key": rf"{_KEY_BEGIN}(?:(?:(?!-----)[\s\S]){{0,32768}}{_KEY_END}|(?:\s[#\s]{{0,80}}[A-Za-z0-9+/=]{{16,}})*)",
+    "a private key": _PRIVATE_KEY,
     "a secret key of AWS": r"(?i:\b(?:aws_?)?secret_?(?:access_?)?key)[\"']?\s{0,4}[:=]\s{0,4}[\"']?[A-Za-z0-9/+=]{40}",
     "a session token of AWS": r"(?i:\baws_?session_?token)[\"']?\s{0,4}[:=]\s{0,4}[\"']?[A-Za-z0-9/+=]{40,}",
     "a key of Azure": r"\b(?:Account|SharedAccess)Key=[A-Za-z0-9+/]{20,}={0,2}",
@@ -69,7 +71,8 @@ _CREDENTIALS = {
     "a token of Databricks": r"\bdapi[0-9a-f]{32}\b",
     "an access token": r"\b(?:nvapi-|hvs\.|gsk_|r8_|xai-|pplx-|lin_api_|dop_v1_|AGE-SECRET-KEY-1)[A-Za-z0-9_-]{24,}",
     "a key of SendGrid": r"\bSG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}",
-    "a header that gives access": r"(?i:\bAuthorization[\"']?: {0,4}[\"']?(?:Bearer|Basic|token) )[A-Za-z0-9._~+/-]{8,}={0,2}",
+    "a header that gives access": r"(?i:\bAuthorization[\"']?: {0,4}[\"']?(?:Bearer|Basic|token) )"
+    r"[A-Za-z0-9._~+/-]{8,}={0,2}",
 }
 CREDENTIALS = re.compile("|".join(f"({pattern})" for pattern in _CREDENTIALS.values()))
 KINDS = list(_CREDENTIALS)

@@ -28,7 +28,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from curate import machine
+from curate import machine, redact
 from curate.call import Call
 from curate.code import check_code
 from curate.damage import check_damage
@@ -40,7 +40,7 @@ from curate.job import Job
 from curate.library import find, library
 from curate.lock import made_before
 from curate.manifest import Manifest
-from curate.manifest_models import Document, Name, Source, Strict
+from curate.manifest_models import Document, Source, Strict
 from curate.metrics import measure
 from curate.parameters import Count, InnerShare, Large, Positive
 from curate.plan import Plan
@@ -48,6 +48,8 @@ from curate.release.pages import environment
 from curate.resources import read_text, sha256
 from curate.run import cluster, execute, prepare
 from curate.store import Damaged, Store, live_blocks
+from curate.terminal import shown
+from curate.vocabulary.names import Name
 from curate.yaml_file import YamlFile
 
 FORMAT = 1
@@ -215,8 +217,8 @@ def _make(recipe: Recipe, plan: Plan, store: Store, identity: dict, home: Path) 
     small.save(home / "model.npz")
     metrics = measure(small.score(*utf8(held["text"])), held["good"].to_numpy())
     (home / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
-    lock = identity | {"documents": counts}
-    (home / "README.md").write_text(card(recipe, lock, metrics), encoding="utf-8")
+    lock = redact.everywhere(identity | {"documents": counts})
+    (home / "README.md").write_text(shown(redact.published(card(recipe, lock, metrics))), encoding="utf-8")
     names = ("model.bin", "model.npz", "metrics.json", "README.md")
     lock |= {"files": {name: sha256(home / name) for name in names}}
     (home / "lock.json").write_text(json.dumps(lock, indent=1) + "\n", encoding="utf-8")

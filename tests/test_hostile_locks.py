@@ -1,4 +1,4 @@
-"""Locks and folders of strangers: whatever is in them, a command refuses it or does its work, and touches nothing else."""
+"""Locks and folders of strangers: a command refuses what is in them or does its work, and touches nothing else."""
 
 import json
 import os

@@ -1,6 +1,7 @@
 """Nothing of the machine is published: no credential, nothing that a URL carries, no place of a file here."""
 
 import json
+import re
 import sys
 import time
 
@@ -8,14 +9,16 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from releases import release, rows, write_jsonl, write_manifest
+from releases import one_source, release, rows, write_jsonl, write_manifest
 
 from curate import redact
 from curate.cli import main
-from curate.errors import CurateError
+from curate.errors import CurateError, Stopped
 from curate.lock import verify
 from curate.release.files import read_release
-from curate.terminal import shown, shown_json
+from curate.release.pages import code, fenced
+from curate.sources import patience
+from curate.terminal import show, shown, shown_json
 
 TOKENS = [
     "hf_" + "a1B2" * 9,
@@ -269,6 +272,43 @@ def test_what_is_shown_obeys_nobody_and_json_stays_json(text):
     line = shown_json({"a": text})
     line.encode()
     assert json.loads(line) == {"a": text}
+
+
+def test_a_name_with_a_line_feed_makes_no_line_of_its_own(capsys, tmp_path, monkeypatch):
+    manifest = one_source(tmp_path, rows(1, 5), [])
+    made = release(manifest, tmp_path / "work").path
+    (made / "x\nok: 9 files").write_text("")
+    monkeypatch.setattr(sys, "argv", ["curate", "verify", str(made)])
+    with pytest.raises(SystemExit):
+        main()
+    assert not [line for line in capsys.readouterr().out.splitlines() if line.startswith("ok")]
+    show("kept\nrelease: elsewhere")
+    assert capsys.readouterr().out == "kept\\nrelease: elsewhere\n"
+    assert str(CurateError("what", "a\nerror: b", "fix")).count("\n") == 2
+
+
+def test_waiting_for_a_server_shows_what_it_says(capsys, monkeypatch):
+    monkeypatch.setattr(patience, "PAUSE", 0)
+    monkeypatch.setattr(patience, "PATIENCE", 1)
+
+    def busy() -> None:
+        raise patience.Trouble(f"it answers {HOSTILE}")
+
+    with pytest.raises(Stopped):
+        patience.patiently("https://waits.example/x", busy)
+    assert r"\x1b" in (said := capsys.readouterr().err)
+    assert not set(said) & set(HOSTILE) - set("]0;PWNED[31m\r")
+
+
+@given(st.text(st.sampled_from("`~ a|\n<"), max_size=20))
+def test_code_in_a_card_ends_where_it_ends(text):
+    runs = re.findall("`+", code(text))
+    assert not text.strip() or runs[0] == runs[-1]
+    assert all(len(run) < len(runs[0]) for run in runs[1:-1])
+    assert "\n" not in code(text)
+    first, *_, last = fenced(text, "yaml").split("\n")
+    assert not any(line.startswith(last) for line in text.split("\n"))
+    assert first == f"{last}yaml"
 
 
 def test_no_command_sends_what_data_says_to_the_terminal(tmp_path, capsys, monkeypatch):

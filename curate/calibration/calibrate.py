@@ -29,6 +29,7 @@ from curate.lock import digest_of, dumps, made_before
 from curate.release.build import replacing
 from curate.release.pages import environment
 from curate.resources import locate, noted_places, read_text, sha256
+from curate.terminal import shown
 from curate.tokenizer import Tokenizer
 from curate.vocabulary import licenses
 from curate.yaml_tree import read_tree
@@ -110,7 +111,7 @@ def calibrate(
         lock = identity | {"license": found.lock["license"], "counts": counts}
         lock |= {"sources": _sources(docs, drawn), "strata": _strata(drawn), "left_out": drawn.left_out}
         lock |= {"held_out": exclusion.compared, "decontaminated": _decontaminated(found)}
-        (draft / "README.md").write_text(card(lock), encoding="utf-8")
+        (draft / "README.md").write_text(shown(card(lock)), encoding="utf-8")
         lock["files"] = {path.name: sha256(path) for path in sorted(draft.iterdir())}
         lock["digest"] = digest_of(lock["files"].items())
         (draft / "lock.json").write_text(dumps(lock), encoding="utf-8")

@@ -29,7 +29,14 @@ def environment() -> jinja2.Environment:
         "exact_share": "{:.3%}".format,
         "reasons": reasons,
     }
-    made.filters |= numbers | {"place": place, "cell": cell, "remark": remark, "word": word}
+    made.filters |= numbers | {
+        "place": place,
+        "cell": cell,
+        "remark": remark,
+        "word": word,
+        "code": code,
+        "fenced": fenced,
+    }
     return made
 
 
@@ -71,6 +78,19 @@ def cell(text: str) -> str:
 def remark(text: str) -> str:
     """A sentence with code in it, on one line: no tag of HTML begins in it, and no link or picture."""
     return re.sub(r"<(?=[A-Za-z/!?])|\](?=[(\[:])", lambda found: f"&#{ord(found[0])};", " ".join(text.split()))
+
+
+def code(text: str) -> str:
+    """Text from data as code within a sentence, on one line."""
+    text = " ".join(text.split())
+    mark = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    return f"{mark} {text} {mark}" if len(mark) > 1 else f"{mark}{text}{mark}"
+
+
+def fenced(text: str, language: str) -> str:
+    """Lines of code as a block, which nothing in them ends."""
+    mark = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    return f"{mark}{language}\n{text}\n{mark}"
 
 
 def word(text: str) -> str:
