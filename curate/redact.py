@@ -103,6 +103,10 @@ ABSOLUTE = re.compile(rf"file://|~[\w.-]*/|\\\\\w|[A-Za-z]:[\\/]|/(?:{_ROOTS})/"
 """How the path of a file on this machine begins."""
 
 
+_AS_PATH = re.compile(r"(?:(?<=\bhttps)|(?<=\bhttp)|(?<=\bftp)|(?<=\bs3)|(?<=\bgs)|(?<=\bhf)):/(?=[^/\s])")
+"""What is left of `://` where an address was taken for a path."""
+
+
 def bare_url(url: str) -> str:
     """The address without user, password, query and fragment."""
     scheme, separator, rest = url.partition("://")
@@ -119,6 +123,7 @@ def _after_user(rest: str) -> int:
 
 def in_error(text: str) -> str:
     """A text for people here: URLs in it without what they carry, and no credential."""
+    text = _AS_PATH.sub("://", text)
     if "://" in text:
         text = URL.sub(lambda found: _bare(found[0], ""), text)
     return CREDENTIALS.sub(MASK, text)

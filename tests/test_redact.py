@@ -4,6 +4,7 @@ import json
 import re
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import yaml
@@ -254,6 +255,11 @@ def test_a_private_key_goes_whole():
         assert "MII" not in redact.published(text)
         assert redact.published(text).startswith("REDACTED")
         assert redact.published(text).endswith("after it") == text.endswith("after it")
+
+
+@pytest.mark.parametrize("url", [url for url in URLS if "@" in url])
+def test_an_address_that_was_taken_for_a_path_is_shown_without_secrets(url):
+    assert "hunter2" not in str(CurateError("no such folder", str(Path("/work") / url)))
 
 
 HOSTILE = "\x1b]0;PWNED\x07\x1b[31m\x9b31m\x08\u202e\u2028\ud83d\x00\r"

@@ -89,6 +89,9 @@ def folder_of(manifest: Manifest, name: str, place: str) -> Path:
         from curate.publish import local_copy
 
         return local_copy(name)
+    if "://" in name:
+        fix = "name a folder, or write hf://datasets/ORG/NAME@vVERSION"
+        raise CurateError(f"not the address of a release: {name}", f"{manifest.path or 'manifest'}  {place}", fix)
     folder = (manifest.folder / name).absolute()
     if not folder.is_dir():
         where, fix = f"{manifest.path or 'manifest'}  {place}", "name the folder of a release: releases/NAME/VERSION"
