@@ -201,3 +201,13 @@ def test_a_folder_may_be_called_anything(made, folder, tmp_path, name):
     shard["sha256"] = "0" * 64  # as one that differs, so that its documents are read
     (odd / "lock.json").write_text(json.dumps(lock))
     assert diff(odd, folder / "sound")["documents"]["shared"] == lock["documents"]
+
+
+@pytest.mark.parametrize("key", ["extends", "against"])
+@pytest.mark.parametrize("address", ["https://alice:hunter2@a.example/x", "s3://key:a/hunter2@bucket/x", "file:///etc"])
+def test_an_address_of_no_release_is_refused_without_its_secrets(folder, key, address):
+    document = {"name": "next", "version": "2.0.0", "license": "mit", "stages": ["near_dedup"]}
+    document |= {"sources": {"new": {"inputs": ["in.jsonl"]}}, key: address if key == "extends" else [address]}
+    with pytest.raises(CurateError, match="not the address of a release") as caught:
+        explain_plan(write_manifest(folder / f"{key}.yaml", document), folder / "work")
+    assert "hunter2" not in str(caught.value)
