@@ -21,13 +21,15 @@ class CurateError(Exception):
         super().__init__(what, where, fix)  # all three, so that an error survives pickling
         self.what, self.where, self.fix = what, where, fix
 
+    @property
+    def lines(self) -> list[str]:
+        """What people read. A line feed in `where` is one in the name of a file, and is written out."""
+        where = self.where.replace("\n", r"\n")
+        lines = [*f"error: {self.what}".split("\n"), where and f"  --> {where}", self.fix and f"fix: {self.fix}"]
+        return [line for line in lines if line]
+
     def __str__(self) -> str:
-        lines = [f"error: {self.what}"]
-        if self.where:
-            lines.append(f"  --> {self.where}")
-        if self.fix:
-            lines.append(f"fix: {self.fix}")
-        return "\n".join(lines)
+        return "\n".join(self.lines)
 
     def as_dict(self) -> dict:
         return {"what": self.what, "where": self.where, "fix": self.fix}

@@ -1,21 +1,25 @@
 """Nothing of the machine is published: no credential, nothing that a URL carries, no place of a file here."""
 
 import json
+import re
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from releases import release, rows, write_jsonl, write_manifest
+from releases import one_source, release, rows, write_jsonl, write_manifest
 
 from curate.base import redact
-from curate.base.terminal import shown, shown_json
+from curate.base.terminal import show, shown, shown_json
 from curate.cli.commands import main
-from curate.errors import CurateError
+from curate.errors import CurateError, Stopped
 from curate.release.files import read_release
 from curate.release.lock import verify
+from curate.release.pages import code, fenced
+from curate.sources import patience
 
 TOKENS = [
     "hf_" + "a1B2" * 9,
@@ -40,6 +44,18 @@ TOKENS = [
     "sk_live_" + "aB3x" * 6,
     "dckr_pat_" + "aB3x" * 6,
     "Authorization: Bearer abcdef123456",
+    '"Authorization": "Bearer abcdef123456"',
+    "-----BEGIN PGP PRIVATE KEY BLOCK-----",
+    "xapp-1-A012-345-abcdef0123456789",
+    "hooks.slack.com/services/T00000000/B00000000/" + "x" * 24,
+    "GOCSPX-" + "a" * 28,
+    "secretAccessKey: " + "aB3/" * 10,
+    "aws_session_token = " + "FwoG" * 30,
+    "sig=" + "aB3x" * 10 + "xyz%3D",
+    "sig=" + "aB3x" * 10 + "xyz=",
+    "dapi" + "0a" * 16,
+    "nvapi-" + "a" * 60,
+    "SG." + "a" * 22 + "." + "b" * 43,
 ]
 URLS = [
     "https://alice:hunter2@a.example/x.jsonl",
@@ -51,6 +67,16 @@ URLS = [
     "s3://access:hunter2@bucket/x.jsonl",
     "s3://bucket/x.jsonl?secret_key=hunter2",
     "https://a.example/x.jsonl#access_token=hunter2",
+    "https://a.example/x.jsonl?acc%65ss_tok%65n=hunter2",
+    "https://a.example/x.jsonl;token=hunter2",
+    "https://a.example/x.jsonl&token=hunter2",
+    "https://alice:hunter2@[::1]:80/x.jsonl",
+    "https://[::1]:80/x.jsonl?token=hunter2",
+    "https://alice:1'{hunter2@a.example/x.jsonl",
+    "https://alice:1|^`\\[hunter2]@a.example/x.jsonl",
+    "https://alice:a?hunter2#@a.example/x.jsonl",
+    "https://alice:1@hunter2@a.example/x.jsonl",
+    "s3://AKIAxy:aB3/hunter2/+x@bucket/x.jsonl",
 ]
 HOMES = ["/home/jane/x.txt", "/Users/jane/x.txt", "C:\\Users\\jane\\x.txt", "/root/x.txt"]
 
@@ -85,6 +111,9 @@ def test_the_home_of_a_person_is_found_and_taken_out(path):
         "hf_model sk-learn AKIA eyJ",
         "an http://[::1]:80/x address",
         "mail me: jane@doe.example",
+        "https://medium.example/@jane/story https://a.example:8080/@jane hf://datasets/a/b@v1.0.0/x",
+        '["https://a.example","jane@doe.example"] https://a.example, jane@doe.example',
+        "https://a.example/x;lang=en&b=1",
     ],
 )
 def test_what_is_no_secret_stays(text):
@@ -103,7 +132,19 @@ def test_what_was_taken_out_is_out(text):
 
 
 PIECES = ["a" * 20, "http://", "hf_" + "a" * 20, "/home/", "eyJ" + "a" * 12 + ".", "x-amz-", "?token", "-----BEGIN "]
-PIECES += ["a.", "&key", "tokentoken", "C:\\\\", "a@", "://", ".,;:)", "http://h/?token"]
+PIECES += [
+    "a.",
+    "&key",
+    "tokentoken",
+    "C:\\\\",
+    "a@",
+    "://",
+    ".,;:)",
+    "http://h/?token",
+    "http://a:b",
+    ";token=",
+    "sig=a%",
+]
 
 
 @pytest.mark.parametrize("piece", PIECES)
@@ -208,6 +249,19 @@ def test_an_error_shows_no_more_of_a_url_than_its_address():
     assert "https://a.example/x" in str(error)
 
 
+def test_a_private_key_goes_whole():
+    key = "\n".join(["-----BEGIN PRIVATE KEY-----", *["MIIEvQIBADANBgkqhkiG9w0BAQEFAASC" * 2] * 3])
+    for text in (f"{key}\n-----END PRIVATE KEY-----\nafter it", f"{key}\n\nafter it", key.replace("\n", "\n# ")):
+        assert "MII" not in redact.published(text)
+        assert redact.published(text).startswith("REDACTED")
+        assert redact.published(text).endswith("after it") == text.endswith("after it")
+
+
+@pytest.mark.parametrize("url", [url for url in URLS if "@" in url])
+def test_an_address_that_was_taken_for_a_path_is_shown_without_secrets(url):
+    assert "hunter2" not in str(CurateError("no such folder", str(Path("/work") / url)))
+
+
 HOSTILE = "\x1b]0;PWNED\x07\x1b[31m\x9b31m\x08\u202e\u2028\ud83d\x00\r"
 
 
@@ -224,6 +278,43 @@ def test_what_is_shown_obeys_nobody_and_json_stays_json(text):
     line = shown_json({"a": text})
     line.encode()
     assert json.loads(line) == {"a": text}
+
+
+def test_a_name_with_a_line_feed_makes_no_line_of_its_own(capsys, tmp_path, monkeypatch):
+    manifest = one_source(tmp_path, rows(1, 5), [])
+    made = release(manifest, tmp_path / "work").path
+    (made / "x\nok: 9 files").write_text("")
+    monkeypatch.setattr(sys, "argv", ["curate", "verify", str(made)])
+    with pytest.raises(SystemExit):
+        main()
+    assert not [line for line in capsys.readouterr().out.splitlines() if line.startswith("ok")]
+    show("kept\nrelease: elsewhere")
+    assert capsys.readouterr().out == "kept\\nrelease: elsewhere\n"
+    assert str(CurateError("what", "a\nerror: b", "fix")).count("\n") == 2
+
+
+def test_waiting_for_a_server_shows_what_it_says(capsys, monkeypatch):
+    monkeypatch.setattr(patience, "PAUSE", 0)
+    monkeypatch.setattr(patience, "PATIENCE", 1)
+
+    def busy() -> None:
+        raise patience.Trouble(f"it answers {HOSTILE}")
+
+    with pytest.raises(Stopped):
+        patience.patiently("https://waits.example/x", busy)
+    assert r"\x1b" in (said := capsys.readouterr().err)
+    assert not set(said) & set(HOSTILE) - set("]0;PWNED[31m\r")
+
+
+@given(st.text(st.sampled_from("`~ a|\n<"), max_size=20))
+def test_code_in_a_card_ends_where_it_ends(text):
+    runs = re.findall("`+", code(text))
+    assert not text.strip() or runs[0] == runs[-1]
+    assert all(len(run) < len(runs[0]) for run in runs[1:-1])
+    assert "\n" not in code(text)
+    first, *_, last = fenced(text, "yaml").split("\n")
+    assert not any(line.startswith(last) for line in text.split("\n"))
+    assert first == f"{last}yaml"
 
 
 def test_no_command_sends_what_data_says_to_the_terminal(tmp_path, capsys, monkeypatch):

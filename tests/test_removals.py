@@ -22,7 +22,7 @@ from curate.release.manifest_text import with_record
 from curate.release.takedown import RECORD, remove
 from curate.stages.removed import list_names, read_list
 
-NEAR = [{"near_dedup": {"alarm": 1}}]
+NEAR = [{"near_dedup": {"max_removed": 1}}]
 SITES = [
     {"text": f"{word} " + " ".join(f"{word}{n * 7 % 101}" for n in range(40)), "url": f"https://site{n}.example/p"}
     for n, word in enumerate(["alpha", "beta", "gamma", "delta", "eps", "zeta"])
@@ -363,7 +363,7 @@ def test_every_number_of_a_patch_version_is_that_of_its_files(tmp_path, mixture)
         "version": "1.0.0",
         "license": "mit",
         "sources": {"a": {"inputs": ["a.jsonl"]}, "b": {"inputs": ["b.jsonl"], "priority": 1}},
-        "stages": [{"near_dedup": {"threshold": 0.5, "alarm": 1}}],
+        "stages": [{"near_dedup": {"threshold": 0.5, "max_removed": 1}}],
         "mixture": MIXTURES[mixture],
         "shards": {"size": "2KB"},
     }

@@ -93,6 +93,13 @@ def test_a_file_is_downloaded_once(home, web):
     assert asked == ["/words.txt"]
 
 
+def test_the_query_of_an_address_is_in_no_name(home, web):
+    address, _ = web
+    found = [locate(f"{address}/words.txt?token={n}", "list") for n in (1, 2)]
+    assert found[0] != found[1]
+    assert all(path.name.endswith("-words.txt") for path in found)
+
+
 def test_addresses_with_the_same_last_part_are_two_files(home, web):
     address, asked = web
     one, two = locate(f"{address}/words.txt", "list"), locate(f"{address}/./words.txt", "list")

@@ -39,6 +39,18 @@ def test_status_before_in_the_middle_and_after(corpus, tmp_path):
     assert found["release"] is not None
 
 
+@pytest.mark.parametrize("below", ["", "work"])
+@pytest.mark.parametrize("verb", [explain_plan, status, lambda manifest, work: collect_garbage([manifest], work)])
+def test_a_work_folder_that_is_a_file_is_an_error(tmp_path, verb, below):
+    write_jsonl(tmp_path / "a.jsonl", rows(1, 5))
+    document = {"name": "x", "version": "1.0.0", "license": "mit", "sources": {"a": {"inputs": ["a.jsonl"]}}}
+    manifest = write_manifest(tmp_path / "m.yaml", document)
+    with pytest.raises(CurateError, match="not a folder") as caught:
+        verb(manifest, tmp_path / "a.jsonl" / below)
+    assert caught.value.where == str(tmp_path / "a.jsonl")
+    assert caught.value.exit_code == 2
+
+
 def test_the_lines_of_a_plan_have_one_for_each_stage(tmp_path):
     write_jsonl(tmp_path / "a.jsonl", rows(1, 5))
     document = {"name": "x", "version": "1.0.0", "license": "mit", "sources": {"a": {"inputs": ["a.jsonl"]}}}

@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from models import sentence
@@ -69,6 +70,15 @@ def test_a_recipe_gives_a_model_its_collapsed_form_and_what_they_are_worth(recip
     card = (made.path / "README.md").read_text()
     assert "| negatives | ads | 121 | 90 |" in card
     assert f"ROC-AUC {made.metrics['roc_auc']:.4f}" in card
+
+
+def test_what_a_recipe_says_is_published_without_secrets_and_is_no_field_of_the_card(recipe):
+    odd = 'license: "other\\nevil: yes"\ndescription: "hf_' + "a1B2" * 9 + ' \\x9b31m"\n'
+    recipe.write_text(recipe.read_text().replace("license: mit\n", odd))
+    card = (trained(recipe).path / "README.md").read_text()
+    assert "evil" not in yaml.safe_load(card.split("---")[1])
+    assert "hf_a1B2" not in card
+    assert "\x9b" not in card
 
 
 def test_both_forms_of_the_model_score_alike_and_quality_takes_either(recipe):

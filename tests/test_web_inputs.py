@@ -313,6 +313,15 @@ def test_a_list_of_the_web_that_never_ends_is_not_fetched_to_its_end(server, tmp
         inputs.discover([f"{server.url}/plain/list.paths"], tmp_path)
 
 
+@pytest.mark.parametrize(
+    "line", ["..\\a.jsonl", "..%5ca.jsonl", "x/..%2F../a.jsonl", "/a.jsonl", "FILE:///a.jsonl", "?a=1"]
+)
+def test_a_list_of_the_web_names_nothing_but_files_below_it(server, tmp_path, line):
+    server.files = {"list.paths": line.encode()}
+    with pytest.raises(CurateError, match=r"leads out|may not be named|is not a file"):
+        inputs.discover([f"{server.url}/plain/list.paths"], tmp_path)
+
+
 def test_files_of_a_crawl_are_chosen_by_hash(server, tmp_path):
     crawl = "CC-MAIN-2024-22"
     real = SHARED / f"{crawl}.warc.paths.gz"

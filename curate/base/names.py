@@ -4,6 +4,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=96)]
+"""Of a release, a source, a phase, a stage: one part of a path, on any system."""
+
 Version = Annotated[str, Field(pattern=r"^[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}([-+][0-9A-Za-z.-]+)?$", max_length=96)]
 """Three numbers, and what semantic versioning lets follow them."""
 

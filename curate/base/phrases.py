@@ -34,6 +34,19 @@ def remark(text: str) -> str:
     return re.sub(r"<(?=[A-Za-z/!?])|\](?=[(\[:])", lambda found: f"&#{ord(found[0])};", " ".join(text.split()))
 
 
+def code(text: str) -> str:
+    """Text from data as code within a sentence, on one line."""
+    text = " ".join(text.split())
+    mark = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    return f"{mark} {text} {mark}" if len(mark) > 1 else f"{mark}{text}{mark}"
+
+
+def fenced(text: str, language: str) -> str:
+    """Lines of code as a block, which nothing in them ends."""
+    mark = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    return f"{mark}{language}\n{text}\n{mark}"
+
+
 def word(text: str) -> str:
     """A name in a cell of a table, such as `too_short`, written as it is."""
     return remark(text).replace("|", "&#124;")

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
+from urllib.parse import unquote
 
 MASK, QUERY, HERE = "REDACTED", "?REDACTED", "LOCAL/"
 """What stands in the place of a credential, of a query, and of the folder of an absolute path."""
@@ -41,32 +42,49 @@ class Exposed(NamedTuple):
     hint: str
 
 
+_PRIVATE_KEY = r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
+_PRIVATE_KEY += r"(?:(?:(?!-----)[\s\S]){0,32768}-----END [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
+_PRIVATE_KEY += r"|(?:\s[#\s]{0,80}[A-Za-z0-9+/=]{16,})*)"
+"""All of a key, also where its end was cut off, or where it stands in comments."""
+
 _CREDENTIALS = {
     "a Hugging Face token": r"\b(?:hf|api_org)_[A-Za-z0-9]{30,}",
     "an AWS key": r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",
     "a GitHub token": r"\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{40,})",
-    "a GitLab token": r"\bglpat-[A-Za-z0-9_-]{20,}",
+    "a GitLab token": r"\bgl(?:pat|rt|dt)-[A-Za-z0-9_-]{20,}",
     "an API key": r"\bsk-[A-Za-z0-9_-]{20,}",
-    "a Slack token": r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}",
+    "a Slack token": r"\b(?:xox[abeoprs]|xapp)-[A-Za-z0-9-]{10,}",
+    "a webhook of Slack": r"\bhooks\.slack\.com/(?:services|workflows|triggers)/[A-Za-z0-9/]{20,}",
     "a Google API key": r"\bAIza[A-Za-z0-9_-]{35}",
     "a PyPI token": r"\bpypi-[A-Za-z0-9_-]{40,}",
     "an npm token": r"\bnpm_[A-Za-z0-9]{36,}",
     "a JSON web token": r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]+",
-    "a private key": r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----",
-    "a secret key of AWS": r"(?i:\baws_?secret(?:_?access)?_?key)[\"']?\s{0,4}[:=]\s{0,4}[\"']?[A-Za-z0-9/+=]{40}",
+    "a private key": _PRIVATE_KEY,
+    "a secret key of AWS": r"(?i:\b(?:aws_?)?secret_?(?:access_?)?key)[\"']?\s{0,4}[:=]\s{0,4}[\"']?[A-Za-z0-9/+=]{40}",
+    "a session token of AWS": r"(?i:\baws_?session_?token)[\"']?\s{0,4}[:=]\s{0,4}[\"']?[A-Za-z0-9/+=]{40,}",
     "a key of Azure": r"\b(?:Account|SharedAccess)Key=[A-Za-z0-9+/]{20,}={0,2}",
     "a presigned address": r"(?i:\bX-(?:Amz|Goog)-(?:Signature|Credential|Security-Token)=[A-Za-z0-9%/+=@_~-]{8,})",
-    "a signature of Azure": r"\bsig=[A-Za-z0-9+/]{0,60}%[A-Za-z0-9%+/]{8,}",
-    "a token of Google": r"\bya29\.[A-Za-z0-9_-]{20,}",
+    "a signature of Azure": r"\bsig=[A-Za-z0-9+/%]{8,}(?:%[0-9A-Fa-f]{2}|=)",
+    "a token of Google": r"\b(?:ya29\.[A-Za-z0-9_-]{20,}|GOCSPX-[A-Za-z0-9_-]{28})",
     "a key of Stripe": r"\b[rs]k_live_[A-Za-z0-9]{16,}",
     "a token of Docker": r"\bdckr_pat_[A-Za-z0-9_-]{20,}",
-    "a header that gives access": r"(?i:\bAuthorization: {0,4}(?:Bearer|Basic|token) )[A-Za-z0-9._~+/-]{8,}={0,2}",
+    "a token of Databricks": r"\bdapi[0-9a-f]{32}\b",
+    "an access token": r"\b(?:nvapi-|hvs\.|gsk_|r8_|xai-|pplx-|lin_api_|dop_v1_|AGE-SECRET-KEY-1)[A-Za-z0-9_-]{24,}",
+    "a key of SendGrid": r"\bSG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}",
+    "a header that gives access": r"(?i:\bAuthorization[\"']?: {0,4}[\"']?(?:Bearer|Basic|token) )"
+    r"[A-Za-z0-9._~+/-]{8,}={0,2}",
 }
 CREDENTIALS = re.compile("|".join(f"({pattern})" for pattern in _CREDENTIALS.values()))
 KINDS = list(_CREDENTIALS)
 
+_USER = r"(?:[^\s/?#@\"<>,]{0,256}|[^\s/?#@:\"<>,\[\]]{0,256}:(?!/|\d{0,5}(?:[/?#]|$))[^\s@\"<>,]{1,256})@"
+"""User and password in a URL. A password may have any sign in it, though a `/` should be written `%2F`: so what follows
+`:` and is no port is a password."""
+
 # A URL ends at white space, quotes, brackets, and what ends a value in YAML, Markdown and HTML.
-URL = re.compile(r"\b[A-Za-z][A-Za-z0-9+.-]{1,30}://[^\s\"'<>`\\{}|^\[\]]+")
+URL = re.compile(rf"\b[A-Za-z][A-Za-z0-9+.-]{{1,30}}://(?:{_USER})?(?:\[[\w.:%]{{0,60}}\])?[^\s\"'<>`\\{{}}|^\[\]]*")
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{1,30}://\S*")
+"""A URL within a text, and a text that is one."""
 
 SECRET_WORDS = ("token", "secret", "passw", "pwd", "apikey", "accesskey", "credential", "signature")
 SECRET_NAMES = frozenset(["sig", "key", "auth", "authorization"])
@@ -85,16 +103,27 @@ ABSOLUTE = re.compile(rf"file://|~[\w.-]*/|\\\\\w|[A-Za-z]:[\\/]|/(?:{_ROOTS})/"
 """How the path of a file on this machine begins."""
 
 
+_AS_PATH = re.compile(r"(?:(?<=\bhttps)|(?<=\bhttp)|(?<=\bftp)|(?<=\bs3)|(?<=\bgs)|(?<=\bhf)):/(?=[^/\s])")
+"""What is left of `://` where an address was taken for a path."""
+
+
 def bare_url(url: str) -> str:
     """The address without user, password, query and fragment."""
     scheme, separator, rest = url.partition("://")
-    rest = re.split(r"[?#]", rest, maxsplit=1)[0]
-    host, slash, path = rest.partition("/")
-    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
+    return scheme + separator + re.split(r"[?#]", rest[_after_user(rest) :], maxsplit=1)[0]
+
+
+def _after_user(rest: str) -> int:
+    """Where the host begins in what follows `://`."""
+    host = re.match(r"[^/?#]*", rest)[0]
+    if re.match(r"[^@:\[\]]*:(?!\d{0,5}$)", host):  # what is no port is a password, which may have any sign in it
+        return rest.rfind("@") + 1
+    return host.rfind("@") + 1
 
 
 def in_error(text: str) -> str:
     """A text for people here: URLs in it without what they carry, and no credential."""
+    text = _AS_PATH.sub("://", text)
     if "://" in text:
         text = URL.sub(lambda found: _bare(found[0], ""), text)
     return CREDENTIALS.sub(MASK, text)
@@ -118,7 +147,7 @@ def value(text: str, places: bool = False) -> str:
 
     places  whether it stands where files are named, so that any path from the root on is one of this machine
     """
-    if URL.fullmatch(text) and not text.startswith("file:"):
+    if ADDRESS.fullmatch(text) and not text.startswith("file:"):
         return published(_bare(text, QUERY))
     here = ABSOLUTE.match(text) or (places and text.startswith("/"))
     return local(text) if here and "\n" not in text else published(text)
@@ -184,19 +213,25 @@ def exposed(text: str) -> Iterator[Exposed]:
 def _bare(url: str, mark: str) -> str:
     """The bare address of a URL in a sentence, whose full stop or bracket stays; the mark where it had a query."""
     address = url.rstrip(".,;:)")
-    bare = bare_url(address)
+    bare = re.sub(
+        r"[;&]([^/;&=]*)=[^/;&]*", lambda found: "" if _gives_access(found[1]) else found[0], bare_url(address)
+    )
     return bare + (mark if "?" in address else "") + url[len(address) :]
 
 
 def _secret(url: str) -> str:
     """What in a URL gives access; empty where nothing does."""
-    if "@" in re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0]:
+    if _after_user(url.partition("://")[2]):
         return "a URL with a user or a password"
     for parameter in re.split(r"[?&;#]", url)[1:]:
         name, _, held = parameter.partition("=")
-        name = name.casefold()
-        plain = name.replace("-", "").replace("_", "").replace("%5f", "").replace("%2d", "")
-        known = name in SECRET_NAMES or name.startswith(SIGNED) or any(word in plain for word in SECRET_WORDS)
-        if held and known:
+        if held and _gives_access(name):
             return "a URL with a key or a signature"
     return ""
+
+
+def _gives_access(parameter: str) -> bool:
+    """Whether a parameter of this name gives access."""
+    name = unquote(parameter).casefold()
+    plain = name.replace("-", "").replace("_", "")
+    return name in SECRET_NAMES or name.startswith(SIGNED) or any(word in plain for word in SECRET_WORDS)

@@ -38,8 +38,8 @@ def table(rows: list[tuple], right: frozenset[int] = frozenset()) -> Iterator[st
 
 
 def show(line: str) -> None:
-    """Print a line of what a command found, on stdout."""
-    _print(shown(line), sys.stdout)
+    """Print a line of what a command found, on stdout. A line feed in it came with data, and is written out too."""
+    _print(shown(line).replace("\n", r"\n"), sys.stdout)
 
 
 def show_json(value: Any) -> None:

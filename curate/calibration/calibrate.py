@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from curate.base import licenses
+from curate.base.terminal import shown
 from curate.calibration import shards
 from curate.calibration.exclude import Exclusion, described, evaluation_sets
 from curate.calibration.forms import FORMS, Form, check_ids, write
@@ -110,7 +111,7 @@ def calibrate(
         lock = identity | {"license": found.lock["license"], "counts": counts}
         lock |= {"sources": _sources(docs, drawn), "strata": _strata(drawn), "left_out": drawn.left_out}
         lock |= {"held_out": exclusion.compared, "decontaminated": _decontaminated(found)}
-        (draft / "README.md").write_text(card(lock), encoding="utf-8")
+        (draft / "README.md").write_text(shown(card(lock)), encoding="utf-8")
         lock["files"] = {path.name: sha256(path) for path in sorted(draft.iterdir())}
         lock["digest"] = digest_of(lock["files"].items())
         (draft / "lock.json").write_text(dumps(lock), encoding="utf-8")

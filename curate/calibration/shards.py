@@ -6,6 +6,7 @@ Files are read by row groups, so memory holds a few numbers a document and the t
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ from curate.documents import coded
 from curate.errors import CurateError, did_you_mean
 from curate.mix.hash_line import hash_line
 from curate.mix.mixture import VALIDATION
-from curate.release.lock import read_lock
+from curate.release.checked_lock import inside
+from curate.release.lock import read_whole_lock
 
 BYTES_A_TOKEN = 4
 """About as many bytes of text are one token, where the release has not counted them."""
@@ -65,12 +67,12 @@ def open_release(name: str | Path, phase: str | None = None) -> Release:
 
     Raises CurateError where there is none, or no such phase in it.
     """
-    folder = Path(name)
-    if str(name).startswith("hf://"):
+    folder, published = Path(name), str(name).startswith("hf://")
+    if published:
         from curate.release.fetched import local_copy
 
         folder = local_copy(str(name))
-    lock = read_lock(folder)
+    lock = read_whole_lock(folder)
     data = [file["path"] for file in lock["files"] if file["path"].startswith("data/")]
     validation = [path for path in data if path.startswith(f"data/{VALIDATION}/")]
     train = [path for path in data if path not in validation]
@@ -80,7 +82,8 @@ def open_release(name: str | Path, phase: str | None = None) -> Release:
             fix = did_you_mean(phase, phases) or "leave out --phase: the release has none"
             raise CurateError(f"no phase `{phase}` in the release", str(name), fix)
         train = [path for path in train if path.startswith(f"data/{phase}/")]
-    return Release(folder, lock, [folder / path for path in train], [folder / path for path in validation])
+    at = folder.joinpath if published else partial(inside, folder)  # the Hub's own cache is made of links
+    return Release(folder, lock, list(map(at, train)), list(map(at, validation)))
 
 
 def documents(release: Release, seed: int, chunk: int | None = None) -> Documents:

@@ -104,9 +104,9 @@ def _release(
 def report(release: Annotated[Path, typer.Argument(help="folder of a release")], as_json: Json = False):
     """Summarize a release: what it holds and what was left out. Its report.html shows the same in charts."""
     from curate.cli.render import release_lines
-    from curate.release.lock import read_lock
+    from curate.release.lock import read_whole_lock
 
-    lock = read_lock(release)
+    lock = read_whole_lock(release)
     return lock, [*release_lines(lock, release), f"charts: {release / 'report.html'}"], 0
 
 
@@ -154,7 +154,9 @@ def verify(
         "digest": lock["digest"],
         "problems": [problem.as_dict() for problem in problems],
     }
-    lines = [str(problem) for problem in problems] or [f"ok: {len(lock['files'])} files, {lock['digest']}"]
+    lines = [line for problem in problems for line in problem.lines] or [
+        f"ok: {len(lock['files'])} files, {lock['digest']}"
+    ]
     return result, lines, 1 if problems else 0
 
 

@@ -18,7 +18,7 @@ from curate.errors import CurateError
 from curate.hub.client import FAILURES, Event, Remote, address_of, check_repository, logged_in
 from curate.release.fetched import published_at
 from curate.release.files import File, Unverified, read_release
-from curate.release.lock import PAGES, check_file, exposures, misplaced, read_lock, release_digest
+from curate.release.lock import PAGES, check_file, exposures, read_lock, release_digest
 
 SHARDS = ("data/", "evidence/", "tokens/")
 MANAGED = (*SHARDS, "index/")  # folders in which files that the new version lacks are deleted
@@ -182,15 +182,12 @@ def verify_published(address: str, *, endpoint: str | None = None, token: str | 
 def _check_remote(
     remote: Remote, version: str, root: Path, there: dict, file: dict, address: str
 ) -> CurateError | None:
-    """Fetch a file that a lock names, hash it and let it go; what is wrong with it, if anything.
-
-    The lock is a stranger's: a path that is not of a file within the release is neither fetched nor touched.
-    """
+    """Fetch a file that a lock names, hash it and let it go; what is wrong with it, if anything."""
     path = root / file["path"]
-    if not misplaced(file["path"]) and file["path"] in there:
+    if file["path"] in there:
         remote.fetch(file["path"], version, root, there, address)
     problem = check_file(root, file)
-    if not misplaced(file["path"]) and path.is_file() and path.suffix not in PAGES:
+    if path.is_file() and path.suffix not in PAGES:
         path.unlink()
     return problem and CurateError(problem.what, f"{address}/{file['path']}", "publish the release again")
 

@@ -52,7 +52,7 @@ def examine(work: str | Path) -> list[dict]:
 def _disk(work: Path) -> dict:
     there = next(folder for folder in (work.absolute(), *work.absolute().parents) if folder.exists())
     free = shutil.disk_usage(there).free
-    writable = os.access(there, os.W_OK)
+    writable = there.is_dir() and os.access(there, os.W_OK)
     return {
         "name": "work folder",
         "ok": writable and free > LEAST_FREE,

@@ -8,7 +8,7 @@ import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
 from curate.base.licenses import canonical
-from curate.base.names import Version, checked_name, checked_repository
+from curate.base.names import Name, Version, checked_name, checked_repository
 from curate.base.parameters import Large, Priority, Seed, Share
 from curate.mix.mixture import Mixture
 from curate.tokens.requested import Tokens
@@ -36,7 +36,6 @@ Size = Annotated[
     pydantic.WithJsonSchema({"type": ["string", "integer"]}),
 ]
 License = Annotated[str, pydantic.AfterValidator(canonical)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=96)]
 
 
 class Strict(BaseModel):

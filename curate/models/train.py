@@ -29,8 +29,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from curate.base import machine
+from curate.base import machine, redact
+from curate.base.names import Name
 from curate.base.parameters import Count, InnerShare, Large, NotTruth, Positive
+from curate.base.terminal import shown
 from curate.documents import hashes128, utf8
 from curate.engine.damage import check_damage
 from curate.engine.execute import cluster, execute
@@ -42,7 +44,7 @@ from curate.manifest.allowed_code import check_code
 from curate.manifest.call import Call
 from curate.manifest.library import find, library
 from curate.manifest.manifest import Manifest
-from curate.manifest.models import Document, Name, Source, Strict
+from curate.manifest.models import Document, Source, Strict
 from curate.manifest.yaml_file import YamlFile
 from curate.models.fasttext_file import MOST_BUCKETS, load_model
 from curate.models.fasttext_model import collapse
@@ -217,8 +219,8 @@ def _make(recipe: Recipe, plan: Plan, store: Store, identity: dict, home: Path) 
     small.save(home / "model.npz")
     metrics = measure(small.score(*utf8(held["text"])), held["good"].to_numpy())
     (home / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
-    lock = identity | {"documents": counts}
-    (home / "README.md").write_text(card(recipe, lock, metrics), encoding="utf-8")
+    lock = redact.everywhere(identity | {"documents": counts})
+    (home / "README.md").write_text(shown(redact.published(card(recipe, lock, metrics))), encoding="utf-8")
     names = ("model.bin", "model.npz", "metrics.json", "README.md")
     lock |= {"files": {name: sha256(home / name) for name in names}}
     (home / "lock.json").write_text(json.dumps(lock, indent=1) + "\n", encoding="utf-8")

@@ -1,20 +1,23 @@
 """A lock is checked before it is believed: what is used of it as a path, a name, a digest or a number has that form."""
 
 import re
-from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Self
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from unicodedata import normalize
 
 import pydantic
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from curate.base.features import feature
-from curate.base.names import Version
+from curate.base.names import Name, Version, checked_repository
 from curate.errors import CurateError
+from curate.tokens.requested import CONTEXTS
 
 
 def _relative(path: str) -> str:
-    parts = path.split("/")
-    if re.search(r"[\x00-\x1f\x7f\\:]", path) or {"", ".", ".."} & {*parts} or PurePosixPath(path).is_absolute():
+    """The path, which is of a file within a folder on any system. Raises ValueError for another one."""
+    odd = re.search(r'[\x00-\x1f\x7f\ud800-\udfff\\:*?"<>|]', path)
+    if odd or any(not part or part.strip(". ") != part for part in path.split("/")):
         raise ValueError("not a path within the release")
     return path
 
@@ -22,9 +25,9 @@ def _relative(path: str) -> str:
 Count = Annotated[int, Field(ge=0, lt=1 << 63, strict=True)]
 Ratio = Annotated[float, Field(ge=0, lt=1e9, allow_inf_nan=False, strict=True)]
 Number = Annotated[float, Field(ge=0, lt=1 << 63, allow_inf_nan=False, strict=True)]
-RelativePath = Annotated[str, Field(max_length=1024), AfterValidator(_relative)]
-NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
-Name = Annotated[str, Field(pattern=rf"\A{NAME}\z")]
+RelativePath = Annotated[str, Field(max_length=1000), AfterValidator(_relative)]
+TokenId = Annotated[int, Field(ge=0, lt=1 << 32, strict=True)]
+Context = Annotated[int, Field(ge=CONTEXTS[0], le=CONTEXTS[-1], strict=True)]
 Sha256 = Annotated[str, Field(pattern=r"\A[0-9a-f]{64}\z")]
 Digest = Annotated[str, Field(pattern=r"\Asha256:[0-9a-f]{64}\z")]
 
@@ -50,11 +53,19 @@ class File(Open):
 
 
 class Amount(Open):
-    """Documents, drawn or each once, and their text."""
+    """Documents, drawn or each once, and their text. What else it may have is counted too."""
 
+    __pydantic_extra__: dict[str, Count]
     documents: Count
     bytes: Count
     tokens: Count = 0
+
+
+class Composition(Open):
+    """Amounts by the values of columns."""
+
+    __pydantic_extra__: dict[str, dict[str, Amount]]
+    source: dict[Name, Amount] = {}
 
 
 class Passed(Open):
@@ -67,7 +78,7 @@ class Passed(Open):
 
 class Input(Open):
     path: str
-    digest: str | None = None
+    digest: str | None
     documents: Count
     lost: Count = 0
     damage: list[str] = []
@@ -133,11 +144,22 @@ class Stage(Open):
     sources: dict[str, Passed]
 
     @model_validator(mode="after")
+    def _relied_on(self) -> Self:
+        for name, kind in RELIED_ON.get(self.stage, {}).items():
+            if not isinstance(self.params.get(name), kind):
+                raise ValueError(f"a stage `{self.stage}` without its `{name}`")
+        return self
+
+    @model_validator(mode="after")
     def _drawn(self) -> Self:
         there = self.scheme.model_fields_set if self.scheme else set()
         if "bands" in there and not ({"rows", "ngram", "unit"} <= there and _is_share(self.params)):
             raise ValueError("a scheme without what its curve is drawn of")
         return self
+
+
+RELIED_ON = {"tokens": {"tokenizer": str}, "decontaminate": {"sets": dict, "mode": str}}
+"""{stage: parameters} that are read again."""
 
 
 def _is_share(params: dict) -> bool:
@@ -153,6 +175,7 @@ class Key(Amount):
 
 
 class Split(Amount):
+    __pydantic_extra__: dict[str, Any]
     phase: Name | None
     split: Name
     shards: Count
@@ -172,10 +195,16 @@ class Split(Amount):
 
 class Mixture(Open):
     by: str
-    unit: str
+    unit: Literal["tokens", "bytes", "documents"]
     notes: list[str]
     left_out: Count
-    splits: list[Split]
+    splits: Annotated[list[Split], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _measured(self) -> Self:
+        if any(self.unit not in key.model_fields_set for split in self.splits for key in split.keys.values()):
+            raise ValueError(f"a key without its {self.unit}")
+        return self
 
 
 class TokenSplit(Open):
@@ -185,7 +214,7 @@ class TokenSplit(Open):
     split: Name
     documents: Count
     tokens: Count
-    context: Count | None
+    context: Context | None
     sequences: Count = 0
     padding: Count = 0
     cut: Count = 0
@@ -194,21 +223,21 @@ class TokenSplit(Open):
 
 class Tokenizer(Open):
     name: str
-    sha256: str
+    sha256: Sha256
 
 
 class End(Open):
     token: str
-    id: Count
+    id: TokenId
 
 
 class Tokens(Open):
     tokenizer: Tokenizer
-    dtype: str
+    dtype: Literal["uint16", "uint32"]
     eos: End | None
-    pad: int | None
-    pack: str | None
-    formats: list[str]
+    pad: TokenId | None
+    pack: Literal["concat", "best-fit"] | None
+    formats: list[Literal["npy", "megatron", "mds"]]
     splits: list[TokenSplit]
 
     @model_validator(mode="after")
@@ -216,13 +245,16 @@ class Tokens(Open):
         packed = {"sequences", "padding", "cut"}
         if any(split.context and not packed <= split.model_fields_set for split in self.splits):
             raise ValueError("a split without what came of its sequences")
+        if self.dtype == "uint16" and max(self.pad or 0, self.eos.id if self.eos else 0) >= 1 << 16:
+            raise ValueError("an id that its type cannot hold")
         if self.pack and not all(split.context for split in self.splits):
             raise ValueError("sequences without their length")
         return self
 
 
 class Publish(Open):
-    repo: str | None
+    repo: Annotated[str, AfterValidator(checked_repository)] | None
+    private: Annotated[bool, Field(strict=True)] = False
 
 
 class Removed(Open):
@@ -240,6 +272,7 @@ class Lock(Open):
     version: Version | None = None
     license: str | None = None
     documents: Count = 0
+    drawn: Count = 0
     rejected: Count = 0
     description: str = ""
     card: str = ""
@@ -248,8 +281,8 @@ class Lock(Open):
     kept: dict[str, Amount] = {}
     sources: dict[Name, Source] = {}
     stages: list[Stage] = []
-    composition: dict[Name, dict[str, Amount]] = {}
-    unique: dict[Name, dict[str, Amount]] = {}
+    composition: Composition = Composition()
+    unique: Composition = Composition()
     warnings: list[str] = []
     columns: dict[str, str] = {}
     clusters: list[Cluster] = []
@@ -272,20 +305,21 @@ def check(lock: Any, where: str | Path) -> dict:
         place = ".".join(map(str, first["loc"])) or "the lock"
         what = f"invalid lock: {place}: {first['msg']}, not {repr(first['input'])[:80]}"
         raise CurateError(what, str(where), "run the manifest that made the release again") from None
-    if odd := [name for name in lock.get("composition", {}).get("source", {}) if not re.fullmatch(NAME, name)]:
-        raise CurateError(f"invalid lock: {odd[0][:80]!r} is not the name of a source", str(where))
-    paths = [file["path"] for file in lock["files"]]
-    if len({*paths}) < len(paths):
+    paths = [normalize("NFC", file["path"]).casefold() for file in lock["files"]]
+    if len({*paths}) < len(paths):  # on some systems such names are one
         raise CurateError("the lock lists a file twice", str(where), "run the manifest that made the release again")
     return lock
 
 
 def inside(release: Path, path: str) -> Path:
-    """A file of a release, by its path there. Raises CurateError where a link leads out of the release's folder."""
+    """A file of a release, by its path there. Raises CurateError where a link leads out of the release's folder, and
+    for what is no regular file: a pipe would wait for a writer."""
     file = release / _relative(path)
     if not file.resolve().is_relative_to(release.resolve()):
         what = "a file of the release links outside its folder"
         raise CurateError(what, str(file), "replace the link with the file")
+    if file.exists() and not file.is_file():
+        raise CurateError("a file of the release is not a regular file", str(file), "run the manifest again")
     return file
 
 

@@ -1,6 +1,7 @@
 """What differs between two releases: what was asked, what came in, what was counted, what came out."""
 
 import difflib
+import glob
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,9 +9,11 @@ from pathlib import Path
 import duckdb
 import yaml
 
+from curate.errors import CurateError
 from curate.manifest.yaml_tree import read_tree
 from curate.models.resources import read_text
-from curate.release.lock import read_lock
+from curate.release.checked_lock import inside
+from curate.release.lock import read_whole_lock
 
 EXAMPLES = 5
 """Ids shown of what was added and what was removed."""
@@ -28,7 +31,7 @@ def diff(old: str | Path, new: str | Path) -> dict:
     bump       the least part of the version that required version bump: "major", "minor", "patch" or None
     """
     old, new = Path(old), Path(new)
-    locks = [read_lock(old), read_lock(new)]
+    locks = [read_whole_lock(old), read_whole_lock(new)]
     documents = _documents(old, new, locks)
     found = {
         "old": f"{locks[0]['name']} {locks[0]['version']}",
@@ -46,10 +49,14 @@ def diff(old: str | Path, new: str | Path) -> dict:
 
 def _manifests(old: Path, new: Path) -> list[str]:
     """The manifests without comments and layout, in which only what they say differs."""
-    trees = [read_tree(read_text(path / "manifest.yaml", "the manifest of a release")).value for path in (old, new)]
+    trees = [_manifest(release) for release in (old, new)]
     said = [yaml.safe_dump(tree, sort_keys=False, allow_unicode=True) for tree in trees]
     lines = difflib.unified_diff(*(text.splitlines() for text in said), "old", "new", n=1, lineterm="")
     return [line for line in lines if not line.startswith(("---", "+++"))]
+
+
+def _manifest(release: Path) -> dict:
+    return read_tree(read_text(inside(release, "manifest.yaml"), "the manifest of a release")).value
 
 
 def _inputs(old: dict, new: dict) -> Iterator[tuple[str, dict]]:
@@ -96,13 +103,17 @@ def _documents(old: Path, new: Path, locks: list[dict]) -> dict:
         for name, root, lock in (("old", old, locks[0]), ("new", new, locks[1])):
             data = [file for file in lock["files"] if file["path"].startswith("data/")]
             shared = sum(file["rows"] for file in data if file["sha256"] in same)
-            paths = [str(root / file["path"]) for file in data if file["sha256"] not in same]
+            files = [inside(root, file["path"]) for file in data if file["sha256"] not in same]
+            paths = [glob.escape(str(path)) for path in files]  # for DuckDB a name is a pattern
             rows = (
                 "select id, hash(text) as text from read_parquet($1)" if paths else "select '' as id, 0 as text limit 0"
             )
-            connection.execute(
-                f"create table {name} as select distinct on (id) * from ({rows})", [paths] if paths else []
-            )
+            table = f"create table {name} as select distinct on (id) * from ({rows})"
+            try:
+                connection.execute(table, [paths] if paths else [])
+            except duckdb.Error as error:
+                what = f"the shards of a release cannot be read: {str(error).partition(chr(10))[0]}"
+                raise CurateError(what, str(root), "run `curate verify` on that release") from None
         counted = connection.execute(
             """select count(*) filter (o.id is null), count(*) filter (n.id is null),
                       count(*) filter (o.id = n.id), count(*) filter (o.id = n.id and o.text <> n.text)

@@ -11,7 +11,7 @@ from curate.engine.planner import Shard
 from curate.errors import CurateError
 from curate.manifest.manifest import Manifest
 from curate.release.checked_lock import inside
-from curate.release.lock import read_lock
+from curate.release.lock import read_whole_lock
 from curate.sources import File
 from curate.stages import removed as removals
 
@@ -32,7 +32,7 @@ def carried_lists(manifest: Manifest, work: Path) -> dict[str, str]:
     lists: dict[str, str] = {}
     for place, name in _named(manifest).items():
         folder = folder_of(manifest, name, place)
-        lock = read_lock(folder)
+        lock = read_whole_lock(folder)
         if any(file["path"] == RECORD for file in lock["files"]):
             lists[f"{lock['name']} {lock['version']}"] = str(_file(folder, RECORD, name))
     mine = Path(work) / "releases" / manifest.name / manifest.version / RECORD
@@ -73,6 +73,9 @@ def folder_of(manifest: Manifest, name: str, place: str) -> Path:
         from curate.release.fetched import local_copy
 
         return local_copy(name)
+    if "://" in name:
+        fix = "name a folder, or write hf://datasets/ORG/NAME@vVERSION"
+        raise CurateError(f"not the address of a release: {name}", f"{manifest.path or 'manifest'}  {place}", fix)
     folder = (manifest.folder / name).absolute()
     if not folder.is_dir():
         where, fix = f"{manifest.path or 'manifest'}  {place}", "name the folder of a release: releases/NAME/VERSION"
@@ -82,7 +85,7 @@ def folder_of(manifest: Manifest, name: str, place: str) -> Path:
 
 def _shards(manifest: Manifest, name: str, place: str) -> list[Shard]:
     folder, where = folder_of(manifest, name, place), f"{manifest.path or 'manifest'}  {place}"
-    lock = read_lock(folder)
+    lock = read_whole_lock(folder)
     call = manifest.indexed
     if call and lock.get("index"):
         scheme = call.stage.index.scheme(**call.params)

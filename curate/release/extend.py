@@ -9,7 +9,6 @@ from pathlib import Path
 
 from curate.errors import CurateError
 from curate.release import lock as locks
-from curate.release.checked_lock import complete
 from curate.release.earlier import folder_of
 
 KINDS = ("data/", "index/")
@@ -25,7 +24,7 @@ def extend(lock: dict, parts: dict[str, str], manifest) -> tuple[dict, dict[str,
     """
     place = manifest.document.extends
     folder = folder_of(manifest, place, "extends")
-    old, made = complete(locks.read_lock(folder), folder / "lock.json"), deepcopy(lock)
+    old, made = locks.read_whole_lock(folder), deepcopy(lock)
     _check_fit(old, lock, place)
     made["columns"] = old["columns"]
     before = {kind: [file for file in old["files"] if file["path"].startswith(kind)] for kind in KINDS}

@@ -24,7 +24,7 @@ from curate.errors import CurateError
 from curate.manifest.manifest import Manifest
 from curate.mix.mixture import VALIDATION, notes
 from curate.models.resources import read_note, sha256
-from curate.release.checked_lock import check
+from curate.release.checked_lock import check, complete
 from curate.sources import FileRead
 
 FORMAT = 1
@@ -224,13 +224,11 @@ def dumps(lock: dict) -> str:
 def read_lock(release: str | Path) -> dict:
     """The lock of a release folder. Raises CurateError if there is none."""
     path = Path(release) / "lock.json"
+    if not path.is_file():  # a pipe would wait for a writer
+        raise CurateError("not a release: no lock.json", str(release), "name a folder that `curate run` wrote")
     try:
         lock = json.loads(read_note(path))
-    except FileNotFoundError:
-        raise CurateError(
-            "not a release: no lock.json", str(release), "name a folder that `curate run` wrote"
-        ) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CurateError(f"lock.json is not JSON: {error}", str(path), "run the manifest again") from error
     if not isinstance(lock, dict) or lock.get("lock") != FORMAT or "digest" not in lock:
         fix = "name a folder that `curate run` wrote; or use the version of curate that wrote it"
@@ -238,6 +236,11 @@ def read_lock(release: str | Path) -> dict:
             "lock.json is not a release lock, or was written by another version of curate", str(path), fix
         )
     return check(lock, path)
+
+
+def read_whole_lock(release: str | Path) -> dict:
+    """The lock of a release folder, of which everything can be shown. Raises CurateError if it lacks a key."""
+    return complete(read_lock(release), Path(release) / "lock.json")
 
 
 def verify(release: str | Path) -> list[CurateError]:
@@ -258,8 +261,6 @@ def verify(release: str | Path) -> list[CurateError]:
 def check_file(root: Path, file: dict) -> CurateError | None:
     """What is wrong with a file of a release, if anything. file: its entry in the lock."""
     again = "run the manifest again"
-    if misplaced(file["path"]):
-        return CurateError("a file is outside the release", file["path"], again)
     path = root / file["path"]
     if not path.is_file():
         return CurateError("a file is missing", file["path"], again)
@@ -277,22 +278,11 @@ def check_file(root: Path, file: dict) -> CurateError | None:
     return CurateError(f"a file changed after the lock was written: {what}", file["path"], again)
 
 
-def misplaced(path: str) -> bool:
-    """Whether a path that a lock names is not one of a file within the release, on any system."""
-    parts = path.split("/")
-    odd = any(ord(sign) < 32 or sign in '\\:*?"<>|\x7f' for sign in path)
-    return (
-        odd
-        or len(path) > 1000
-        or any(not part or part.strip(". ") != part.strip(" ") or part != part.strip() for part in parts)
-    )
-
-
 def exposures(root: Path) -> list[CurateError]:
     """What the pages, the manifest and the lock of a release have that must not be published, with the place."""
     found = []
     for path in sorted([*root.glob("*"), *root.glob("charts/*")]):
-        if path.suffix in PAGES and path.is_file():
+        if path.suffix in PAGES and path.is_file() and path.resolve().is_relative_to(root.resolve()):
             try:
                 text = read_note(path).decode("utf-8", "replace")
             except OSError as error:

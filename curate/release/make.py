@@ -1,5 +1,6 @@
 """From a manifest to its release: resolve, plan, run the jobs, build."""
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -43,8 +44,10 @@ class Released:
 def prepare(manifest: Manifest, work: str | Path = WORK) -> Plan:
     """Find and identify the inputs of a manifest, and plan it.
 
-    Raises CurateError for an input that is not there, ManifestError for stages that do not fit together.
+    Raises CurateError for an input that is not there, and for a work folder that is a file, ManifestError for stages
+    that do not fit together.
     """
+    _check_folder(Path(work).absolute())
     carried = carrying(manifest, Path(work))
     found = resolve(carried, Path(work))
     plan = planning.make(carried, found.partitions, earlier(carried))
@@ -54,9 +57,16 @@ def prepare(manifest: Manifest, work: str | Path = WORK) -> Plan:
     return plan
 
 
+def _check_folder(work: Path) -> None:
+    there = next(path for path in (work, *work.parents) if os.path.lexists(path))
+    if not there.is_dir():
+        raise CurateError("the work folder is not a folder", str(there), "name a folder with --work or CURATE_WORK")
+
+
 def recall(manifest: Manifest, work: str | Path = WORK) -> Plan:
     """The last plan of a manifest, for which its inputs need not be at hand. Where it has not been planned yet, or its
     text has changed since, as `prepare`."""
+    _check_folder(Path(work).absolute())
     return recalling.recall(manifest, Path(work)) or prepare(manifest, work)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import jinja2
 
-from curate.base.phrases import cell, reasons, remark, size, word
+from curate.base.phrases import cell, code, fenced, reasons, remark, size, word
 from curate.base.redact import bare_url
 
 LONGEST_PLACE = 100
@@ -29,7 +29,14 @@ def environment() -> jinja2.Environment:
         "exact_share": "{:.3%}".format,
         "reasons": reasons,
     }
-    made.filters |= numbers | {"place": place, "cell": cell, "remark": remark, "word": word}
+    made.filters |= numbers | {
+        "place": place,
+        "cell": cell,
+        "remark": remark,
+        "word": word,
+        "code": code,
+        "fenced": fenced,
+    }
     return made
 
 

@@ -17,7 +17,7 @@ import yaml
 from curate.errors import CurateError
 from curate.release import lock as locks
 from curate.release.build import replacing, write_pages
-from curate.release.checked_lock import complete, inside
+from curate.release.checked_lock import inside
 from curate.release.earlier import RECORD
 from curate.release.files import Unverified
 from curate.release.manifest_text import with_record
@@ -72,7 +72,7 @@ def remove(
     if "://" in str(release):
         raise CurateError("name a folder, not an address", str(release), "download the release, and name its folder")
     release = Path(os.path.abspath(release))
-    lock = complete(locks.read_lock(release), release / "lock.json")
+    lock = locks.read_whole_lock(release)
     for file in lock["files"]:
         inside(release, file["path"])
     if problems := locks.verify(release):

@@ -52,9 +52,11 @@ def _file(line: str, root: str, top: str, scheme: str) -> File:
         if (named := scheme_of(line)) not in SCHEMES[:-1] or (scheme and named not in ("http", "https", scheme)):
             raise CurateError(f"`{shown(line)}` may not be named by a list of {scheme or 'paths'}", fix=_ALLOWED)
         return File(shown(line).removesuffix("?…"), line)
-    if scheme and (line.startswith(("/", "\\", "~")) or ".." in PurePosixPath(unquote(line)).parts):
+    if scheme and (line.startswith(("/", "\\", "~")) or ".." in re.split(r"[/\\]", unquote(line))):
         raise CurateError(f"`{escaped(line)}` leads out of the list's own address", fix=_ALLOWED)
     if scheme_of(root):
+        if not _bare(line):
+            raise CurateError(f"`{escaped(line)}` is not a file", fix="correct the list")
         return File(_bare(line) if scheme_of(root) in ("http", "https") else line, f"{root.rstrip('/')}/{line}")
     there = line if line.startswith("/") else os.path.join(root, line)
     if not os.path.isfile(there):

@@ -7,7 +7,6 @@ patience (120 unless set); half of it for one that does not answer at all. Bytes
 import os
 import random
 import re
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from email.utils import parsedate_to_datetime
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from curate.base.terminal import say
 from curate.errors import CurateError, Stopped
 from curate.sources import shown
 
@@ -96,7 +96,7 @@ def _tell(url: str, said: str, pause: float) -> None:
         if now - _told.get(host, -1e9) < 5:
             return
         _told[host] = now
-    print(f"waiting {pause:.0f} s for {shown(f'x://{host}')[4:]}: {said}", file=sys.stderr, flush=True)
+    say(f"waiting {pause:.0f} s for {shown(f'x://{host}')[4:]}: {said}")
 
 
 def retry_after(value: str | None) -> float | None:
