@@ -1,8 +1,9 @@
 """The source of a web page, read once: what a parser would take long for, and where its text may need help.
 
 This follows the tokenizer of the HTML standard as far as tags, attributes, comments and raw text go. Where the
-standard needs the tree, as in SVG and MathML, it takes text for markup rather than markup for text: what it finds is
-then too much, and never too little.
+standard needs the tree it goes by tags alone: SVG and MathML, in which there are CDATA sections and no raw text, last
+until their end tag, or a tag that HTML alone has. What a class or another value may be once its references are read,
+it is taken for. What is found may thus be too much; too little, in pages made for it alone.
 
 A *line* is what stands between two borders of block-level elements. A *candidate* is an inline element whose tag,
 class or other attribute may be among those for which an extractor leaves elements out.
@@ -12,10 +13,14 @@ import numpy as np
 
 from curate.kernels import device, kernel
 from curate.kernels.html_names import (
+    AMP,
     ATTRIBUTE_KEYS,
     ATTRIBUTE_KINDS,
+    BASIS,
     BLOCK,
     BOX,
+    BREAKOUT,
+    CDATA,
     CELL,
     CLASS,
     EMPTY,
@@ -23,7 +28,10 @@ from curate.kernels.html_names import (
     FOREIGN,
     FORMULA,
     FOUND,
+    GT,
     HREF,
+    HTML_IN_MATH,
+    HTML_IN_SVG,
     ID,
     IN_FORMULA,
     JAVASCRIPT,
@@ -31,6 +39,7 @@ from curate.kernels.html_names import (
     LETTERS,
     LINK,
     LIST,
+    LT,
     MATH_TYPE,
     NAMED,
     NBSP,
@@ -38,11 +47,15 @@ from curate.kernels.html_names import (
     NEXT,
     OPTION,
     PICTURED,
+    PLAINTEXT,
     PRESENT,
+    PRIME,
     PROGRAM,
+    QUOT,
     RAW,
     ROWS,
     SCRIPT,
+    SCRIPT_KEY,
     TABLE,
     TAG_FLAGS,
     TAG_KEYS,
@@ -58,11 +71,13 @@ TAGS, NESTS, OPTIONS, ATTRIBUTES, COST, DEEPEST, LISTS, SCRIPTS, FORMULAS = rang
 elements are open around it; most elements that are open; `ul`; `sup` and `sub`; parts of formulas."""
 
 _LT, _GT, _SLASH, _EQUALS, _BANG, _QUESTION, _DASH, _AND, _SEMICOLON = (ord(sign) for sign in "<>/=!?-&;")
-_QUOTE, _APOSTROPHE, _HASH = ord('"'), ord("'"), ord("#")
+_QUOTE, _APOSTROPHE, _HASH, _BRACKET = ord('"'), ord("'"), ord("#"), ord("]")
 _LONGEST_LONE = 70
 """Characters of two references."""
 _NAMES_KEPT = 4096
 """Different names of elements that are told from one another, in a page; of others none is ever closed."""
+_SVG, _HTML, _MATH, _NESTED = 1, 2, 3, 1 << 60
+"""Two bits for each SVG or MathML, or HTML in them, that is open, the innermost last; so many that no more are told."""
 
 
 @device
@@ -84,6 +99,11 @@ def _letter(byte):
 @device
 def _lower(byte):
     return byte + 0x20 if byte >= 0x41 and byte <= 0x5A else byte
+
+
+@device
+def _hashed(key, byte):
+    return (key ^ np.uint64(_lower(byte))) * PRIME
 
 
 @device
@@ -114,11 +134,45 @@ def _opened(keys, counts, key, by):
 
 
 @device
+def _starts_with(page, start, end, text):
+    if end - start < len(text):
+        return False
+    k = 0
+    while k < len(text) and page[start + k] == text[k]:
+        k += 1
+    return k == len(text)
+
+
+@device
+def _may_start_with(page, start, end, text):
+    """In any case, and before references are read."""
+    k = 0
+    while k < len(text) and start + k < end and _lower(page[start + k]) == text[k]:
+        k += 1
+    return k == len(text) or (start + k < end and page[start + k] == _AND)
+
+
+@device
+def _is_unread(page, k, end):
+    """Whether an ampersand may begin the reference of a letter, or of white space."""
+    if k + 1 >= end or not (page[k + 1] == _HASH or _letter(page[k + 1])):
+        return False
+    return not (
+        _starts_with(page, k, end, AMP)
+        or _starts_with(page, k, end, GT)
+        or _starts_with(page, k, end, LT)
+        or _starts_with(page, k, end, QUOT)
+    )
+
+
+@device
 def _found_in(page, start, end):
-    """What names a class or id holds: NAMED, IN_FORMULA."""
+    """What names a class or id holds, or may hold once it is read: NAMED, IN_FORMULA."""
     state, found = NEXT[0, 27], 0
     for k in range(start, end):
         byte = page[k]
+        if byte == _AND and _is_unread(page, k, end):
+            return NAMED | IN_FORMULA
         state = NEXT[state, LETTERS[byte] if byte < 128 else 0]
         found |= FOUND[state]
     return found | FOUND[NEXT[state, 27]]
@@ -130,22 +184,12 @@ def _is_ruled_value(page, start, end):
         start += 1
     while start < end and _space(page[end - 1]):
         end -= 1
-    key = np.uint64(0)
+    key = BASIS
     for k in range(start, end):
         if page[k] == _AND:
             return True
-        key = key * np.uint64(31) + np.uint64(_lower(page[k]))
+        key = _hashed(key, page[k])
     return _look_up(VALUE_KEYS, VALUE_KINDS, key) == 1
-
-
-@device
-def _starts_with(page, start, end, text):
-    if end - start < len(text):
-        return False
-    k = 0
-    while k < len(text) and _lower(page[start + k]) == text[k]:
-        k += 1
-    return k == len(text)
 
 
 @device
@@ -174,13 +218,20 @@ def _has_word(page, i, end):
 @device
 def _is_lone(page, start, end):
     """Whether a text is three bytes that end in one from 80 on, or a pilcrow, or may be once it is read."""
-    size, first = end - start, page[start]
-    if first == _AND or (size > 1 and page[start + 1] == _AND):
-        return size <= _LONGEST_LONE and not (size <= 6 and _starts_with(page, start, end, NBSP))
+    size, first = 0, page[start]
+    while size < 4 and start + size < end and page[start + size] != _AND:
+        size += 1
+    if start + size < end and page[start + size] == _AND:
+        if end - start > _LONGEST_LONE or (end - start <= 6 and _starts_with(page, start, end, NBSP)):
+            return False
+        if size < 2:
+            return True
     if size == 2:
         return first == 0xC2 and page[start + 1] == 0xB6
+    if size != 3:
+        return False
     private = first == 0xEE or (first == 0xEF and page[start + 1] < 0xA4)
-    return size == 3 and page[start + 2] >= 0x80 and not private
+    return page[start + 2] >= 0x80 and not private
 
 
 @device
@@ -203,20 +254,59 @@ def _end_of_comment(page, i):
 
 @device
 def _end_of_raw(page, i, key):
-    """Where the end tag of a raw text begins."""
+    """Where the end tag of a raw text begins: in a comment of a script, not that of a script therein."""
     n = len(page)
+    if key == PLAINTEXT:
+        return n
+    comment, inner = False, False
     while i + 1 < n:
-        if page[i] == _LT and page[i + 1] == _SLASH:
-            k, found = i + 2, np.uint64(0)
-            while k < n and not (_space(page[k]) or page[k] == _SLASH or page[k] == _GT or page[k] == _LT):
-                found = found * np.uint64(31) + np.uint64(_lower(page[k]))
+        byte, following = page[i], page[i + 1]
+        if byte == _DASH and comment and following == _DASH and i + 2 < n and page[i + 2] == _GT:
+            comment, inner = False, False
+        if byte == _LT and (following == _SLASH or (comment and not inner and _letter(following))):
+            closing = following == _SLASH
+            k, found = i + 1 + closing, BASIS
+            while k < n and _letter(page[k]):
+                found = _hashed(found, page[k])
                 k += 1
-            if found == key and k < n and page[k] != _LT:
-                return i
+            if found == key and k < n and (_space(page[k]) or page[k] == _SLASH or page[k] == _GT):
+                if closing and not inner:
+                    return i
+                inner = not closing
             i = k
-        else:
+            continue
+        if byte == _LT and following == _BANG and key == SCRIPT_KEY and i + 3 < n:
+            comment |= page[i + 2] == _DASH and page[i + 3] == _DASH
             i += 1
+        i += 1
     return n
+
+
+@device
+def _end_of_cdata(page, i):
+    n = len(page)
+    i += len(CDATA)
+    while i + 2 < n:
+        if page[i + 2] == _GT and page[i] == _BRACKET and page[i + 1] == _BRACKET:
+            return i + 3
+        i += 1
+    return n
+
+
+@device
+def _spaces_behind(spaces, flags, closing, closed_itself):
+    """What is open behind a tag that opens or closes SVG, MathML, or HTML in them, see _SVG."""
+    kind = _HTML if not flags & FOREIGN else _MATH if flags & FORMULA else _SVG
+    if closing:
+        left = spaces
+        while left and left & 3 != kind and kind != _HTML:
+            left >>= 2
+        return left >> 2 if left & 3 == kind else spaces
+    if kind == _HTML:
+        opens = (flags & HTML_IN_SVG and spaces & 3 == _SVG) or (flags & HTML_IN_MATH and spaces & 3 == _MATH)
+    else:
+        opens = spaces <= _NESTED
+    return spaces << 2 | kind if opens and not closed_itself else spaces
 
 
 @kernel
@@ -236,13 +326,13 @@ def scan(page):
     words, in_box, in_rows, control, script = False, True, False, False, False
     soft, open_key, open_depth, empty, before = 0, np.uint64(0), 0, True, (0, False, False, 0)
     names, counts = np.zeros(_NAMES_KEPT, np.uint64), np.zeros(_NAMES_KEPT, np.int64)
-    depth, inline, foreign, last, i = 0, 0, 0, 0, 0
+    depth, inline, spaces, last, i = 0, 0, 0, 0, 0
     while i < n:
         start = i
         while i < n:
             if page[i] == _LT and i + 1 < n:
                 byte = page[i + 1]
-                if _letter(byte) or byte in (_SLASH, _BANG, _QUESTION):
+                if _letter(byte) or byte in (_BANG, _QUESTION) or (byte == _SLASH and i + 2 < n):
                     break
             i += 1
         end = i
@@ -261,19 +351,22 @@ def scan(page):
         if i >= n:
             break
 
-        closing = page[i + 1] == _SLASH
+        foreign, closing = spaces & 1 == 1, page[i + 1] == _SLASH
         j = i + 2 if closing else i + 1
         if not closing and page[j] == _BANG and i + 3 < n and page[i + 2] == _DASH and page[i + 3] == _DASH:
             i = _end_of_comment(page, i)
+            continue
+        if foreign and _starts_with(page, i, n, CDATA):
+            i = _end_of_cdata(page, i)
             continue
         if j >= n or not _letter(page[j]):
             while j < n and page[j] != _GT:
                 j += 1
             i = j + 1
             continue
-        key = np.uint64(0)
+        key = BASIS
         while j < n and not (_space(page[j]) or page[j] == _SLASH or page[j] == _GT):
-            key = key * np.uint64(31) + np.uint64(_lower(page[j]))
+            key = _hashed(key, page[j])
             j += 1
         flags = _look_up(TAG_KEYS, TAG_FLAGS, key)
         place, attributes, found, ruled, control_here, in_formula = j, 0, 0, False, False, False
@@ -287,11 +380,11 @@ def scan(page):
                 continue
             closed_itself = False
             attributes += 1
-            name, first = np.uint64(0), j
+            name, first = BASIS, j
             while j < n and not (_space(page[j]) or page[j] == _SLASH or page[j] == _GT):
                 if page[j] == _EQUALS and j > first:
                     break
-                name = name * np.uint64(31) + np.uint64(_lower(page[j]))
+                name = _hashed(name, page[j])
                 j += 1
             while j < n and _space(page[j]):
                 j += 1
@@ -323,9 +416,9 @@ def scan(page):
                     ruled = True
                 elif kind == HREF and flags & LINK:
                     only = value_end - value == 1 and page[value] == _HASH
-                    control_here |= only or _starts_with(page, value, value_end, JAVASCRIPT)
+                    control_here |= only or _may_start_with(page, value, value_end, JAVASCRIPT)
                 elif kind == TYPE and flags & PROGRAM:
-                    in_formula |= _starts_with(page, value, value_end, MATH_TYPE)
+                    in_formula |= _may_start_with(page, value, value_end, MATH_TYPE)
         if j >= n:
             break  # a tag without an end is none
 
@@ -339,19 +432,23 @@ def scan(page):
             total[LISTS] += flags & LIST != 0
             total[SCRIPTS] += flags & SCRIPT != 0
             total[FORMULAS] += in_formula or flags & FORMULA != 0 or (flags & PICTURED != 0 and found & IN_FORMULA != 0)
+        if foreign and flags & BREAKOUT and not closing:
+            foreign = False
+            while spaces & 1:
+                spaces >>= 2
         if flags & (FLAT | RAW) == 0:
             change = 0
             if closing:
                 change = -int(_opened(names, counts, key, -1))
-            elif not (closed_itself and foreign):
+            elif not (closed_itself and (foreign or flags & FOREIGN)):
                 _opened(names, counts, key, 1)
                 change = 1
             depth += change
             total[DEEPEST] = max(total[DEEPEST], depth)
-            if flags & (BLOCK | FOREIGN) == 0 and not foreign:
-                inline += change
-        if flags & FOREIGN and not closed_itself:
-            foreign = max(0, foreign + (-1 if closing else 1))
+            if flags & (BLOCK | FOREIGN | HTML_IN_SVG | HTML_IN_MATH) == 0 and not foreign:
+                inline = max(0, inline + change)
+        if flags & (FOREIGN | HTML_IN_SVG | HTML_IN_MATH):
+            spaces = _spaces_behind(spaces, flags, closing, closed_itself)
         if flags & RAW and not closing and not foreign:
             i = _end_of_raw(page, i, key)
             continue
