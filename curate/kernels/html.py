@@ -2,8 +2,8 @@
 
 This follows the tokenizer of the HTML standard as far as tags, attributes, comments and raw text go. Where the
 standard needs the tree it goes by tags alone: SVG and MathML, in which there are CDATA sections and no raw text, last
-until their end tag, or a tag that HTML alone has. What a class or another value may be once its references are read,
-it is taken for. What is found may thus be too much; too little, in pages made for it alone.
+until their end tag, or a tag that HTML alone has. A class or another value is taken for what its references may make
+of it. What is found may be too much; too little only in odd pages, as where an end tag of nothing parts a text.
 
 A *line* is what stands between two borders of block-level elements. A *candidate* is an inline element whose tag,
 class or other attribute may be among those for which an extractor leaves elements out.

@@ -44,7 +44,7 @@ _FORMULAS = "katex math mjx _tex_"
 
 
 BASIS, PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
-"""Of FNV-1a, 64 bits: names are compared by hash alone, so no short name may pass for another."""
+"""Of FNV-1a, 64 bits. Names are compared by hash alone: one that passes for another must not be found by hand."""
 
 
 def _hash(name: str) -> int:
