@@ -12,8 +12,29 @@ class or other attribute may be among those for which an extractor leaves elemen
 import numpy as np
 
 from curate.kernels import device, kernel
+from curate.kernels.html_markup import (
+    AND,
+    APOSTROPHE,
+    BANG,
+    DASH,
+    EQUALS,
+    GT,
+    HASH,
+    LT,
+    QUESTION,
+    QUOTE,
+    SLASH,
+    end_of_cdata,
+    end_of_comment,
+    end_of_raw,
+    hashed,
+    is_letter,
+    is_space,
+    is_unread,
+    may_start_with,
+    starts_with,
+)
 from curate.kernels.html_names import (
-    AMP,
     ATTRIBUTE_KEYS,
     ATTRIBUTE_KINDS,
     BASIS,
@@ -28,7 +49,6 @@ from curate.kernels.html_names import (
     FOREIGN,
     FORMULA,
     FOUND,
-    GT,
     HREF,
     HTML_IN_MATH,
     HTML_IN_SVG,
@@ -39,23 +59,18 @@ from curate.kernels.html_names import (
     LETTERS,
     LINK,
     LIST,
-    LT,
     MATH_TYPE,
     NAMED,
-    NBSP,
+    NBSP_REF,
     NESTING,
     NEXT,
     OPTION,
     PICTURED,
-    PLAINTEXT,
     PRESENT,
-    PRIME,
     PROGRAM,
-    QUOT,
     RAW,
     ROWS,
     SCRIPT,
-    SCRIPT_KEY,
     TABLE,
     TAG_FLAGS,
     TAG_KEYS,
@@ -70,8 +85,6 @@ TAGS, NESTS, OPTIONS, ATTRIBUTES, COST, DEEPEST, LISTS, SCRIPTS, FORMULAS = rang
 """What `scan` counts: tags; `div` and `article`; `option`; most attributes of a tag; characters, each as often as
 elements are open around it; most elements that are open; `ul`; `sup` and `sub`; parts of formulas."""
 
-_LT, _GT, _SLASH, _EQUALS, _BANG, _QUESTION, _DASH, _AND, _SEMICOLON = (ord(sign) for sign in "<>/=!?-&;")
-_QUOTE, _APOSTROPHE, _HASH, _BRACKET = ord('"'), ord("'"), ord("#"), ord("]")
 _LONGEST_LONE = 70
 """Characters of two references."""
 _NAMES_KEPT = 4096
@@ -81,29 +94,9 @@ _SVG, _HTML, _MATH, _NESTED = 1, 2, 3, 1 << 60
 
 
 @device
-def _space(byte):
-    return byte == 0x20 or (byte <= 0x0D and byte >= 0x09 and byte != 0x0B)
-
-
-@device
 def _blank(byte):
     """White space between visible characters, and nothing."""
     return byte == 0x20 or byte == 0 or (byte <= 0x0D and byte >= 0x09)
-
-
-@device
-def _letter(byte):
-    return (byte >= 0x61 and byte <= 0x7A) or (byte >= 0x41 and byte <= 0x5A)
-
-
-@device
-def _lower(byte):
-    return byte + 0x20 if byte >= 0x41 and byte <= 0x5A else byte
-
-
-@device
-def _hashed(key, byte):
-    return (key ^ np.uint64(_lower(byte))) * PRIME
 
 
 @device
@@ -134,44 +127,12 @@ def _opened(keys, counts, key, by):
 
 
 @device
-def _starts_with(page, start, end, text):
-    if end - start < len(text):
-        return False
-    k = 0
-    while k < len(text) and page[start + k] == text[k]:
-        k += 1
-    return k == len(text)
-
-
-@device
-def _may_start_with(page, start, end, text):
-    """In any case, and before references are read."""
-    k = 0
-    while k < len(text) and start + k < end and _lower(page[start + k]) == text[k]:
-        k += 1
-    return k == len(text) or (start + k < end and page[start + k] == _AND)
-
-
-@device
-def _is_unread(page, k, end):
-    """Whether an ampersand may begin the reference of a letter, or of white space."""
-    if k + 1 >= end or not (page[k + 1] == _HASH or _letter(page[k + 1])):
-        return False
-    return not (
-        _starts_with(page, k, end, AMP)
-        or _starts_with(page, k, end, GT)
-        or _starts_with(page, k, end, LT)
-        or _starts_with(page, k, end, QUOT)
-    )
-
-
-@device
 def _found_in(page, start, end):
     """What names a class or id holds, or may hold once it is read: NAMED, IN_FORMULA."""
     state, found = NEXT[0, 27], 0
     for k in range(start, end):
         byte = page[k]
-        if byte == _AND and _is_unread(page, k, end):
+        if byte == AND and is_unread(page, k, end):
             return NAMED | IN_FORMULA
         state = NEXT[state, LETTERS[byte] if byte < 128 else 0]
         found |= FOUND[state]
@@ -180,15 +141,15 @@ def _found_in(page, start, end):
 
 @device
 def _is_ruled_value(page, start, end):
-    while start < end and _space(page[start]):
+    while start < end and is_space(page[start]):
         start += 1
-    while start < end and _space(page[end - 1]):
+    while start < end and is_space(page[end - 1]):
         end -= 1
     key = BASIS
     for k in range(start, end):
-        if page[k] == _AND:
+        if page[k] == AND:
             return True
-        key = _hashed(key, page[k])
+        key = hashed(key, page[k])
     return _look_up(VALUE_KEYS, VALUE_KINDS, key) == 1
 
 
@@ -197,7 +158,7 @@ def _has_word(page, i, end):
     """Whether a letter or digit may be in a text; no-break spaces, quotes, dots and dashes are none."""
     while i < end:
         byte = page[i]
-        if _letter(byte) or (byte >= 0x30 and byte <= 0x39):
+        if is_letter(byte) or (byte >= 0x30 and byte <= 0x39):
             return True
         if byte == 0xE2 and i + 2 < end and page[i + 1] == 0x80:
             i += 3
@@ -206,8 +167,8 @@ def _has_word(page, i, end):
             if not (sign == 0xA0 or sign == 0xAB or sign == 0xB7 or sign == 0xBB):
                 return True
             i += 2
-        elif byte == _AND and _starts_with(page, i, end, NBSP):
-            i += len(NBSP)
+        elif byte == AND and starts_with(page, i, end, NBSP_REF):
+            i += len(NBSP_REF)
         elif byte >= 0x80:
             return True
         else:
@@ -219,10 +180,10 @@ def _has_word(page, i, end):
 def _is_lone(page, start, end):
     """Whether a text is three bytes that end in one from 80 on, or a pilcrow, or may be once it is read."""
     size, first = 0, page[start]
-    while size < 4 and start + size < end and page[start + size] != _AND:
+    while size < 4 and start + size < end and page[start + size] != AND:
         size += 1
-    if start + size < end and page[start + size] == _AND:
-        if end - start > _LONGEST_LONE or (end - start <= 6 and _starts_with(page, start, end, NBSP)):
+    if start + size < end and page[start + size] == AND:
+        if end - start > _LONGEST_LONE or (end - start <= 6 and starts_with(page, start, end, NBSP_REF)):
             return False
         if size < 2:
             return True
@@ -232,65 +193,6 @@ def _is_lone(page, start, end):
         return False
     private = first == 0xEE or (first == 0xEF and page[start + 1] < 0xA4)
     return page[start + 2] >= 0x80 and not private
-
-
-@device
-def _end_of_comment(page, i):
-    """Where the comment that begins at ``i``, with ``<!--``, is over."""
-    n = len(page)
-    i += 4
-    if i < n and page[i] == _GT:
-        return i + 1
-    if i + 1 < n and page[i] == _DASH and page[i + 1] == _GT:
-        return i + 2
-    while i + 2 < n:
-        if page[i + 2] == _GT and page[i] == _DASH and page[i + 1] == _DASH:
-            return i + 3
-        if page[i + 2] == _BANG and i + 3 < n and page[i + 3] == _GT and page[i] == _DASH and page[i + 1] == _DASH:
-            return i + 4
-        i += 1
-    return n
-
-
-@device
-def _end_of_raw(page, i, key):
-    """Where the end tag of a raw text begins: in a comment of a script, not that of a script therein."""
-    n = len(page)
-    if key == PLAINTEXT:
-        return n
-    comment, inner = False, False
-    while i + 1 < n:
-        byte, following = page[i], page[i + 1]
-        if byte == _DASH and comment and following == _DASH and i + 2 < n and page[i + 2] == _GT:
-            comment, inner = False, False
-        if byte == _LT and (following == _SLASH or (comment and not inner and _letter(following))):
-            closing = following == _SLASH
-            k, found = i + 1 + closing, BASIS
-            while k < n and _letter(page[k]):
-                found = _hashed(found, page[k])
-                k += 1
-            if found == key and k < n and (_space(page[k]) or page[k] == _SLASH or page[k] == _GT):
-                if closing and not inner:
-                    return i
-                inner = not closing
-            i = k
-            continue
-        if byte == _LT and following == _BANG and key == SCRIPT_KEY and i + 3 < n:
-            comment |= page[i + 2] == _DASH and page[i + 3] == _DASH
-            i += 1
-        i += 1
-    return n
-
-
-@device
-def _end_of_cdata(page, i):
-    n = len(page)
-    i += len(CDATA)
-    while i + 2 < n:
-        if page[i + 2] == _GT and page[i] == _BRACKET and page[i + 1] == _BRACKET:
-            return i + 3
-        i += 1
-    return n
 
 
 @device
@@ -330,9 +232,9 @@ def scan(page):
     while i < n:
         start = i
         while i < n:
-            if page[i] == _LT and i + 1 < n:
+            if page[i] == LT and i + 1 < n:
                 byte = page[i + 1]
-                if _letter(byte) or byte in (_BANG, _QUESTION) or (byte == _SLASH and i + 2 < n):
+                if is_letter(byte) or byte in (BANG, QUESTION) or (byte == SLASH and i + 2 < n):
                     break
             i += 1
         end = i
@@ -351,49 +253,49 @@ def scan(page):
         if i >= n:
             break
 
-        foreign, closing = spaces & 1 == 1, page[i + 1] == _SLASH
+        foreign, closing = spaces & 1 == 1, page[i + 1] == SLASH
         j = i + 2 if closing else i + 1
-        if not closing and page[j] == _BANG and i + 3 < n and page[i + 2] == _DASH and page[i + 3] == _DASH:
-            i = _end_of_comment(page, i)
+        if not closing and page[j] == BANG and i + 3 < n and page[i + 2] == DASH and page[i + 3] == DASH:
+            i = end_of_comment(page, i)
             continue
-        if foreign and _starts_with(page, i, n, CDATA):
-            i = _end_of_cdata(page, i)
+        if foreign and starts_with(page, i, n, CDATA):
+            i = end_of_cdata(page, i)
             continue
-        if j >= n or not _letter(page[j]):
-            while j < n and page[j] != _GT:
+        if j >= n or not is_letter(page[j]):
+            while j < n and page[j] != GT:
                 j += 1
             i = j + 1
             continue
         key = BASIS
-        while j < n and not (_space(page[j]) or page[j] == _SLASH or page[j] == _GT):
-            key = _hashed(key, page[j])
+        while j < n and not (is_space(page[j]) or page[j] == SLASH or page[j] == GT):
+            key = hashed(key, page[j])
             j += 1
         flags = _look_up(TAG_KEYS, TAG_FLAGS, key)
         place, attributes, found, ruled, control_here, in_formula = j, 0, 0, False, False, False
         looked_at = not closing and (flags & (BLOCK | UNSEEN) == 0 or flags & (CELL | PICTURED | PROGRAM) != 0)
 
         closed_itself = False
-        while j < n and page[j] != _GT:
-            if _space(page[j]) or page[j] == _SLASH:
-                closed_itself = page[j] == _SLASH
+        while j < n and page[j] != GT:
+            if is_space(page[j]) or page[j] == SLASH:
+                closed_itself = page[j] == SLASH
                 j += 1
                 continue
             closed_itself = False
             attributes += 1
             name, first = BASIS, j
-            while j < n and not (_space(page[j]) or page[j] == _SLASH or page[j] == _GT):
-                if page[j] == _EQUALS and j > first:
+            while j < n and not (is_space(page[j]) or page[j] == SLASH or page[j] == GT):
+                if page[j] == EQUALS and j > first:
                     break
-                name = _hashed(name, page[j])
+                name = hashed(name, page[j])
                 j += 1
-            while j < n and _space(page[j]):
+            while j < n and is_space(page[j]):
                 j += 1
             value, value_end = j, j
-            if j < n and page[j] == _EQUALS:
+            if j < n and page[j] == EQUALS:
                 j += 1
-                while j < n and _space(page[j]):
+                while j < n and is_space(page[j]):
                     j += 1
-                if j < n and (page[j] == _QUOTE or page[j] == _APOSTROPHE):
+                if j < n and (page[j] == QUOTE or page[j] == APOSTROPHE):
                     quote = page[j]
                     j += 1
                     value = j
@@ -403,7 +305,7 @@ def scan(page):
                     j += 1
                 else:
                     value = j
-                    while j < n and not (_space(page[j]) or page[j] == _GT):
+                    while j < n and not (is_space(page[j]) or page[j] == GT):
                         j += 1
                     value_end = j
             if looked_at:
@@ -415,10 +317,10 @@ def scan(page):
                 elif kind == PRESENT:
                     ruled = True
                 elif kind == HREF and flags & LINK:
-                    only = value_end - value == 1 and page[value] == _HASH
-                    control_here |= only or _may_start_with(page, value, value_end, JAVASCRIPT)
+                    only = value_end - value == 1 and page[value] == HASH
+                    control_here |= only or may_start_with(page, value, value_end, JAVASCRIPT)
                 elif kind == TYPE and flags & PROGRAM:
-                    in_formula |= _may_start_with(page, value, value_end, MATH_TYPE)
+                    in_formula |= may_start_with(page, value, value_end, MATH_TYPE)
         if j >= n:
             break  # a tag without an end is none
 
@@ -450,7 +352,7 @@ def scan(page):
         if flags & (FOREIGN | HTML_IN_SVG | HTML_IN_MATH):
             spaces = _spaces_behind(spaces, flags, closing, closed_itself)
         if flags & RAW and not closing and not foreign:
-            i = _end_of_raw(page, i, key)
+            i = end_of_raw(page, i, key)
             continue
 
         if flags & BLOCK:

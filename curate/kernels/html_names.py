@@ -83,7 +83,9 @@ ATTRIBUTE_KEYS, ATTRIBUTE_KINDS = _table(dict(zip(_ATTRIBUTES.split(), _KINDS, s
 VALUE_KEYS, VALUE_KINDS = _table(dict.fromkeys(_RULED_VALUES.split(), 1), 64)
 JAVASCRIPT = np.frombuffer(b"javascript:", np.uint8).copy()
 MATH_TYPE = np.frombuffer(b"math/", np.uint8).copy()
-NBSP, AMP, GT, LT, QUOT = (np.frombuffer(b"&" + name, np.uint8).copy() for name in b"nbsp amp gt lt quot".split())
+NBSP_REF, AMP_REF, GT_REF, LT_REF, QUOT_REF = (
+    np.frombuffer(name, np.uint8).copy() for name in b"&nbsp &amp &gt &lt &quot".split()
+)
 CDATA = np.frombuffer(b"<![CDATA[", np.uint8).copy()
 
 NAMED, IN_FORMULA = 1, 2
