@@ -1,8 +1,9 @@
 """The source of a web page, read once: what a parser would take long for, and where its text may need help.
 
 This follows the tokenizer of the HTML standard as far as tags, attributes, comments and raw text go. Where the
-standard needs the tree, as in SVG and MathML, it takes text for markup rather than markup for text: what it finds is
-then too much, and never too little.
+standard needs the tree it goes by tags alone: SVG and MathML, in which there are CDATA sections and no raw text, last
+until their end tag, or a tag that HTML alone has. A class or another value is taken for what its references may make
+of it. What is found may be too much; too little only in odd pages, as where an end tag of nothing parts a text.
 
 A *line* is what stands between two borders of block-level elements. A *candidate* is an inline element whose tag,
 class or other attribute may be among those for which an extractor leaves elements out.
@@ -11,11 +12,36 @@ class or other attribute may be among those for which an extractor leaves elemen
 import numpy as np
 
 from curate.kernels import device, kernel
+from curate.kernels.html_markup import (
+    AND,
+    APOSTROPHE,
+    BANG,
+    DASH,
+    EQUALS,
+    GT,
+    HASH,
+    LT,
+    QUESTION,
+    QUOTE,
+    SLASH,
+    end_of_cdata,
+    end_of_comment,
+    end_of_raw,
+    hashed,
+    is_letter,
+    is_space,
+    is_unread,
+    may_start_with,
+    starts_with,
+)
 from curate.kernels.html_names import (
     ATTRIBUTE_KEYS,
     ATTRIBUTE_KINDS,
+    BASIS,
     BLOCK,
     BOX,
+    BREAKOUT,
+    CDATA,
     CELL,
     CLASS,
     EMPTY,
@@ -24,6 +50,8 @@ from curate.kernels.html_names import (
     FORMULA,
     FOUND,
     HREF,
+    HTML_IN_MATH,
+    HTML_IN_SVG,
     ID,
     IN_FORMULA,
     JAVASCRIPT,
@@ -33,7 +61,7 @@ from curate.kernels.html_names import (
     LIST,
     MATH_TYPE,
     NAMED,
-    NBSP,
+    NBSP_REF,
     NESTING,
     NEXT,
     OPTION,
@@ -57,33 +85,18 @@ TAGS, NESTS, OPTIONS, ATTRIBUTES, COST, DEEPEST, LISTS, SCRIPTS, FORMULAS = rang
 """What `scan` counts: tags; `div` and `article`; `option`; most attributes of a tag; characters, each as often as
 elements are open around it; most elements that are open; `ul`; `sup` and `sub`; parts of formulas."""
 
-_LT, _GT, _SLASH, _EQUALS, _BANG, _QUESTION, _DASH, _AND, _SEMICOLON = (ord(sign) for sign in "<>/=!?-&;")
-_QUOTE, _APOSTROPHE, _HASH = ord('"'), ord("'"), ord("#")
 _LONGEST_LONE = 70
 """Characters of two references."""
 _NAMES_KEPT = 4096
 """Different names of elements that are told from one another, in a page; of others none is ever closed."""
-
-
-@device
-def _space(byte):
-    return byte == 0x20 or (byte <= 0x0D and byte >= 0x09 and byte != 0x0B)
+_SVG, _HTML, _MATH, _NESTED = 1, 2, 3, 1 << 60
+"""Two bits for each SVG or MathML, or HTML in them, that is open, the innermost last; so many that no more are told."""
 
 
 @device
 def _blank(byte):
     """White space between visible characters, and nothing."""
     return byte == 0x20 or byte == 0 or (byte <= 0x0D and byte >= 0x09)
-
-
-@device
-def _letter(byte):
-    return (byte >= 0x61 and byte <= 0x7A) or (byte >= 0x41 and byte <= 0x5A)
-
-
-@device
-def _lower(byte):
-    return byte + 0x20 if byte >= 0x41 and byte <= 0x5A else byte
 
 
 @device
@@ -115,10 +128,12 @@ def _opened(keys, counts, key, by):
 
 @device
 def _found_in(page, start, end):
-    """What names a class or id holds: NAMED, IN_FORMULA."""
+    """What names a class or id holds, or may hold once it is read: NAMED, IN_FORMULA."""
     state, found = NEXT[0, 27], 0
     for k in range(start, end):
         byte = page[k]
+        if byte == AND and is_unread(page, k, end):
+            return NAMED | IN_FORMULA
         state = NEXT[state, LETTERS[byte] if byte < 128 else 0]
         found |= FOUND[state]
     return found | FOUND[NEXT[state, 27]]
@@ -126,26 +141,16 @@ def _found_in(page, start, end):
 
 @device
 def _is_ruled_value(page, start, end):
-    while start < end and _space(page[start]):
+    while start < end and is_space(page[start]):
         start += 1
-    while start < end and _space(page[end - 1]):
+    while start < end and is_space(page[end - 1]):
         end -= 1
-    key = np.uint64(0)
+    key = BASIS
     for k in range(start, end):
-        if page[k] == _AND:
+        if page[k] == AND:
             return True
-        key = key * np.uint64(31) + np.uint64(_lower(page[k]))
+        key = hashed(key, page[k])
     return _look_up(VALUE_KEYS, VALUE_KINDS, key) == 1
-
-
-@device
-def _starts_with(page, start, end, text):
-    if end - start < len(text):
-        return False
-    k = 0
-    while k < len(text) and _lower(page[start + k]) == text[k]:
-        k += 1
-    return k == len(text)
 
 
 @device
@@ -153,7 +158,7 @@ def _has_word(page, i, end):
     """Whether a letter or digit may be in a text; no-break spaces, quotes, dots and dashes are none."""
     while i < end:
         byte = page[i]
-        if _letter(byte) or (byte >= 0x30 and byte <= 0x39):
+        if is_letter(byte) or (byte >= 0x30 and byte <= 0x39):
             return True
         if byte == 0xE2 and i + 2 < end and page[i + 1] == 0x80:
             i += 3
@@ -162,8 +167,8 @@ def _has_word(page, i, end):
             if not (sign == 0xA0 or sign == 0xAB or sign == 0xB7 or sign == 0xBB):
                 return True
             i += 2
-        elif byte == _AND and _starts_with(page, i, end, NBSP):
-            i += len(NBSP)
+        elif byte == AND and starts_with(page, i, end, NBSP_REF):
+            i += len(NBSP_REF)
         elif byte >= 0x80:
             return True
         else:
@@ -174,49 +179,36 @@ def _has_word(page, i, end):
 @device
 def _is_lone(page, start, end):
     """Whether a text is three bytes that end in one from 80 on, or a pilcrow, or may be once it is read."""
-    size, first = end - start, page[start]
-    if first == _AND or (size > 1 and page[start + 1] == _AND):
-        return size <= _LONGEST_LONE and not (size <= 6 and _starts_with(page, start, end, NBSP))
+    size, first = 0, page[start]
+    while size < 4 and start + size < end and page[start + size] != AND:
+        size += 1
+    if start + size < end and page[start + size] == AND:
+        if end - start > _LONGEST_LONE or (end - start <= 6 and starts_with(page, start, end, NBSP_REF)):
+            return False
+        if size < 2:
+            return True
     if size == 2:
         return first == 0xC2 and page[start + 1] == 0xB6
+    if size != 3:
+        return False
     private = first == 0xEE or (first == 0xEF and page[start + 1] < 0xA4)
-    return size == 3 and page[start + 2] >= 0x80 and not private
+    return page[start + 2] >= 0x80 and not private
 
 
 @device
-def _end_of_comment(page, i):
-    """Where the comment that begins at ``i``, with ``<!--``, is over."""
-    n = len(page)
-    i += 4
-    if i < n and page[i] == _GT:
-        return i + 1
-    if i + 1 < n and page[i] == _DASH and page[i + 1] == _GT:
-        return i + 2
-    while i + 2 < n:
-        if page[i + 2] == _GT and page[i] == _DASH and page[i + 1] == _DASH:
-            return i + 3
-        if page[i + 2] == _BANG and i + 3 < n and page[i + 3] == _GT and page[i] == _DASH and page[i + 1] == _DASH:
-            return i + 4
-        i += 1
-    return n
-
-
-@device
-def _end_of_raw(page, i, key):
-    """Where the end tag of a raw text begins."""
-    n = len(page)
-    while i + 1 < n:
-        if page[i] == _LT and page[i + 1] == _SLASH:
-            k, found = i + 2, np.uint64(0)
-            while k < n and not (_space(page[k]) or page[k] == _SLASH or page[k] == _GT or page[k] == _LT):
-                found = found * np.uint64(31) + np.uint64(_lower(page[k]))
-                k += 1
-            if found == key and k < n and page[k] != _LT:
-                return i
-            i = k
-        else:
-            i += 1
-    return n
+def _spaces_behind(spaces, flags, closing, closed_itself):
+    """What is open behind a tag that opens or closes SVG, MathML, or HTML in them, see _SVG."""
+    kind = _HTML if not flags & FOREIGN else _MATH if flags & FORMULA else _SVG
+    if closing:
+        left = spaces
+        while left and left & 3 != kind and kind != _HTML:
+            left >>= 2
+        return left >> 2 if left & 3 == kind else spaces
+    if kind == _HTML:
+        opens = (flags & HTML_IN_SVG and spaces & 3 == _SVG) or (flags & HTML_IN_MATH and spaces & 3 == _MATH)
+    else:
+        opens = spaces <= _NESTED
+    return spaces << 2 | kind if opens and not closed_itself else spaces
 
 
 @kernel
@@ -236,13 +228,13 @@ def scan(page):
     words, in_box, in_rows, control, script = False, True, False, False, False
     soft, open_key, open_depth, empty, before = 0, np.uint64(0), 0, True, (0, False, False, 0)
     names, counts = np.zeros(_NAMES_KEPT, np.uint64), np.zeros(_NAMES_KEPT, np.int64)
-    depth, inline, foreign, last, i = 0, 0, 0, 0, 0
+    depth, inline, spaces, last, i = 0, 0, 0, 0, 0
     while i < n:
         start = i
         while i < n:
-            if page[i] == _LT and i + 1 < n:
+            if page[i] == LT and i + 1 < n:
                 byte = page[i + 1]
-                if _letter(byte) or byte in (_SLASH, _BANG, _QUESTION):
+                if is_letter(byte) or byte in (BANG, QUESTION) or (byte == SLASH and i + 2 < n):
                     break
             i += 1
         end = i
@@ -261,46 +253,49 @@ def scan(page):
         if i >= n:
             break
 
-        closing = page[i + 1] == _SLASH
+        foreign, closing = spaces & 1 == 1, page[i + 1] == SLASH
         j = i + 2 if closing else i + 1
-        if not closing and page[j] == _BANG and i + 3 < n and page[i + 2] == _DASH and page[i + 3] == _DASH:
-            i = _end_of_comment(page, i)
+        if not closing and page[j] == BANG and i + 3 < n and page[i + 2] == DASH and page[i + 3] == DASH:
+            i = end_of_comment(page, i)
             continue
-        if j >= n or not _letter(page[j]):
-            while j < n and page[j] != _GT:
+        if foreign and starts_with(page, i, n, CDATA):
+            i = end_of_cdata(page, i)
+            continue
+        if j >= n or not is_letter(page[j]):
+            while j < n and page[j] != GT:
                 j += 1
             i = j + 1
             continue
-        key = np.uint64(0)
-        while j < n and not (_space(page[j]) or page[j] == _SLASH or page[j] == _GT):
-            key = key * np.uint64(31) + np.uint64(_lower(page[j]))
+        key = BASIS
+        while j < n and not (is_space(page[j]) or page[j] == SLASH or page[j] == GT):
+            key = hashed(key, page[j])
             j += 1
         flags = _look_up(TAG_KEYS, TAG_FLAGS, key)
         place, attributes, found, ruled, control_here, in_formula = j, 0, 0, False, False, False
         looked_at = not closing and (flags & (BLOCK | UNSEEN) == 0 or flags & (CELL | PICTURED | PROGRAM) != 0)
 
         closed_itself = False
-        while j < n and page[j] != _GT:
-            if _space(page[j]) or page[j] == _SLASH:
-                closed_itself = page[j] == _SLASH
+        while j < n and page[j] != GT:
+            if is_space(page[j]) or page[j] == SLASH:
+                closed_itself = page[j] == SLASH
                 j += 1
                 continue
             closed_itself = False
             attributes += 1
-            name, first = np.uint64(0), j
-            while j < n and not (_space(page[j]) or page[j] == _SLASH or page[j] == _GT):
-                if page[j] == _EQUALS and j > first:
+            name, first = BASIS, j
+            while j < n and not (is_space(page[j]) or page[j] == SLASH or page[j] == GT):
+                if page[j] == EQUALS and j > first:
                     break
-                name = name * np.uint64(31) + np.uint64(_lower(page[j]))
+                name = hashed(name, page[j])
                 j += 1
-            while j < n and _space(page[j]):
+            while j < n and is_space(page[j]):
                 j += 1
             value, value_end = j, j
-            if j < n and page[j] == _EQUALS:
+            if j < n and page[j] == EQUALS:
                 j += 1
-                while j < n and _space(page[j]):
+                while j < n and is_space(page[j]):
                     j += 1
-                if j < n and (page[j] == _QUOTE or page[j] == _APOSTROPHE):
+                if j < n and (page[j] == QUOTE or page[j] == APOSTROPHE):
                     quote = page[j]
                     j += 1
                     value = j
@@ -310,7 +305,7 @@ def scan(page):
                     j += 1
                 else:
                     value = j
-                    while j < n and not (_space(page[j]) or page[j] == _GT):
+                    while j < n and not (is_space(page[j]) or page[j] == GT):
                         j += 1
                     value_end = j
             if looked_at:
@@ -322,10 +317,10 @@ def scan(page):
                 elif kind == PRESENT:
                     ruled = True
                 elif kind == HREF and flags & LINK:
-                    only = value_end - value == 1 and page[value] == _HASH
-                    control_here |= only or _starts_with(page, value, value_end, JAVASCRIPT)
+                    only = value_end - value == 1 and page[value] == HASH
+                    control_here |= only or may_start_with(page, value, value_end, JAVASCRIPT)
                 elif kind == TYPE and flags & PROGRAM:
-                    in_formula |= _starts_with(page, value, value_end, MATH_TYPE)
+                    in_formula |= may_start_with(page, value, value_end, MATH_TYPE)
         if j >= n:
             break  # a tag without an end is none
 
@@ -339,21 +334,25 @@ def scan(page):
             total[LISTS] += flags & LIST != 0
             total[SCRIPTS] += flags & SCRIPT != 0
             total[FORMULAS] += in_formula or flags & FORMULA != 0 or (flags & PICTURED != 0 and found & IN_FORMULA != 0)
+        if foreign and flags & BREAKOUT and not closing:
+            foreign = False
+            while spaces & 1:
+                spaces >>= 2
         if flags & (FLAT | RAW) == 0:
             change = 0
             if closing:
                 change = -int(_opened(names, counts, key, -1))
-            elif not (closed_itself and foreign):
+            elif not (closed_itself and (foreign or flags & FOREIGN)):
                 _opened(names, counts, key, 1)
                 change = 1
             depth += change
             total[DEEPEST] = max(total[DEEPEST], depth)
-            if flags & (BLOCK | FOREIGN) == 0 and not foreign:
-                inline += change
-        if flags & FOREIGN and not closed_itself:
-            foreign = max(0, foreign + (-1 if closing else 1))
+            if flags & (BLOCK | FOREIGN | HTML_IN_SVG | HTML_IN_MATH) == 0 and not foreign:
+                inline = max(0, inline + change)
+        if flags & (FOREIGN | HTML_IN_SVG | HTML_IN_MATH):
+            spaces = _spaces_behind(spaces, flags, closing, closed_itself)
         if flags & RAW and not closing and not foreign:
-            i = _end_of_raw(page, i, key)
+            i = end_of_raw(page, i, key)
             continue
 
         if flags & BLOCK:

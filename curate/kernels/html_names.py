@@ -25,6 +25,10 @@ _SETS = {
     "pictured": "img span",
     "program": "script",
     "empty": "br hr",
+    "breakout": """b big blockquote body br center code dd div dl dt em embed h1 h2 h3 h4 h5 h6 head hr i img li listing
+        menu meta nobr ol p pre ruby s small span strike strong sub sup table tt u ul var""",
+    "html_in_svg": "desc foreignobject",
+    "html_in_math": "mi mn mo ms mtext",
 }
 _ATTRIBUTES = "class id rel itemprop aria-hidden aria-expanded data-ad data-advertisement data-text-ad href type"
 _RULED_VALUES = "author icon search prev next tag datepublished url true false"
@@ -39,10 +43,14 @@ linkpagination link_pagination
 _FORMULAS = "katex math mjx _tex_"
 
 
+BASIS, PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
+"""Of FNV-1a, 64 bits. Names are compared by hash alone: one that passes for another must not be found by hand."""
+
+
 def _hash(name: str) -> int:
-    value = 0
+    value = int(BASIS)
     for character in name.encode():
-        value = (value * 31 + character) % 2**64
+        value = (value ^ character) * int(PRIME) % 2**64
     return value
 
 
@@ -66,8 +74,8 @@ TAG_KEYS, TAG_FLAGS = _table(_FLAGS, 512)
 BLOCK, BOX, ROWS, CELL, RAW, FLAT, UNSEEN, JUDGED, SCRIPT, FORMULA, FOREIGN, NESTING, OPTION, LIST = list(
     _BITS.values()
 )[:14]
-LINK, PICTURED, PROGRAM, EMPTY = list(_BITS.values())[14:]
-TABLE = np.uint64(_hash("table"))
+LINK, PICTURED, PROGRAM, EMPTY, BREAKOUT, HTML_IN_SVG, HTML_IN_MATH = list(_BITS.values())[14:]
+TABLE, SCRIPT_KEY, PLAINTEXT = (np.uint64(_hash(name)) for name in ("table", "script", "plaintext"))
 
 CLASS, ID, VALUED, PRESENT, HREF, TYPE = range(1, 7)
 _KINDS = [CLASS, ID, VALUED, VALUED, VALUED, VALUED, PRESENT, PRESENT, PRESENT, HREF, TYPE]
@@ -75,7 +83,10 @@ ATTRIBUTE_KEYS, ATTRIBUTE_KINDS = _table(dict(zip(_ATTRIBUTES.split(), _KINDS, s
 VALUE_KEYS, VALUE_KINDS = _table(dict.fromkeys(_RULED_VALUES.split(), 1), 64)
 JAVASCRIPT = np.frombuffer(b"javascript:", np.uint8).copy()
 MATH_TYPE = np.frombuffer(b"math/", np.uint8).copy()
-NBSP = np.frombuffer(b"&nbsp", np.uint8).copy()
+NBSP_REF, AMP_REF, GT_REF, LT_REF, QUOT_REF = (
+    np.frombuffer(name, np.uint8).copy() for name in b"&nbsp &amp &gt &lt &quot".split()
+)
+CDATA = np.frombuffer(b"<![CDATA[", np.uint8).copy()
 
 NAMED, IN_FORMULA = 1, 2
 LETTERS = np.zeros(128, np.int64)  # 1 to 26 are letters, 27 is what parts the words of a class
