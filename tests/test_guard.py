@@ -19,7 +19,7 @@ from curate.engine.guard import Guard, of_document
 from curate.errors import CurateError, Stopped
 from curate.inspect.explain import explain
 from curate.release.make import run_events
-from curate.sources import File, Origin, archive, jsonl, parquet, partitions
+from curate.sources import File, Origin, archive, jsonl, parquet, parquet_rows, partitions
 from curate.stage_api import Stage, reject, set_column
 from curate.testing import docs
 
@@ -160,14 +160,14 @@ def test_a_value_that_arrow_does_not_take_is_of_one_row(tmp_path, monkeypatch):
 def test_a_row_of_parquet_that_cannot_be_had_is_out_alone(tmp_path, monkeypatch):
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"text": ["one", "two", "three"]}), path)
-    table_of = parquet._table
+    table_of = parquet_rows._table
 
     def odd(batch, *args):
         if "two" in batch["text"].to_pylist():
             raise OverflowError("a date")
         return table_of(batch, *args)
 
-    monkeypatch.setattr(parquet, "_table", odd)
+    monkeypatch.setattr(parquet_rows, "_table", odd)
     rows, origin = _read(parquet, path)
     assert [(row["text"], row["reject"]) for row in rows] == [("one", None), (None, "unreadable"), ("three", None)]
     assert [row["position"] for row in rows] == [0, 1, 2]
