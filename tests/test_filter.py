@@ -65,6 +65,8 @@ def test_columns_of_a_rule(rule, columns):
         ("random() < 0.5", "random() does not return the same on every run"),
         ("date < cast(now() as varchar)", "now() does not return the same on every run"),
         ("date < cast(current_localtimestamp() as varchar)", "does not return the same on every run"),
+        ("len(range(1000000000)) > 1", "range() can make gigabytes"),
+        ("rpad(text, 1000000000, 'x') = text", "rpad() can make gigabytes"),
         ("n_bytes <", "not an SQL expression"),
         (" ", "a rule is an SQL expression"),
         (5, "a rule is an SQL expression, not 5"),

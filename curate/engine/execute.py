@@ -100,9 +100,9 @@ class _Here:
                 lost.add(job.fp)
                 continue
             try:
-                if job.fp in isolate:
+                if job.fp in isolate and job.task == "map":
                     outcome = run_job(store.root, job, "isolated")
-                elif job.task == "map" and self.sandbox:
+                elif job.task in ("map", "tokenize") and self.sandbox:
                     outcome = self.sandbox.run(store.root, job)
                 else:
                     outcome = run_job(store.root, job)

@@ -30,7 +30,7 @@ def _packages(extractor: str, **_) -> tuple[str, ...]:
     return ("resiliparse", "trafilatura") if extractor == "trafilatura" else ("resiliparse",)
 
 
-@stage(version=3, packages=_packages, hazard=True, dry=True)
+@stage(version=4, packages=_packages, hazard=True, dry=True)
 def extract(
     docs: pa.Table,
     *,

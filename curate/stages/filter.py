@@ -33,6 +33,11 @@ _SETTINGS = (
     "enable_external_access = false",
     "lock_configuration = true",
 )
+_GROWING = {
+    *("range", "generate_series", "repeat", "lpad", "rpad", "list_resize", "array_resize", "bar", "to_base"),
+    *("format", "printf", "reduce", "list_reduce", "array_reduce"),
+}
+"""Functions whose result is as large as a number says, outside of any limit that DuckDB keeps to."""
 _KEPT = threading.local()
 _TRIED = f"correct it, or `try(...)` around what fails makes null, and {_MADE_NULL}"
 
@@ -85,6 +90,9 @@ def _columns_of(rule: str) -> tuple[str, ...]:
         elif kind == "FUNCTION" and (function in _varying() or (function == "age" and len(node["arguments"]) == 1)):
             what = f"{function}() does not return the same on every run"
             raise CurateError(what, fix="use only columns; `hash(id)` gives a fixed random number")
+        elif kind == "FUNCTION" and function in _GROWING:
+            what = f"{function}() can make gigabytes of a few bytes"
+            raise CurateError(what, fix="compare the values themselves; `||` joins texts")
         elif kind in ("SUBQUERY", "WINDOW", "STAR") or function in ("unnest", "unlist"):
             raise CurateError("a rule looks at one document only", fix="compare columns of one row")
         elif kind == "PARAMETER":
