@@ -505,6 +505,16 @@ def test_a_list_of_the_web_names_nothing_of_this_machine(from_the_web, line):
             from_the_web(f"\n{line}\n", base)
 
 
+def test_a_list_of_the_web_stays_in_the_folder_that_is_its_base(from_the_web, tmp_path):
+    (tmp_path / "mirror").mkdir()
+    for place in ("mirror/a.jsonl", "secret.jsonl"):
+        (tmp_path / place).write_text("{}")
+    (tmp_path / "mirror" / "link.jsonl").symlink_to(tmp_path / "secret.jsonl")
+    assert [file.path for file in from_the_web("a.jsonl\n", "mirror")] == ["a.jsonl"]
+    with pytest.raises(CurateError, match="a link out of the list's `base:`"):
+        from_the_web("link.jsonl\n", "mirror")
+
+
 def test_a_list_of_the_web_names_what_is_below_it_and_other_addresses(from_the_web):
     text = "b/x.jsonl\nhttps://other.example/y.jsonl?sig=SECRET\ncrawl-data/z.warc.gz\nb/w.jsonl?token=SECRET\n"
     assert {file.path: file.url for file in from_the_web(text)} == {

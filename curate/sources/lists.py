@@ -61,6 +61,8 @@ def _file(line: str, root: str, top: str, scheme: str) -> File:
     there = line if line.startswith("/") else os.path.join(root, line)
     if not os.path.isfile(there):
         raise CurateError(f"`{escaped(line)}` is not a file", fix="correct the list, or give its `base:`")
+    if scheme and not os.path.realpath(there).startswith(os.path.join(os.path.realpath(root), "")):
+        raise CurateError(f"`{escaped(line)}` is a link out of the list's `base:`", fix=_ALLOWED)
     return File(os.path.relpath(line, top) if line.startswith("/") else line, there, os.path.getsize(there))
 
 
