@@ -249,29 +249,33 @@ def rows(size: int) -> dict[str, bytes]:
     }
 
 
-def compressed(size: int) -> dict[str, bytes]:
-    """Hostile files of lines and of records, compressed in each way there is."""
-    found, chance = {}, random.Random(0)
-    contents = {"jsonl": b'{"text":"a"}\n', "warc": record("http://e/", b"HTTP/1.1 200 OK\r\n\r\na"), "arc": ONE_ARC}
-    contents["warc.wet"] = record("http://e/", b"a", conversion=True)
+CONTENTS = {
+    "jsonl": b'{"text":"a"}\n',
+    "warc": record("http://e/", b"HTTP/1.1 200 OK\r\n\r\na"),
+    "arc": b"http://e/ 1.1.1.1 20250101000000 text/html 1\na\n",
+    "warc.wet": record("http://e/", b"a", conversion=True),
+}
+
+
+def compressed(format: str, size: int) -> dict[str, bytes]:
+    """Hostile files of lines or of records, compressed in each way there is."""
+    found, chance, content = {}, random.Random(0), CONTENTS[format]
     for ending, name in COMPRESSIONS.items():
         pack = PACKED[name]
         empty, noise = pack(b""), chance.randbytes(size)
-        for format, content in contents.items():
-            one, kind = pack(content), f".{format}{ending}"
-            whole = bytearray(pack(content * (size // 99) + noise[: size // 2]))
-            found["units" + kind] = one * (size // len(one))
-            found["empty" + kind] = one + empty * (size // len(empty))
-            found["starts" + kind] = one + (empty[:10] + b"\xed\xc0") * (size // 12)
-            found["openings" + kind] = one + empty[:4] * (size // 4)
-            found["noise" + kind] = one[:20] + noise
-            whole[100::997] = bytes(byte ^ 255 for byte in whole[100::997])
-            found["damage" + kind] = bytes(whole)
-            found["zeros" + kind] = pack(content + bytes(20 * size))
+        one, kind = pack(content), f".{format}{ending}"
+        whole = bytearray(pack(content * (size // 99) + noise[: size // 2]))
+        found["units" + kind] = one * (size // len(one))
+        found["empty" + kind] = one + empty * (size // len(empty))
+        found["starts" + kind] = one + (empty[:10] + b"\xed\xc0") * (size // 12)
+        found["openings" + kind] = one + empty[:4] * (size // 4)
+        found["noise" + kind] = one[:20] + noise
+        whole[100::997] = bytes(byte ^ 255 for byte in whole[100::997])
+        found["damage" + kind] = bytes(whole)
+        found["zeros" + kind] = pack(content + bytes(20 * size))
     return found
 
 
-ONE_ARC = b"http://e/ 1.1.1.1 20250101000000 text/html 1\na\n"
 PACKED = {
     "gzip": gzip.compress,
     "zstd": zstandard.compress,
@@ -325,7 +329,8 @@ def files(name: str, size: int, folder: Path) -> dict[str, bytes]:
     return tables(size, folder) if name == "tables" else READERS[name](size)
 
 
-READERS = {"archives": archives, "rows": rows, "compressed": compressed, "tables": tables}
+READERS = {"archives": archives, "rows": rows, "tables": tables}
+READERS |= {f"compressed_{format}": partial(compressed, format) for format in CONTENTS}
 
 
 def check_readers() -> None:
