@@ -86,7 +86,7 @@ def calibrate(
     Raises CurateError for what is wrong with any of these, and where the release has too few tokens.
     """
     form = _form(recipe)
-    found = shards.open_release(release, phase)
+    found = shards.open_shards(release, phase)
     loaded = tokenizers.load(tokenizer or _tokenizer_of(found))
     check_ids(form, loaded)
     ending = _end(found, loaded, end)
@@ -135,7 +135,7 @@ def _form(recipe: str) -> Form:
     return FORMS[recipe]
 
 
-def _tokenizer_of(release: shards.Release) -> Path:
+def _tokenizer_of(release: shards.Shards) -> Path:
     """The tokenizer of a release's tokens, by the digest in its lock: where its manifest says, which names no place of
     the machine it was made on, or where the work folder around the release has it noted."""
     fix = "name one with --tokenizer: a tokenizer.json, its folder, or hf://OWNER/MODEL/tokenizer.json"
@@ -169,14 +169,14 @@ def _named(value) -> list[str]:
     return [*([call] if isinstance(call, str) else []), *_named(list(value.values()))]
 
 
-def _context(release: shards.Release, phase: str | None) -> int:
+def _context(release: shards.Shards, phase: str | None) -> int:
     """Length of the sequences of a phase, or the longest of all."""
     splits = [*release.lock["mixture"]["splits"], *(release.lock.get("tokens") or {"splits": []})["splits"]]
     known = [split["context"] for split in splits if split.get("context") and phase in (None, split["phase"])]
     return max(known, default=CONTEXT)
 
 
-def _end(release: shards.Release, tokenizer: Tokenizer, name: str | None) -> tuple[str, int] | None:
+def _end(release: shards.Shards, tokenizer: Tokenizer, name: str | None) -> tuple[str, int] | None:
     """The token between documents, and its id."""
     if name is not None:
         return name, tokenizer.id_of(name)
@@ -294,7 +294,7 @@ def _strata(drawn: Drawn) -> list[dict]:
     ]
 
 
-def _decontaminated(release: shards.Release) -> list[dict]:
+def _decontaminated(release: shards.Shards) -> list[dict]:
     """The stages that took evaluation sets out of the release: {"scope", "label", "sets"}."""
     return [
         {"scope": stage["scope"], "label": stage["label"], "sets": sorted(stage["params"]["sets"])}

@@ -100,7 +100,7 @@ def _profile(other: str | Path, tokenizer: Tokenizer) -> Profile:
             raise CurateError(what, str(other), "draw one of them again with the --tokenizer of the other")
         return _of_set(path, lock, tokenizer)
     if path.is_dir() or str(other).startswith("hf://"):
-        release = shards.open_release(other)
+        release = shards.open_shards(other)
         name = f"{release.lock['name']} {release.lock['version']}"
         return _of_texts(name, shards.all_texts(release), tokenizer)
     try:

@@ -26,7 +26,7 @@ BYTES_A_TOKEN = 4
 
 
 @dataclass(frozen=True)
-class Release:
+class Shards:
     """A release folder. train, validation: its shards, those of one phase where one was asked for."""
 
     folder: Path
@@ -62,7 +62,7 @@ class Documents:
     place: np.ndarray
 
 
-def open_release(name: str | Path, phase: str | None = None) -> Release:
+def open_shards(name: str | Path, phase: str | None = None) -> Shards:
     """A release by its folder or address, hf://datasets/ORG/NAME@vVERSION.
 
     Raises CurateError where there is none, or no such phase in it.
@@ -83,10 +83,10 @@ def open_release(name: str | Path, phase: str | None = None) -> Release:
             raise CurateError(f"no phase `{phase}` in the release", str(name), fix)
         train = [path for path in train if path.startswith(f"data/{phase}/")]
     at = folder.joinpath if published else partial(inside, folder)  # the Hub's own cache is made of links
-    return Release(folder, lock, list(map(at, train)), list(map(at, validation)))
+    return Shards(folder, lock, list(map(at, train)), list(map(at, validation)))
 
 
-def documents(release: Release, seed: int, chunk: int | None = None) -> Documents:
+def documents(release: Shards, seed: int, chunk: int | None = None) -> Documents:
     """All documents to draw from, by their columns alone. Documents without text are none.
 
     chunk  weigh by the chunks of so many tokens that documents are cut into, instead of by tokens
@@ -112,7 +112,7 @@ def documents(release: Release, seed: int, chunk: int | None = None) -> Document
     return Documents(sources, total, source[place], size[place], weight[place], line, place)
 
 
-def texts(release: Release, places: np.ndarray) -> Iterator[pa.Table]:
+def texts(release: Shards, places: np.ndarray) -> Iterator[pa.Table]:
     """`id`, `text` and `place` of the documents at these places (int64[m], ascending), row group by row group."""
     start = 0
     for path in release.train:
@@ -127,13 +127,13 @@ def texts(release: Release, places: np.ndarray) -> Iterator[pa.Table]:
                 start = stop
 
 
-def held_out(release: Release) -> Iterator[pa.ChunkedArray]:
+def held_out(release: Shards) -> Iterator[pa.ChunkedArray]:
     """The texts held out for validation, row group by row group."""
     for block in _blocks(release.validation, ["text"]):
         yield block["text"]
 
 
-def all_texts(release: Release) -> Iterator[pa.Table]:
+def all_texts(release: Shards) -> Iterator[pa.Table]:
     """`source` and `text` of all documents but those held out, row group by row group."""
     yield from _blocks(release.train, ["source", "text"])
 

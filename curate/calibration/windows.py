@@ -93,7 +93,7 @@ class Drawing:
 
     def __init__(
         self,
-        release: shards.Release,
+        release: shards.Shards,
         docs: shards.Documents,
         tokenizer: Tokenizer,
         exclusion: Exclusion,
