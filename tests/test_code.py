@@ -7,7 +7,7 @@ import pytest
 from releases import one_source, release, rows
 from typer.testing import CliRunner
 
-from curate import run
+from curate import run_events
 from curate.cli.commands import app, main
 from curate.errors import ManifestError
 from curate.manifest import allowed_code as code
@@ -67,7 +67,7 @@ def test_no_verb_runs_what_is_not_allowed(tmp_path, spy, verb, monkeypatch, caps
 @pytest.mark.parametrize("allowed", ["spied", "spied.inner"])
 def test_a_module_or_a_package_around_it_is_allowed(tmp_path, spy, allowed):
     manifest = annotating(tmp_path, "spied.inner:lengths")
-    *_, made = run(manifest, tmp_path / "work", workers=0, allow_code=[allowed])
+    *_, made = run_events(manifest, tmp_path / "work", workers=0, allow_code=[allowed])
     assert made.lock["documents"] == 3
     assert spy.exists()
 
@@ -75,7 +75,9 @@ def test_a_module_or_a_package_around_it_is_allowed(tmp_path, spy, allowed):
 @pytest.mark.parametrize("allowed", ["spied.inne", "spied.inner.more", "other", "spied.inner:lengths"])
 def test_another_name_allows_nothing(tmp_path, spy, allowed):
     with pytest.raises(ManifestError, match="not allowed"):
-        list(run(annotating(tmp_path, "spied.inner:lengths"), tmp_path / "work", workers=0, allow_code=[allowed]))
+        list(
+            run_events(annotating(tmp_path, "spied.inner:lengths"), tmp_path / "work", workers=0, allow_code=[allowed])
+        )
     assert not spy.exists()
 
 
@@ -121,7 +123,7 @@ def run_plan(manifest, work):
 def test_a_function_that_fails_is_named(tmp_path, spy):
     manifest = annotating(tmp_path, "spied.inner:fails")
     with pytest.raises(Exception, match=r"`spied.inner:fails` raised ZeroDivisionError: .*inner.py:1\d"):
-        list(run(manifest, tmp_path / "work", workers=0, allow_code=["spied"]))
+        list(run_events(manifest, tmp_path / "work", workers=0, allow_code=["spied"]))
 
 
 def test_blocks_of_datatrove_alone_need_no_leave(tmp_path, spy):

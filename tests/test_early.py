@@ -13,19 +13,19 @@ from curate.errors import Stopped
 INTERRUPT = "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(30)\n"
 """A module that is interrupted while it is imported."""
 
-SCRIPT = "import sys\nfrom curate.cli import main\nsys.exit(main())\n"
+SCRIPT = "import sys\nfrom curate.cli.commands import main\nsys.exit(main())\n"
 """What an installer writes as the command."""
 
 
 def interrupted(folder: Path, module: str, command: list[str], **options) -> subprocess.CompletedProcess:
     """Run a command in which Ctrl-C comes while the module is imported."""
     (folder / f"{module}.py").write_text(INTERRUPT)
-    paths = [str(folder), str(Path(early.__file__).parents[1])]
+    paths = [str(folder), str(Path(early.__file__).parents[2])]
     env = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
     return subprocess.run([sys.executable, *command], env=env, capture_output=True, text=True, timeout=60, **options)
 
 
-@pytest.mark.parametrize("module", ["numpy", "pyarrow", "pydantic", "typer"])
+@pytest.mark.parametrize("module", ["pydantic", "typer"])
 @pytest.mark.parametrize("how", ["module", "script"])
 def test_while_it_is_imported(tmp_path, module, how):
     script = tmp_path / "bin" / "curate"
@@ -37,7 +37,7 @@ def test_while_it_is_imported(tmp_path, module, how):
 
 
 def test_a_program_that_imports_it_hears_ctrl_c_itself(tmp_path):
-    code = "try:\n    import curate\nexcept KeyboardInterrupt:\n    print('heard')\n"
+    code = "try:\n    import curate.cli.commands\nexcept KeyboardInterrupt:\n    print('heard')\n"
     assert interrupted(tmp_path, "pydantic", ["-c", code]).stdout == "heard\n"
 
 
@@ -53,9 +53,10 @@ def test_one_that_is_not_to_hear_it_does_not(tmp_path):
 
 def test_once_a_command_has_started_it_is_an_exception(tmp_path):
     """With the message that says how to resume, and as JSON where that is asked for."""
-    code = "import sys\nsys.argv[:] = ['curate', 'doctor', '--json']\nimport curate.cli, curate.inspect.doctor\n"
+    code = "import sys\nsys.argv[:] = ['curate', 'doctor', '--json']\n"
+    code += "import curate.cli.commands, curate.inspect.doctor\n"
     code += "def interrupted(*_):\n    import interrupting\n"
-    code += "curate.inspect.doctor.examine = interrupted\ncurate.cli.main()\n"
+    code += "curate.inspect.doctor.examine = interrupted\ncurate.cli.commands.main()\n"
     done = interrupted(tmp_path, "interrupting", ["-c", code])
     assert done.returncode == Stopped.exit_code
     assert done.stderr == "error: stopped by Ctrl-C\nfix: run the same command again to resume\n"

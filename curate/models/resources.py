@@ -24,7 +24,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 from pydantic import AfterValidator, ValidationInfo
@@ -94,7 +93,8 @@ def locate(name: str | Path, kind: Kind = "model", url: str | None = None, sha25
             fix = f"give a path, or an address that starts with {', '.join(SCHEMES)}"
             raise CurateError(f"`{name}` is not the address of a {kind}", fix=fix)
         url = name
-        file = f"{hashlib.sha256(name.encode()).hexdigest()[:12]}-{PurePosixPath(urlsplit(name).path).name}"  # no query
+        bare = name.partition("?")[0].partition("#")[0]  # what follows may be secret
+        file = f"{hashlib.sha256(name.encode()).hexdigest()[:12]}-{PurePosixPath(bare).name}"
     for path in (Path(os.path.expanduser(name)), *(folder / file for folder in folders())):
         if kind == "tokenizer" and os.path.isdir(path):
             path = path / "tokenizer.json"
