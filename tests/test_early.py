@@ -38,7 +38,7 @@ def test_while_it_is_imported(tmp_path, module, how):
 
 def test_a_program_that_imports_it_hears_ctrl_c_itself(tmp_path):
     code = "try:\n    import curate.cli.commands\nexcept KeyboardInterrupt:\n    print('heard')\n"
-    assert interrupted(tmp_path, "pydantic", ["-c", code]).stdout == "heard\n"
+    assert interrupted(tmp_path, "typer", ["-c", code]).stdout == "heard\n"
 
 
 def test_one_that_is_not_to_hear_it_does_not(tmp_path):
