@@ -207,3 +207,11 @@ def test_a_connection_that_an_error_has_ruined_is_not_used_again(read):
     with pytest.raises((CurateError, duckdb.Error)):
         work()
     work()
+
+
+def test_rules_hold_in_a_copy_of_a_process_that_has_looked_at_them(tmp_path, monkeypatch):
+    """As with `--workers 0`: a connection that the copy takes over is neither used nor closed there."""
+    monkeypatch.setenv("CURATE_HANG_SECONDS", "20")
+    manifest = one_source(tmp_path, [{"text": "a b"}, {"text": "a b c"}], [{"filter": {"short": "length(text) < 4"}}])
+    made = release(manifest, tmp_path / "work")
+    assert made.lock["stages"][0]["sources"]["only"]["reasons"] == {"short": 1}

@@ -181,6 +181,8 @@ class YamlFile:
                 return None
             params = {first: params}
         given = {**(params or {}), **overrides}
+        if name == "near_dedup" and "alarm" in given:  # what it was called there
+            given.setdefault("max_removed", given.pop("alarm"))
         checked = {key: given.pop(key) for key in Checks.model_fields if key in given}
         try:
             checks = Checks.model_validate({"max_removed": stage.max_removed} | checked)

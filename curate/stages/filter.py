@@ -206,12 +206,14 @@ def _looking_at(table: pa.Table) -> Iterator[duckdb.DuckDBPyConnection]:
 def _connected() -> Iterator[duckdb.DuckDBPyConnection]:
     """The connection of this thread, made when it is first asked for: that takes longer than most rules. It is given up
     after an error, some of which it does not survive."""
-    if getattr(_KEPT, "process", None) != os.getpid():  # a fork has its own
-        _KEPT.process, _KEPT.connection = os.getpid(), _connect()
+    # A copy of this process has its own; to close its parent's would hang it.
+    mine, held = os.getpid(), _KEPT.__dict__.setdefault("connections", {})
+    if mine not in held:
+        held[mine] = _connect()
     try:
-        yield _KEPT.connection
+        yield held[mine]
     except BaseException:
-        _KEPT.__dict__.clear()
+        held.pop(mine, None)
         raise
 
 
