@@ -4,9 +4,10 @@ import duckdb
 import pytest
 from releases import one_source, rejected_rows, release, rows
 
+from curate.engine.execute import Lost
 from curate.errors import CurateError, ManifestError
 from curate.manifest.manifest import load
-from curate.release.make import prepare
+from curate.release.make import prepare, run_events
 from curate.stages.filter import columns_of, filter
 from curate.testing import docs
 
@@ -213,5 +214,6 @@ def test_rules_hold_in_a_copy_of_a_process_that_has_looked_at_them(tmp_path, mon
     """As with `--workers 0`: a connection that the copy takes over is neither used nor closed there."""
     monkeypatch.setenv("CURATE_HANG_SECONDS", "20")
     manifest = one_source(tmp_path, [{"text": "a b"}, {"text": "a b c"}], [{"filter": {"short": "length(text) < 4"}}])
-    made = release(manifest, tmp_path / "work")
+    *events, made = run_events(manifest, tmp_path / "work", workers=0)
+    assert not [event for event in events if isinstance(event, Lost)]
     assert made.lock["stages"][0]["sources"]["only"]["reasons"] == {"short": 1}
