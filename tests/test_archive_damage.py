@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 import zstandard
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from curate.sources import File, Origin, arc, frames, warc
@@ -84,6 +84,7 @@ def damaged(data: bytes, how: str, where: float, garbage: bytes) -> tuple[bytes,
     return data[:at] + garbage[: end - at] + data[end:], at, end
 
 
+@example(".lz4", False, True, "remove", 0.0, bytes(12))  # what is left begins as a record does
 @settings(max_examples=250, deadline=None)
 @given(
     st.sampled_from(sorted(COMPRESS)),

@@ -39,6 +39,7 @@ def test_every_format_and_compression_is_covered(monkeypatch):
     hostile.check_readers()
     monkeypatch.setitem(hostile.COMPRESSIONS, ".br", "brotli")
     monkeypatch.setitem(hostile.PACKED, "brotli", lambda content: content)
-    monkeypatch.delitem(hostile.READERS, "compressed")
+    for format in hostile.CONTENTS:
+        monkeypatch.delitem(hostile.READERS, f"compressed_{format}")
     with pytest.raises(NotImplementedError, match="brotli"):
         hostile.check_readers()

@@ -4,9 +4,10 @@ import ctypes
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -136,9 +137,11 @@ def replacing(target: Path) -> Iterator[Path]:
     Of several that end at once one is there at last, and at no time none. Raises CurateError for a target that is a
     link or a file, before the block.
     """
-    if target.is_symlink() or (target.exists() and not target.is_dir()):
-        what = "the path of the release is a link" if target.is_symlink() else "the path of the release is a file"
-        raise CurateError(what, str(target), "move it away, or choose another work folder with --work")
+    with suppress(FileNotFoundError):
+        kind = target.lstat().st_mode  # asked once: other runs may be between taking one away and putting one there
+        if not stat.S_ISDIR(kind):
+            what = f"the path of the release is a {'link' if stat.S_ISLNK(kind) else 'file'}"
+            raise CurateError(what, str(target), "move it away, or choose another work folder with --work")
     draft = target.with_name(f".{target.name}.{uuid4().hex}")
     try:
         draft.mkdir(parents=True)

@@ -19,6 +19,7 @@ DOCUMENTS = ("response", "resource", "conversion", "revisit")
 _BLANK = re.compile(rb"(?:\xef\xbb\xbf)?+[\r\n]*+")
 AHEAD = 16 << 10
 """Bytes looked at to tell whether a record begins."""
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 
 
 @dataclass(slots=True)
@@ -101,7 +102,9 @@ def records(data: mmap.mmap, named: str | None, grammar: Grammar, losses: Losses
     """
     head = data[:AHEAD]
     # What is left of a frame that lost its header may begin as a record does, but does not go on so.
-    plain = grammar.begins(head) and (named is None or grammar.start.search(head) is not None)
+    line = head.lstrip(b"\r\n").partition(b"\n")[0]
+    goes_on = grammar.start.search(head) is not None and not _CONTROL.search(line)
+    plain = grammar.begins(head) and (named is None or goes_on)
     codec = None if plain else codec_of(data, named)
     if codec is None:
         yield from _stretch(Mapped(data), grammar, losses)
