@@ -51,3 +51,9 @@ def test_endings_and_blanks():
 )
 def test_without_an_answer_the_text_stays_and_is_rejected(meta):
     assert written("What sings?", meta) == ("What sings?", "no_answer")
+
+
+def test_half_a_character_in_an_option_is_replaced():
+    """JSON can escape one, and UTF-8 has none."""
+    text, _ = written("Which?", r'{"options": ["one \ud800", "two"], "answer": "A"}')
+    assert text.endswith("Answer: A. one \ufffd")

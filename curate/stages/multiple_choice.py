@@ -5,6 +5,7 @@ from typing import Literal
 
 import pyarrow as pa
 
+from curate.sources.layouts import whole
 from curate.stage_api import reject, set_column, stage
 
 
@@ -28,7 +29,7 @@ def multiple_choice(
     """
     pairs = zip(docs["text"].to_pylist(), docs["meta"].to_pylist(), strict=True)
     made = [_write(text or "", meta, form, first) for text, meta in pairs]
-    kept = [old if new is None else new for new, old in zip(made, docs["text"].to_pylist(), strict=True)]
+    kept = [old if new is None else whole(new) for new, old in zip(made, docs["text"].to_pylist(), strict=True)]
     docs = set_column(docs, "text", pa.array(kept, pa.string()))
     return reject(docs, no_answer=pa.array([new is None for new in made], pa.bool_()))
 
