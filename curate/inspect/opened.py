@@ -34,7 +34,7 @@ class Release:
     @cached_property
     def lock(self) -> dict[str, Any]:
         """What went in, what was counted, what came out, as `lock.json` has it, checked."""
-        return locks.read_lock(self.path)
+        return locks.read_whole_lock(self.path)
 
     @property
     def name(self) -> str:

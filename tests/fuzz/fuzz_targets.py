@@ -23,6 +23,7 @@ from releases import one_source, record, release, response, rows
 from curate.cli import render as report
 from curate.documents import utf8
 from curate.errors import CurateError
+from curate.inspect.opened import Release
 from curate.manifest.manifest import load
 from curate.models.fasttext_file import load_model
 from curate.models.fasttext_model import Classifier, Collapsed, can_collapse, collapse
@@ -92,14 +93,13 @@ def lock(data: bytes) -> None:
         shutil.copytree(_released(), home)
     (home / "lock.json").write_bytes(data)
     problems = verify(home)
-    from curate.release.checked_lock import complete
-    from curate.release.lock import read_lock
-
-    found = read_lock(home)
-    list(report.release_lines(found, home))
     if not problems:
         read_release(home)
-    write_pages(_empty("pages"), complete(found, home) | {"files": []}, "name: one\n")
+    opened = Release(home)
+    list(report.release_lines(opened.lock, home))
+    assert opened.funnel.num_rows >= 0
+    assert opened._repr_html_()
+    write_pages(_empty("pages"), opened.lock | {"files": []}, "name: one\n")
 
 
 def fasttext(data: bytes) -> None:
