@@ -3,12 +3,14 @@
 import re
 from collections import Counter
 from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 from curate.base.phrases import counted, reasons, size
 from curate.base.terminal import table
 from curate.inspect.side_by_side import side_by_side
-from curate.release.accounts import damage_lines, not_taken_lines
+from curate.release.accounts import damage_lines, funnel_rows, not_taken_lines
 from curate.release.card import empty_sources
 
 __all__ = [
@@ -82,11 +84,8 @@ def status_lines(found: dict) -> Iterator[str]:
 def release_lines(lock: dict, path: Path, changed: bool = True) -> Iterator[str]:
     """What went into a release and what was left out. changed: whether its folder was written anew."""
     rows = [("source", "stage", "in", "kept", "reasons")]
-    for name, source in lock["sources"].items():
-        read = source["read"]
-        rows.append((name, "read", read["in"], read["kept"], reasons(read["reasons"])))
-        counts = ((stage["label"], stage["sources"].get(name)) for stage in lock["stages"])
-        rows += [("", label, got["in"], got["kept"], reasons(got["reasons"])) for label, got in counts if got]
+    for name, of_source in groupby(funnel_rows(lock), itemgetter(0)):
+        rows += [(name if not place else "", *row[1:]) for place, row in enumerate(of_source)]
     yield from table(rows, frozenset({2, 3}))
     for name, source in lock["sources"].items():
         yield from damage_lines(name, source["files"])

@@ -10,11 +10,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.dataset as datasets
 
-from curate.base.phrases import counted, reasons, size
+from curate.base.phrases import counted, size
 from curate.errors import CurateError
 from curate.inspect.progress import follow
 from curate.manifest.manifest import Manifest
 from curate.release import lock as locks
+from curate.release.accounts import funnel_rows
 from curate.release.charts import funnel_chart
 from curate.release.make import WORK, run_events
 
@@ -57,11 +58,7 @@ class Release:
     @property
     def funnel(self) -> pa.Table:
         """What each stage kept: source, stage (string), documents_in, documents_kept (int64), reasons (string)."""
-        rows = []
-        for name, source in self.lock["sources"].items():
-            steps = [("read", source["read"])]
-            steps += [(stage["label"], stage["sources"].get(name)) for stage in self.lock["stages"]]
-            rows += [(name, step, got["in"], got["kept"], reasons(got["reasons"])) for step, got in steps if got]
+        rows = list(funnel_rows(self.lock))
         names = ("source", "stage", "documents_in", "documents_kept", "reasons")
         kinds = (pa.string(), pa.string(), pa.int64(), pa.int64(), pa.string())
         return pa.table({name: pa.array([row[i] for row in rows], kinds[i]) for i, name in enumerate(names)})

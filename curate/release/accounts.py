@@ -1,8 +1,16 @@
-"""What became of the input files, in lines for people: what was not read, what could not be read."""
+"""What became of the inputs: what each stage kept, what was not read, what could not be read."""
 
 from collections.abc import Iterator
 
-from curate.base.phrases import counted
+from curate.base.phrases import counted, reasons
+
+
+def funnel_rows(lock: dict) -> Iterator[tuple[str, str, int, int, str]]:
+    """(source, stage, documents in, documents kept, reasons) of each source: what was read, then each of its stages."""
+    for name, source in lock["sources"].items():
+        steps = [("read", source["read"])]
+        steps += [(stage["label"], stage["sources"].get(name)) for stage in lock["stages"]]
+        yield from ((name, step, got["in"], got["kept"], reasons(got["reasons"])) for step, got in steps if got)
 
 
 def not_taken_lines(source: str, not_taken: list[dict]) -> Iterator[str]:
