@@ -1,5 +1,7 @@
 """A release that extends another keeps its shards byte for byte and adds what is new after them."""
 
+from dataclasses import asdict
+
 import pyarrow.parquet as pq
 import pytest
 from releases import (
@@ -15,6 +17,7 @@ from releases import (
     write_manifest,
 )
 
+from curate.dedup.near_dedup import Scheme, index, near_dedup
 from curate.errors import ManifestError
 from curate.release.diff import diff
 from curate.release.lock import verify
@@ -50,6 +53,25 @@ def test_old_shards_stay_and_new_documents_follow(tmp_path, old):
     found = diff(old, made.path)
     assert (found["documents"]["removed"], found["bump"]) == (0, "minor")
     assert found["shards"]["shared"] == found["shards"]["old"]
+
+
+@pytest.mark.parametrize(
+    "stages",
+    [
+        ["near_dedup"],
+        ["near_dedup", "line_dedup"],  # which changes the texts that were compared
+        [{"near_dedup": {"ngram": 3, "bands": 8, "rows": 4}}, "near_dedup"],
+    ],
+)
+def test_the_index_is_that_of_the_published_texts(tmp_path, stages):
+    documents = [row | {"text": f"{row['text']}\nAll rights reserved."} for row in rows(1, 40)]
+    mixture = {"repeats": 2, "budget": 25_000, "unit": "bytes"}
+    path = one_source(tmp_path, documents, [], stages=stages, shards={"size": "4KB"}, mixture=mixture)
+    made = release(path, tmp_path / "work").path
+    scheme = asdict(Scheme.of(**near_dedup.configure({})))
+    for name in sorted(path.name for path in (made / "data").iterdir()):
+        data, kept = (pq.read_table(made / kind / name) for kind in ("data", "index"))
+        assert kept.equals(index(data, **scheme))
 
 
 def test_a_release_that_extends_one_can_be_extended(tmp_path, old):

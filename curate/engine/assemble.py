@@ -109,7 +109,10 @@ def scatter(store: Store, args: dict, draft: Path, counts: dict) -> None:
             for name, kind in types.items()
         }
         columns["license"] = pc.fill_null(columns["license"], args["license"])
-        writer.write(pa.table(columns | {"order": chosen["order"], "bin": chosen["shard"]}))
+        sent_along = {"order": chosen["order"], "bin": chosen["shard"]}
+        if "keys" in args:
+            sent_along |= {args["keys"]: rows[args["keys"]], "text_bytes": pc.binary_length(rows["text"])}
+        writer.write(pa.table(columns | sent_along))
         once = np.unique(index, return_index=True)[1]  # a mixture may draw a document more than once
         rows = pa.table(columns)
         add(unique, composition(rows if len(once) == len(index) else rows.take(pa.array(once))))
@@ -119,9 +122,9 @@ def scatter(store: Store, args: dict, draft: Path, counts: dict) -> None:
 
 def shard(store: Store, args: dict, draft: Path, counts: dict) -> None:
     """One shard of the release, in the order of the line."""
-    rows, sequence, schema = _of_shard(store, args)
+    rows, sequence, schema = _of_shard(store, args, args["columns"])
     writer = Writer(draft, level=3, content_defined=True)
-    for group in _groups(rows, sequence, schema):
+    for group in _groups(rows, sequence, schema, pc.binary_length(rows["text"])):
         writer.write(group)
     writer.close()
     counts |= {"rows": rows.num_rows, "text_bytes": pc.sum(pc.binary_length(rows["text"])).as_py() or 0}
@@ -130,30 +133,31 @@ def shard(store: Store, args: dict, draft: Path, counts: dict) -> None:
 
 def index(store: Store, args: dict, draft: Path, counts: dict) -> None:
     """What a later run needs to compare its documents with those of a shard, row by row as in the shard."""
-    call = find_stage(args["call"]["stage"]).index
-    rows, sequence, schema = _of_shard(store, args, call.reads)
-    writer = Writer(draft)
-    for group in _groups(rows, sequence, schema):
-        writer.write(call.build(group, **args["call"]["params"]))
+    call, keys = find_stage(args["call"]["stage"]).index, args.get("keys")
+    rows, sequence, schema = _of_shard(store, args, ("id", keys, "text_bytes") if keys else call.reads)
+    sizes, writer = rows["text_bytes"] if keys else pc.binary_length(rows["text"]), Writer(draft)
+    for group in _groups(rows, sequence, schema, sizes):
+        writer.write(group.drop_columns("text_bytes") if keys else call.build(group, **args["call"]["params"]))
     writer.close()
     counts |= {"rows": rows.num_rows} | digest(draft)
 
 
-def _of_shard(store: Store, args: dict, columns: Iterable[str] = ()) -> tuple[pa.Table, pa.Array, pa.Schema]:
-    """The rows that were sent to a shard, with these columns or all, the order in which the shard has them, and its
-    schema: a column of strings ends at 2 GiB, a shard need not, so that here they are large ones."""
-    wanted = [*columns, "order"] if columns else None
-    rows = pa.concat_tables(table for _, table in store.bin(store.behind(args["before"]), args["number"], wanted))
+def _of_shard(store: Store, args: dict, columns: Iterable[str]) -> tuple[pa.Table, pa.Array, pa.Schema]:
+    """The rows that were sent to a shard, with these columns, the order in which the shard has them, and its schema: a
+    column of strings or bytes ends at 2 GiB, a shard need not, so that here they are large ones."""
+    sent = store.bin(store.behind(args["before"]), args["number"], [*columns, "order"])
+    rows = pa.concat_tables(table for _, table in sent)
     sequence = pc.sort_indices(rows, [("order", "ascending"), ("id", "ascending")])
     rows = rows.drop_columns("order")
     schema = rows.schema
-    wide = [field.with_type(pa.large_string()) if pa.types.is_string(field.type) else field for field in schema]
+    large = {pa.string(): pa.large_string(), pa.binary(): pa.large_binary()}
+    wide = [field.with_type(large.get(field.type, field.type)) for field in schema]
     return rows.cast(pa.schema(wide)).combine_chunks(), sequence, schema
 
 
-def _groups(rows: pa.Table, sequence: pa.Array, schema: pa.Schema) -> Iterator[pa.Table]:
-    """The row groups of a shard: few rows at a time are copied."""
-    for start, stop in row_groups(pc.binary_length(rows["text"]).take(sequence).to_numpy()):
+def _groups(rows: pa.Table, sequence: pa.Array, schema: pa.Schema, text_bytes: pa.ChunkedArray) -> Iterator[pa.Table]:
+    """The row groups of a shard, whose texts are of these sizes: few rows at a time are copied."""
+    for start, stop in row_groups(text_bytes.take(sequence).to_numpy()):
         yield rows.take(sequence.slice(start, stop - start)).cast(schema)
 
 

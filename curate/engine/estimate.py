@@ -36,7 +36,7 @@ def estimate(plan: Plan, store: Store, workers: int | None = None) -> dict:
     share = len(left) / max(len(plan.jobs), 1)
     archives = sum(_on_disk(lane) for lane in plan.lanes if lane.partition.archive)
     schemes = (job.args["call"]["params"].get("scheme") for job in left if job.task == "step")
-    keys = documents * 16 * next((scheme["bands"] for scheme in schemes if scheme), 0)
+    keys = documents * 32 * next((scheme["bands"] for scheme in schemes if scheme), 0)  # made, met, sent to shards
     largest = max(40 * documents, *(call.stage.memory(call.params) for _, call in plan.manifest.calls), 0)
     stages = len({(job.scope, job.args["label"]) for job in plan.jobs.values() if job.task == "collect"}) + 2
     seconds = (archives / ARCHIVE_RATE + stages * text / TEXT_RATE) * share / workers

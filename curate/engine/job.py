@@ -33,7 +33,7 @@ class Job:
     scope: str = ""
 
 
-PASSING = ("step", "gate", "order")
+PASSING = ("keys", "step", "gate", "order")
 """Tasks whose parts are of use to other jobs alone."""
 
 

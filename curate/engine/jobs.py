@@ -159,6 +159,17 @@ def step(store: Store, args: dict, draft: Path, counts: dict) -> None:
     counts["bins"] = writer.bins
 
 
+def keys(store: Store, args: dict, draft: Path, counts: dict) -> None:
+    """What the index of a release keeps of a partition's documents, row by row; null where a document is out."""
+    build, writer = find_stage(args["call"]["stage"]).index.build, Writer(draft, "lz4", level=None)
+    for block in store.blocks(args["reading"]):
+        live = block[REJECT.name].is_null()
+        made = build(block.filter(live), **args["call"]["params"]).select([args["column"]])
+        is_live = live.to_numpy()
+        writer.write(made.take(pa.array(np.cumsum(is_live) - 1, mask=~is_live)))
+    writer.close()
+
+
 def _documents(store: Store, args: dict) -> Iterator[pa.Table]:
     """The live rows of a partition with what the step looks at, block by block."""
     for docs in live_blocks(store, args["reading"]):
@@ -229,6 +240,7 @@ def gate(store: Store, args: dict, draft: Path, counts: dict) -> None:
 TASKS = {
     "gate": gate,
     "step": step,
+    "keys": keys,
     "collect": collect,
     "order": assemble.order,
     "mix": assemble.mix,

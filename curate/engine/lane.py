@@ -10,7 +10,8 @@ from curate.sources.partitions import Partition
 
 @dataclass
 class Lane:
-    """A partition on its way through the plan. parts: fingerprints, oldest first; columns: the part that holds each."""
+    """A partition on its way through the plan. parts: fingerprints, oldest first; columns: the part that holds each;
+    keyed: the parts, by column, that the keys for the release's index were made of."""
 
     source: str
     number: int
@@ -21,6 +22,7 @@ class Lane:
     columns: dict[str, str] = field(default_factory=dict)
     types: dict[str, str] = field(default_factory=dict)
     waiting: list[Call] = field(default_factory=list)
+    keyed: dict[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -33,6 +35,11 @@ class Lane:
             if name in self.columns:  # an earlier release has not all that its successor has
                 wanted.setdefault(self.columns[name], []).append(name)
         return wanted
+
+    @property
+    def indexed(self) -> bool:
+        """Whether it has keys for the release's index, made of the documents as they are now."""
+        return bool(self.keyed) and all(self.columns[name] == part for name, part in self.keyed.items())
 
 
 def types_of(lanes: Iterable[Lane]) -> dict[str, str]:

@@ -64,6 +64,7 @@ def make(manifest: Manifest, inputs: dict[str, list[Partition]], against: Iterab
     against  shards of earlier releases, whose documents come first in every keep order
     """
     planner, lanes = Planner(), []
+    planner.indexed = manifest.indexed
     first = min((source.priority for source in manifest.document.sources.values()), default=0)
     if share := manifest.document.mixture.validation:  # what resembles a document that is held out goes, not that one
         planner.held = {"seed": manifest.document.seed, "share": share, "priority": first - 1}
@@ -193,24 +194,27 @@ def shards(plan: Plan, splits: list[dict]) -> Shards:
     known = {name: kind for lane in lanes for name, kind in lane.types.items()}
     wanted = dict.fromkeys([*PUBLISHED, *document.shards.columns])
     types = {name: plainer(known[name]) for name in wanted if name in known}
+    call, count = plan.manifest.indexed, sum(split["shards"] for split in splits)
+    keys = {"keys": call.stage.index.column} if call and all(lane.indexed for lane in lanes) else {}
     scattered = []
     for place, lane in enumerate(lanes):
-        reading = lane.reading([name for name in types if name in lane.columns])
+        reading = lane.reading([*(name for name in types if name in lane.columns), *keys.values()])
         license = document.sources[lane.source].license or document.license
         args = {"reading": reading, "types": types, "place": place, "mix": plan.mix, "license": license, "version": 2}
+        args |= keys
         scattered.append(planner.add("scatter", f"{lane.name}: scatter", args, [*reading, plan.mix]))
     before = planner.gate("scatter", scattered)
     data, index, tokens = [], [], []
-    call, count = plan.manifest.indexed, sum(split["shards"] for split in splits)
     if document.extends and plan.encoding:  # the tokens of its shards are made anew, as this manifest wants them
         old = plan.references[: plan.references[0].of] if plan.references else []
         tokens += [_tokens(planner, plan, lane.name, lane.parts[0], 0, splits) for lane in old]
     of_split = [place for place, split in enumerate(splits) for _ in range(split["shards"])]
     for number, split in enumerate(of_split):
         label = f"shard {number + 1}/{count}"
-        data.append(planner.add("shard", label, {"number": number, "before": before}, [before]))
+        args = {"number": number, "before": before}
+        data.append(planner.add("shard", label, args | {"columns": list(types)}, [before]))
         if call:
-            args = {"call": call.stage.indexing(call.params), "number": number, "before": before}
+            args |= keys | {"call": call.stage.indexing(call.params)}
             index.append(planner.add("index", f"{label}: index", args, [before]))
         if plan.encoding:
             tokens.append(_tokens(planner, plan, label, data[-1], split, splits))

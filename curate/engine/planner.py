@@ -43,6 +43,7 @@ class Planner:
         self.references: list[Lane] = []
         self.resources: dict[str, str] = {}
         self.held: dict | None = None
+        self.indexed: Call | None = None
         self.encoding: Encoding | None = None
         self.labels: dict[str, str] = {}
         self.equipped: set[int] = set()
@@ -200,7 +201,7 @@ class Planner:
         said = before = self.steps(taking_part, call, params)
         if params.get("bins", 1) != 1:  # where the work is cut says nothing of the verdicts
             params["bins"], aside = 1, Planner()
-            aside.held = self.held
+            aside.held, aside.indexed = self.held, self.indexed
             said = aside.steps(taking_part, call, params)
         last, identity = call.stage.steps(params)[-1]
         applied = last.over == "apply"  # carried out where verdicts are collected
@@ -232,9 +233,12 @@ class Planner:
                 index = call.stage.index if number == 0 else None
                 fps = []
                 for place, lane in enumerate(lanes):
-                    indexed = index and index.column in lane.columns
-                    names = (index.column,) if indexed else everything if step.reads is None else step.reads
-                    args = self.documents(lane, names, types)
+                    if index and call is self.indexed:
+                        self.keys(lane, call)
+                    if index and index.column in lane.columns:
+                        args = self.documents(lane, (index.column,), {})
+                    else:
+                        args = self.documents(lane, everything if step.reads is None else step.reads, types)
                     args |= base | ({"place": place} if before else {})
                     fps.append(self.add("step", f"{label}, {lane.name}", args, [*args["reading"], before], whose))
             elif step.over == "bins":
@@ -247,6 +251,18 @@ class Planner:
                 fps = [self.add("step", label, base | {"heads": heads}, [before, heads], whose)]
             before, bins, local = self.gate(label, fps), step.bins, step.over == "docs"
         return before
+
+    def keys(self, lane: Lane, call: Call) -> None:
+        """Plan the part with a lane's keys for the release's index, unless it has them. The stage reads it in place of
+        texts, as it reads the index of an earlier release, and the new index is made of it."""
+        index = call.stage.index
+        if index.column in lane.columns:
+            return
+        reading = lane.reading(index.reads)
+        args = {"call": call.stage.indexing(call.params), "column": index.column, "reading": reading}
+        fp = self.add("keys", f"{lane.name}: {call.label} keys", args, reading, {"label": call.label})
+        lane.keyed = {name: lane.columns[name] for name in index.reads}
+        lane.columns[index.column] = fp
 
     def documents(self, lane: Lane, names: tuple[str, ...], types: dict[str, str]) -> dict:
         """What a job must know to read these columns, one of which may be `priority`, of a lane."""
