@@ -1,7 +1,7 @@
 """The document table: what each column is, and how a document gets its id.
 
 Every source yields these columns (null where it has no such thing), every stage reads and adds to them, and a
-release is made of them. Stages may add columns of any other name.
+release is made of them. Stages may add columns of other names, but for a few (see `RESERVED`).
 """
 
 from dataclasses import dataclass
@@ -43,6 +43,12 @@ TRANSIENT = {
     "robots": Column(pa.string(), "X-Robots-Tag and TDM-Reservation headers, one a line"),
 }
 """What an archive also yields to the stages of the same job. Never stored."""
+
+RESERVED = frozenset(
+    {"id", "source", "path", "position", "n_bytes", "reject"}  # which document a row is, and whether it is in
+    | {"doc", "bin", "order", "priority", "text_bytes", "band_keys"}  # what the engine sends along with documents
+)
+"""Columns that no stage may add."""
 
 REJECT = pa.field("reject", pa.dictionary(pa.int32(), pa.string()))
 """`stage.reason` of a document that is out; null for one that is in."""

@@ -77,19 +77,19 @@ def bloom_dedup(
     seen = partial(decide, keep=keep, ngram=ngram, threshold=threshold, **filled)
     read = ("id", "priority", "text", *keep_order.columns(keep))
     return [
-        Step(partial(deal, keep=keep), "docs", groups, reads=read),
+        Step(partial(dealt, keep=keep), "docs", groups, reads=read),
         Step(seen, "bins"),
         Step(partial(take_out, threshold=threshold), "apply"),
     ]
 
 
-def deal(docs: pa.Table, *, keep: list[str]) -> pa.Table:
+def dealt(docs: pa.Table, *, keep: list[str]) -> pa.Table:
     """All documents, dealt to the groups by the first 32 bits of their ids."""
     first = utf8(pc.utf8_slice_codeunits(docs["id"], 0, 8))[0].reshape(-1, 8)
     digits = np.where(first > ord("9"), first - (ord("a") - 10), first - ord("0")).astype(np.uint64)
     number = digits @ (np.uint64(16) ** np.arange(7, -1, -1, dtype=np.uint64))
-    names = dict.fromkeys(["doc", "priority", "id", "text", *keep_order.columns(keep)])
-    return docs.select(list(names)).append_column("bin", pa.array(number.astype(np.uint32)))
+    sent = {name: docs[name] for name in ("doc", "priority", "id", "text")} | keep_order.carried(docs, keep)
+    return pa.table(sent | {"bin": pa.array(number.astype(np.uint32))})
 
 
 def decide(

@@ -40,7 +40,7 @@ def exact_dedup(
     return [
         Step(partial(hash_keys, by=by), "docs", bins, reads=(By[by],)),
         Step(meet, "bins"),
-        Step(partial(rank, keep=keep), "docs", bins, reads=("id", "priority", *keep_order.columns(keep))),
+        Step(partial(ranked, keep=keep), "docs", bins, reads=("id", "priority", *keep_order.columns(keep))),
         Step(partial(decide, keep=keep, reason=reason), "bins"),
     ]
 
@@ -58,10 +58,10 @@ def meet(rows: pa.Table) -> pa.Table:
     return rows.filter(pa.array(same | np.append(same[1:], False)))
 
 
-def rank(docs: pa.Table, rows: pa.Table, *, keep: list[str]) -> pa.Table:
+def ranked(docs: pa.Table, rows: pa.Table, *, keep: list[str]) -> pa.Table:
     """These documents with what decides between them."""
-    names = list(dict.fromkeys(["priority", "id", *keep_order.columns(keep)]))
-    found = docs.select(names).take(pa.array(np.searchsorted(docs["doc"].to_numpy(), rows["doc"].to_numpy())))
+    compared = pa.table({"priority": docs["priority"], "id": docs["id"]} | keep_order.carried(docs, keep))
+    found = compared.take(pa.array(np.searchsorted(docs["doc"].to_numpy(), rows["doc"].to_numpy())))
     for name in ("doc", "high", "low"):
         found = found.append_column(name, rows[name])
     return found.append_column("bin", rows["high"])

@@ -54,7 +54,7 @@ def line_dedup(
     return [
         Step(partial(hash_units, unit=unit, numbers=numbers), "docs", bins, reads=("text",)),
         Step(meet, "bins"),
-        Step(partial(rank, keep=keep), "docs", bins, reads=("id", "priority", *order)),
+        Step(partial(ranked, keep=keep), "docs", bins, reads=("id", "priority", *order)),
         Step(partial(find_repeated, keep=keep), "bins"),
         Step(partial(take_out, unit=unit, numbers=numbers, min_chars=min_chars), "apply"),
     ]
@@ -78,10 +78,10 @@ def meet(rows: pa.Table) -> pa.Table:
     return rows.filter(pa.array(same | np.append(same[1:], False)))
 
 
-def rank(docs: pa.Table, rows: pa.Table, *, keep: list[str]) -> pa.Table:
+def ranked(docs: pa.Table, rows: pa.Table, *, keep: list[str]) -> pa.Table:
     """These lines with what decides which is the first."""
-    names = list(dict.fromkeys(["priority", "id", *keep_order.columns(keep)]))
-    found = docs.select(names).take(pa.array(np.searchsorted(docs["doc"].to_numpy(), rows["doc"].to_numpy())))
+    compared = pa.table({"priority": docs["priority"], "id": docs["id"]} | keep_order.carried(docs, keep))
+    found = compared.take(pa.array(np.searchsorted(docs["doc"].to_numpy(), rows["doc"].to_numpy())))
     for name in ("doc", "place", "key"):
         found = found.append_column(name, rows[name])
     return found.append_column("bin", rows["key"])

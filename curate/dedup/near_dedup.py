@@ -226,7 +226,7 @@ def near_dedup(
         Step(partial(sign, scheme=scheme), "docs", bins, reads=("text",)),
         Step(join, "bins", 1),
         Step(joined, "all"),
-        Step(partial(gather, keep=keep), "docs", bins, reads=("id", "priority", "text", *keep_order.columns(keep))),
+        Step(partial(gathered, keep=keep), "docs", bins, reads=("id", "priority", "text", *keep_order.columns(keep))),
         Step(verdict, "bins"),
     ]
 
@@ -267,7 +267,7 @@ def joined(edges: Iterator[pa.Table], sizes: np.ndarray) -> Iterator[pa.Table]:
         yield pa.table({"doc": doc, "component": parent[number].astype(np.uint64)})
 
 
-def gather(docs: pa.Table, members: pa.Table, *, keep: list[str]) -> pa.Table:
+def gathered(docs: pa.Table, members: pa.Table, *, keep: list[str]) -> pa.Table:
     """Documents that are joined with others, sent to the bin of their component with what decides between them."""
     docs = docs.take(pa.array(np.searchsorted(docs["doc"].to_numpy(), members["doc"].to_numpy())))
     component = members["component"].to_numpy()
@@ -276,7 +276,7 @@ def gather(docs: pa.Table, members: pa.Table, *, keep: list[str]) -> pa.Table:
     seen[np.unique(np.stack([high, low]), axis=1, return_index=True)[1]] = True
     text = docs["text"].fill_null("").combine_chunks()
     sent = {"doc": docs["doc"], "component": component, "priority": docs["priority"], "id": docs["id"]}
-    sent |= {name: docs[name] for name in keep_order.columns(keep)} | {"high": high, "low": low}
+    sent |= keep_order.carried(docs, keep) | {"high": high, "low": low}
     sent["text"] = pa.compute.if_else(pa.array(seen), text, None)  # one of equal texts carries it
     return pa.table(sent | {"bin": _upper(component * np.uint64(0x9E3779B97F4A7C15))})
 

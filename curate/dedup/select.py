@@ -67,9 +67,8 @@ def select(
 
 def candidates(docs: pa.Table, *, by: str | None, count: int, order: list[str]) -> pa.Table:
     """The first `count` of each cluster here, each cluster sent to one bin."""
-    named = {str(place): docs[name] for place, name in enumerate(keep_order.columns(order))}
-    rows = pa.table({"doc": docs["doc"], "id": docs["id"], "cluster": clusters(docs, by)} | named)
-    rows = _ranked(rows, count, order).drop_columns("rank")
+    rows = {"doc": docs["doc"], "id": docs["id"], "cluster": clusters(docs, by)} | keep_order.carried(docs, order)
+    rows = _ranked(pa.table(rows), count, order).drop_columns("rank")
     return rows.append_column("bin", pa.array(hashes128(rows["cluster"])[0]))
 
 
@@ -116,8 +115,8 @@ def _ranked(rows: pa.Table, count: int, order: list[str]) -> pa.Table:
 
 
 def _sort_keys(order: list[str]) -> list[tuple[str, str]]:
-    """Sort keys for Arrow: the columns are called by their place in `order`, and ids settle the rest."""
-    return [*zip(map(str, range(len(order))), keep_order.directions(order), strict=True), ("id", "ascending")]
+    """Sort keys for Arrow: ids settle what `order` does not."""
+    return [*keep_order.keys(order), ("id", "ascending")]
 
 
 def verdicts(rows: pa.Table, selected: np.ndarray) -> pa.Table:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from curate.documents import COLUMNS, REJECT, TRANSIENT
+from curate.documents import COLUMNS, REJECT, RESERVED, TRANSIENT
 from curate.engine.job import Job, fingerprint
 from curate.engine.lane import Lane, input_bytes, types_of
 from curate.errors import CurateError, ManifestError, did_you_mean
@@ -70,7 +70,8 @@ class Planner:
         """Let a map stage wait for its neighbours, or start a job where it must have its own."""
         if call.stage.alone:
             self.flush(lane)
-        if self.has_resources(call) and self.has_columns(lane, call) and self.succeeds(lane, call):
+        ready = self.has_resources(call) and self.has_columns(lane, call) and self.adds_its_own(call)
+        if ready and self.succeeds(lane, call):
             lane.waiting.append(call)
         lane.types |= call.adds
 
@@ -110,6 +111,14 @@ class Planner:
                 fix = f"put `{call.label}` before filters and stages that compare documents: a payload is read once"
             self.problems.append(CurateError(what, call.place, fix))
         return not missing
+
+    def adds_its_own(self, call: Call) -> bool:
+        """Whether none of the columns that the stage adds is one of curate's. One that is becomes a problem."""
+        taken = sorted(RESERVED & call.adds.keys())
+        for name in taken:
+            what = f"stage `{call.label}` cannot add a column `{name}`: curate uses that name itself"
+            self.problems.append(CurateError(what, call.place, "choose another name"))
+        return not taken
 
     def succeeds(self, lane: Lane, call: Call) -> bool:
         """Try a stage on no documents, if it is one that can tell more mistakes that way."""
@@ -192,6 +201,7 @@ class Planner:
         for lane in lanes:
             self.flush(lane)
             self.has_columns(lane, call)
+        self.adds_its_own(call)
         if not self.has_resources(call) or self.problems:
             return
         params = dict(call.params)
