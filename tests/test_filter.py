@@ -39,6 +39,9 @@ def test_no_rule_and_no_document():
     assert filter(docs(), low="n_bytes < 6").num_rows == 0
 
 
+LONG = "a" * 50
+
+
 @pytest.mark.parametrize("name", ["docs", "self", "rules", "reject"])
 def test_any_word_may_name_a_rule(name):
     assert reasons(docs("a"), **{name: "text = 'a'"}) == [name]
@@ -54,6 +57,9 @@ def test_any_word_may_name_a_rule(name):
         ("true", ()),
         ("len(list_filter([1, 2], lambda x: x > n)) = 9", ("n",)),
         ("n + 1 > 2 and year(cast(date as timestamp)) > 2000", ("n", "date")),
+        ("url.replace('www.', '').length() > n", ("url", "n")),
+        ("regexp_replace(replace(lower(text), 'ß', 'ss'), '[^a-z]{1,40}', '', 'g') = ''", ("text",)),
+        ("len(list_filter([x || '!' for x in string_split(text, ' ')], lambda x: x = url)) > 3", ("text", "url")),
     ],
 )
 def test_columns_of_a_rule(rule, columns):
@@ -68,6 +74,11 @@ def test_columns_of_a_rule(rule, columns):
         ("date < cast(current_localtimestamp() as varchar)", "does not return the same on every run"),
         ("len(range(1000000000)) > 1", "range() can make gigabytes"),
         ("rpad(text, 1000000000, 'x') = text", "rpad() can make gigabytes"),
+        ("length(replace(text, 'a', url)) > 9", "replace() can make gigabytes"),
+        ("length(text.replace('a', url)) > 9", "replace() can make gigabytes"),
+        ("len([text for x in string_split(text, '')]) > 9", "list_apply() can make gigabytes"),
+        ("array_to_string(string_split(text, ''), url) = text", "array_to_string() can make gigabytes"),
+        (f"replace(replace(replace(text, 'a', '{LONG}'), 'a', '{LONG}'), 'a', '{LONG}') = 'a'", "replace() can make"),
         ("n_bytes <", "not an SQL expression"),
         (" ", "a rule is an SQL expression"),
         (5, "a rule is an SQL expression, not 5"),

@@ -469,6 +469,28 @@ def test_empty_files_are_named_and_an_empty_archive_that_was_asked_for_is_an_err
         inputs.resolve(["in/b*"], tmp_path, tmp_path / "work")
 
 
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("file:///data/a.jsonl", "/data/a.jsonl"),
+        ("FILE://localhost/data/a.jsonl", "/data/a.jsonl"),
+        ("file:///data/a%20b%25.jsonl", "/data/a b%.jsonl"),
+        ("file:///data/part-0?.jsonl", "/data/part-0?.jsonl"),
+        ("file:///data/#1.jsonl", "/data/#1.jsonl"),
+        ("data/file:///a%20b", "data/file:///a%20b"),
+    ],
+)
+def test_a_file_url_is_a_path(url, path):
+    assert stores.local_path(url) == path
+
+
+@pytest.mark.parametrize("url", ["file://data/a.jsonl", "file://host.example/data/a.jsonl", "file://host"])
+def test_a_file_of_another_machine_is_not_taken_for_one_here(url, tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": "a"}')
+    with pytest.raises(CurateError, match=r"of the machine `(data|host|host\.example)`"):
+        inputs.resolve([url], tmp_path, tmp_path / "work")
+
+
 # Lists ------------------------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,8 @@
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,9 +51,55 @@ def test_a_link_is_not_followed(home, tmp_path, level):
     check_temporary(home)
 
 
-def test_a_cache_that_all_may_write_is_not_used(home):
-    home.chmod(0o777)
+@pytest.mark.parametrize("level", [0, 1])
+def test_a_cache_in_a_folder_that_all_may_write_is_not_used(home, monkeypatch, level):
+    inner = home / "home" / "cache"
+    inner.mkdir(parents=True)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(inner))
+    assert Path(kernels._cache_folder()).is_relative_to(inner)
+    [inner, *inner.parents][level].chmod(0o777)
+    check_temporary(inner)
+
+
+@NOT_ROOT
+def test_a_cache_that_a_group_of_users_may_write_is_not_used(home):
+    os.chown(home, -1, 12345)
+    home.chmod(0o755)
+    assert Path(kernels._cache_folder()).is_relative_to(home)
+    home.chmod(0o775)
     check_temporary(home)
+
+
+@NOT_ROOT
+def test_a_cache_in_a_home_of_another_is_not_used(home):
+    """As with `sudo`, which may leave HOME as it is: who owns it could change what root runs."""
+    os.chown(home, 12345, -1)
+    check_temporary(home)
+
+
+ENTER = """
+import os, sys
+from pathlib import Path
+os.setgid(int(sys.argv[2]))
+os.setuid(int(sys.argv[2]))
+for attempt in (lambda: os.listdir(sys.argv[1]), lambda: (Path(sys.argv[1]) / "planted").write_text("")):
+    try:
+        attempt()
+        print("in")
+    except PermissionError:
+        print("out")
+"""
+
+
+@NOT_ROOT
+@pytest.mark.parametrize("kept", [True, False])
+def test_another_user_is_kept_out(home, monkeypatch, kept):
+    if not kept:
+        monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
+    folder = kernels._cache_folder()
+    assert Path(folder).is_relative_to(home) == kept
+    done = subprocess.run([sys.executable, "-c", ENTER, folder, "65534"], capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["out", "out"], done.stderr
 
 
 def test_a_file_in_the_way(home):

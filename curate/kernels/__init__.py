@@ -9,9 +9,12 @@ notice that a function which a kernel calls has changed in another file.
 """
 
 import atexit
+import grp
 import hashlib
 import os
+import pwd
 import shutil
+import stat
 import tempfile
 from pathlib import Path
 
@@ -35,13 +38,30 @@ def _cache_folder() -> str:
                 raise PermissionError
             if ours.stat().st_mode & 0o077:
                 ours.chmod(0o700)
-        if home.stat().st_mode & 0o002 or not os.access(folder, os.W_OK):
+        if any(map(_others_may_change, (home, *home.absolute().parents))) or not os.access(folder, os.W_OK):
             raise PermissionError
     except OSError:  # a home that is not there, not ours, not writable, or another's to change
         folder = tempfile.mkdtemp(prefix="curate-kernels-")
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         os.environ["NUMBA_CACHE_DIR"] = folder
     return str(folder)
+
+
+def _others_may_change(folder: Path) -> bool:
+    """Whether another user, who is not root, may put a folder of theirs in the place of one in this folder."""
+    found = folder.stat()
+    if found.st_uid not in (0, os.geteuid()):
+        return True
+    by_group = found.st_mode & stat.S_IWGRP and not _is_private(found.st_gid)
+    return bool(by_group or found.st_mode & stat.S_IWOTH) and not found.st_mode & stat.S_ISVTX
+
+
+def _is_private(group: int) -> bool:
+    """Whether a group is root's or this user's own, as most systems make one for every user."""
+    try:
+        return group == 0 or grp.getgrgid(group).gr_name == pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return False
 
 
 if not numba.config.CACHE_DIR:

@@ -13,13 +13,13 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 from pyarrow import fs as pafs
 
 from curate.errors import CurateError, Stopped
-from curate.sources import File, is_remote, shown
+from curate.sources import File, escaped, is_remote, shown
 from curate.sources.impostors import HEAD, impostor
 from curate.sources.patience import BUSY, Trouble, patiently, plain, retry_after
 
@@ -204,8 +204,17 @@ def _copy(file: File, target: Path, limit: int | None) -> None:
 
 
 def local_path(url: str) -> str:
-    """The path of a local file, which may be given as `file://`."""
-    return urlsplit(url).path if url[:7].lower() == "file://" else url
+    """The path of a local file, which may be given as `file://`. Raises CurateError for one of another machine.
+
+    local_path("file:///data/a%20b.jsonl")  # -> "/data/a b.jsonl"
+    """
+    if url[:7].lower() != "file://":
+        return url
+    host, slash, path = url[7:].partition("/")  # `?` and `#` are of a glob or a name
+    if host.lower() not in ("", "localhost"):
+        what = f"`{shown(url)}` is a file of the machine `{escaped(host.rpartition('@')[2])}`"
+        raise CurateError(what, shown(url), "write the path alone, or `file:///` and an absolute path")
+    return unquote(slash + path)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Reject documents by rules written as SQL expressions over columns."""
 
 import json
+import math
 import os
 import re
 import threading
@@ -38,6 +39,16 @@ _GROWING = {
     *("format", "printf", "reduce", "list_reduce", "array_reduce"),
 }
 """Functions whose result is as large as a number says, outside of any limit that DuckDB keeps to."""
+_MULTIPLYING = (
+    dict.fromkeys(["replace", "regexp_replace"], (0, 2))
+    | dict.fromkeys(["list_transform", "list_apply", "array_transform", "array_apply", "apply"], (0, 1))
+    | dict.fromkeys(["array_to_string", "array_to_string_comma_default"], (0, 1))
+    | dict.fromkeys(["list_aggregate", "list_aggr", "array_aggregate", "array_aggr", "aggregate"], (0, 2))
+    | dict.fromkeys(["list_string_agg"], (0, 1))
+)
+"""Functions whose result can be as large as the product of two of their arguments, and which these are."""
+_MOST_GROWTH = 10_000
+"""How many times as large as a document what a rule makes of it may become."""
 _KEPT = threading.local()
 _TRIED = f"correct it, or `try(...)` around what fails makes null, and {_MADE_NULL}"
 
@@ -84,20 +95,52 @@ def _columns_of(rule: str) -> tuple[str, ...]:
     columns = []
     for node, bound in _nodes(query["select_list"], frozenset()):
         kind, function = node.get("class"), node.get("function_name")
+        if kind == "FUNCTION" and node["schema"] not in ("", "main", *bound):  # `url.lower()`
+            columns.append(node["schema"])
         if kind == "COLUMN_REF":
             names = node["column_names"]
-            columns += [_column(names)] if names[0] not in bound else []
+            columns += [_column(names)] if _is_column(node, bound) else []
         elif kind == "FUNCTION" and (function in _varying() or (function == "age" and len(node["arguments"]) == 1)):
             what = f"{function}() does not return the same on every run"
             raise CurateError(what, fix="use only columns; `hash(id)` gives a fixed random number")
         elif kind == "FUNCTION" and function in _GROWING:
             what = f"{function}() can make gigabytes of a few bytes"
             raise CurateError(what, fix="compare the values themselves; `||` joins texts")
+        elif kind == "FUNCTION" and function in _MULTIPLYING and _growth(node) > _MOST_GROWTH:
+            what = f"{function}() can make gigabytes of a few bytes"
+            raise CurateError(what, fix="put in short constants, and combine columns outside of it")
         elif kind in ("SUBQUERY", "WINDOW", "STAR") or function in ("unnest", "unlist"):
             raise CurateError("a rule looks at one document only", fix="compare columns of one row")
         elif kind == "PARAMETER":
             raise CurateError("a rule has no parameters", fix="write the value in place of `?` or `$`")
     return tuple(columns)
+
+
+def _growth(node) -> float:
+    """How many times as large as its document the value of a parsed expression can be, roughly; infinite where the size
+    of one column may multiply that of another."""
+    if isinstance(node, list):
+        return sum(map(_growth, node))
+    if not isinstance(node, dict):
+        return 0
+    if node.get("class") == "CONSTANT":
+        return max(1, len(str(node["literal"].get("text", ""))))
+    if node.get("class") == "COLUMN_REF":
+        return 1
+    if node.get("function_name") not in _MULTIPLYING:
+        return _growth(list(node.values()))
+    arguments = [argument["expression"] for argument in node["arguments"]]
+    if node["schema"]:  # `text.replace(...)`, or that of a schema
+        factors = [{"class": "COLUMN_REF", "column_names": [node["schema"]]}, *arguments]
+    else:
+        factors = [arguments[place] for place in _MULTIPLYING[node["function_name"]] if place < len(arguments)]
+    if sum(any(_is_column(*found) for found in _nodes(factor, frozenset())) for factor in factors) > 1:
+        return math.inf
+    return math.prod(max(1, _growth(factor)) for factor in factors)
+
+
+def _is_column(node: dict, bound: frozenset[str]) -> bool:
+    return node.get("class") == "COLUMN_REF" and node["column_names"][0] not in bound
 
 
 def _parsed(expression: str) -> dict:
