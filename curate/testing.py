@@ -162,7 +162,14 @@ def hostile_docs() -> pa.Table:
     short = [value[:500] for value in turned]
     columns = {"url": turned, "date": short, "language": short, "license": short, "meta": short}
     columns |= {"payload": [value.encode() for value in HOSTILE], "http_status": [200] * len(HOSTILE)}
-    columns |= {"content_type": ["text/html"] * len(HOSTILE), "charset": short, "robots": turned}
+    named = ["text/html" if row % 2 else value for row, value in enumerate(short)]
+    columns |= {
+        "path": short,
+        "content_type": named,
+        "identified_type": named[::-1],
+        "charset": short,
+        "robots": turned,
+    }
     return docs(*HOSTILE, **columns)
 
 
