@@ -20,6 +20,7 @@ from curate.errors import ManifestError
 from curate.manifest.manifest import loads
 from curate.release.card import configs, feature, render
 from curate.release.charts import funnel, proposed
+from curate.release.checked_lock import Lock, Scheme, Shown, check
 from curate.release.pages import place
 
 DOCUMENT = {
@@ -50,6 +51,11 @@ def told(tmp_path_factory):
     return release(write_manifest(folder / "manifest.yaml", DOCUMENT), folder / "work")
 
 
+def changed(made, **keys) -> Lock:
+    """The lock of a release with other values of some keys."""
+    return check(made.lock | keys, "lock.json")
+
+
 def split_card(path):
     _, front, body = (path / "README.md").read_text().split("---\n", 2)
     return yaml.safe_load(front), body
@@ -77,7 +83,7 @@ def test_front_matter_names_what_the_hub_knows(told):
     assert (front["license"], front["license_name"]) == ("other", "no-such-licence-1.0")
     assert front["language"] == ["de", "en", "code"]
     assert front["size_categories"] == ["n<1K"]
-    known = render(told.lock | {"license": "mit"}, "")
+    known = render(changed(told, license="mit"), "")
     assert "license: mit\n" in known
     assert "license_name" not in known
     assert "llama3.1" in HUB
@@ -98,7 +104,7 @@ def test_numbers_are_those_of_the_data(told):
         for name, count in re.findall(r"(\w+) (\d+)", reasons):
             said[source, stage, name] = int(count)
     assert said == left
-    steps = funnel(told.lock)
+    steps = funnel(told.typed)
     assert sum(steps[0][1].values()) == len(data) + sum(left.values())
     assert sum(steps[-1][1].values()) == len(data)
 
@@ -112,7 +118,7 @@ def test_examples_are_hash_samples_without_what_may_name_people(told):
     _, body = split_card(told.path)
     assert "jane" not in body
     assert all("text" not in example for example in told.lock["examples"])
-    assert place({"url": "https://a.example/x|y?user=jane#me"}) == "https://a.example/x&#124;y"
+    assert place(Shown(id="a", source="a", url="https://a.example/x|y?user=jane#me")) == "https://a.example/x&#124;y"
 
 
 def test_a_persons_own_part_and_the_repository_are_in_it(told):
@@ -120,7 +126,7 @@ def test_a_persons_own_part_and_the_repository_are_in_it(told):
     assert "## Our own part\n\nBy hand." in body
     assert 'load_dataset("org/told", "default", split="train", revision="v1.2.0")' in body
     assert "https://huggingface.co/datasets/org/told/discussions" in body
-    assert "By hand." in render(told.lock | {"card": "By hand."}, "")
+    assert "By hand." in render(changed(told, card="By hand."), "")
 
 
 def test_every_picture_is_there_and_listed(told):
@@ -138,7 +144,7 @@ def test_the_curve_is_the_chance_to_share_a_band(bands, rows):
         missed = 1.0
         for _ in range(bands):
             missed *= 1 - similarity**rows
-        assert proposed(similarity, {"bands": bands, "rows": rows}) == pytest.approx(1 - missed)
+        assert proposed(similarity, Scheme(bands=bands, rows=rows)) == pytest.approx(1 - missed)
 
 
 class Page(HTMLParser):
@@ -172,8 +178,8 @@ def test_phases_are_configurations_with_one_validation_split(told, tmp_path):
     for path, count in named.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(rows.slice(0, count), tmp_path / path)
-        files.append({"path": path, "rows": count, "text_bytes": 10, "bytes": 20})
-    lock = told.lock | {"files": files}
+        files.append({"path": path, "rows": count, "text_bytes": 10, "bytes": 20, "sha256": "0" * 64})
+    lock = changed(told, files=files)
     (tmp_path / "README.md").write_text(render(lock, ""))
     assert list(configs(lock)) == ["early", "late"]
     for config, split, count in [("early", "train", 5), ("late", "train", 5), ("late", "validation", 1)]:
@@ -217,7 +223,7 @@ def test_a_card_that_is_no_file_is_refused(tmp_path):
 
 def test_long_tables_end_in_one_line(told):
     many = {f"l{n}": {"documents": 1, "bytes": 100 - n} for n in range(30)}
-    lock = told.lock | {"composition": told.lock["composition"] | {"language": many}}
+    lock = changed(told, composition=told.lock["composition"] | {"language": many})
     shown = table_after(render(lock, ""), "language")
     assert len(shown) == 21
     assert shown[-1][:2] == ["10 other languages", "10"]

@@ -7,6 +7,7 @@ import mlcroissant
 import pytest
 from releases import release, released_rows, rows, write_jsonl, write_manifest
 
+from curate.release.checked_lock import check
 from curate.release.croissant import render
 
 
@@ -48,7 +49,7 @@ def test_every_file_has_its_digest(made):
 def test_a_published_release_is_fetched_from_its_tag(made, tmp_path):
     lock = made.lock | {"publish": {"repo": "org/roll", "private": False}}
     lock["files"] = [file for file in lock["files"] if file["path"] != "croissant.json"]
-    (tmp_path / "croissant.json").write_text(render(lock))
+    (tmp_path / "croissant.json").write_text(render(check(lock, "lock.json")))
     found = mlcroissant.Dataset(str(tmp_path / "croissant.json"))
     assert not found.metadata.issues.errors
     addresses = [item.content_url for item in found.metadata.distribution if hasattr(item, "content_url")]

@@ -49,7 +49,7 @@ def test_what_is_lost_within_bounds_stands_in_the_lock_and_is_told(tmp_path, dam
     assert entries["1.jsonl"]["damage"] == ["bytes 10 to 17: no sound frame"]
     assert entries["1.jsonl"]["documents"] == 20
     assert set(entries["0.jsonl"]) == {"path", "digest", "documents"}
-    lines = list(release_lines(made.lock, made.path))
+    lines = list(release_lines(made.typed, made.path))
     assert "damaged in s: 1.jsonl: 7 bytes lost, 20 documents read" in lines
     assert "note on s: 1.jsonl: 5 bytes after the end" in lines
     card = (made.path / "README.md").read_text()
@@ -112,7 +112,7 @@ def test_files_that_were_not_taken_stand_in_plan_lock_and_report(tmp_path):
     assert line in list(plan_lines(found))
     made = release(path, tmp_path / "work")
     assert made.lock["sources"]["s"]["not_taken"] == [{"why": "ending unknown", "files": 2, "paths": ["a.txt", "b.md"]}]
-    assert line in list(release_lines(made.lock, made.path))
+    assert line in list(release_lines(made.typed, made.path))
     assert "- 2 files of s were found but not read: ending unknown.\n" in (made.path / "README.md").read_text()
 
 

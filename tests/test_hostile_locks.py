@@ -17,14 +17,14 @@ from curate.errors import CurateError
 from curate.inspect.status import explain_plan
 from curate.release.diff import diff
 from curate.release.files import read_release
-from curate.release.lock import read_whole_lock, verify
+from curate.release.lock import load_whole_lock, verify
 from curate.release.takedown import remove
 
 URLS = "".join(f"https://1.example/{row}\n" for row in (2, 4))
 
 
 def reported(made: Path, folder: Path) -> None:
-    list(release_lines(read_whole_lock(made), made))
+    list(release_lines(load_whole_lock(made), made))
 
 
 def compared(made: Path, folder: Path) -> None:

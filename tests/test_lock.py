@@ -3,6 +3,8 @@
 import contextlib
 import hashlib
 import json
+import os
+import socket
 
 import pytest
 from releases import one_source, release, rows
@@ -11,8 +13,8 @@ from small_tokenizers import small_tokenizer
 from curate.cli.render import release_lines
 from curate.errors import CurateError
 from curate.release.build import write_pages
-from curate.release.checked_lock import complete
-from curate.release.lock import read_lock, release_digest, verify
+from curate.release.checked_lock import as_json, check
+from curate.release.lock import dumps, load_lock, load_whole_lock, read_lock, release_digest, verify
 
 
 @pytest.fixture
@@ -31,10 +33,10 @@ def test_a_release_holds(made):
 
 
 def test_the_digest_is_what_sha256sum_prints(made):
-    lock = read_lock(made)
+    lock = load_lock(made)
     paths = sorted(p.relative_to(made).as_posix() for d in ("data", "evidence") for p in (made / d).rglob("*.parquet"))
     lines = "".join(f"{hashlib.sha256((made / path).read_bytes()).hexdigest()}  {path}\n" for path in paths)
-    assert lock["digest"] == "sha256:" + hashlib.sha256(lines.encode()).hexdigest() == release_digest(lock["files"])
+    assert lock.digest == "sha256:" + hashlib.sha256(lines.encode()).hexdigest() == release_digest(lock.files)
 
 
 def test_what_verify_finds(made):
@@ -112,11 +114,51 @@ def test_a_lock_that_lacks_anything_is_read_or_refused(tmp_path):
                 place[last] = value
             (made / "lock.json").write_text(json.dumps(lock))
             with contextlib.suppress(CurateError):
-                found = complete(read_lock(made), made)
+                found = load_whole_lock(made)
                 list(release_lines(found, made))
                 (folder := tmp_path / f"{number}").mkdir(exist_ok=True)
-                write_pages(folder, found | {"files": []}, "name: one\n")
+                write_pages(folder, found.model_copy(update={"files": []}), "name: one\n")
 
 
 DELETED = object()
 VALUES = (None, DELETED, "odd", -1)
+
+
+def test_a_lock_is_read_and_written_unchanged(tmp_path):
+    """Every key, in its place, and numbers as they were: also what is not a key of ours."""
+    tokens = {"tokenizer": small_tokenizer(), "formats": ["npy"], "context": 16}
+    more = {"stages": ["near_dedup"], "tokens": tokens, "mixture": {"validation": 0.2, "by": "source"}}
+    made = release(one_source(tmp_path, rows(1, 30), ["normalize"], **more), tmp_path / "work").path
+    path = made / "lock.json"
+    assert dumps(read_lock(made)) == path.read_text()
+    turned = json.loads(path.read_text(), object_hook=lambda held: dict(reversed(held.items())))
+    for split in turned["mixture"]["splits"]:
+        split["asked"], split["note"] = 7, "h\udc80lf"
+    path.write_text(dumps(turned | {"more": {"a": [1.0, None]}}))
+    turned = json.loads(path.read_text())
+    assert dumps(as_json(check(turned, path))) == path.read_text()
+
+
+@pytest.mark.parametrize("kind", ["a named pipe", "a socket", "a link to nothing", "a link to a folder"])
+@pytest.mark.parametrize("known", [True, False])
+def test_verify_names_what_is_no_file(made, kind, known):
+    path = sorted((made / "data").iterdir())[0] if known else made / "evidence" / "more"
+    path.unlink(missing_ok=True)
+    if kind == "a named pipe":
+        os.mkfifo(path)
+    elif kind == "a socket":
+        made_socket(path)
+    else:
+        path.symlink_to(made / "data" if "folder" in kind else "nowhere")
+    what = f"{kind} is in the place of a file" if known else f"{kind} is in the release"
+    assert problems(made) == [(path.relative_to(made).as_posix(), what)]
+
+
+def made_socket(path):
+    here = os.getcwd()
+    os.chdir(path.parent)  # its address has few bytes
+    try:
+        with socket.socket(socket.AF_UNIX) as found:
+            found.bind(path.name)
+    finally:
+        os.chdir(here)

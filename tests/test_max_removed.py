@@ -93,7 +93,7 @@ def test_a_stage_without_it_that_takes_nearly_all_is_a_warning(tmp_path):
     (warning,) = last.lock["warnings"]
     assert warning.startswith("`length` removes 40 of 41 documents of source `a` (97.6%)")
     assert "max_removed" in warning
-    assert f"warning: {warning}" in list(release_lines(last.lock, last.path))
+    assert f"warning: {warning}" in list(release_lines(last.typed, last.path))
     assert json.loads((last.path / "lock.json").read_text())["warnings"] == [warning]
 
 

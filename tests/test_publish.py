@@ -22,6 +22,7 @@ from curate.hub import client as hub_client
 from curate.hub import publish as publishing
 from curate.hub.client import Event
 from curate.hub.publish import publish
+from curate.release.checked_lock import File
 from curate.release.files import Unverified
 from curate.release.lock import FORMAT, release_digest
 
@@ -73,7 +74,8 @@ def write_release(folder, version="1.0.0", license="mit", **changed):
     for file in files:
         if file["path"].startswith("data/"):
             file |= counts(contents[file["path"]])
-    lock = {"lock": FORMAT, "name": "web", "version": version, "license": license, "digest": release_digest(files)}
+    digest = release_digest(File(**file) for file in files)
+    lock = {"lock": FORMAT, "name": "web", "version": version, "license": license, "digest": digest}
     lock["files"] = files
     shutil.rmtree(folder, ignore_errors=True)
     for path, content in (contents | {"lock.json": json.dumps(lock).encode()}).items():

@@ -167,7 +167,7 @@ def test_a_source_of_which_nothing_is_left_is_a_warning(tmp_path):
     sources = {"a": {"inputs": ["a.jsonl"]}, "b": {"inputs": ["b.jsonl"], "pipeline": [{"length": {"min_words": 5}}]}}
     document = {"name": "x", "version": "1.0.0", "license": "mit", "sources": sources}
     made = release(write_manifest(tmp_path / "m.yaml", document), tmp_path / "work")
-    assert "warning: nothing is left of source `b`" in list(release_lines(made.lock, made.path))
+    assert "warning: nothing is left of source `b`" in list(release_lines(made.typed, made.path))
     for page in ("README.md", "report.html"):
         assert "No document of the source" in (made.path / page).read_text()
 
@@ -217,7 +217,7 @@ def test_every_page_says_documents_and_rows(repeated):
     front = yaml.safe_load(card.split("---\n")[1])
     assert sum(split["num_examples"] for info in front["dataset_info"] for split in info["splits"]) == 60
     assert f"<b>{documents}</b><span>documents</span>" in (made.path / "report.html").read_text()
-    lines = list(release_lines(made.lock, made.path))
+    lines = list(release_lines(made.typed, made.path))
     assert any(line.startswith(f"{documents} documents (drawn 60 times in all by the mixture)") for line in lines)
     funnel = made.lock["unique"]["source"]
     assert sum(count["documents"] for count in funnel.values()) == documents

@@ -18,6 +18,7 @@ from curate.base.languages import listed, natural
 from curate.errors import ManifestError
 from curate.manifest.manifest import loads
 from curate.release.card import render
+from curate.release.checked_lock import check
 
 
 @pytest.mark.parametrize(
@@ -284,7 +285,7 @@ def test_a_manifest_is_refused_when_planned_or_its_card_is_taken(
     files = [file | {"path": file["path"].replace("data/", f"data/{phase}/")} for file in lock["files"]]
     told = lock | {"license": made.license, "description": made.description, "card": made.card, "name": made.name}
     told |= {"files": files, "composition": lock["composition"] | {"language": dict.fromkeys(languages, counts)}}
-    page = render(told, "name: x\n")
+    page = render(check(told, "lock.json"), "name: x\n")
     assert hub_rules.mistakes(page) == []
     assert len(re.findall(r"^license: ", page.split("\n---\n")[0], re.MULTILINE)) == 1
 

@@ -94,7 +94,7 @@ def calibrate(
     asked = _asked(recipe, form, sequences, length, tokens, join, ending)
     sets = evaluation_sets(against or ())
     identity = _identity(found, recipe, asked, seed, phase, loaded, ending, sets)
-    named = f"{found.lock['name']}-{found.lock['version']}"
+    named = f"{found.lock.name}-{found.lock.version}"
     home = (Path(to) if to else Path(work) / "calibration" / named / recipe).absolute()
     if made := made_before(home, identity["fingerprint"]):
         return Calibrated(home, made, False)
@@ -108,7 +108,7 @@ def calibrate(
         raise _too_few(short, form, asked, docs, str(release)) from None
     with replacing(home) as draft:
         counts = write(form, draft, drawn.sequences, loaded, docs.sources)
-        lock = identity | {"license": found.lock["license"], "counts": counts}
+        lock = identity | {"license": found.lock.license, "counts": counts}
         lock |= {"sources": _sources(docs, drawn), "strata": _strata(drawn), "left_out": drawn.left_out}
         lock |= {"held_out": exclusion.compared, "decontaminated": _decontaminated(found)}
         (draft / "README.md").write_text(shown(card(lock)), encoding="utf-8")
@@ -140,9 +140,9 @@ def _tokenizer_of(release: shards.Shards) -> Path:
     the machine it was made on, or where the work folder around the release has it noted."""
     fix = "name one with --tokenizer: a tokenizer.json, its folder, or hf://OWNER/MODEL/tokenizer.json"
     where = str(release.folder)
-    digests = {stage["params"]["tokenizer"] for stage in release.lock["stages"] if stage["stage"] == "tokens"}
-    if encoded := release.lock.get("tokens"):
-        digests.add(f"sha256:{encoded['tokenizer']['sha256']}")
+    digests = {stage.params["tokenizer"] for stage in release.lock.stages if stage.stage == "tokens"}
+    if release.lock.tokens:
+        digests.add(f"sha256:{release.lock.tokens.tokenizer.sha256}")
     if not digests:
         raise CurateError("the release has no token counts, so it names no tokenizer", where, fix)
     path = release.folder / "manifest.yaml"
@@ -171,8 +171,9 @@ def _named(value) -> list[str]:
 
 def _context(release: shards.Shards, phase: str | None) -> int:
     """Length of the sequences of a phase, or the longest of all."""
-    splits = [*release.lock["mixture"]["splits"], *(release.lock.get("tokens") or {"splits": []})["splits"]]
-    known = [split["context"] for split in splits if split.get("context") and phase in (None, split["phase"])]
+    tokens = release.lock.tokens
+    splits = [*release.lock.mixture.splits, *(tokens.splits if tokens else [])]
+    known = [split.context for split in splits if split.context and phase in (None, split.phase)]
     return max(known, default=CONTEXT)
 
 
@@ -180,9 +181,9 @@ def _end(release: shards.Shards, tokenizer: Tokenizer, name: str | None) -> tupl
     """The token between documents, and its id."""
     if name is not None:
         return name, tokenizer.id_of(name)
-    encoded = release.lock.get("tokens")
-    if encoded and encoded["tokenizer"]["sha256"] == sha256(tokenizer.path):
-        return (encoded["eos"]["token"], encoded["eos"]["id"]) if encoded["eos"] else None
+    encoded = release.lock.tokens
+    if encoded and encoded.tokenizer.sha256 == sha256(tokenizer.path):
+        return (encoded.eos.token, encoded.eos.id) if encoded.eos else None
     for usual in ENDS:
         if (found := tokenizer.exact.token_to_id(usual)) is not None:
             return usual, found
@@ -222,7 +223,7 @@ def _identity(release, recipe, asked: Asked, seed, phase, tokenizer: Tokenizer, 
     identity = {
         "calibration": FORMAT,
         "recipe": recipe,
-        "release": {name: release.lock[name] for name in ("name", "version", "digest")},
+        "release": {name: getattr(release.lock, name) for name in ("name", "version", "digest")},
         "options": options | {"end": ending[0] if ending else None},
         "tokenizer": {"sha256": sha256(tokenizer.path), "ids": tokenizer.ids},
         "against": described(sets),
@@ -297,7 +298,7 @@ def _strata(drawn: Drawn) -> list[dict]:
 def _decontaminated(release: shards.Shards) -> list[dict]:
     """The stages that took evaluation sets out of the release: {"scope", "label", "sets"}."""
     return [
-        {"scope": stage["scope"], "label": stage["label"], "sets": sorted(stage["params"]["sets"])}
-        for stage in release.lock["stages"]
-        if stage["stage"] == "decontaminate" and stage["params"]["mode"] == "reject"
+        {"scope": stage.scope, "label": stage.label, "sets": sorted(stage.params["sets"])}
+        for stage in release.lock.stages
+        if stage.stage == "decontaminate" and stage.params["mode"] == "reject"
     ]

@@ -101,7 +101,7 @@ def _profile(other: str | Path, tokenizer: Tokenizer) -> Profile:
         return _of_set(path, lock, tokenizer)
     if path.is_dir() or str(other).startswith("hf://"):
         release = shards.open_shards(other)
-        name = f"{release.lock['name']} {release.lock['version']}"
+        name = release.lock.title
         return _of_texts(name, shards.all_texts(release), tokenizer)
     try:
         if path.suffix == ".parquet":

@@ -18,8 +18,8 @@ from curate.documents import coded
 from curate.errors import CurateError, did_you_mean
 from curate.mix.hash_line import hash_line
 from curate.mix.mixture import VALIDATION
-from curate.release.checked_lock import inside
-from curate.release.lock import read_whole_lock
+from curate.release.checked_lock import Lock, inside
+from curate.release.lock import load_whole_lock
 
 BYTES_A_TOKEN = 4
 """About as many bytes of text are one token, where the release has not counted them."""
@@ -30,14 +30,14 @@ class Shards:
     """A release folder. train, validation: its shards, those of one phase where one was asked for."""
 
     folder: Path
-    lock: dict
+    lock: Lock
     train: list[Path]
     validation: list[Path]
 
     @property
     def counted(self) -> bool:
         """Whether its documents come with their number of tokens."""
-        return "n_tokens" in self.lock["columns"]
+        return "n_tokens" in self.lock.columns
 
 
 @dataclass(frozen=True)
@@ -72,12 +72,12 @@ def open_shards(name: str | Path, phase: str | None = None) -> Shards:
         from curate.release.fetched import local_copy
 
         folder = local_copy(str(name))
-    lock = read_whole_lock(folder)
-    data = [file["path"] for file in lock["files"] if file["path"].startswith("data/")]
+    lock = load_whole_lock(folder)
+    data = [shard.path for shard in lock.shards]
     validation = [path for path in data if path.startswith(f"data/{VALIDATION}/")]
     train = [path for path in data if path not in validation]
     if phase is not None:
-        phases = {split["phase"] for split in lock["mixture"]["splits"] if split["phase"]}
+        phases = {split.phase for split in lock.mixture.splits if split.phase}
         if phase not in phases:
             fix = did_you_mean(phase, phases) or "leave out --phase: the release has none"
             raise CurateError(f"no phase `{phase}` in the release", str(name), fix)

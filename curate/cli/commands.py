@@ -97,17 +97,18 @@ def _release(
 
     released = follow(run_events(manifest, work, workers, scheduler, replace, allow_empty, allow_code or ()))
     result = {"release": str(released.path), "changed": released.changed, "lock": released.lock}
-    return result, release_lines(released.lock, released.path, released.changed), 0
+    return result, release_lines(released.typed, released.path, released.changed), 0
 
 
 @command
 def report(release: Annotated[Path, typer.Argument(help="folder of a release")], as_json: Json = False):
     """Summarize a release: what it holds and what was left out. Its report.html shows the same in charts."""
     from curate.cli.render import release_lines
-    from curate.release.lock import read_whole_lock
+    from curate.release.checked_lock import as_json as to_json
+    from curate.release.lock import load_whole_lock
 
-    lock = read_whole_lock(release)
-    return lock, [*release_lines(lock, release), f"charts: {release / 'report.html'}"], 0
+    lock = load_whole_lock(release)
+    return to_json(lock), [*release_lines(lock, release), f"charts: {release / 'report.html'}"], 0
 
 
 @command
@@ -141,22 +142,20 @@ def verify(
     as_json: Json = False,
 ):
     """Hash a release again and compare it with its lock. Exits with 1 if they differ."""
-    from curate.release.lock import read_lock, verify
+    from curate.release.lock import verified
 
     if release.startswith("hf://"):
         from curate.hub.publish import verify_published
 
         lock, problems = verify_published(release)
     else:
-        problems, lock = verify(release), read_lock(release)
+        lock, problems = verified(release)
     result = {
         "release": release,
-        "digest": lock["digest"],
+        "digest": lock.digest,
         "problems": [problem.as_dict() for problem in problems],
     }
-    lines = [line for problem in problems for line in problem.lines] or [
-        f"ok: {len(lock['files'])} files, {lock['digest']}"
-    ]
+    lines = [line for problem in problems for line in problem.lines] or [f"ok: {len(lock.files)} files, {lock.digest}"]
     return result, lines, 1 if problems else 0
 
 

@@ -12,6 +12,7 @@ from curate.base.terminal import table
 from curate.inspect.side_by_side import side_by_side
 from curate.release.accounts import damage_lines, funnel_rows, not_taken_lines
 from curate.release.card import empty_sources
+from curate.release.checked_lock import Lock, Mixture, NotTaken
 
 __all__ = [
     "calibrated_lines",
@@ -34,7 +35,7 @@ def plan_lines(found: dict) -> Iterator[str]:
     rows += [(name, s["files"], size(s["bytes"]), s["partitions"]) for name, s in found["sources"].items()]
     yield from table(rows, frozenset({1, 2, 3}))
     for name, source in found["sources"].items():
-        yield from not_taken_lines(name, source["not_taken"])
+        yield from not_taken_lines(name, [NotTaken(**entry) for entry in source["not_taken"]])
     yield ""
     rows = [("step", "jobs", "run", "why")]
     for step in _of_stages(found["steps"]):
@@ -81,30 +82,29 @@ def status_lines(found: dict) -> Iterator[str]:
     yield f"release: {found['release'] or 'not written yet'}"
 
 
-def release_lines(lock: dict, path: Path, changed: bool = True) -> Iterator[str]:
+def release_lines(lock: Lock, path: Path, changed: bool = True) -> Iterator[str]:
     """What went into a release and what was left out. changed: whether its folder was written anew."""
     rows = [("source", "stage", "in", "kept", "reasons")]
     for name, of_source in groupby(funnel_rows(lock), itemgetter(0)):
         rows += [(name if not place else "", *row[1:]) for place, row in enumerate(of_source)]
     yield from table(rows, frozenset({2, 3}))
-    for name, source in lock["sources"].items():
-        yield from damage_lines(name, source["files"])
-        yield from not_taken_lines(name, source.get("not_taken", []))
+    for name, source in lock.sources.items():
+        yield from damage_lines(name, source.files)
+        yield from not_taken_lines(name, source.not_taken)
     yield ""
-    yield from mixture_lines(lock["mixture"])
-    data = [file for file in lock["files"] if file["path"].startswith("data/")]
-    text, rows = (sum(file[name] for file in data) for name in ("text_bytes", "rows"))
-    drawn = f" (drawn {rows:,} times in all by the mixture)" if rows != lock["documents"] else ""
-    shards = f"{size(text)} of text in {counted(len(data), 'shard')}"
-    yield f"{counted(lock['documents'], 'document')}{drawn}, {shards}; {lock['rejected']:,} rejected"
+    yield from mixture_lines(lock.mixture)
+    text, rows = sum(shard.text_bytes for shard in lock.shards), sum(shard.rows for shard in lock.shards)
+    drawn = f" (drawn {rows:,} times in all by the mixture)" if rows != lock.documents else ""
+    shards = f"{size(text)} of text in {counted(len(lock.shards), 'shard')}"
+    yield f"{counted(lock.documents, 'document')}{drawn}, {shards}; {lock.rejected:,} rejected"
     yield from (f"warning: nothing is left of source `{name}`" for name in empty_sources(lock))
-    for split in (lock.get("tokens") or {"splits": []})["splits"]:
-        packed = f", {split['sequences']:,} sequences of {split['context']:,}" if split["context"] else ""
-        yield f"tokens of {split['phase'] or split['split']}: {split['tokens']:,}{packed}"
-        yield from (f"  {note}" for note in split["notes"])
-    yield from (f"warning: {warning}" for warning in lock.get("warnings", []))
+    for split in lock.tokens.splits if lock.tokens else ():
+        packed = f", {split.sequences:,} sequences of {split.context:,}" if split.context else ""
+        yield f"tokens of {split.name}: {split.tokens:,}{packed}"
+        yield from (f"  {note}" for note in split.notes)
+    yield from (f"warning: {warning}" for warning in lock.warnings)
     yield f"release: {path}{'' if changed else ' (unchanged)'}"
-    yield f"digest: {lock['digest']}"
+    yield f"digest: {lock.digest}"
 
 
 def diff_lines(found: dict) -> Iterator[str]:
@@ -145,17 +145,16 @@ def published_lines(published, dry_run: bool) -> Iterator[str]:
     yield f"{where}, tag {published.tag}" if published.tag else f"{where}; publish again to tag it once it is merged"
 
 
-def mixture_lines(mixture: dict) -> Iterator[str]:
+def mixture_lines(mixture: Mixture) -> Iterator[str]:
     """What each phase holds, unless the mixture simply takes everything."""
-    if not mixture["notes"]:
+    if not mixture.notes:
         return
-    rows = [("phase", mixture["by"], "asked", f"share of {mixture['unit']}", "documents", "drawn", "epochs")]
-    for split in mixture["splits"]:
-        for name, key in split["keys"].items():
-            asked = f"{key['asked']:.2%}" if "asked" in key else ""
-            epochs = f"{key['epochs']:.2f}" if "epochs" in key else ""
-            cells = (asked, f"{key['share']:.2%}", key.get("unique", key["documents"]), key["documents"], epochs)
-            rows.append((split["phase"] or split["split"], name, *cells))
+    rows = [("phase", mixture.by, "asked", f"share of {mixture.unit}", "documents", "drawn", "epochs")]
+    for split in mixture.splits:
+        for name, key in split.keys.items():
+            asked = "" if key.asked is None else f"{key.asked:.2%}"
+            epochs = "" if key.epochs is None else f"{key.epochs:.2f}"
+            rows.append((split.name, name, asked, f"{key.share:.2%}", key.once, key.documents, epochs))
     yield from table(rows, frozenset({2, 3, 4, 5, 6}))
     yield ""
 

@@ -16,9 +16,11 @@ from typing import NamedTuple
 
 from curate.errors import CurateError
 from curate.hub.client import FAILURES, Event, Remote, address_of, check_repository, logged_in
+from curate.release.checked_lock import File as Listed
+from curate.release.checked_lock import Lock, Publish
 from curate.release.fetched import published_at
 from curate.release.files import File, Unverified, read_release
-from curate.release.lock import PAGES, check_file, exposures, read_lock, release_digest
+from curate.release.lock import PAGES, check_file, exposures, load_lock, release_digest
 
 SHARDS = ("data/", "evidence/", "tokens/")
 MANAGED = (*SHARDS, "index/")  # folders in which files that the new version lacks are deleted
@@ -90,9 +92,9 @@ def publish(
     release = Path(release)
     lock, files = read_release(release)
     report(Event("verified", f"{len(files)} files match the lock"))
-    tag, title, revision = f"v{lock['version']}", f"{lock['name']} {lock['version']}", branch or "main"
-    wish = lock.get("publish") or {}
-    repo, private = repo or wish.get("repo") or lock["name"], private or wish.get("private", False)
+    tag, title, revision = f"v{lock.version}", lock.title, branch or "main"
+    wish = lock.publish or Publish(repo=None)
+    repo, private = repo or wish.repo or lock.name, private or wish.private
     everything = _plan({}, files, release, title)
     if dry_run and not logged_in(token):
         return _unasked(repo, endpoint, revision, tag, everything)
@@ -150,7 +152,7 @@ def _unasked(repo: str, endpoint: str | None, revision: str, tag: str, commits: 
     return Published(name, address_of(name, endpoint), revision, tag, None, commits)
 
 
-def verify_published(address: str, *, endpoint: str | None = None, token: str | None = None) -> tuple[dict, list]:
+def verify_published(address: str, *, endpoint: str | None = None, token: str | None = None) -> tuple[Lock, list]:
     """The lock of a published release, and what is wrong with it: as `release.lock.verify`, without its work folder.
 
     address  hf://datasets/ORG/NAME@vVERSION. Its files are fetched one after the other, hashed and let go, so that
@@ -163,33 +165,33 @@ def verify_published(address: str, *, endpoint: str | None = None, token: str | 
         root = Path(scratch)
         there = remote.files(version)
         remote.fetch("lock.json", version, root, there, address)
-        lock, problems = read_lock(root), []
-        for file in lock["files"]:
+        lock, problems = load_lock(root), []
+        for file in lock.files:
             problem = _check_remote(remote, version, root, there, file, address)
             problems += [problem] if problem else []
         problems += [CurateError(found.what, f"{address}/{found.where}", found.fix) for found in exposures(root)]
-    listed, again = {file["path"] for file in lock["files"]}, "publish the release again"
+    listed, again = {file.path for file in lock.files}, "publish the release again"
     unknown = sorted(path for path in there if path.startswith(MANAGED) and path not in listed)
     problems += [CurateError("a file is not in the lock", f"{address}/{path}", again) for path in unknown]
-    if release_digest(lock["files"]) != lock["digest"]:
+    if release_digest(lock.files) != lock.digest:
         problems.append(CurateError("the digest does not match the files", address, again))
-    if f"v{lock['version']}" != version:
-        what = f"the lock belongs to version {lock['version']}"
+    if f"v{lock.version}" != version:
+        what = f"the lock belongs to version {lock.version}"
         problems.append(CurateError(what, address, "name the tag of that version"))
     return lock, problems
 
 
 def _check_remote(
-    remote: Remote, version: str, root: Path, there: dict, file: dict, address: str
+    remote: Remote, version: str, root: Path, there: dict, file: Listed, address: str
 ) -> CurateError | None:
     """Fetch a file that a lock names, hash it and let it go; what is wrong with it, if anything."""
-    path = root / file["path"]
-    if file["path"] in there:
-        remote.fetch(file["path"], version, root, there, address)
+    path = root / file.path
+    if file.path in there:
+        remote.fetch(file.path, version, root, there, address)
     problem = check_file(root, file)
     if path.is_file() and path.suffix not in PAGES:
         path.unlink()
-    return problem and CurateError(problem.what, f"{address}/{file['path']}", "publish the release again")
+    return problem and CurateError(problem.what, f"{address}/{file.path}", "publish the release again")
 
 
 def _same(file: File, remote, release: Path) -> bool:

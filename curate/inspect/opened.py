@@ -17,6 +17,7 @@ from curate.manifest.manifest import Manifest
 from curate.release import lock as locks
 from curate.release.accounts import funnel_rows
 from curate.release.charts import funnel_chart
+from curate.release.checked_lock import Lock, as_json
 from curate.release.make import WORK, run_events
 
 SHOWN_ROWS = 10
@@ -33,22 +34,27 @@ class Release:
     path: Path
 
     @cached_property
+    def typed(self) -> Lock:
+        """The lock, checked, whose keys are attributes."""
+        return locks.load_whole_lock(self.path)
+
+    @cached_property
     def lock(self) -> dict[str, Any]:
         """What went in, what was counted, what came out, as `lock.json` has it, checked."""
-        return locks.read_whole_lock(self.path)
+        return as_json(self.typed)
 
     @property
     def name(self) -> str:
-        return self.lock["name"]
+        return self.typed.name
 
     @property
     def version(self) -> str:
-        return self.lock["version"]
+        return self.typed.version
 
     @property
     def digest(self) -> str:
         """`sha256:` and the digest of data and evidence."""
-        return self.lock["digest"]
+        return self.typed.digest
 
     @property
     def card(self) -> str:
@@ -58,7 +64,7 @@ class Release:
     @property
     def funnel(self) -> pa.Table:
         """What each stage kept: source, stage (string), documents_in, documents_kept (int64), reasons (string)."""
-        rows = list(funnel_rows(self.lock))
+        rows = list(funnel_rows(self.typed))
         names = ("source", "stage", "documents_in", "documents_kept", "reasons")
         kinds = (pa.string(), pa.string(), pa.int64(), pa.int64(), pa.string())
         return pa.table({name: pa.array([row[i] for row in rows], kinds[i]) for i, name in enumerate(names)})
@@ -79,7 +85,7 @@ class Release:
         return self._files("evidence/near_duplicates")
 
     def _files(self, start: str, holding: str = "") -> datasets.Dataset:
-        paths = [file["path"] for file in self.lock["files"]]
+        paths = [file.path for file in self.typed.files]
         wanted = [path for path in paths if path.startswith(start) and holding in path and path.endswith(".parquet")]
         if not wanted:
             where, fix = f"{self.path}/{start}", "see the files that `lock.json` names"
@@ -127,20 +133,19 @@ class Release:
         return load_dataset(str(self.path), split=split)
 
     def __repr__(self) -> str:
-        return f"<Release {self.name} {self.version}: {counted(self.lock['documents'], 'document')}, {self.path}>"
+        return f"<Release {self.name} {self.version}: {counted(self.typed.documents, 'document')}, {self.path}>"
 
     def _repr_html_(self) -> str:
-        lock = self.lock
-        data = [file for file in lock["files"] if file["path"].startswith("data/")]
-        text = size(sum(file["text_bytes"] for file in data))
-        head = f"{counted(lock['documents'], 'document')}, {text} of text in {counted(len(data), 'shard')}; "
-        head += f"{lock['rejected']:,} rejected"
+        lock = self.typed
+        text = size(sum(shard.text_bytes for shard in lock.shards))
+        head = f"{counted(lock.documents, 'document')}, {text} of text in {counted(len(lock.shards), 'shard')}; "
+        head += f"{lock.rejected:,} rejected"
         title = f"<h3>{escape(self.name)} {escape(self.version)}</h3>"
         parts = [title, f"<p>{head}<br><code>{escape(self.digest)}</code></p>", funnel_chart(lock)]
-        for column, counts in lock.get("unique", lock["composition"]).items():
-            most = sorted(counts.items(), key=lambda item: (-item[1]["bytes"], item[0]))
+        for column, counts in lock.once.items():
+            most = sorted(counts.items(), key=lambda item: (-item[1].bytes, item[0]))
             cells = "".join(
-                f"<tr><td>{escape(value)}</td><td>{count['documents']:,}</td><td>{size(count['bytes'])}</td></tr>"
+                f"<tr><td>{escape(value)}</td><td>{count.documents:,}</td><td>{size(count.bytes)}</td></tr>"
                 for value, count in most[:SHOWN_ROWS]
             )
             if len(most) > SHOWN_ROWS:
@@ -192,5 +197,5 @@ def open_release(place: str | Path) -> Release:
 
         place = local_copy(str(place), READ)
     release = Release(Path(place))
-    release.lock  # noqa: B018  a folder that is none is told now
+    release.typed  # noqa: B018  a folder that is none is told now
     return release

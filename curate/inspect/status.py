@@ -15,8 +15,8 @@ from curate.engine.store import Store
 from curate.manifest.manifest import Manifest, load
 from curate.mix.mixture import notes
 from curate.models.resources import remove
-from curate.release.lock import deduplicating
 from curate.release.make import prepare, recall
+from curate.release.new_lock import deduplicating
 from curate.sources.identify import FETCHED
 from curate.tokens import requested as tokens
 

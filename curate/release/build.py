@@ -18,9 +18,10 @@ from curate.engine.plan import Plan, TokenParts
 from curate.engine.store import Damaged, Store
 from curate.errors import CurateError
 from curate.release import card, charts, croissant, report
-from curate.release import lock as locks
+from curate.release.checked_lock import File, Lock, as_json, check
 from curate.release.earlier import records
 from curate.release.extend import extend
+from curate.release.lock import dumps, exposures, load_lock
 from curate.release.token_shards import write_token_shards
 from curate.release.without import keep_out
 
@@ -30,63 +31,63 @@ SWAPS = 100
 
 def build(
     plan: Plan,
-    lock: dict,
+    lock: Lock,
     store: Store,
     parts: dict[str, str],
     tokens: list[TokenParts],
     releases: Path,
     replace: bool = False,
-) -> tuple[Path, dict, bool]:
+) -> tuple[Path, Lock, bool]:
     """Write `releases/NAME/VERSION`. Returns it, its lock, and whether it holds other data than before.
 
-    What goes beside the data (token shards, pages, charts, manifest) is added to `lock["files"]`; nothing of this
+    What goes beside the data (token shards, pages, charts, manifest) is added to the files of the lock; nothing of this
     machine is in it (see `curate.base.redact`). Raises Damaged for a part that is not what was made, CurateError for an
     earlier release that is not what its lock says, and for a release of this version with another digest, unless
     `replace`.
     """
-    target = releases / lock["name"] / lock["version"]
-    old = {} if replace and unreadable(target) else released(target)
+    target = releases / lock.name / lock.version
+    old = None if replace and unreadable(target) else released(target)
     with replacing(target) as draft:
         copies: dict[str, Path] = {}
         if plan.manifest.document.extends:
             lock, parts, copies = extend(lock, parts, plan.manifest)
-        _copy(draft, lock["files"], {path: store.part(fp) for path, fp in parts.items()} | copies, parts)
+        _copy(draft, lock.files, {path: store.part(fp) for path, fp in parts.items()} | copies, parts)
         everything = plan.manifest.document.mixture.takes_everything
         kept = keep_out(draft, lock, records(plan.manifest), parts.keys(), everything)
         if not replace:
             check_same(target, lock)
         write_token_shards(draft, lock, store, tokens, kept)
-        write_pages(draft, lock, plan.manifest.text)
+        lock = write_pages(draft, lock, plan.manifest.text)
         if not replace:
             check_same(target, lock)  # another run may have ended meanwhile
-    return target, lock, any(old.get(name) != lock[name] for name in ("digest", "tokens"))
+    return target, lock, old is None or (old.digest, as_json(old.tokens)) != (lock.digest, as_json(lock.tokens))
 
 
-def _copy(draft: Path, files: list[dict], sources: dict[str, Path], parts: dict[str, str]) -> None:
+def _copy(draft: Path, files: list[File], sources: dict[str, Path], parts: dict[str, str]) -> None:
     """Copy the files of a lock into the draft, several at once, and check what came.
 
     sources  {path in the release: file}. parts: of those that are parts of the store, {path: fingerprint}
     """
 
-    def copy(file: dict) -> dict:
-        path = draft / file["path"]
+    def copy(file: File) -> dict:
+        path = draft / file.path
         path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(sources[file["path"]], path)
+        shutil.copyfile(sources[file.path], path)
         return digest(path)
 
     with ThreadPoolExecutor(machine.cores()) as threads:
         for file, found in zip(files, threads.map(copy, files), strict=True):
-            if found == {"bytes": file["bytes"], "sha256": file["sha256"]}:
+            if found == {"bytes": file.bytes, "sha256": file.sha256}:
                 continue
-            source, fp = sources[file["path"]], parts.get(file["path"])
+            source, fp = sources[file.path], parts.get(file.path)
             if fp:
                 raise Damaged(fp, source, "its sha256 is not the one it was made with")
             raise CurateError("a file of the earlier release changed", str(source), "run `curate verify` on it")
 
 
-def released(target: Path) -> dict:
-    """The lock of the release that is in a folder; empty where there is none."""
-    return locks.read_lock(target) if (target / "lock.json").is_file() else {}
+def released(target: Path) -> Lock | None:
+    """The lock of the release that is in a folder, if there is one."""
+    return load_lock(target) if (target / "lock.json").is_file() else None
 
 
 def unreadable(target: Path) -> bool:
@@ -98,24 +99,23 @@ def unreadable(target: Path) -> bool:
     return False
 
 
-def check_same(target: Path, lock: dict) -> None:
+def check_same(target: Path, lock: Lock) -> None:
     """Raise CurateError where a folder has a release with another digest: what was released does not change unasked."""
     old = released(target)
-    if old and old["digest"] != lock["digest"]:
-        what = f"{lock['name']} {lock['version']} is already released with the digest {old['digest'][:19]}…, not "
-        what += f"{lock['digest'][:19]}…"
+    if old and old.digest != lock.digest:
+        what = f"{lock.title} is already released with the digest {old.digest[:19]}…, not {lock.digest[:19]}…"
         fix = "bump `version:` in the manifest, or pass --replace to overwrite that release"
         raise CurateError(what, str(target), fix)
 
 
-def write_pages(folder: Path, lock: dict, manifest: str) -> None:
+def write_pages(folder: Path, lock: Lock, manifest: str) -> Lock:
     """Write all that is made from the lock and the manifest's text into a folder that holds the data, the lock last.
 
-    Nothing of this machine is in them or, from here on, in the lock (see `curate.base.redact`). Control characters that
-    came with data are written out (see `curate.base.terminal.shown`). Raises CurateError where a page has what must not
-    be published.
+    Nothing of this machine is in them or in the lock that is returned, as it was written (see `curate.base.redact`).
+    Control characters that came with data are written out (see `curate.base.terminal.shown`). Raises CurateError where
+    a page has what must not be published.
     """
-    lock |= redact.everywhere(lock)
+    lock = check(redact.everywhere(as_json(lock)), folder / "lock.json")
     manifest = redact.manifest(manifest)
     pages = charts.charts(lock) | {"manifest.yaml": manifest, "README.md": card.render(lock, manifest)}
     pages["report.html"] = report.render(lock, manifest)
@@ -124,10 +124,11 @@ def write_pages(folder: Path, lock: dict, manifest: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         text = pages.get(name) or croissant.render(lock)
         path.write_text(text if name == "manifest.yaml" else shown(text), encoding="utf-8")
-        lock["files"].append({"path": name} | digest(path))
-    (folder / "lock.json").write_text(locks.dumps(lock), encoding="utf-8")
-    for problem in locks.exposures(folder):
+        lock.files.append(File(path=name, **digest(path)))
+    (folder / "lock.json").write_text(dumps(as_json(lock)), encoding="utf-8")
+    for problem in exposures(folder):
         raise problem
+    return lock
 
 
 @contextmanager

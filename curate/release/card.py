@@ -1,6 +1,6 @@
 """The card of a release: its README.md, for people and for `datasets.load_dataset`. Every number is the lock's."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import yaml
 
@@ -9,6 +9,7 @@ from curate.base.features import feature
 from curate.base.languages import listed
 from curate.release.accounts import accounts
 from curate.release.charts import curves, funnel
+from curate.release.checked_lock import Amount, Lock, as_json
 from curate.release.pages import environment
 
 LIMITS = [("n<1K", 10**3), ("1K<n<10K", 10**4), ("10K<n<100K", 10**5), ("100K<n<1M", 10**6), ("1M<n<10M", 10**7)]
@@ -24,7 +25,7 @@ LONGEST = 20
 """Lines of a table of the card; the rest is one line."""
 
 
-def render(lock: dict, manifest: str) -> str:
+def render(lock: Lock, manifest: str) -> str:
     """The card's text: front matter, then what is in the release and where the rest went.
 
     manifest  its text. The lock needs all but `files` of what lies beside the data.
@@ -33,37 +34,32 @@ def render(lock: dict, manifest: str) -> str:
     return f"---\n{header}---\n{environment().get_template('card.md.jinja').render(**facts(lock, manifest))}"
 
 
-def facts(lock: dict, manifest: str) -> dict:
+def facts(lock: Lock, manifest: str) -> dict:
     """What the card and the report say, by the names their templates use."""
-    shards = data_files(lock)
-    repo = lock["publish"]["repo"]
+    repo = lock.publish.repo
     return {
         "lock": lock,
         "manifest": manifest,
         "configs": configs(lock),
-        "repo": repo or f"ORG/{lock['name']}",
+        "repo": repo or f"ORG/{lock.name}",
         "published": repo,
-        "shards": shards,
+        "shards": lock.shards,
         "by_source": in_order(lock),
-        "totals": total(lock["composition"].get("source", {}).values()),
-        "unique": total(unique(lock, "source").values()),
+        "totals": total(lock.composition.get("source", {}).values()),
+        "unique": total(lock.once.get("source", {}).values()),
         "empty": empty_sources(lock),
-        "found": sum(source["read"].get("in", 0) for source in lock["sources"].values()),
+        "found": sum(source.read.in_ for source in lock.sources.values()),
         "composition": {name: list(lines(lock, name)) for name in ("language", "license")},
         "funnel": [(name, sum(left.values())) for name, left in funnel(lock)],
         "curves": curves(lock),
-        "accounts": list(accounts(lock["sources"])),
-        "decontaminated": [stage for stage in lock["stages"] if stage["stage"] == "decontaminate"],
-        "deduplicated": [stage for stage in lock["stages"] if stage["stage"] in DEDUPLICATION],
-        "bytes": sum(file["bytes"] for file in shards),
+        "accounts": list(accounts(lock.sources)),
+        "decontaminated": [stage for stage in lock.stages if stage.stage == "decontaminate"],
+        "deduplicated": [stage for stage in lock.stages if stage.stage in DEDUPLICATION],
+        "bytes": sum(file.bytes for file in lock.shards),
     }
 
 
-def data_files(lock: dict) -> list[dict]:
-    return [file for file in lock["files"] if file["path"].startswith("data/")]
-
-
-def configs(lock: dict) -> dict[str, dict[str, dict]]:
+def configs(lock: Lock) -> dict[str, dict[str, dict]]:
     """{config: {split: {"path", "rows", "text_bytes", "bytes"}}} of the shards, by where they lie.
 
     `data/PHASE/train-*` is the split `train` of the config PHASE, `data/train-*` that of `default`;
@@ -71,27 +67,27 @@ def configs(lock: dict) -> dict[str, dict[str, dict]]:
     """
     found: dict[str, dict[str, dict]] = {}
     shared: dict[str, dict] = {}
-    for file in data_files(lock):
-        folder, _, name = file["path"].rpartition("/")
+    for file in lock.shards:
+        folder, _, name = file.path.rpartition("/")
         folder = folder.removeprefix("data").strip("/")
         held_out = folder == "validation"
         split = "validation" if held_out else name.partition("-")[0]
         where = shared if held_out else found.setdefault(folder or "default", {})
-        pattern = f"{file['path'].rpartition('/')[0]}/{'*' if held_out else f'{split}-*'}.parquet"
+        pattern = f"{file.path.rpartition('/')[0]}/{'*' if held_out else f'{split}-*'}.parquet"
         entry = where.setdefault(split, {"path": pattern, "rows": 0, "text_bytes": 0, "bytes": 0})
         for key in ("rows", "text_bytes", "bytes"):
-            entry[key] += file[key]
+            entry[key] += getattr(file, key)
     return {name: splits | shared for name, splits in (found or {"default": {}}).items()}
 
 
-def front_matter(lock: dict) -> dict:
+def front_matter(lock: Lock) -> dict:
     """What the Hub and `datasets` read of a card."""
-    documents = sum(file["rows"] for file in data_files(lock))
+    documents = sum(file.rows for file in lock.shards)
     codes, tags = languages(lock)
-    features = [feature(name, kind) for name, kind in lock["columns"].items()]
+    features = [feature(name, kind) for name, kind in lock.columns.items()]
     made = {
-        "pretty_name": lock["name"],
-        **licenses.fields(lock["license"]),
+        "pretty_name": lock.name,
+        **licenses.fields(lock.license),
         **({"language": codes} if codes else {}),
         **({"language_bcp47": tags} if tags else {}),
         "size_categories": [next(name for name, limit in LIMITS if documents < limit)],
@@ -118,45 +114,48 @@ def front_matter(lock: dict) -> dict:
     return made
 
 
-def languages(lock: dict) -> tuple[list[str], list[str]]:
+def languages(lock: Lock) -> tuple[list[str], list[str]]:
     """The Hub's codes of the languages in a release, and the BCP 47 tags that say more than their code."""
-    stages = {stage["stage"] for stage in lock["stages"]}
-    return listed(lock["composition"].get("language", {}), "language" in stages, "code" in stages)
+    stages = {stage.stage for stage in lock.stages}
+    return listed(lock.composition.get("language", {}), "language" in stages, "code" in stages)
 
 
-def unique(lock: dict, column: str) -> dict[str, dict]:
-    """{value: counts} of the documents of a release, each once however often the mixture drew it."""
-    return lock.get("unique", lock["composition"]).get(column, {})
-
-
-def empty_sources(lock: dict) -> list[str]:
+def empty_sources(lock: Lock) -> list[str]:
     """The sources of which documents were read and none is in the release."""
-    held = unique(lock, "source")
-    return [name for name, source in lock["sources"].items() if source["read"].get("in") and name not in held]
+    held = lock.once.get("source", {})
+    return [name for name, source in lock.sources.items() if source.read.in_ and name not in held]
 
 
-def total(counts) -> dict:
+def total(amounts: Iterable[Amount]) -> dict[str, int]:
     """Sums of documents, bytes and, where they are known, tokens."""
+    return _total(map(as_json, amounts))
+
+
+def _total(counts: Iterable[dict[str, int]]) -> dict[str, int]:
     counts = list(counts)
     names = dict.fromkeys(["documents", "bytes", *(name for count in counts for name in count)])
     return {name: sum(count.get(name, 0) for count in counts) for name in names}
 
 
-def in_order(lock: dict) -> dict[str, dict]:
+def in_order(lock: Lock) -> dict[str, dict]:
     """{source: counts} as the manifest has them, then those of earlier releases; `unique` beside them."""
-    counts = lock["composition"].get("source", {})
+    counts = _with_unique(lock, "source")
+    return {name: counts[name] for name in dict.fromkeys([*lock.sources, *counts]) if name in counts}
+
+
+def _with_unique(lock: Lock, column: str) -> dict[str, dict]:
+    """{value: counts of rows, and `unique`, of documents}."""
+    once = lock.once.get(column, {})
     return {
-        name: counts[name] | {"unique": unique(lock, "source").get(name, counts[name])["documents"]}
-        for name in dict.fromkeys([*lock["sources"], *counts])
-        if name in counts
+        value: as_json(amount) | {"unique": once.get(value, amount).documents}
+        for value, amount in lock.composition.get(column, {}).items()
     }
 
 
-def lines(lock: dict, name: str) -> Iterator[tuple[str, dict]]:
+def lines(lock: Lock, name: str) -> Iterator[tuple[str, dict]]:
     """The values of a column with their counts, the largest first, the smallest together."""
-    counts, once = lock["composition"].get(name, {}), unique(lock, name)
-    counts = {value: count | {"unique": once.get(value, count)["documents"]} for value, count in counts.items()}
+    counts = _with_unique(lock, name)
     ordered = sorted(counts.items(), key=lambda item: (-item[1]["bytes"], item[0]))
     yield from ordered[:LONGEST]
     if rest := ordered[LONGEST:]:
-        yield f"{len(rest)} other {ROWS_OF[name]}", total(count for _, count in rest)
+        yield f"{len(rest)} other {ROWS_OF[name]}", _total(count for _, count in rest)

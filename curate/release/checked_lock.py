@@ -1,12 +1,15 @@
-"""A lock is checked before it is believed: what is used of it as a path, a name, a digest or a number has that form."""
+"""The lock as a typed value, checked before it is believed: what is used of it as a path, a name, a digest or a number
+has that form. `as_json` is the way back: the same keys in the same order, so that reading and writing change nothing.
+"""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from unicodedata import normalize
 
 import pydantic
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, WrapValidator, model_validator
 
 from curate.base.features import feature
 from curate.base.names import Name, Version, checked_repository
@@ -22,9 +25,15 @@ def _relative(path: str) -> str:
     return path
 
 
+def _unchanged(value: Any, check: Callable) -> Any:
+    """The value itself: a whole number stays one where fractions are allowed."""
+    check(value)
+    return value
+
+
 Count = Annotated[int, Field(ge=0, lt=1 << 63, strict=True)]
-Ratio = Annotated[float, Field(ge=0, lt=1e9, allow_inf_nan=False, strict=True)]
-Number = Annotated[float, Field(ge=0, lt=1 << 63, allow_inf_nan=False, strict=True)]
+Ratio = Annotated[float, Field(ge=0, lt=1e9, allow_inf_nan=False, strict=True), WrapValidator(_unchanged)]
+Number = Annotated[float, Field(ge=0, lt=1 << 63, allow_inf_nan=False, strict=True), WrapValidator(_unchanged)]
 RelativePath = Annotated[str, Field(max_length=1000), AfterValidator(_relative)]
 TokenId = Annotated[int, Field(ge=0, lt=1 << 32, strict=True)]
 Context = Annotated[int, Field(ge=CONTEXTS[0], le=CONTEXTS[-1], strict=True)]
@@ -33,23 +42,49 @@ Digest = Annotated[str, Field(pattern=r"\Asha256:[0-9a-f]{64}\z")]
 
 
 class Open(BaseModel):
-    """A part of a lock that may hold more than is checked."""
+    """A part of a lock that may hold more than is checked. What is None by default may be absent."""
 
     model_config = ConfigDict(extra="allow", protected_namespaces=())
+    _order: tuple[str, ...] = PrivateAttr(())
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _ordered(cls, held: Any, check: Callable) -> Self:
+        made = check(held)
+        if isinstance(held, dict):
+            made._order = tuple(held)
+        return made
+
+
+def as_json(held: Any) -> Any:
+    """A lock, or a part of one, as values of JSON: its keys in the order in which they were given, without those that
+    were not."""
+    if isinstance(held, Open):
+        names = {field.alias or name: name for name, field in type(held).model_fields.items()}
+        there = {key: getattr(held, name) for key, name in names.items() if name in held.model_fields_set}
+        there |= held.__pydantic_extra__ or {}
+        held = {key: there[key] for key in held._order if key in there} | there
+    if isinstance(held, dict):
+        return {key: as_json(value) for key, value in held.items()}
+    return [as_json(value) for value in held] if isinstance(held, list) else held
 
 
 class File(Open):
     path: RelativePath
     bytes: Count
     sha256: Sha256
-    rows: Count = 0
-    text_bytes: Count = 0
+    rows: Count | None = None
+    text_bytes: Count | None = None
 
     @model_validator(mode="after")
     def _counted(self) -> Self:
-        if self.path.startswith("data/") and not {"rows", "text_bytes"} <= self.model_fields_set:
+        if self.is_shard and None in (self.rows, self.text_bytes):
             raise ValueError("a shard without its rows or the bytes of its text")
         return self
+
+    @property
+    def is_shard(self) -> bool:
+        return self.path.startswith("data/")
 
 
 class Amount(Open):
@@ -58,14 +93,26 @@ class Amount(Open):
     __pydantic_extra__: dict[str, Count]
     documents: Count
     bytes: Count
-    tokens: Count = 0
+    tokens: Count | None = None
+
+    def __add__(self, other: "Amount") -> "Amount":
+        sizes, more = as_json(self), as_json(other)
+        return Amount(**{name: sizes.get(name, 0) + more.get(name, 0) for name in sizes | more})
 
 
-class Composition(Open):
-    """Amounts by the values of columns."""
+def _of_sources(found: dict[str, dict[str, Amount]]) -> dict[str, dict[str, Amount]]:
+    """The composition. Raises ValueError for the name of a source that no source has."""
+    for name in found.get("source", {}):
+        try:
+            NAME.validate_python(name)
+        except pydantic.ValidationError:
+            raise ValueError(f"not the name of a source: {name[:80]!r}") from None
+    return found
 
-    __pydantic_extra__: dict[str, dict[str, Amount]]
-    source: dict[Name, Amount] = {}
+
+NAME = pydantic.TypeAdapter(Name)
+Composition = Annotated[dict[str, dict[str, Amount]], AfterValidator(_of_sources)]
+"""{column: {value: amount}}."""
 
 
 class Passed(Open):
@@ -74,6 +121,7 @@ class Passed(Open):
     in_: Count = Field(alias="in")
     kept: Count
     reasons: dict[str, Count]
+    bytes: Count | None = None
 
 
 class Input(Open):
@@ -128,10 +176,10 @@ class Cluster(Shown):
 class Scheme(Open):
     """How documents are compared. bands, rows: of MinHash, whose curve the pages show."""
 
-    ngram: Count = 0
-    unit: str = "words"
-    bands: Annotated[Count, Field(le=1 << 20)] = 0
-    rows: Annotated[Count, Field(le=1 << 20)] = 0
+    ngram: Count | None = None
+    unit: str | None = None
+    bands: Annotated[Count, Field(le=1 << 20)] | None = None
+    rows: Annotated[Count, Field(le=1 << 20)] | None = None
 
 
 class Stage(Open):
@@ -152,10 +200,20 @@ class Stage(Open):
 
     @model_validator(mode="after")
     def _drawn(self) -> Self:
-        there = self.scheme.model_fields_set if self.scheme else set()
-        if "bands" in there and not ({"rows", "ngram", "unit"} <= there and _is_share(self.params)):
+        drawn = self.scheme and (self.scheme.rows, self.scheme.ngram, self.scheme.unit)
+        if self.has_curve and (None in drawn or not _is_share(self.params)):
             raise ValueError("a scheme without what its curve is drawn of")
         return self
+
+    @property
+    def title(self) -> str:
+        """Its label, behind the source whose stage it is."""
+        return self.label if self.scope == "all" else f"{self.scope}: {self.label}"
+
+    @property
+    def has_curve(self) -> bool:
+        """Whether the chance to compare two documents is a curve over their similarity."""
+        return self.scheme is not None and self.scheme.bands is not None
 
 
 RELIED_ON = {"tokens": {"tokenizer": str}, "decontaminate": {"sets": dict, "mode": str}}
@@ -168,29 +226,46 @@ def _is_share(params: dict) -> bool:
 
 
 class Key(Amount):
-    unique: Count = 0
+    """What a split has of a value of the mixture's column. unique: documents, each once."""
+
+    unique: Count | None = None
     share: Ratio
-    asked: Ratio = 0
-    epochs: Ratio = 0
+    asked: Ratio | None = None
+    epochs: Ratio | None = None
+
+    @property
+    def once(self) -> int:
+        return self.documents if self.unique is None else self.unique
 
 
 class Split(Amount):
+    """What the mixture put in a split. asked, amount: in its unit. context, longest: in tokens."""
+
     __pydantic_extra__: dict[str, Any]
     phase: Name | None
     split: Name
     shards: Count
     keys: dict[str, Key]
-    unique: Count = 0
-    asked: Number = 0
-    amount: Number = 0
+    unique: Count | None = None
+    asked: Number | None = None
+    amount: Number | None = None
     context: Count | None = None
-    longest: Count = 0
+    longest: Count | None = None
+    experimental: Any = None
 
     @model_validator(mode="after")
     def _realized(self) -> Self:
-        if "asked" in self.model_fields_set and "amount" not in self.model_fields_set:
+        if self.asked is not None and self.amount is None:
             raise ValueError("it does not say what came of what was asked")
         return self
+
+    @property
+    def once(self) -> int:
+        return self.documents if self.unique is None else self.unique
+
+    @property
+    def name(self) -> str:
+        return self.phase or self.split
 
 
 class Mixture(Open):
@@ -202,23 +277,34 @@ class Mixture(Open):
 
     @model_validator(mode="after")
     def _measured(self) -> Self:
-        if any(self.unit not in key.model_fields_set for split in self.splits for key in split.keys.values()):
+        if any(getattr(key, self.unit) is None for split in self.splits for key in split.keys.values()):
             raise ValueError(f"a key without its {self.unit}")
         return self
 
 
-class TokenSplit(Open):
-    """Token shards of a split. context, sequences, padding, cut: where documents are packed."""
+class TokenCounts(Open):
+    """What is counted of token shards. longest: of its documents, in tokens. sequences, padding, cut: where packed."""
+
+    documents: Count
+    tokens: Count
+    longest: Count | None = None
+    sequences: Count | None = None
+    padding: Count | None = None
+    cut: Count | None = None
+
+
+class TokenSplit(TokenCounts):
+    """Token shards of a split. context: where documents are packed."""
 
     phase: Name | None
     split: Name
-    documents: Count
-    tokens: Count
     context: Context | None
-    sequences: Count = 0
-    padding: Count = 0
-    cut: Count = 0
     notes: list[str]
+    shards: list[TokenCounts] = []
+
+    @property
+    def name(self) -> str:
+        return self.phase or self.split
 
 
 class Tokenizer(Open):
@@ -242,8 +328,7 @@ class Tokens(Open):
 
     @model_validator(mode="after")
     def _packed(self) -> Self:
-        packed = {"sequences", "padding", "cut"}
-        if any(split.context and not packed <= split.model_fields_set for split in self.splits):
+        if any(split.context and None in (split.sequences, split.padding, split.cut) for split in self.splits):
             raise ValueError("a split without what came of its sequences")
         if self.dtype == "uint16" and max(self.pad or 0, self.eos.id if self.eos else 0) >= 1 << 16:
             raise ValueError("an id that its type cannot hold")
@@ -268,11 +353,12 @@ class Lock(Open):
 
     digest: Digest
     files: list[File]
+    lock: int | None = None
     name: Name | None = None
     version: Version | None = None
     license: str | None = None
     documents: Count = 0
-    drawn: Count = 0
+    drawn: Count | None = None
     rejected: Count = 0
     description: str = ""
     card: str = ""
@@ -281,8 +367,8 @@ class Lock(Open):
     kept: dict[str, Amount] = {}
     sources: dict[Name, Source] = {}
     stages: list[Stage] = []
-    composition: Composition = Composition()
-    unique: Composition = Composition()
+    composition: Composition = {}
+    unique: Composition | None = None
     warnings: list[str] = []
     columns: dict[str, str] = {}
     clusters: list[Cluster] = []
@@ -291,24 +377,45 @@ class Lock(Open):
     mixture: Mixture | None = None
     tokens: Tokens | None = None
     index: dict | None = None
+    extends: dict | None = None
+    parent: dict | None = None
+
+    @property
+    def shards(self) -> list[File]:
+        return [file for file in self.files if file.is_shard]
+
+    @property
+    def rows(self) -> int:
+        """Rows of all shards: more than documents where the mixture repeats some."""
+        return self.documents if self.drawn is None else self.drawn
+
+    @property
+    def once(self) -> Composition:
+        """The composition by documents, each once however often the mixture drew it."""
+        return self.composition if self.unique is None else self.unique
+
+    @property
+    def title(self) -> str:
+        """Name and version."""
+        return f"{self.name} {self.version}"
 
 
-def check(lock: Any, where: str | Path) -> dict:
-    """The lock, unchanged. Raises CurateError that names what of it is not as it should be.
+def check(lock: Any, where: str | Path) -> Lock:
+    """The lock as a typed value. Raises CurateError that names what of it is not as it should be.
 
     where  the file it was read from
     """
     try:
-        Lock.model_validate(lock)
+        made = Lock.model_validate(lock)
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         place = ".".join(map(str, first["loc"])) or "the lock"
         what = f"invalid lock: {place}: {first['msg']}, not {repr(first['input'])[:80]}"
         raise CurateError(what, str(where), "run the manifest that made the release again") from None
-    paths = [normalize("NFC", file["path"]).casefold() for file in lock["files"]]
+    paths = [normalize("NFC", file.path).casefold() for file in made.files]
     if len({*paths}) < len(paths):  # on some systems such names are one
         raise CurateError("the lock lists a file twice", str(where), "run the manifest that made the release again")
-    return lock
+    return made
 
 
 def inside(release: Path, path: str) -> Path:
@@ -328,13 +435,14 @@ WHOLE += ("card", "composition", "columns", "examples", "clusters", "removed", "
 """Keys that a lock has of which the pages of a release can be written."""
 
 
-def complete(lock: dict, where: str | Path) -> dict:
+def complete(lock: Lock, where: str | Path) -> Lock:
     """The lock, unchanged. Raises CurateError for one that lacks what a release is written from again."""
     again = "run the manifest that made the release again"
-    if missing := [key for key in WHOLE if key not in lock or (lock[key] is None and key not in ("index", "tokens"))]:
+    there = {key for key in lock.model_fields_set if key in ("index", "tokens") or getattr(lock, key, None) is not None}
+    if missing := [key for key in WHOLE if key not in there]:
         what = f"the lock lacks {', '.join(f'`{key}`' for key in missing)}"
         raise CurateError(what, str(where), again)
-    for name, kind in lock["columns"].items():
+    for name, kind in lock.columns.items():
         try:
             feature(name, kind)
         except ValueError as error:

@@ -6,6 +6,7 @@ from curate.base import licenses
 from curate.base.features import value_type
 from curate.base.languages import CODE, MULTILINGUAL
 from curate.release.card import configs, languages
+from curate.release.checked_lock import File, Lock
 
 CONTEXT = {
     "@language": "en",
@@ -58,9 +59,9 @@ FORMATS = {
 }
 
 
-def render(lock: dict) -> str:
+def render(lock: Lock) -> str:
     """The metadata as JSON-LD, of all files that the lock names so far."""
-    repo, version = lock["publish"]["repo"], lock["version"]
+    repo, version = lock.publish.repo, lock.version
     url = f"https://huggingface.co/datasets/{repo}" if repo else ""
     base = f"{url}/resolve/v{version}/" if repo else ""
     sets, records = [], []
@@ -68,23 +69,23 @@ def render(lock: dict) -> str:
         for split, held in splits.items():
             name = f"{config}-{split}"
             sets.append(_file_set(name, held["path"], bool(repo)))
-            records.append(_record_set(name, lock["columns"], held["rows"]))
+            records.append(_record_set(name, lock.columns, held["rows"]))
     made = {
         "@context": CONTEXT,
         "@type": "sc:Dataset",
         "conformsTo": ["http://mlcommons.org/croissant/1.0", "http://mlcommons.org/croissant/RAI/1.0"],
-        "name": lock["name"],
-        "description": lock["description"] or f"{lock['name']}, {lock['documents']:,} documents made by curate.",
+        "name": lock.name,
+        "description": lock.description or f"{lock.name}, {lock.documents:,} documents made by curate.",
         "version": version,
-        "license": _license(lock["license"]),
+        "license": _license(lock.license),
         **({"url": url} if url else {}),
         **({"inLanguage": codes} if (codes := _spoken(lock)) else {}),
-        "citeAs": f"{lock['name']} {version}, {lock['digest']}",
+        "citeAs": f"{lock.name} {version}, {lock.digest}",
         "isLiveDataset": False,
         **_responsible(lock),
         "distribution": [
             *([_repository(url, lock)] if url else []),
-            *(_file(file, base) for file in lock["files"]),
+            *(_file(file, base) for file in lock.files),
             *sets,
         ],
         "recordSet": records,
@@ -92,27 +93,27 @@ def render(lock: dict) -> str:
     return json.dumps(made, indent=1, ensure_ascii=False) + "\n"
 
 
-def _file(file: dict, base: str) -> dict:
+def _file(file: File, base: str) -> dict:
     return {
         "@type": "cr:FileObject",
-        "@id": file["path"],
-        "name": file["path"],
-        "contentUrl": base + file["path"],
-        "contentSize": f"{file['bytes']} B",
-        "encodingFormat": FORMATS[file["path"].rpartition(".")[2]],
-        "sha256": file["sha256"],
+        "@id": file.path,
+        "name": file.path,
+        "contentUrl": base + file.path,
+        "contentSize": f"{file.bytes} B",
+        "encodingFormat": FORMATS[file.path.rpartition(".")[2]],
+        "sha256": file.sha256,
     }
 
 
-def _repository(url: str, lock: dict) -> dict:
+def _repository(url: str, lock: Lock) -> dict:
     """The published repository as one thing to fetch; its digest is the release's."""
     return {
         "@type": "cr:FileObject",
         "@id": "repository",
         "name": "repository",
-        "contentUrl": f"{url}/tree/v{lock['version']}",
+        "contentUrl": f"{url}/tree/v{lock.version}",
         "encodingFormat": "git+https",
-        "sha256": lock["digest"].removeprefix("sha256:"),
+        "sha256": lock.digest.removeprefix("sha256:"),
     }
 
 
@@ -155,7 +156,7 @@ def _data_type(kind: str) -> str:
     return "sc:Boolean" if inner == "bool" else "sc:Text"
 
 
-def _spoken(lock: dict) -> list[str]:
+def _spoken(lock: Lock) -> list[str]:
     """The natural languages, as BCP 47: the tags, and the codes that no tag says more of."""
     codes, tags = languages(lock)
     named = {tag.partition("-")[0] for tag in tags}
@@ -167,19 +168,16 @@ def _license(license: str) -> str:
     return licenses.fields(license).get("license_link", license)
 
 
-def _responsible(lock: dict) -> dict:
+def _responsible(lock: Lock) -> dict:
     """What the release says of itself in the RAI vocabulary."""
-    stages = [
-        stage["label"] if stage["scope"] == "all" else f"{stage['scope']}: {stage['label']}" for stage in lock["stages"]
-    ]
-    raw = (f"{name}: {source['description'] or 'no description'}" for name, source in lock["sources"].items())
-    masked = any(stage["stage"] == "pii" for stage in lock["stages"])
+    raw = (f"{name}: {source.description or 'no description'}" for name, source in lock.sources.items())
+    masked = any(stage.stage == "pii" for stage in lock.stages)
     found = "A stage masked what it recognized." if masked else "No stage looked for it."
     return {
         "rai:dataCollection": "Documents of the named sources, kept or rejected by rules that the manifest states.",
         "rai:dataCollectionType": ["Web Scraping", "Secondary Data Analysis"],
         "rai:dataCollectionRawData": "; ".join(raw),
-        "rai:dataPreprocessingProtocol": stages,
+        "rai:dataPreprocessingProtocol": [stage.title for stage in lock.stages],
         "rai:personalSensitiveInformation": f"Text written by others may hold personal data. {found}",
         "rai:dataBiases": "Languages, topics and authors are present as unevenly as in the sources.",
         "rai:dataLimitations": "Chosen by rules and not read by people; text may be wrong, biased or offensive.",

@@ -2,7 +2,6 @@
 
 import difflib
 import glob
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +11,8 @@ import yaml
 from curate.errors import CurateError
 from curate.manifest.yaml_tree import read_tree
 from curate.models.resources import read_text
-from curate.release.checked_lock import inside
-from curate.release.lock import read_whole_lock
+from curate.release.checked_lock import Lock, inside
+from curate.release.lock import load_whole_lock
 
 EXAMPLES = 5
 """Ids shown of what was added and what was removed."""
@@ -31,17 +30,17 @@ def diff(old: str | Path, new: str | Path) -> dict:
     bump       the least part of the version that required version bump: "major", "minor", "patch" or None
     """
     old, new = Path(old), Path(new)
-    locks = [read_whole_lock(old), read_whole_lock(new)]
+    locks = [load_whole_lock(old), load_whole_lock(new)]
     documents = _documents(old, new, locks)
     found = {
-        "old": f"{locks[0]['name']} {locks[0]['version']}",
-        "new": f"{locks[1]['name']} {locks[1]['version']}",
-        "same": locks[0]["digest"] == locks[1]["digest"],
+        "old": locks[0].title,
+        "new": locks[1].title,
+        "same": locks[0].digest == locks[1].digest,
         "manifest": _manifests(old, new),
         "inputs": dict(_inputs(*locks)),
         "stages": list(_stages(*locks)),
         "documents": documents,
-        "columns": {name: [lock["columns"].get(name) for lock in locks] for name in sorted(_columns(*locks))},
+        "columns": {name: [lock.columns.get(name) for lock in locks] for name in sorted(_columns(*locks))},
         "shards": _shards(*locks),
     }
     return found | {"bump": _bump(found, *locks)}
@@ -59,12 +58,10 @@ def _manifest(release: Path) -> dict:
     return read_tree(read_text(inside(release, "manifest.yaml"), "the manifest of a release")).value
 
 
-def _inputs(old: dict, new: dict) -> Iterator[tuple[str, dict]]:
-    for name in dict.fromkeys([*old["sources"], *new["sources"]]):
-        was, now = (
-            {file["path"]: file["digest"] for file in lock["sources"].get(name, {}).get("files", [])}
-            for lock in (old, new)
-        )
+def _inputs(old: Lock, new: Lock) -> Iterator[tuple[str, dict]]:
+    for name in dict.fromkeys([*old.sources, *new.sources]):
+        read = [lock.sources[name].files if name in lock.sources else [] for lock in (old, new)]
+        was, now = ({file.path: file.digest for file in files} for files in read)
         changed = {
             "added": sorted(now.keys() - was.keys()),
             "removed": sorted(was.keys() - now.keys()),
@@ -74,36 +71,32 @@ def _inputs(old: dict, new: dict) -> Iterator[tuple[str, dict]]:
             yield name, changed
 
 
-def _stages(old: dict, new: dict) -> Iterator[dict]:
+def _stages(old: Lock, new: Lock) -> Iterator[dict]:
     was, now = _counts(old), _counts(new)
     for source, stage in dict.fromkeys([*was, *now]):
         pair = was.get((source, stage)), now.get((source, stage))
         if pair[0] != pair[1]:
-            yield {"source": source, "stage": stage} | {
-                name: [count and count[name] for count in pair] for name in ("in", "kept")
-            }
+            counts = list(zip(*(count or (None, None) for count in pair), strict=True))
+            yield {"source": source, "stage": stage, "in": list(counts[0]), "kept": list(counts[1])}
 
 
-def _counts(lock: dict) -> dict[tuple[str, str], dict]:
-    """{(source, stage): {"in", "kept"}}, from reading on."""
+def _counts(lock: Lock) -> dict[tuple[str, str], tuple[int, int]]:
+    """{(source, stage): (documents in, documents kept)}, from reading on."""
     found = {}
-    for source, read in lock["sources"].items():
-        found[source, "read"] = {name: read["read"][name] for name in ("in", "kept")}
-        for stage in lock["stages"]:
-            if count := stage["sources"].get(source):
-                found[source, stage["label"]] = {name: count[name] for name in ("in", "kept")}
+    for name, source in lock.sources.items():
+        steps = [("read", source.read), *((stage.label, stage.sources.get(name)) for stage in lock.stages)]
+        found |= {(name, label): (passed.in_, passed.kept) for label, passed in steps if passed}
     return found
 
 
-def _documents(old: Path, new: Path, locks: list[dict]) -> dict:
+def _documents(old: Path, new: Path, locks: list[Lock]) -> dict:
     """Compare by id, on disk where there are more ids than memory; files that both have are the same documents."""
-    same = {file["sha256"] for file in locks[0]["files"]} & {file["sha256"] for file in locks[1]["files"]}
+    same = {file.sha256 for file in locks[0].files} & {file.sha256 for file in locks[1].files}
     with duckdb.connect() as connection:
         shared = 0
         for name, root, lock in (("old", old, locks[0]), ("new", new, locks[1])):
-            data = [file for file in lock["files"] if file["path"].startswith("data/")]
-            shared = sum(file["rows"] for file in data if file["sha256"] in same)
-            files = [inside(root, file["path"]) for file in data if file["sha256"] not in same]
+            shared = sum(file.rows for file in lock.shards if file.sha256 in same)
+            files = [inside(root, file.path) for file in lock.shards if file.sha256 not in same]
             paths = [glob.escape(str(path)) for path in files]  # for DuckDB a name is a pattern
             rows = (
                 "select id, hash(text) as text from read_parquet($1)" if paths else "select '' as id, 0 as text limit 0"
@@ -134,31 +127,30 @@ def _documents(old: Path, new: Path, locks: list[dict]) -> dict:
     }
 
 
-def _columns(old: dict, new: dict) -> set[str]:
+def _columns(old: Lock, new: Lock) -> set[str]:
     """Names of columns that one lacks, or that have another type."""
-    return {name for name, _ in old["columns"].items() ^ new["columns"].items()}
+    return {name for name, _ in old.columns.items() ^ new.columns.items()}
 
 
-def _shards(old: dict, new: dict) -> dict:
-    was, now = ([file for file in lock["files"] if file["path"].startswith("data/")] for lock in (old, new))
-    digests = Counter(file["sha256"] for file in was)
-    fresh = [file for file in now if file["sha256"] not in digests]
+def _shards(old: Lock, new: Lock) -> dict:
+    digests = {file.sha256 for file in old.shards}
+    fresh = [file for file in new.shards if file.sha256 not in digests]
     return {
-        "old": len(was),
-        "new": len(now),
-        "shared": len(now) - len(fresh),
-        "bytes_new": sum(file["bytes"] for file in fresh),
+        "old": len(old.shards),
+        "new": len(new.shards),
+        "shared": len(new.shards) - len(fresh),
+        "bytes_new": sum(file.bytes for file in fresh),
     }
 
 
-def _bump(found: dict, old: dict, new: dict) -> str | None:
+def _bump(found: dict, old: Lock, new: Lock) -> str | None:
     """See docs/versions.md: readers break at a major, find other documents at a minor, lack some at a patch."""
     gone = [name for name, (was, now) in found["columns"].items() if was is not None and was != now]
-    phases = [{split["phase"] for split in lock["mixture"]["splits"]} for lock in (old, new)]
+    phases = [{split.phase for split in lock.mixture.splits} for lock in (old, new)]
     documents = found["documents"]
-    if gone or phases[0] - phases[1] or old["license"] != new["license"]:
+    if gone or phases[0] - phases[1] or old.license != new.license:
         return "major"
-    asked = sum(entry["documents"] for entry in new["removed"]) - sum(entry["documents"] for entry in old["removed"])
+    asked = sum(entry.documents for entry in new.removed) - sum(entry.documents for entry in old.removed)
     if documents["added"] or documents["text_changed"] or found["columns"] or documents["removed"] > max(asked, 0):
         return "minor"
     return None if found["same"] and not found["manifest"] else "patch"

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 from curate.engine.planner import Shard
 from curate.errors import CurateError
 from curate.manifest.manifest import Manifest
-from curate.release.checked_lock import inside
-from curate.release.lock import read_whole_lock
-from curate.sources import File
+from curate.release.checked_lock import File, inside
+from curate.release.lock import load_whole_lock
+from curate.sources import File as Input
 from curate.stages import removed as removals
 
 RECORD = "evidence/removed.parquet"
@@ -32,9 +32,9 @@ def carried_lists(manifest: Manifest, work: Path) -> dict[str, str]:
     lists: dict[str, str] = {}
     for place, name in _named(manifest).items():
         folder = folder_of(manifest, name, place)
-        lock = read_whole_lock(folder)
-        if any(file["path"] == RECORD for file in lock["files"]):
-            lists[f"{lock['name']} {lock['version']}"] = str(_file(folder, RECORD, name))
+        lock = load_whole_lock(folder)
+        if any(file.path == RECORD for file in lock.files):
+            lists[lock.title] = str(_file(folder, RECORD, name))
     mine = Path(work) / "releases" / manifest.name / manifest.version / RECORD
     asked = next((call for call in manifest.stages if call.label == "removed"), None)
     for name, path in asked.params["lists"].items() if asked else ():
@@ -85,39 +85,38 @@ def folder_of(manifest: Manifest, name: str, place: str) -> Path:
 
 def _shards(manifest: Manifest, name: str, place: str) -> list[Shard]:
     folder, where = folder_of(manifest, name, place), f"{manifest.path or 'manifest'}  {place}"
-    lock = read_whole_lock(folder)
+    lock = load_whole_lock(folder)
     call = manifest.indexed
-    if call and lock.get("index"):
+    indexed = call is not None and bool(lock.index)
+    if indexed:
         scheme = call.stage.index.scheme(**call.params)
-        if scheme != lock["index"]:
-            what = f"the index of {lock['name']} {lock['version']} was made with {_words(lock['index'])}; "
+        if scheme != lock.index:
+            what = f"the index of {lock.title} was made with {_words(lock.index)}; "
             what += f"`{call.label}` has {_words(scheme)}"
             fix = f"give `{call.label}` the same parameters, or remove the release's index/ and its entry in the lock"
             raise CurateError(what, where, fix)
-    files = {file["path"]: file for file in lock["files"]}
-    data = [path for path in files if path.startswith("data/")]
-    release = f"{lock['name']}-{lock['version']}"
-    indexed = call and lock.get("index")
+    files = {file.path: file for file in lock.files}
+    data = [shard.path for shard in lock.shards]
     if missing := [path for path in data if indexed and path.replace("data/", "index/", 1) not in files]:
         what = "a shard of an earlier release has no index"
         raise CurateError(what, f"{folder}/{missing[0]}", "run its manifest again")
     return [
         Shard(
-            release=release,
+            release=f"{lock.name}-{lock.version}",
             number=number,
             of=len(data),
             data=_source(folder, files[path], name),
             index=_source(folder, files[path.replace("data/", "index/", 1)], name) if indexed else None,
             columns=_columns(folder / path),
-            rows=files[path].get("rows"),
-            keys={"column": call.stage.index.column, "width": 8 * lock["index"].get("bands", 0)} if indexed else None,
+            rows=files[path].rows,
+            keys={"column": call.stage.index.column, "width": 8 * lock.index.get("bands", 0)} if indexed else None,
         )
         for number, path in enumerate(data)
     ]
 
 
-def _source(folder: Path, file: dict, name: str) -> File:
-    return File(file["path"], str(_file(folder, file["path"], name)), file["bytes"], f"sha256:{file['sha256']}")
+def _source(folder: Path, file: File, name: str) -> Input:
+    return Input(file.path, str(_file(folder, file.path, name)), file.bytes, f"sha256:{file.sha256}")
 
 
 def _file(folder: Path, path: str, name: str) -> Path:

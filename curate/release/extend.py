@@ -4,17 +4,19 @@ A shard that holds documents which are to stay out (`removed:`, or the record of
 without them, see `curate.release.without.keep_out`.
 """
 
-from copy import deepcopy
 from pathlib import Path
 
 from curate.errors import CurateError
-from curate.release import lock as locks
+from curate.manifest.manifest import Manifest
+from curate.release.checked_lock import Composition, Key, Lock, Mixture
 from curate.release.earlier import folder_of
+from curate.release.lock import load_whole_lock, release_digest
 
 KINDS = ("data/", "index/")
+SIZES = ("documents", "unique", "bytes", "tokens")
 
 
-def extend(lock: dict, parts: dict[str, str], manifest) -> tuple[dict, dict[str, str], dict[str, Path]]:
+def extend(lock: Lock, parts: dict[str, str], manifest: Manifest) -> tuple[Lock, dict[str, str], dict[str, Path]]:
     """Put the shards of the release that a manifest `extends` before those of its own run.
 
     lock, parts  of the run, which `against` the earlier release left only what is new
@@ -24,74 +26,84 @@ def extend(lock: dict, parts: dict[str, str], manifest) -> tuple[dict, dict[str,
     """
     place = manifest.document.extends
     folder = folder_of(manifest, place, "extends")
-    old, made = locks.read_whole_lock(folder), deepcopy(lock)
+    old, made = load_whole_lock(folder), lock.model_copy(deep=True)
     _check_fit(old, lock, place)
-    made["columns"] = old["columns"]
-    before = {kind: [file for file in old["files"] if file["path"].startswith(kind)] for kind in KINDS}
-    names = rename([path for path in parts if path.startswith("data/")], len(before["data/"]))
-    names |= rename([path for path in parts if path.startswith("index/")], len(before["index/"]))
+    before = {kind: [file for file in old.files if file.path.startswith(kind)] for kind in KINDS}
+    names: dict[str, str] = {}
     copies, entries = {}, []
     for kind, held in before.items():
-        total = len(held) + sum(path.startswith(kind) for path in parts)
+        mine = [path for path in parts if path.startswith(kind)]
+        names |= rename(mine, len(held))
         for number, file in enumerate(held):
-            path = f"{kind}train-{number:05d}-of-{total:05d}.parquet"
-            copies[path] = folder / file["path"]
-            entries.append(file | {"path": path})
-    entries += [file | {"path": names.get(file["path"], file["path"])} for file in made["files"]]
-    made["files"] = sorted(entries, key=lambda file: file["path"])
-    made["digest"] = locks.release_digest(made["files"])
-    made["documents"] += old["documents"]
-    made["drawn"] += old.get("drawn", old["documents"])
-    for name in ("composition", "unique"):
-        locks.add(made[name], old.get(name, old["composition"]))
-        made[name] = {column: dict(sorted(counts.items())) for column, counts in made[name].items()}
-    _add_mixture(made["mixture"], old["mixture"])
-    made["extends"] = {name: old[name] for name in ("name", "version", "digest", "documents")}
+            path = f"{kind}train-{number:05d}-of-{len(held) + len(mine):05d}.parquet"
+            copies[path] = folder / file.path
+            entries.append(file.model_copy(update={"path": path}))
+    entries += [file.model_copy(update={"path": names.get(file.path, file.path)}) for file in made.files]
+    made.files = sorted(entries, key=lambda file: file.path)
+    made.digest = release_digest(made.files)
+    made.columns = old.columns
+    made.documents += old.documents
+    made.drawn = made.rows + old.rows
+    made.composition = _sum(made.composition, old.composition)
+    made.unique = _sum(made.once, old.once)
+    _add_mixture(made.mixture, old.mixture)
+    made.extends = {"name": old.name, "version": old.version, "digest": old.digest, "documents": old.documents}
     return made, {names.get(path, path): fp for path, fp in parts.items()}, copies
 
 
-def _check_fit(old: dict, lock: dict, place: str) -> None:
+def _check_fit(old: Lock, lock: Lock, place: str) -> None:
     """Raise CurateError where the shards of a release cannot lie beside those of a run."""
     fix = "publish the same columns, or leave out `extends:`"
-    if lock["columns"] and old["columns"] != lock["columns"]:  # a run of which no document is kept may have none
-        differ = sorted({*old["columns"].items()} ^ {*lock["columns"].items()})
+    if lock.columns and old.columns != lock.columns:  # a run of which no document is kept may have none
+        differ = sorted({*old.columns.items()} ^ {*lock.columns.items()})
         names = ", ".join(dict.fromkeys(name for name, _ in differ))
-        raise CurateError(f"{old['name']} {old['version']} has different columns: {names}", f"extends: {place}", fix)
-    if old["index"] != lock["index"]:
+        raise CurateError(f"{old.title} has different columns: {names}", f"extends: {place}", fix)
+    if old.index != lock.index:
         what, fix = "was made with other parameters of `near_dedup`", "use the same parameters, or leave out `extends:`"
-        if not old["index"]:
+        if not old.index:
             what, fix = "was made without `near_dedup`", "leave out `extends:`, or make that version again with it"
-        raise CurateError(f"{old['name']} {old['version']} {what}", f"extends: {place}", fix)
-    if any("/" in file["path"].removeprefix("data/") for file in old["files"] if file["path"].startswith("data/")):
+        raise CurateError(f"{old.title} {what}", f"extends: {place}", fix)
+    if any("/" in shard.path.removeprefix("data/") for shard in old.shards):
         raise CurateError("a release with phases or a validation split cannot be extended", f"extends: {place}")
 
 
-def _add_mixture(mixture: dict, old: dict) -> None:
+def _sum(one: Composition, other: Composition) -> Composition:
+    """What two releases without a document in common hold together."""
+    found = {}
+    for column in one | other:
+        mine, more = dict(one.get(column, {})), other.get(column, {})
+        for value, amount in more.items():
+            mine[value] = mine[value] + amount if value in mine else amount
+        found[column] = dict(sorted(mine.items()))
+    return found
+
+
+def _add_mixture(mixture: Mixture, old: Mixture) -> None:
     """Add what an earlier release holds to the one split of a mixture that takes everything."""
-    split, before = mixture["splits"][0], old["splits"][0]
-    for name in (
-        "documents",
-        "unique",
-        "bytes",
-        "tokens",
-        "shards",
-        *(("amount", "asked") if mixture["unit"] == old["unit"] else ()),
-    ):
-        if name in split and name in before:
-            split[name] += before[name]
-    if "longest" in split and "longest" in before:
-        split["longest"] = max(split["longest"], before["longest"])
-    if (mixture["by"], mixture["unit"]) != (old["by"], old["unit"]):
+    split, before = mixture.splits[0], old.splits[0]
+    asked = ("amount", "asked") if mixture.unit == old.unit else ()
+    for name in (*SIZES, "shards", *asked):
+        mine, more = getattr(split, name), getattr(before, name)
+        if mine is not None and more is not None:
+            setattr(split, name, mine + more)
+    if split.longest is not None and before.longest is not None:
+        split.longest = max(split.longest, before.longest)
+    if (mixture.by, mixture.unit) != (old.by, old.unit):
         return
-    for key, counts in before["keys"].items():
-        mine = split["keys"].setdefault(key, {"asked": 0.0, "epochs": 1.0})
-        for name in {"documents", "unique", "bytes", "tokens"} & counts.keys():
-            mine[name] = mine.get(name, 0) + counts[name]
-    total = max(sum(counts[mixture["unit"]] for counts in split["keys"].values()), 1)
-    for counts in split["keys"].values():
-        counts["share"] = round(counts[mixture["unit"]] / total, 6)
-        counts["asked"] = counts["share"]
-    split["keys"] = dict(sorted(split["keys"].items()))
+    for name, key in before.keys.items():
+        split.keys[name] = _both(split.keys.get(name), key)
+    total = max(sum(getattr(key, mixture.unit) for key in split.keys.values()), 1)
+    for key in split.keys.values():
+        key.asked = key.share = round(getattr(key, mixture.unit) / total, 6)
+    split.keys = dict(sorted(split.keys.items()))
+
+
+def _both(mine: Key | None, old: Key) -> Key:
+    """A key of the mixture with what an earlier release has of it; its shares are not counted yet."""
+    sizes = {name: getattr(old, name) for name in SIZES if getattr(old, name) is not None}
+    if mine is None:
+        return Key(asked=0.0, epochs=1.0, **sizes, share=0.0)
+    return mine.model_copy(update={name: (getattr(mine, name) or 0) + count for name, count in sizes.items()})
 
 
 def rename(paths: list[str], before: int) -> dict[str, str]:

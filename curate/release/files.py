@@ -9,7 +9,8 @@ import yaml
 
 from curate.engine.assemble import digest
 from curate.errors import CurateError
-from curate.release.lock import read_lock, verify
+from curate.release.checked_lock import Lock
+from curate.release.lock import verified
 
 CARD_FIELDS = ("license", "configs")
 FOLDER_ENTRIES, FILE_BYTES = 10_000, 50 * 10**9  # https://huggingface.co/docs/hub/storage-limits
@@ -27,20 +28,14 @@ class File(NamedTuple):
     sha256: str
 
 
-def read_release(release: Path) -> tuple[dict, list[File]]:
+def read_release(release: Path) -> tuple[Lock, list[File]]:
     """The lock of a release folder and all files to publish, each checked against the lock.
 
     Raises CurateError for a release that cannot be published, Unverified for files that differ from the lock.
     """
-    where, lock = release / "lock.json", read_lock(release)
-    try:
-        files = [File(file["path"], file["bytes"], file["sha256"]) for file in lock["files"]]
-        named = lock["name"] and lock["version"]
-        problems = verify(release)
-    except (KeyError, TypeError) as error:
-        fix = "run the manifest again to write the lock"
-        raise CurateError(f"the lock cannot be read ({error!r})", str(where), fix) from None
-    if not (named and lock.get("license")):
+    where = release / "lock.json"
+    lock, problems = verified(release)
+    if not (lock.name and lock.version and lock.license):
         fix = "set `name:`, `version:` and `license:` in the manifest and run it again"
         raise CurateError("the release has no license, or no name and version", str(where), fix)
     if problems:
@@ -50,6 +45,7 @@ def read_release(release: Path) -> tuple[dict, list[File]]:
             str(where),
             "run the manifest again: it restores what the lock describes",
         )
+    files = [File(file.path, file.bytes, file.sha256) for file in lock.files]
     files.append(File("lock.json", **digest(where)))
     _check_card(release / "README.md")
     _check_limits(files, release)

@@ -4,7 +4,9 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from curate.base import machine
 from curate.engine import plan as planning
@@ -25,8 +27,9 @@ from curate.manifest.allowed_code import check_code
 from curate.manifest.manifest import Manifest, load
 from curate.models.resources import note_places
 from curate.release.build import build
+from curate.release.checked_lock import Lock, as_json
 from curate.release.earlier import carrying, earlier
-from curate.release.lock import lay_out, make_lock
+from curate.release.new_lock import lay_out, make_lock
 
 WORK = "work"
 """The work folder, unless one is named: it holds `store/` and `releases/`."""
@@ -34,11 +37,16 @@ WORK = "work"
 
 @dataclass(frozen=True)
 class Released:
-    """The release is written. changed: whether its folder holds other content than before."""
+    """The release is written. typed: its lock. changed: whether its folder holds other content than before."""
 
     path: Path
-    lock: dict
+    typed: Lock
     changed: bool
+
+    @cached_property
+    def lock(self) -> dict[str, Any]:
+        """What went in, what was counted, what came out, as `lock.json` has it."""
+        return as_json(self.typed)
 
 
 def prepare(manifest: Manifest, work: str | Path = WORK) -> Plan:
@@ -134,7 +142,7 @@ def _release(plan: Plan, store: Store, submit, work: Path, replace: bool, allow_
         try:
             check_sums(plan, shards, store)
             said = [*plan.manifest.warnings, *warnings(plan, store), *failures(plan, store)]
-            lock = make_lock(plan, store, parts, shards.tokens, shards.scattered) | {"warnings": said}
+            lock = make_lock(plan, store, parts, shards.tokens, shards.scattered, said)
             path, lock, changed = build(plan, lock, store, parts, shards.tokens, work / "releases", replace)
         except Damaged as error:
             store.discard(error.fp)

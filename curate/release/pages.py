@@ -7,6 +7,7 @@ import jinja2
 
 from curate.base.phrases import cell, code, fenced, reasons, remark, size, word
 from curate.base.redact import bare_url
+from curate.release.checked_lock import Shown
 
 LONGEST_PLACE = 100
 
@@ -40,10 +41,7 @@ def environment() -> jinja2.Environment:
     return made
 
 
-def place(document: dict) -> str:
+def place(document: Shown) -> str:
     """Where a document was: its address without what may follow `?` or `#`, which can name people, or its file."""
-    if url := document.get("url"):  # noqa: SIM108
-        where = bare_url(url)
-    else:
-        where = f"{document['path']} at {document['position']}"
+    where = bare_url(document.url) if document.url else f"{document.path} at {document.position}"
     return cell(where if len(where) <= LONGEST_PLACE else where[: LONGEST_PLACE - 1] + "…")

@@ -4,10 +4,11 @@ from markupsafe import Markup
 
 from curate.release.card import facts
 from curate.release.charts import charts
+from curate.release.checked_lock import Lock
 from curate.release.pages import environment
 
 
-def render(lock: dict, manifest: str) -> str:
+def render(lock: Lock, manifest: str) -> str:
     """The page's HTML, with its charts and styles inside."""
     drawn = {path: Markup(svg) for path, svg in charts(lock).items()}
     return environment().get_template("report.html.jinja").render(**facts(lock, manifest), charts=drawn)

@@ -5,7 +5,6 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,11 +14,11 @@ import pyarrow.parquet as pq
 import yaml
 
 from curate.errors import CurateError
-from curate.release import lock as locks
 from curate.release.build import replacing, write_pages
-from curate.release.checked_lock import inside
+from curate.release.checked_lock import Lock, inside
 from curate.release.earlier import RECORD
 from curate.release.files import Unverified
+from curate.release.lock import load_whole_lock, verify
 from curate.release.manifest_text import with_record
 from curate.release.token_shards import rewrite_token_shards
 from curate.release.without import Gone, find_gone, leave_out
@@ -72,12 +71,12 @@ def remove(
     if "://" in str(release):
         raise CurateError("name a folder, not an address", str(release), "download the release, and name its folder")
     release = Path(os.path.abspath(release))
-    lock = locks.read_whole_lock(release)
-    for file in lock["files"]:
-        inside(release, file["path"])
-    if problems := locks.verify(release):
+    lock = load_whole_lock(release)
+    for file in lock.files:
+        inside(release, file.path)
+    if problems := verify(release):
         raise Unverified(f"{problems[0].where}: {problems[0].what}", str(release), "run the manifest again")
-    version = patch(lock["version"])
+    version = patch(lock.version)
     target = release.parent / version
     if target.exists() or target.is_symlink():
         raise CurateError(f"version {version} already exists", str(target), f"remove from {version} instead")
@@ -85,7 +84,7 @@ def remove(
     try:
         gone = find_gone(release, lock, record, version)
         if not gone.ids:
-            what = f"no document of {lock['name']} {lock['version']} is on the list"
+            what = f"no document of {lock.title} is on the list"
             raise CurateError(
                 what, ", ".join(map(str, lists.values())), "check the list against the ids and URLs of the release"
             )
@@ -122,25 +121,25 @@ def _asked(lists: Mapping[str, str | Path], version: str) -> tuple[pa.Table, set
 
 
 def _write(
-    release: Path, draft: Path, lock: dict, gone: Gone, record: pa.Table, version: str
+    release: Path, draft: Path, lock: Lock, gone: Gone, record: pa.Table, version: str
 ) -> tuple[dict[str, pa.Table], list[str]]:
     """Write the patch version. Returns {path of a changed shard: the rows it lost}, and the files that are others."""
-    made = deepcopy(lock) | {"version": version}
-    made["parent"] = {"version": lock["version"], "digest": lock["digest"]}
-    made["files"] = [file for file in made["files"] if file["path"].startswith(("data/", "index/", "evidence/"))]
-    for file in made["files"]:
-        target = draft / file["path"]
+    made = lock.model_copy(deep=True, update={"version": version})
+    made.parent = {"version": lock.version, "digest": lock.digest}
+    made.files = [file for file in made.files if file.path.startswith(("data/", "index/", "evidence/"))]
+    for file in made.files:
+        target = draft / file.path
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(release / file["path"], target)
+        shutil.copyfile(release / file.path, target)
     record = pa.concat_tables([record, gone.record])
     if (draft / RECORD).is_file():
         record = removals.merged(removals.read_list(draft / RECORD, "removed"), record)
     text = (release / "manifest.yaml").read_text(encoding="utf-8", errors="replace")
     lost = leave_out(draft, made, gone, record, everything=not _budgeted(text))
     rewrite_token_shards(release, draft, made, gone.keep)
-    write_pages(draft, made, with_record(text, version, RECORD))
-    before = {entry["path"]: entry["sha256"] for entry in lock["files"]}
-    return lost, [entry["path"] for entry in made["files"] if before.get(entry["path"]) != entry["sha256"]]
+    made = write_pages(draft, made, with_record(text, version, RECORD))
+    before = {file.path: file.sha256 for file in lock.files}
+    return lost, [file.path for file in made.files if before.get(file.path) != file.sha256]
 
 
 def _budgeted(manifest: str) -> bool:

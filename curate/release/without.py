@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,12 @@ import pyarrow.parquet as pq
 
 from curate.documents import hashed
 from curate.engine.adopted import adopt
-from curate.engine.assemble import CLUSTERS, SHOWN, composition, digest, row_groups
+from curate.engine.assemble import CLUSTERS, SHOWN, add, composition, digest, row_groups
 from curate.engine.store import Writer
-from curate.release import lock as locks
-from curate.release.checked_lock import inside
+from curate.release.checked_lock import Amount, Cluster, Composition, File, Key, Lock, Removed, Split, inside
 from curate.release.earlier import RECORD as REMOVED
+from curate.release.lock import folder as folder_of
+from curate.release.lock import release_digest
 from curate.stages.removed import RECORD, Match, Removals, counted, documents, merged, read_list
 
 
@@ -39,20 +41,19 @@ class Gone:
         return pa.array(sorted(self.ids), pa.string())
 
 
-def find_gone(release: Path, lock: dict, record: pa.Table, version: str) -> Gone:
+def find_gone(release: Path, lock: Lock, record: pa.Table, version: str) -> Gone:
     """The documents of a release that a record of removals says are out: those it names, all others of their pages, and
     all others with their text, so that what is released from now on without them is the same by every way.
 
     version  the first release without them
     """
     removals, found, made = Removals().add(record), {}, [RECORD.empty_table()]
-    data = [file for file in lock["files"] if file["path"].startswith("data/")]
-    for file in data:
-        adopt(inside(release, file["path"]), {"digest": f"sha256:{file['sha256']}", "rows": file.get("rows")})
+    for file in lock.shards:
+        adopt(inside(release, file.path), {"digest": f"sha256:{file.sha256}", "rows": file.rows})
     while True:
         new: dict[str, Match] = {}
-        for file in data:
-            docs = _read(release / file["path"], ["id", "url", "text"])
+        for file in lock.shards:
+            docs = _read(release / file.path, ["id", "url", "text"])
             matches = [
                 None if id in found or id in new else match
                 for id, match in zip(docs["id"].to_pylist(), removals.find(docs), strict=True)
@@ -66,10 +67,10 @@ def find_gone(release: Path, lock: dict, record: pa.Table, version: str) -> Gone
     gone = Gone(
         frozenset(found), pa.concat_tables(made), {}, dict(sorted(Counter(m.cause for m in found.values()).items()))
     )
-    for file in data:
-        stays = pc.invert(pc.is_in(_read(release / file["path"], ["id"])["id"], gone.array))
+    for file in lock.shards:
+        stays = pc.invert(pc.is_in(_read(release / file.path, ["id"])["id"], gone.array))
         if not pc.all(stays, min_count=0).as_py():
-            gone.keep[file["path"]] = stays.to_numpy()
+            gone.keep[file.path] = stays.to_numpy()
     return gone
 
 
@@ -78,7 +79,7 @@ def _read(path: Path, names: list[str]) -> pa.Table:
     return pq.read_table(path, columns=[name for name in names if name in known])
 
 
-def leave_out(folder: Path, lock: dict, gone: Gone, record: pa.Table, everything: bool) -> dict[str, pa.Table]:
+def leave_out(folder: Path, lock: Lock, gone: Gone, record: pa.Table, everything: bool) -> dict[str, pa.Table]:
     """Write the files of a release again without the documents that are gone, in its folder, and bring its lock up to
     date: shards, their index, evidence, the record of removals, and every number.
 
@@ -87,37 +88,41 @@ def leave_out(folder: Path, lock: dict, gone: Gone, record: pa.Table, everything
 
     Returns {path of a shard that changed: the rows it lost}.
     """
-    known, lost = {file["path"]: file for file in lock["files"]}, {}
+    known, lost = {file.path for file in lock.files}, {}
     for path, keep in gone.keep.items():
         lost[path] = _filter_shard(folder, path, keep, path.replace("data/", "index/", 1) in known)
-    for path in [path for path in known if path.startswith("evidence/") and path != REMOVED]:
+    for path in [file.path for file in lock.files if file.path.startswith("evidence/") and file.path != REMOVED]:
         table = pq.read_table(folder / path)
         if "id" not in table.column_names or not pc.any(pc.is_in(table["id"], gone.array)).as_py():
             continue
         if "cluster_size" in table.column_names and "kept" in table.column_names:
             table = _smaller_clusters(table, gone)
-            lock["clusters"] = _largest_clusters(table)
+            lock.clusters = _largest_clusters(table)
         else:
             table = table.filter(pc.invert(pc.is_in(table["id"], gone.array)))
         write(folder / path, table)
     write(folder / REMOVED, record)
-    lock["removed"] = counted(record)
+    lock.removed = [Removed(**entry) for entry in counted(record)]
+    lock.files = [_measured_again(folder, file) for file in lock.files]
     if REMOVED not in known:
-        lock["files"].append({"path": REMOVED})
-    for file in lock["files"]:
-        path = folder / file["path"]
-        file |= digest(path)
-        if "rows" in file or file["path"] == REMOVED:
-            file["rows"] = pq.read_metadata(path).num_rows
-    lock["rejected"] = pq.read_metadata(folder / "evidence/rejected.parquet").num_rows
-    lock["examples"] = [example for example in lock["examples"] if example.get("id") not in gone.ids]
+        path = folder / REMOVED
+        lock.files.append(File(path=REMOVED, **digest(path), rows=pq.read_metadata(path).num_rows))
+    lock.rejected = pq.read_metadata(folder / "evidence/rejected.parquet").num_rows
+    lock.examples = [example for example in lock.examples if example.id not in gone.ids]
     _recount(folder, lock, lost, everything)
-    lock["digest"] = locks.release_digest(lock["files"])
+    lock.digest = release_digest(lock.files)
     return lost
 
 
+def _measured_again(folder: Path, file: File) -> File:
+    """The entry of a file as it is now, but for what is counted of a shard."""
+    path, counted = folder / file.path, file.rows is not None or file.path == REMOVED
+    rows = {"rows": pq.read_metadata(path).num_rows} if counted else {}
+    return file.model_copy(update=digest(path) | rows)
+
+
 def keep_out(
-    folder: Path, lock: dict, before: list[pa.Table], own: Collection[str], everything: bool
+    folder: Path, lock: Lock, before: list[pa.Table], own: Collection[str], everything: bool
 ) -> dict[str, np.ndarray]:
     """Leave out of the shards of a run, and of those it took over, what its record of removals names, and copies of it.
 
@@ -131,26 +136,26 @@ def keep_out(
     record = read_list(folder / REMOVED, "removed")
     if not any(_keys(record) - _keys(table) for table in before):
         return {}
-    gone = find_gone(folder, lock, record, lock["version"])
+    gone = find_gone(folder, lock, record, lock.version)
     if gone.ids:
         lost = leave_out(folder, lock, gone, merged(record, gone.record), everything)
         _count_as_removed(lock, gone, [rows for path, rows in lost.items() if path in own])
     return gone.keep
 
 
-def _count_as_removed(lock: dict, gone: Gone, lost: list[pa.Table]) -> None:
+def _count_as_removed(lock: Lock, gone: Gone, lost: list[pa.Table]) -> None:
     """Count documents of the run, which passed all stages, as removed: in what the stage did, and in what is kept."""
     names = dict(zip(gone.record["id_sha256"].to_pylist(), gone.record["list"].to_pylist(), strict=True))
-    stage = next((stage for stage in reversed(lock["stages"]) if stage["stage"] == "removed"), None)
+    stage = next((stage for stage in reversed(lock.stages) if stage.stage == "removed"), None)
     rows = {row["id"]: row for table in lost for row in table.select(["id", "source", "text"]).to_pylist()}
     for id, row in rows.items():
         size = len(row["text"].encode())
-        kept = lock["kept"][row["source"]]
-        kept["documents"], kept["bytes"] = kept["documents"] - 1, kept["bytes"] - size
-        if stage and row["source"] in stage["sources"]:
-            count, name = stage["sources"][row["source"]], names[hashed(id)]
-            count["kept"], count["bytes"] = count["kept"] - 1, count["bytes"] - size
-            count["reasons"] = dict(sorted((Counter(count["reasons"]) + Counter([name])).items()))
+        kept = lock.kept[row["source"]]
+        kept.documents, kept.bytes = kept.documents - 1, kept.bytes - size
+        if stage and row["source"] in stage.sources:
+            count, name = stage.sources[row["source"]], names[hashed(id)]
+            count.kept, count.bytes = count.kept - 1, count.bytes - size
+            count.reasons = dict(sorted((Counter(count.reasons) + Counter([name])).items()))
 
 
 def _keys(record: pa.Table) -> set[tuple[str, str]]:
@@ -183,38 +188,40 @@ def write(path: Path, table: pa.Table, groups: Iterable[tuple[int, int]] = ()) -
     writer.close()
 
 
-def _recount(folder: Path, lock: dict, lost: dict[str, pa.Table], everything: bool) -> None:
+def _recount(folder: Path, lock: Lock, lost: dict[str, pa.Table], everything: bool) -> None:
     """Count again, from the files of a folder, what a lock says of a release's documents.
 
     lost        {path of a shard: the rows it lost}
     everything  whether the mixture was to take all there is, so that what was asked of it is less now
     """
-    repeated = lock.get("drawn", lock["documents"]) != lock["documents"]  # else each row is a document
-    lock["composition"], lock["unique"], lock["drawn"], mixture = {}, {}, 0, lock["mixture"]
+    repeated = lock.rows != lock.documents  # else each row is a document
+    rows_by, once, drawn, mixture = {}, {}, 0, lock.mixture
     seen: set[str] = set()
     tables: dict[str, list[pa.Table]] = {}
-    for file in lock["files"]:
-        if not file["path"].startswith("data/"):
-            continue
-        rows = pq.read_table(folder / file["path"])
-        file |= {"rows": rows.num_rows, "text_bytes": pc.sum(pc.binary_length(rows["text"])).as_py() or 0}
-        locks.add(lock["composition"], composition(rows))
-        locks.add(lock["unique"], composition(rows.filter(_unseen(rows["id"], seen)) if repeated else rows))
-        lock["drawn"] += rows.num_rows
-        tables.setdefault(file["path"].rpartition("/")[0], []).append(_measured(rows, mixture["by"]))
-    for counts in ("composition", "unique"):
-        lock[counts] = {name: dict(sorted(values.items())) for name, values in lock[counts].items()}
-    lock["documents"] = sum(count["documents"] for count in lock["unique"].get("source", {}).values())
-    train = [_measured(rows, mixture["by"]) for path, rows in lost.items() if not path.startswith("data/validation/")]
-    less = _unique(train, mixture["unit"])
-    for split in mixture["splits"]:
-        held = tables.get(f"data/{locks.folder(split)}".rstrip("/"), [])
-        _recount_split(split, held, mixture, less if split["split"] == "train" else {}, everything)
-    if any(split["keys"] is None for split in mixture["splits"]):
-        what = f"`{mixture['by']}` is not in the shards, so its shares were not counted again after a removal"
-        mixture["notes"] = [*(note for note in mixture["notes"] if note != what), what]
-        for split in mixture["splits"]:
-            split["keys"] = split["keys"] or {}
+    for file in lock.shards:
+        rows = pq.read_table(folder / file.path)
+        file.rows, file.text_bytes = rows.num_rows, pc.sum(pc.binary_length(rows["text"])).as_py() or 0
+        add(rows_by, composition(rows))
+        add(once, composition(rows.filter(_unseen(rows["id"], seen)) if repeated else rows))
+        drawn += rows.num_rows
+        tables.setdefault(file.path.rpartition("/")[0], []).append(_measured(rows, mixture.by))
+    lock.composition, lock.unique, lock.drawn = _typed(rows_by), _typed(once), drawn
+    lock.documents = sum(count.documents for count in lock.unique.get("source", {}).values())
+    train = [_measured(rows, mixture.by) for path, rows in lost.items() if not path.startswith("data/validation/")]
+    less, known = _unique(train, mixture.unit), True
+    for split in mixture.splits:
+        held = tables.get(f"data/{folder_of(split.phase, split.split)}".rstrip("/"), [])
+        known &= _recount_split(split, held, mixture.unit, less if split.split == "train" else {}, everything)
+    if not known:
+        what = f"`{mixture.by}` is not in the shards, so its shares were not counted again after a removal"
+        mixture.notes = [*(note for note in mixture.notes if note != what), what]
+
+
+def _typed(composition: dict[str, dict[str, dict]]) -> Composition:
+    return {
+        column: {value: Amount(**count) for value, count in sorted(counts.items())}
+        for column, counts in composition.items()
+    }
 
 
 def _unseen(ids: pa.ChunkedArray, seen: set[str]) -> pa.Array:
@@ -250,46 +257,63 @@ def _unique(tables: list[pa.Table], unit: str) -> dict[str, int]:
     return dict(total)
 
 
-def _recount_split(split: dict, tables: list[pa.Table], mixture: dict, less: dict[str, int], everything: bool) -> None:
-    """Count a split of a mixture again. `keys` is None where the shards do not tell it."""
-    sizes = [name for name in ("documents", "bytes", "tokens") if name in split]
-    totals = {name: sum(pc.sum(table[name]).as_py() or 0 for table in tables) for name in sizes}
-    split |= totals
-    if "unique" in split:
-        split["unique"] = pc.count_distinct(_joined(tables, "id")).as_py()
-    if "longest" in split:
-        split["longest"] = max((pc.max(table["tokens"]).as_py() or 0 for table in tables if table.num_rows), default=0)
-    split["shards"] = len(tables)
-    if "amount" in split:
-        split["asked"] = totals[mixture["unit"]] if everything else split["asked"]
-        split["amount"] = totals[mixture["unit"]]
+def _recount_split(split: Split, tables: list[pa.Table], unit: str, less: dict[str, int], everything: bool) -> bool:
+    """Count a split of a mixture again. Returns whether the shards tell its keys; if not, it has none."""
+    sizes = [name for name in ("documents", "bytes", "tokens") if getattr(split, name) is not None]
+    for name in sizes:
+        setattr(split, name, sum(pc.sum(table[name]).as_py() or 0 for table in tables))
+    if split.unique is not None:
+        split.unique = pc.count_distinct(_joined(tables, "id")).as_py()
+    if split.longest is not None:
+        split.longest = max((pc.max(table["tokens"]).as_py() or 0 for table in tables if table.num_rows), default=0)
+    split.shards = len(tables)
+    whole = getattr(split, unit)
+    if split.amount is not None:
+        split.asked = whole if everything else split.asked
+        split.amount = whole
+    counts = _by_key(tables, sizes)
+    if counts is None or counts.keys() - split.keys.keys():
+        split.keys = {}
+        return False
+    keys = {}
+    for name, key in split.keys.items():
+        found, named = counts.get(name, Counter()), (*sizes, "unique")
+        now = {size: found[size] for size in named if getattr(key, size) is not None}
+        if now["documents"] or not (everything or not key.asked):
+            keys[name] = _recount_key(key, now, unit, whole, less.get(name, 0), everything)
+    split.keys = keys
+    return True
+
+
+def _by_key(tables: list[pa.Table], sizes: list[str]) -> dict[str, Counter] | None:
+    """{key: its sizes, and how many documents it has} of the shards of a split; None where they do not tell it."""
+    if any("key" not in table.column_names for table in tables):
+        return None
     counts: dict[str, Counter] = {}
     for table in tables:
-        if "key" not in table.column_names:
-            split["keys"] = None
-            return
         grouped = table.group_by("key").aggregate([(name, "sum") for name in sizes])
         for row in grouped.to_pylist():
             counts.setdefault(row["key"], Counter()).update({name: row[f"{name}_sum"] for name in sizes})
     by_key = pa.table({"key": _joined(tables, "key"), "id": _joined(tables, "id")})
     for row in by_key.group_by("key").aggregate([("id", "count_distinct")]).to_pylist():
         counts[row["key"]]["unique"] = row["id_count_distinct"]
-    if counts.keys() - split["keys"].keys():
-        split["keys"] = None
-        return
-    whole, unit = max(totals[mixture["unit"]], 1), mixture["unit"]
-    old, split["keys"] = split["keys"], {}
-    for name, entry in old.items():
-        named = [size for size in (*sizes, "unique") if size in entry]
-        now = {size: counts.get(name, Counter())[size] for size in named}
-        if not now["documents"] and (everything or not entry.get("asked")):
-            continue
-        there = entry[unit] / entry["epochs"] - less.get(name, 0) if entry.get("epochs") else 0
-        split["keys"][name] = entry | now | {"share": round(now[unit] / whole, 6)}
-        if everything and "asked" in entry:
-            split["keys"][name]["asked"] = split["keys"][name]["share"]
-        if "epochs" in entry:
-            split["keys"][name]["epochs"] = round(now[unit] / max(round(there), 1), 4)
+    return counts
+
+
+def _recount_key(key: Key, now: dict[str, int], unit: str, whole: int, less: int, everything: bool) -> Key:
+    """A key of a split with what is there of it now: its sizes.
+
+    whole  what the split holds, in its unit
+    less   what documents of the key that are gone amount to, each once
+    """
+    made = key.model_copy(update=now)
+    made.share = round(now[unit] / max(whole, 1), 6)
+    if everything and key.asked is not None:
+        made.asked = made.share
+    if key.epochs is not None:
+        there = getattr(key, unit) / key.epochs - less if key.epochs else 0
+        made.epochs = round(now[unit] / max(round(there), 1), 4)
+    return made
 
 
 def _joined(tables: list[pa.Table], name: str) -> pa.ChunkedArray:
@@ -309,9 +333,9 @@ def _smaller_clusters(near: pa.Table, gone: Gone) -> pa.Table:
     return left.set_column(place, "cluster_size", pc.if_else(changed, now, left["cluster_size"]))
 
 
-def _largest_clusters(near: pa.Table) -> list[dict]:
+def _largest_clusters(near: pa.Table) -> list[Cluster]:
     """The largest clusters, each by a document that was kept of it, as `engine.assemble.near_duplicates` has them."""
-    return list(_first_kept(near))[:CLUSTERS]
+    return [Cluster(**row) for row in islice(_first_kept(near), CLUSTERS)]
 
 
 def _first_kept(near: pa.Table) -> Iterator[dict]:

@@ -34,7 +34,7 @@ from curate.hub.publish import publish  # noqa: E402
 from curate.inspect.explain import explain  # noqa: E402
 from curate.inspect.status import collect_garbage, explain_plan, status  # noqa: E402
 from curate.release.diff import diff  # noqa: E402
-from curate.release.lock import read_lock, verify  # noqa: E402
+from curate.release.lock import load_lock, read_lock, verify  # noqa: E402
 from curate.release.takedown import remove  # noqa: E402
 
 
@@ -195,7 +195,7 @@ def _commands(place: Place, chance: random.Random) -> list[Callable[[], object]]
         lambda: list(report.status_lines(status(any_, place.work))),
         lambda: list(report.explain_lines(explain(any_, "https://1.example/2", place.work))),
         lambda: collect_garbage([str(any_)], place.work, dry_run=chance.random() < 0.5),
-        lambda: list(report.release_lines(read_lock(one), one)),
+        lambda: list(report.release_lines(load_lock(one), one)),
         lambda: list(report.diff_lines(diff(old, new))),
         lambda: remove(one, urls=urls, dry_run=True),
         lambda: calibrate(str(one), "imatrix", tokenizer=small_tokenizer(), tokens=100, to=place.home / "set"),

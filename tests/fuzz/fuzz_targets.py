@@ -96,10 +96,10 @@ def lock(data: bytes) -> None:
     if not problems:
         read_release(home)
     opened = Release(home)
-    list(report.release_lines(opened.lock, home))
+    list(report.release_lines(opened.typed, home))
     assert opened.funnel.num_rows >= 0
     assert opened._repr_html_()
-    write_pages(_empty("pages"), opened.lock | {"files": []}, "name: one\n")
+    write_pages(_empty("pages"), opened.typed.model_copy(update={"files": []}), "name: one\n")
 
 
 def fasttext(data: bytes) -> None:
