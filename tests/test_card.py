@@ -20,8 +20,9 @@ from curate.errors import ManifestError
 from curate.manifest.manifest import loads
 from curate.release.card import configs, feature, render
 from curate.release.charts import funnel, proposed
-from curate.release.checked_lock import Lock, Scheme, Shown, check
+from curate.release.checked_lock import check
 from curate.release.pages import place
+from curate.release.typed_lock import Lock, Scheme, Shown
 
 DOCUMENT = {
     "name": "told",

@@ -13,8 +13,9 @@ from small_tokenizers import small_tokenizer
 from curate.cli.render import release_lines
 from curate.errors import CurateError
 from curate.release.build import write_pages
-from curate.release.checked_lock import as_json, check
+from curate.release.checked_lock import check
 from curate.release.lock import dumps, load_lock, load_whole_lock, read_lock, release_digest, verify
+from curate.release.typed_lock import as_json
 
 
 @pytest.fixture
@@ -132,8 +133,7 @@ def test_a_lock_is_read_and_written_unchanged(tmp_path):
     path = made / "lock.json"
     assert dumps(read_lock(made)) == path.read_text()
     turned = json.loads(path.read_text(), object_hook=lambda held: dict(reversed(held.items())))
-    for split in turned["mixture"]["splits"]:
-        split["asked"], split["note"] = 7, "h\udc80lf"
+    turned["mixture"]["splits"][0] |= {"asked": 7, "note": "h\udc80lf"}
     path.write_text(dumps(turned | {"more": {"a": [1.0, None]}}))
     turned = json.loads(path.read_text())
     assert dumps(as_json(check(turned, path))) == path.read_text()

@@ -22,9 +22,9 @@ from curate.hub import client as hub_client
 from curate.hub import publish as publishing
 from curate.hub.client import Event
 from curate.hub.publish import publish
-from curate.release.checked_lock import File
 from curate.release.files import Unverified
 from curate.release.lock import FORMAT, release_digest
+from curate.release.typed_lock import File
 
 REPO = "tester/web"
 DATASET = {"repo_type": "dataset"}

@@ -58,11 +58,11 @@ def test_what_another_run_released_meanwhile_is_not_replaced(tmp_path, monkeypat
     target, write = work / "releases/one/1.0.0", building.write_pages
 
     def slowly(folder, lock, text):
-        write(folder, lock, text)
+        made = write(folder, lock, text)
         target.mkdir(parents=True)
-        (target / "lock.json").write_text(
-            (folder / "lock.json").read_text().replace(lock["digest"], "sha256:" + "0" * 64)
-        )
+        other = (folder / "lock.json").read_text().replace(made.digest, "sha256:" + "0" * 64)
+        (target / "lock.json").write_text(other)
+        return made
 
     monkeypatch.setattr(building, "write_pages", slowly)
     with pytest.raises(CurateError, match="is already released"):

@@ -18,8 +18,9 @@ from curate.documents import coded
 from curate.errors import CurateError, did_you_mean
 from curate.mix.hash_line import hash_line
 from curate.mix.mixture import VALIDATION
-from curate.release.checked_lock import Lock, inside
+from curate.release.checked_lock import inside
 from curate.release.lock import load_whole_lock
+from curate.release.typed_lock import Lock
 
 BYTES_A_TOKEN = 4
 """About as many bytes of text are one token, where the release has not counted them."""

@@ -104,8 +104,8 @@ def _release(
 def report(release: Annotated[Path, typer.Argument(help="folder of a release")], as_json: Json = False):
     """Summarize a release: what it holds and what was left out. Its report.html shows the same in charts."""
     from curate.cli.render import release_lines
-    from curate.release.checked_lock import as_json as to_json
     from curate.release.lock import load_whole_lock
+    from curate.release.typed_lock import as_json as to_json
 
     lock = load_whole_lock(release)
     return to_json(lock), [*release_lines(lock, release), f"charts: {release / 'report.html'}"], 0

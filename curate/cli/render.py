@@ -12,7 +12,7 @@ from curate.base.terminal import table
 from curate.inspect.side_by_side import side_by_side
 from curate.release.accounts import damage_lines, funnel_rows, not_taken_lines
 from curate.release.card import empty_sources
-from curate.release.checked_lock import Lock, Mixture, NotTaken
+from curate.release.typed_lock import Lock, Mixture, NotTaken
 
 __all__ = [
     "calibrated_lines",

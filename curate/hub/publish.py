@@ -16,11 +16,11 @@ from typing import NamedTuple
 
 from curate.errors import CurateError
 from curate.hub.client import FAILURES, Event, Remote, address_of, check_repository, logged_in
-from curate.release.checked_lock import File as Listed
-from curate.release.checked_lock import Lock, Publish
 from curate.release.fetched import published_at
 from curate.release.files import File, Unverified, read_release
 from curate.release.lock import PAGES, check_file, exposures, load_lock, release_digest
+from curate.release.typed_lock import File as Listed
+from curate.release.typed_lock import Lock, Publish
 
 SHARDS = ("data/", "evidence/", "tokens/")
 MANAGED = (*SHARDS, "index/")  # folders in which files that the new version lacks are deleted

@@ -17,8 +17,8 @@ from curate.manifest.manifest import Manifest
 from curate.release import lock as locks
 from curate.release.accounts import funnel_rows
 from curate.release.charts import funnel_chart
-from curate.release.checked_lock import Lock, as_json
 from curate.release.make import WORK, run_events
+from curate.release.typed_lock import Lock, as_json
 
 SHOWN_ROWS = 10
 """Values of a column in the composition that a notebook shows."""

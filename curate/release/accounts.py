@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from curate.base.phrases import counted, reasons
-from curate.release.checked_lock import Input, Lock, NotTaken, Source
+from curate.release.typed_lock import Input, Lock, NotTaken, Source
 
 
 def funnel_rows(lock: Lock) -> Iterator[tuple[str, str, int, int, str]]:

@@ -18,11 +18,12 @@ from curate.engine.plan import Plan, TokenParts
 from curate.engine.store import Damaged, Store
 from curate.errors import CurateError
 from curate.release import card, charts, croissant, report
-from curate.release.checked_lock import File, Lock, as_json, check
+from curate.release.checked_lock import check
 from curate.release.earlier import records
 from curate.release.extend import extend
 from curate.release.lock import dumps, exposures, load_lock
 from curate.release.token_shards import write_token_shards
+from curate.release.typed_lock import File, Lock, as_json
 from curate.release.without import keep_out
 
 SWAPS = 100

@@ -9,8 +9,8 @@ from curate.base.features import feature
 from curate.base.languages import listed
 from curate.release.accounts import accounts
 from curate.release.charts import curves, funnel
-from curate.release.checked_lock import Amount, Lock, as_json
 from curate.release.pages import environment
+from curate.release.typed_lock import Amount, Lock, as_json
 
 LIMITS = [("n<1K", 10**3), ("1K<n<10K", 10**4), ("10K<n<100K", 10**5), ("100K<n<1M", 10**6), ("1M<n<10M", 10**7)]
 LIMITS += [("10M<n<100M", 10**8), ("100M<n<1B", 10**9), ("1B<n<10B", 10**10), ("10B<n<100B", 10**11)]

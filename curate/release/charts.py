@@ -2,8 +2,8 @@
 
 from itertools import pairwise
 
-from curate.release.checked_lock import Lock, Scheme, Stage
 from curate.release.pages import environment
+from curate.release.typed_lock import Lock, Scheme, Stage
 
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
 """Told apart by people with any color vision (Okabe and Ito 2008)."""

@@ -6,7 +6,7 @@ from curate.base import licenses
 from curate.base.features import value_type
 from curate.base.languages import CODE, MULTILINGUAL
 from curate.release.card import configs, languages
-from curate.release.checked_lock import File, Lock
+from curate.release.typed_lock import File, Lock
 
 CONTEXT = {
     "@language": "en",

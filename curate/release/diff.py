@@ -11,8 +11,9 @@ import yaml
 from curate.errors import CurateError
 from curate.manifest.yaml_tree import read_tree
 from curate.models.resources import read_text
-from curate.release.checked_lock import Lock, inside
+from curate.release.checked_lock import inside
 from curate.release.lock import load_whole_lock
+from curate.release.typed_lock import Lock
 
 EXAMPLES = 5
 """Ids shown of what was added and what was removed."""

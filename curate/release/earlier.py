@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 from curate.engine.planner import Shard
 from curate.errors import CurateError
 from curate.manifest.manifest import Manifest
-from curate.release.checked_lock import File, inside
+from curate.release.checked_lock import inside
 from curate.release.lock import load_whole_lock
+from curate.release.typed_lock import File
 from curate.sources import File as Input
 from curate.stages import removed as removals
 

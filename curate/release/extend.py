@@ -8,9 +8,9 @@ from pathlib import Path
 
 from curate.errors import CurateError
 from curate.manifest.manifest import Manifest
-from curate.release.checked_lock import Composition, Key, Lock, Mixture
 from curate.release.earlier import folder_of
 from curate.release.lock import load_whole_lock, release_digest
+from curate.release.typed_lock import Composition, Key, Lock, Mixture
 
 KINDS = ("data/", "index/")
 SIZES = ("documents", "unique", "bytes", "tokens")

@@ -9,8 +9,8 @@ import yaml
 
 from curate.engine.assemble import digest
 from curate.errors import CurateError
-from curate.release.checked_lock import Lock
 from curate.release.lock import verified
+from curate.release.typed_lock import Lock
 
 CARD_FIELDS = ("license", "configs")
 FOLDER_ENTRIES, FILE_BYTES = 10_000, 50 * 10**9  # https://huggingface.co/docs/hub/storage-limits

@@ -20,7 +20,8 @@ from curate.engine.assemble import digest
 from curate.errors import CurateError
 from curate.mix.mixture import VALIDATION
 from curate.models.resources import read_note, sha256
-from curate.release.checked_lock import File, Lock, as_json, check, complete
+from curate.release.checked_lock import check, complete
+from curate.release.typed_lock import File, Lock, as_json
 
 FORMAT = 1
 

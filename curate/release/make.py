@@ -27,9 +27,9 @@ from curate.manifest.allowed_code import check_code
 from curate.manifest.manifest import Manifest, load
 from curate.models.resources import note_places
 from curate.release.build import build
-from curate.release.checked_lock import Lock, as_json
 from curate.release.earlier import carrying, earlier
 from curate.release.new_lock import lay_out, make_lock
+from curate.release.typed_lock import Lock, as_json
 
 WORK = "work"
 """The work folder, unless one is named: it holds `store/` and `releases/`."""

@@ -11,8 +11,9 @@ from curate.engine.store import Store
 from curate.engine.token_tasks import tokens_of
 from curate.manifest.manifest import Manifest
 from curate.mix.mixture import notes
-from curate.release.checked_lock import File, Lock, check
+from curate.release.checked_lock import check
 from curate.release.lock import FORMAT, release_digest, shard_names
+from curate.release.typed_lock import File, Lock
 from curate.sources import FileRead
 
 REJECTED, CLUSTERS, REMOVED = (f"evidence/{name}.parquet" for name in ("rejected", "near_duplicates", "removed"))

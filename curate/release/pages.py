@@ -7,7 +7,7 @@ import jinja2
 
 from curate.base.phrases import cell, code, fenced, reasons, remark, size, word
 from curate.base.redact import bare_url
-from curate.release.checked_lock import Shown
+from curate.release.typed_lock import Shown
 
 LONGEST_PLACE = 100
 

@@ -4,8 +4,8 @@ from markupsafe import Markup
 
 from curate.release.card import facts
 from curate.release.charts import charts
-from curate.release.checked_lock import Lock
 from curate.release.pages import environment
+from curate.release.typed_lock import Lock
 
 
 def render(lock: Lock, manifest: str) -> str:

@@ -15,12 +15,13 @@ import yaml
 
 from curate.errors import CurateError
 from curate.release.build import replacing, write_pages
-from curate.release.checked_lock import Lock, inside
+from curate.release.checked_lock import inside
 from curate.release.earlier import RECORD
 from curate.release.files import Unverified
 from curate.release.lock import load_whole_lock, verify
 from curate.release.manifest_text import with_record
 from curate.release.token_shards import rewrite_token_shards
+from curate.release.typed_lock import Lock
 from curate.release.without import Gone, find_gone, leave_out
 from curate.stage_api import set_column
 from curate.stages import removed as removals

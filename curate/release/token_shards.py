@@ -17,7 +17,7 @@ from curate.engine.assemble import digest
 from curate.engine.plan import TokenParts
 from curate.engine.store import Store
 from curate.engine.token_tasks import sequence_blocks, token_blocks
-from curate.release.checked_lock import File, Lock, TokenCounts, Tokens, TokenSplit, as_json
+from curate.release.typed_lock import File, Lock, TokenCounts, Tokens, TokenSplit, as_json
 from curate.tokens.packing import counts, documents, lay, pack
 from curate.tokens.requested import described
 from curate.tokens.trainer_formats import (

@@ -15,10 +15,11 @@ from curate.documents import hashed
 from curate.engine.adopted import adopt
 from curate.engine.assemble import CLUSTERS, SHOWN, add, composition, digest, row_groups
 from curate.engine.store import Writer
-from curate.release.checked_lock import Amount, Cluster, Composition, File, Key, Lock, Removed, Split, inside
+from curate.release.checked_lock import inside
 from curate.release.earlier import RECORD as REMOVED
 from curate.release.lock import folder as folder_of
 from curate.release.lock import release_digest
+from curate.release.typed_lock import Amount, Cluster, Composition, File, Key, Lock, Removed, Split
 from curate.stages.removed import RECORD, Match, Removals, counted, documents, merged, read_list
 
 

@@ -1,0 +1,396 @@
+"""The lock as a typed value, checked before it is believed: what is used of it as a path, a name, a digest or a number
+has that form. `as_json` is the way back: the same keys in the same order, so that reading and writing change nothing.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, Self
+
+import pydantic
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, WrapValidator, model_validator
+
+from curate.base.names import Name, Version, checked_repository
+from curate.tokens.requested import CONTEXTS
+
+
+def relative(path: str) -> str:
+    """The path, which is of a file within a folder on any system. Raises ValueError for another one."""
+    odd = re.search(r'[\x00-\x1f\x7f\ud800-\udfff\\:*?"<>|]', path)
+    if odd or any(not part or part.strip(". ") != part for part in path.split("/")):
+        raise ValueError("not a path within the release")
+    return path
+
+
+def _unchanged(value: Any, check: Callable) -> Any:
+    """The value itself: a whole number stays one where fractions are allowed."""
+    check(value)
+    return value
+
+
+Count = Annotated[int, Field(ge=0, lt=1 << 63, strict=True)]
+Ratio = Annotated[float, Field(ge=0, lt=1e9, allow_inf_nan=False, strict=True), WrapValidator(_unchanged)]
+Number = Annotated[float, Field(ge=0, lt=1 << 63, allow_inf_nan=False, strict=True), WrapValidator(_unchanged)]
+RelativePath = Annotated[str, Field(max_length=1000), AfterValidator(relative)]
+TokenId = Annotated[int, Field(ge=0, lt=1 << 32, strict=True)]
+Context = Annotated[int, Field(ge=CONTEXTS[0], le=CONTEXTS[-1], strict=True)]
+Sha256 = Annotated[str, Field(pattern=r"\A[0-9a-f]{64}\z")]
+Digest = Annotated[str, Field(pattern=r"\Asha256:[0-9a-f]{64}\z")]
+
+
+class Open(BaseModel):
+    """A part of a lock that may hold more than is checked. What is None by default may be absent."""
+
+    model_config = ConfigDict(extra="allow", protected_namespaces=())
+    _order: tuple[str, ...] = PrivateAttr(())
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _ordered(cls, held: Any, check: Callable) -> Self:
+        made = check(held)
+        if isinstance(held, dict):
+            made._order = tuple(held)
+        return made
+
+
+def as_json(held: Any) -> Any:
+    """A lock, or a part of one, as values of JSON: its keys in the order in which they were given, without those that
+    were not."""
+    if isinstance(held, Open):
+        names = {field.alias or name: name for name, field in type(held).model_fields.items()}
+        there = {key: getattr(held, name) for key, name in names.items() if name in held.model_fields_set}
+        there |= held.__pydantic_extra__ or {}
+        held = {key: there[key] for key in held._order if key in there} | there
+    if isinstance(held, dict):
+        return {key: as_json(value) for key, value in held.items()}
+    return [as_json(value) for value in held] if isinstance(held, list) else held
+
+
+class File(Open):
+    path: RelativePath
+    bytes: Count
+    sha256: Sha256
+    rows: Count | None = None
+    text_bytes: Count | None = None
+
+    @model_validator(mode="after")
+    def _counted(self) -> Self:
+        if self.is_shard and None in (self.rows, self.text_bytes):
+            raise ValueError("a shard without its rows or the bytes of its text")
+        return self
+
+    @property
+    def is_shard(self) -> bool:
+        return self.path.startswith("data/")
+
+
+class Amount(Open):
+    """Documents, drawn or each once, and their text. What else it may have is counted too."""
+
+    __pydantic_extra__: dict[str, Count]
+    documents: Count
+    bytes: Count
+    tokens: Count | None = None
+
+    def __add__(self, other: "Amount") -> "Amount":
+        sizes, more = as_json(self), as_json(other)
+        return Amount(**{name: sizes.get(name, 0) + more.get(name, 0) for name in sizes | more})
+
+
+def _of_sources(found: dict[str, dict[str, Amount]]) -> dict[str, dict[str, Amount]]:
+    """The composition. Raises ValueError for the name of a source that no source has."""
+    for name in found.get("source", {}):
+        try:
+            NAME.validate_python(name)
+        except pydantic.ValidationError:
+            raise ValueError(f"not the name of a source: {name[:80]!r}") from None
+    return found
+
+
+NAME = pydantic.TypeAdapter(Name)
+Composition = Annotated[dict[str, dict[str, Amount]], AfterValidator(_of_sources)]
+"""{column: {value: amount}}."""
+
+
+class Passed(Open):
+    """What went through a stage or was read: so many in, so many kept, the others for these reasons."""
+
+    in_: Count = Field(alias="in")
+    kept: Count
+    reasons: dict[str, Count]
+    bytes: Count | None = None
+
+
+class Input(Open):
+    path: str
+    digest: str | None
+    documents: Count
+    lost: Count = 0
+    damage: list[str] = []
+    notes: list[str] = []
+    bad_rows: Count = 0
+
+
+class NotTaken(Open):
+    why: str
+    files: Count
+    paths: list[str]
+
+
+class Source(Open):
+    description: str
+    license: str | None
+    read: Passed
+    skipped: dict[str, Count]
+    files: list[Input]
+    not_taken: list[NotTaken] = []
+
+
+class Shown(Open):
+    id: str
+    source: str
+    path: str | None = None
+    position: int | None = None
+    url: str | None = None
+
+    @model_validator(mode="after")
+    def _placed(self) -> Self:
+        if not self.url and (self.path is None or self.position is None):
+            raise ValueError("a document without its place")
+        return self
+
+
+class Example(Shown):
+    stage: str
+    reason: str
+
+
+class Cluster(Shown):
+    cluster: str
+    cluster_size: Count
+
+
+class Scheme(Open):
+    """How documents are compared. bands, rows: of MinHash, whose curve the pages show."""
+
+    ngram: Count | None = None
+    unit: str | None = None
+    bands: Annotated[Count, Field(le=1 << 20)] | None = None
+    rows: Annotated[Count, Field(le=1 << 20)] | None = None
+
+
+class Stage(Open):
+    scope: str
+    label: Name
+    stage: Name
+    params: dict
+    notes: list[str]
+    scheme: Scheme | None
+    sources: dict[str, Passed]
+
+    @model_validator(mode="after")
+    def _relied_on(self) -> Self:
+        for name, kind in RELIED_ON.get(self.stage, {}).items():
+            if not isinstance(self.params.get(name), kind):
+                raise ValueError(f"a stage `{self.stage}` without its `{name}`")
+        return self
+
+    @model_validator(mode="after")
+    def _drawn(self) -> Self:
+        drawn = self.scheme and (self.scheme.rows, self.scheme.ngram, self.scheme.unit)
+        if self.has_curve and (None in drawn or not _is_share(self.params)):
+            raise ValueError("a scheme without what its curve is drawn of")
+        return self
+
+    @property
+    def title(self) -> str:
+        """Its label, behind the source whose stage it is."""
+        return self.label if self.scope == "all" else f"{self.scope}: {self.label}"
+
+    @property
+    def has_curve(self) -> bool:
+        """Whether the chance to compare two documents is a curve over their similarity."""
+        return self.scheme is not None and self.scheme.bands is not None
+
+
+RELIED_ON = {"tokens": {"tokenizer": str}, "decontaminate": {"sets": dict, "mode": str}}
+"""{stage: parameters} that are read again."""
+
+
+def _is_share(params: dict) -> bool:
+    threshold = params.get("threshold")
+    return isinstance(threshold, int | float) and 0 <= threshold <= 1
+
+
+class Key(Amount):
+    """What a split has of a value of the mixture's column. unique: documents, each once."""
+
+    unique: Count | None = None
+    share: Ratio
+    asked: Ratio | None = None
+    epochs: Ratio | None = None
+
+    @property
+    def once(self) -> int:
+        return self.documents if self.unique is None else self.unique
+
+
+class Split(Amount):
+    """What the mixture put in a split. asked, amount: in its unit. context, longest: in tokens."""
+
+    __pydantic_extra__: dict[str, Any]
+    phase: Name | None
+    split: Name
+    shards: Count
+    keys: dict[str, Key]
+    unique: Count | None = None
+    asked: Number | None = None
+    amount: Number | None = None
+    context: Count | None = None
+    longest: Count | None = None
+    experimental: Any = None
+
+    @model_validator(mode="after")
+    def _realized(self) -> Self:
+        if self.asked is not None and self.amount is None:
+            raise ValueError("it does not say what came of what was asked")
+        return self
+
+    @property
+    def once(self) -> int:
+        return self.documents if self.unique is None else self.unique
+
+    @property
+    def name(self) -> str:
+        return self.phase or self.split
+
+
+class Mixture(Open):
+    by: str
+    unit: Literal["tokens", "bytes", "documents"]
+    notes: list[str]
+    left_out: Count
+    splits: Annotated[list[Split], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _measured(self) -> Self:
+        if any(getattr(key, self.unit) is None for split in self.splits for key in split.keys.values()):
+            raise ValueError(f"a key without its {self.unit}")
+        return self
+
+
+class TokenCounts(Open):
+    """What is counted of token shards. longest: of its documents, in tokens. sequences, padding, cut: where packed."""
+
+    documents: Count
+    tokens: Count
+    longest: Count | None = None
+    sequences: Count | None = None
+    padding: Count | None = None
+    cut: Count | None = None
+
+
+class TokenSplit(TokenCounts):
+    """Token shards of a split. context: where documents are packed."""
+
+    phase: Name | None
+    split: Name
+    context: Context | None
+    notes: list[str]
+    shards: list[TokenCounts] = []
+
+    @property
+    def name(self) -> str:
+        return self.phase or self.split
+
+
+class Tokenizer(Open):
+    name: str
+    sha256: Sha256
+
+
+class End(Open):
+    token: str
+    id: TokenId
+
+
+class Tokens(Open):
+    tokenizer: Tokenizer
+    dtype: Literal["uint16", "uint32"]
+    eos: End | None
+    pad: TokenId | None
+    pack: Literal["concat", "best-fit"] | None
+    formats: list[Literal["npy", "megatron", "mds"]]
+    splits: list[TokenSplit]
+
+    @model_validator(mode="after")
+    def _packed(self) -> Self:
+        if any(split.context and None in (split.sequences, split.padding, split.cut) for split in self.splits):
+            raise ValueError("a split without what came of its sequences")
+        if self.dtype == "uint16" and max(self.pad or 0, self.eos.id if self.eos else 0) >= 1 << 16:
+            raise ValueError("an id that its type cannot hold")
+        if self.pack and not all(split.context for split in self.splits):
+            raise ValueError("sequences without their length")
+        return self
+
+
+class Publish(Open):
+    repo: Annotated[str, AfterValidator(checked_repository)] | None
+    private: Annotated[bool, Field(strict=True)] = False
+
+
+class Removed(Open):
+    version: str = Field(pattern=r"\A[\w.+-]*\z", max_length=96)
+    list: str = Field(pattern=r"\A\w+\z", max_length=255)
+    documents: Count
+
+
+class Lock(Open):
+    """What is relied on of a lock. A key that is absent is the business of who needs it; one that is there holds."""
+
+    digest: Digest
+    files: list[File]
+    lock: int | None = None
+    name: Name | None = None
+    version: Version | None = None
+    license: str | None = None
+    documents: Count = 0
+    drawn: Count | None = None
+    rejected: Count = 0
+    description: str = ""
+    card: str = ""
+    publish: Publish | None = None
+    versions: dict[str, str] = {}
+    kept: dict[str, Amount] = {}
+    sources: dict[Name, Source] = {}
+    stages: list[Stage] = []
+    composition: Composition = {}
+    unique: Composition | None = None
+    warnings: list[str] = []
+    columns: dict[str, str] = {}
+    clusters: list[Cluster] = []
+    examples: list[Example] = []
+    removed: list[Removed] = []
+    mixture: Mixture | None = None
+    tokens: Tokens | None = None
+    index: dict | None = None
+    extends: dict | None = None
+    parent: dict | None = None
+
+    @property
+    def shards(self) -> list[File]:
+        return [file for file in self.files if file.is_shard]
+
+    @property
+    def rows(self) -> int:
+        """Rows of all shards: more than documents where the mixture repeats some."""
+        return self.documents if self.drawn is None else self.drawn
+
+    @property
+    def once(self) -> Composition:
+        """The composition by documents, each once however often the mixture drew it."""
+        return self.composition if self.unique is None else self.unique
+
+    @property
+    def title(self) -> str:
+        """Name and version."""
+        return f"{self.name} {self.version}"
