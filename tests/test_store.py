@@ -17,19 +17,17 @@ FP = "ab" * 16
 
 def column_part(store: Store, fp: str, blocks: list[dict]) -> None:
     with store.commit(fp) as (draft, counts):
-        writer = Writer(draft)
-        for block in blocks:
-            writer.write(pa.table(block))
-        writer.close()
+        with Writer(draft) as writer:
+            for block in blocks:
+                writer.write(pa.table(block))
         counts["rows"] = sum(len(next(iter(block.values()))) for block in blocks)
 
 
 def test_a_part_is_there_once_it_has_its_marker(tmp_path):
     store = Store(tmp_path)
     with store.commit(FP) as (draft, counts):
-        writer = Writer(draft)
-        writer.write(pa.table({"a": [1, 2, 3]}))
-        writer.close()
+        with Writer(draft) as writer:
+            writer.write(pa.table({"a": [1, 2, 3]}))
         counts["rows"] = 3
         assert store.marker(FP) is None
     marker = store.marker(FP)
@@ -66,9 +64,8 @@ def test_a_marker_changed_by_a_digit_is_none(tmp_path):
     store, other = Store(tmp_path), "cd" * 16
     for fp in (FP, other):
         with store.commit(fp) as (draft, counts):
-            writer = Writer(draft)
-            writer.write(pa.table({"a": [1, 2]}))
-            writer.close()
+            with Writer(draft) as writer:
+                writer.write(pa.table({"a": [1, 2]}))
             counts |= {"rows": 2, "bins": [0, 1], "splits": [{"shards": 3, "share": 0.5}], "by": {7: 1, 10: 2}}
     whole = store.marker_path(FP).read_text()
     digits = [place for place, one in enumerate(whole) if one.isdigit()]
@@ -110,9 +107,8 @@ def test_the_same_rows_give_the_same_bytes_however_they_are_chunked(tmp_path):
     chunked = pa.concat_tables([table.slice(0, 7), table.slice(7, 0), table.slice(7)])
     written = []
     for number, one in enumerate((table, chunked)):
-        writer = Writer(tmp_path / str(number))
-        writer.write(one)
-        writer.close()
+        with Writer(tmp_path / str(number)) as writer:
+            writer.write(one)
         written.append((tmp_path / str(number)).read_bytes())
     assert written[0] == written[1]
 
@@ -146,12 +142,11 @@ def test_parts_of_a_partition_are_read_side_by_side(tmp_path_factory, sizes, cha
 def test_bins(tmp_path):
     store = Store(tmp_path)
     with store.commit(FP) as (draft, counts):
-        writer = BinnedWriter(draft)
-        for start in (0, 5):
-            rows = range(start, start + 5)
-            writer.write(pa.table({"n": list(rows), "bin": pa.array([n % 3 for n in rows], pa.uint32())}))
-            writer.flush()
-        writer.close()
+        with BinnedWriter(draft) as writer:
+            for start in (0, 5):
+                rows = range(start, start + 5)
+                writer.write(pa.table({"n": list(rows), "bin": pa.array([n % 3 for n in rows], pa.uint32())}))
+                writer.flush()
         counts["bins"] = writer.bins
     held = {number: next(store.bin([FP], number))[1]["n"].to_pylist() for number in range(4)}
     assert held == {0: [0, 3, 6, 9], 1: [1, 4, 7], 2: [2, 5, 8], 3: []}
@@ -179,3 +174,17 @@ def test_no_flipped_byte_is_passed_over(tmp_path):
             assert damaged.fp == FP
             found += 1
     assert found > 200
+
+
+@pytest.mark.parametrize("kind", [Writer, BinnedWriter])
+def test_a_block_that_fails_leaves_no_file_open(tmp_path, kind):
+    table = pa.table({"n": [1, 2], "bin": pa.array([0, 1], pa.uint32())})
+    with pytest.raises(ZeroDivisionError), kind(tmp_path / "part") as writer:
+        writer.write(table)
+        if kind is BinnedWriter:
+            writer.flush()
+            writer.write(table)
+        raise ZeroDivisionError
+    file = writer.writer.file if kind is BinnedWriter else writer.file
+    assert not file.is_open
+    assert file.file_handle.closed

@@ -125,6 +125,5 @@ def _decoded(piece: Piece, tokenizer: Tokenizer) -> str:
 
 
 def _write_table(path: Path, columns: dict[str, pa.Array]) -> None:
-    writer = Writer(path)
-    writer.write(pa.table(columns))
-    writer.close()
+    with Writer(path) as writer:
+        writer.write(pa.table(columns))

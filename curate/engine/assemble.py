@@ -38,19 +38,19 @@ NOT_DRAWN = "mixture.not_drawn"
 def order(store: Store, args: dict, draft: Path, counts: dict) -> None:
     """What the mixture must know of each live document of a partition: `doc`, its place on the hash line, the bytes and
     tokens of its text, and the value that weights are given by."""
-    writer, rows = Writer(draft), 0
-    for docs in live_blocks(store, args["reading"]):
-        columns = {
-            "doc": docs["doc"],
-            "order": pa.array(hash_line(docs["id"], args["seed"]), pa.uint64()),
-            "bytes": docs["n_bytes"].fill_null(0),
-            "key": docs[args["by"]].cast(pa.string()).fill_null("null"),
-        }
-        if "n_tokens" in docs.column_names:
-            columns["tokens"] = docs["n_tokens"].cast(pa.int64()).fill_null(0)
-        writer.write(pa.table(columns))
-        rows += docs.num_rows
-    writer.close()
+    rows = 0
+    with Writer(draft) as writer:
+        for docs in live_blocks(store, args["reading"]):
+            columns = {
+                "doc": docs["doc"],
+                "order": pa.array(hash_line(docs["id"], args["seed"]), pa.uint64()),
+                "bytes": docs["n_bytes"].fill_null(0),
+                "key": docs[args["by"]].cast(pa.string()).fill_null("null"),
+            }
+            if "n_tokens" in docs.column_names:
+                columns["tokens"] = docs["n_tokens"].cast(pa.int64()).fill_null(0)
+            writer.write(pa.table(columns))
+            rows += docs.num_rows
     counts["rows"] = rows
 
 
@@ -61,9 +61,8 @@ def mix(store: Store, args: dict, draft: Path, counts: dict) -> None:
     composed = compose(documents, args["mixture"], args["unit"], args["shard_bytes"])
     doc = documents.doc[composed.row]
     columns = {"doc": doc, "order": composed.place, "shard": composed.shard}
-    writer = BinnedWriter(draft)
-    writer.write(pa.table(columns | {"bin": (doc >> np.uint64(32)).astype(np.uint32)}))
-    writer.close()
+    with BinnedWriter(draft) as writer:
+        writer.write(pa.table(columns | {"bin": (doc >> np.uint64(32)).astype(np.uint32)}))
     counts |= {"bins": writer.bins, "splits": composed.splits, "left_out": composed.left_out}
     counts["shards"] = sum(split["shards"] for split in composed.splits)
     counts["documents"] = len(documents.doc)
@@ -98,35 +97,34 @@ def scatter(store: Store, args: dict, draft: Path, counts: dict) -> None:
     """
     types = {name: arrow_type(alias) for name, alias in args["types"].items()}
     sent = sent_to(store, [args["mix"]], args["place"], local=False)
-    writer, unique = BinnedWriter(draft), {}
-    for docs in live_blocks(store, args["reading"]):
-        chosen = for_block(sent, docs)
-        index = np.searchsorted(docs["doc"].to_numpy(), chosen["doc"].to_numpy())
-        everything = np.array_equal(index, np.arange(docs.num_rows))
-        rows = docs if everything else docs.take(pa.array(index))  # which would copy all texts
-        columns = {
-            name: rows[name].cast(kind) if name in rows.column_names else pa.nulls(len(index), kind)
-            for name, kind in types.items()
-        }
-        columns["license"] = pc.fill_null(columns["license"], args["license"])
-        sent_along = {"order": chosen["order"], "bin": chosen["shard"]}
-        if "keys" in args:
-            sent_along |= {args["keys"]: rows[args["keys"]], "text_bytes": pc.binary_length(rows["text"])}
-        writer.write(pa.table(columns | sent_along))
-        once = np.unique(index, return_index=True)[1]  # a mixture may draw a document more than once
-        rows = pa.table(columns)
-        add(unique, composition(rows if len(once) == len(index) else rows.take(pa.array(once))))
-    writer.close()
+    unique = {}
+    with BinnedWriter(draft) as writer:
+        for docs in live_blocks(store, args["reading"]):
+            chosen = for_block(sent, docs)
+            index = np.searchsorted(docs["doc"].to_numpy(), chosen["doc"].to_numpy())
+            everything = np.array_equal(index, np.arange(docs.num_rows))
+            rows = docs if everything else docs.take(pa.array(index))  # which would copy all texts
+            columns = {
+                name: rows[name].cast(kind) if name in rows.column_names else pa.nulls(len(index), kind)
+                for name, kind in types.items()
+            }
+            columns["license"] = pc.fill_null(columns["license"], args["license"])
+            sent_along = {"order": chosen["order"], "bin": chosen["shard"]}
+            if "keys" in args:
+                sent_along |= {args["keys"]: rows[args["keys"]], "text_bytes": pc.binary_length(rows["text"])}
+            writer.write(pa.table(columns | sent_along))
+            once = np.unique(index, return_index=True)[1]  # a mixture may draw a document more than once
+            rows = pa.table(columns)
+            add(unique, composition(rows if len(once) == len(index) else rows.take(pa.array(once))))
     counts |= {"bins": writer.bins, "unique": unique}
 
 
 def shard(store: Store, args: dict, draft: Path, counts: dict) -> None:
     """One shard of the release, in the order of the line."""
     rows, sequence, schema = _of_shard(store, args, args["columns"])
-    writer = Writer(draft, level=3, content_defined=True)
-    for group in _groups(rows, sequence, schema, pc.binary_length(rows["text"])):
-        writer.write(group)
-    writer.close()
+    with Writer(draft, level=3, content_defined=True) as writer:
+        for group in _groups(rows, sequence, schema, pc.binary_length(rows["text"])):
+            writer.write(group)
     counts |= {"rows": rows.num_rows, "text_bytes": pc.sum(pc.binary_length(rows["text"])).as_py() or 0}
     counts |= {"composition": composition(rows)} | digest(draft)
 
@@ -135,10 +133,10 @@ def index(store: Store, args: dict, draft: Path, counts: dict) -> None:
     """What a later run needs to compare its documents with those of a shard, row by row as in the shard."""
     call, keys = find_stage(args["call"]["stage"]).index, args.get("keys")
     rows, sequence, schema = _of_shard(store, args, ("id", keys, "text_bytes") if keys else call.reads)
-    sizes, writer = rows["text_bytes"] if keys else pc.binary_length(rows["text"]), Writer(draft)
-    for group in _groups(rows, sequence, schema, sizes):
-        writer.write(group.drop_columns("text_bytes") if keys else call.build(group, **args["call"]["params"]))
-    writer.close()
+    sizes = rows["text_bytes"] if keys else pc.binary_length(rows["text"])
+    with Writer(draft) as writer:
+        for group in _groups(rows, sequence, schema, sizes):
+            writer.write(group.drop_columns("text_bytes") if keys else call.build(group, **args["call"]["params"]))
     counts |= {"rows": rows.num_rows} | digest(draft)
 
 
@@ -255,10 +253,9 @@ def removed(store: Store, args: dict, draft: Path, counts: dict) -> None:
                 "version": pc.fill_null(out["removed_in"], args["version"]),
             }
             record = removals.merged(record, pa.table(columns).select(removals.RECORD.names).cast(removals.RECORD))
-    writer = Writer(draft, level=3, content_defined=True)
-    for table in _regrouped(iter([record])):
-        writer.write(table)
-    writer.close()
+    with Writer(draft, level=3, content_defined=True) as writer:
+        for table in _regrouped(iter([record])):
+            writer.write(table)
     counts |= {"rows": record.num_rows, "removed": removals.counted(record)} | digest(draft)
 
 
@@ -307,12 +304,12 @@ def _marked(block: pa.Table, column: str) -> pa.Table:
 def _evidence(store: Store, args: dict, draft: Path, counts: dict, choose, more: dict[str, str]) -> None:
     """Write what `choose` takes of each block of all partitions, with the columns of `args["types"]` and more."""
     types = {name: arrow_type(alias) for name, alias in (args["types"] | more).items()}
-    writer, rows = Writer(draft, level=3, content_defined=True), 0
-    blocks = (block for place, _ in enumerate(args["readings"]) for block in _with_verdict(store, args, place))
-    for table in _regrouped(_chosen(blocks, choose, types)):
-        rows += table.num_rows
-        writer.write(table)
-    writer.close()
+    rows = 0
+    with Writer(draft, level=3, content_defined=True) as writer:
+        blocks = (block for place, _ in enumerate(args["readings"]) for block in _with_verdict(store, args, place))
+        for table in _regrouped(_chosen(blocks, choose, types)):
+            rows += table.num_rows
+            writer.write(table)
     counts |= {"rows": rows} | digest(draft)
 
 

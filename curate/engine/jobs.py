@@ -82,20 +82,19 @@ def map_stages(store: Store, args: dict, draft: Path, counts: dict, where: dict,
     isolated = Isolated()
     guard = Guard({"watched": watched, "isolated": isolated}.get(mode))
     blocks = store.blocks(args["reading"]) if "reading" in args else _read(args, where, counts, mode)
-    writer = Writer(draft)
     try:
-        for block in blocks:
-            table = apply(block, stages, counts["stages"], guard)
-            counts["rows"] += table.num_rows
-            counts["kept"] += table[REJECT.name].null_count
-            if "n_bytes" in types:
-                table = set_column(table, "n_bytes", pc.binary_length(table["text"]).cast(pa.int64()))
-            kept_bytes = pc.sum(table["n_bytes"].filter(table[REJECT.name].is_null())).as_py() or 0
-            counts["kept_bytes"] += kept_bytes
-            writer.write(_conform(table, types))
+        with Writer(draft) as writer:
+            for block in blocks:
+                table = apply(block, stages, counts["stages"], guard)
+                counts["rows"] += table.num_rows
+                counts["kept"] += table[REJECT.name].null_count
+                if "n_bytes" in types:
+                    table = set_column(table, "n_bytes", pc.binary_length(table["text"]).cast(pa.int64()))
+                kept_bytes = pc.sum(table["n_bytes"].filter(table[REJECT.name].is_null())).as_py() or 0
+                counts["kept_bytes"] += kept_bytes
+                writer.write(_conform(table, types))
     finally:
         isolated.end()
-    writer.close()
     if guard.failures:
         counts["failures"] = guard.failures
 
@@ -142,32 +141,31 @@ def step(store: Store, args: dict, draft: Path, counts: dict) -> None:
     """One step of a group stage: over a partition, a bin, or all there is. See `curate.stage_api.Step`."""
     carry_out, local = find_stage(args["call"]["stage"]).step(args["call"]), args.get("local", False)
     before = store.behind(args["before"]) if "before" in args else []
-    writer = BinnedWriter(draft)
-    if args["over"] == "docs":
-        sent = sent_to(store, before, args["place"], local) if before else None
-        for docs in _documents(store, args):
-            result = carry_out(docs) if sent is None else carry_out(docs, for_block(sent, docs))
-            writer.write(_dealt(result, args["bins"]))
-    elif args["over"] == "bins":
-        writer.write(_dealt(carry_out(sent_to(store, before, args["bin"], local)), args["bins"]))
-    else:
-        sizes = np.array([store.counts(fp)["rows"] for fp in store.behind(args["heads"])], np.int64)
-        tables = (globally(table, place, local) for place, table in store.stream(before))
-        for result in carry_out(tables, sizes):
-            writer.write(_dealt(result, args["bins"]))
-    writer.close()
+    with BinnedWriter(draft) as writer:
+        if args["over"] == "docs":
+            sent = sent_to(store, before, args["place"], local) if before else None
+            for docs in _documents(store, args):
+                result = carry_out(docs) if sent is None else carry_out(docs, for_block(sent, docs))
+                writer.write(_dealt(result, args["bins"]))
+        elif args["over"] == "bins":
+            writer.write(_dealt(carry_out(sent_to(store, before, args["bin"], local)), args["bins"]))
+        else:
+            sizes = np.array([store.counts(fp)["rows"] for fp in store.behind(args["heads"])], np.int64)
+            tables = (globally(table, place, local) for place, table in store.stream(before))
+            for result in carry_out(tables, sizes):
+                writer.write(_dealt(result, args["bins"]))
     counts["bins"] = writer.bins
 
 
 def keys(store: Store, args: dict, draft: Path, counts: dict) -> None:
     """What the index of a release keeps of a partition's documents, row by row; null where a document is out."""
-    build, writer = find_stage(args["call"]["stage"]).index.build, Writer(draft, "lz4", level=None)
-    for block in store.blocks(args["reading"]):
-        live = block[REJECT.name].is_null()
-        made = build(block.filter(live), **args["call"]["params"]).select([args["column"]])
-        is_live = live.to_numpy()
-        writer.write(made.take(pa.array(np.cumsum(is_live) - 1, mask=~is_live)))
-    writer.close()
+    build = find_stage(args["call"]["stage"]).index.build
+    with Writer(draft, "lz4", level=None) as writer:
+        for block in store.blocks(args["reading"]):
+            live = block[REJECT.name].is_null()
+            made = build(block.filter(live), **args["call"]["params"]).select([args["column"]])
+            is_live = live.to_numpy()
+            writer.write(made.take(pa.array(np.cumsum(is_live) - 1, mask=~is_live)))
 
 
 def _documents(store: Store, args: dict) -> Iterator[pa.Table]:
@@ -199,32 +197,32 @@ def collect(store: Store, args: dict, draft: Path, counts: dict) -> None:
     change = find_stage(args["call"]["stage"]).step(args["call"]) if "call" in args else None
     sent = sent_to(store, store.behind(args["before"]), args["place"], local=False)
     count = {"in": 0, "kept": 0, "bytes": 0, "reasons": {}}
-    reasons, start, writer = Counter(), 0, Writer(draft)
-    for block in store.blocks(args["reading"]):
-        numbers = pa.array(np.arange(start, start + block.num_rows, dtype=np.uint64))
-        verdicts = for_block(sent, block.append_column("doc", numbers))
-        if change:
-            live = block.append_column("doc", numbers).filter(block[REJECT.name].is_null())
-            verdicts = change(live.drop_columns(REJECT.name), verdicts)
-        found = verdicts.take(pc.index_in(numbers, verdicts["doc"].combine_chunks()))
-        verdict = found[REJECT.name].cast(pa.string())
-        was_out = block[REJECT.name].is_valid()
-        reasons.update(pc.drop_null(verdict).to_pylist())
-        reject = pc.coalesce(block[REJECT.name].cast(pa.string()), pc.binary_join_element_wise(label, verdict, "."))
-        kept = reject.is_null()
-        for name in types.keys() & set(block.column_names):  # what an earlier stage found stands
-            found = set_column(
-                found, name, pc.coalesce(found[name].cast(types[name]), of_type(block[name], types[name]))
-            )
-        if "n_bytes" in types:
-            found = set_column(found, "n_bytes", pc.binary_length(found["text"]).cast(pa.int64()))
-        size = (found if "n_bytes" in types else block)["n_bytes"]
-        count["in"] += block.num_rows - (pc.sum(was_out).as_py() or 0)
-        count["kept"] += pc.sum(kept).as_py() or 0
-        count["bytes"] += pc.sum(size.filter(kept)).as_py() or 0
-        writer.write(_conform(set_column(found, REJECT.name, reject), types))
-        start += block.num_rows
-    writer.close()
+    reasons, start = Counter(), 0
+    with Writer(draft) as writer:
+        for block in store.blocks(args["reading"]):
+            numbers = pa.array(np.arange(start, start + block.num_rows, dtype=np.uint64))
+            verdicts = for_block(sent, block.append_column("doc", numbers))
+            if change:
+                live = block.append_column("doc", numbers).filter(block[REJECT.name].is_null())
+                verdicts = change(live.drop_columns(REJECT.name), verdicts)
+            found = verdicts.take(pc.index_in(numbers, verdicts["doc"].combine_chunks()))
+            verdict = found[REJECT.name].cast(pa.string())
+            was_out = block[REJECT.name].is_valid()
+            reasons.update(pc.drop_null(verdict).to_pylist())
+            reject = pc.coalesce(block[REJECT.name].cast(pa.string()), pc.binary_join_element_wise(label, verdict, "."))
+            kept = reject.is_null()
+            for name in types.keys() & set(block.column_names):  # what an earlier stage found stands
+                found = set_column(
+                    found, name, pc.coalesce(found[name].cast(types[name]), of_type(block[name], types[name]))
+                )
+            if "n_bytes" in types:
+                found = set_column(found, "n_bytes", pc.binary_length(found["text"]).cast(pa.int64()))
+            size = (found if "n_bytes" in types else block)["n_bytes"]
+            count["in"] += block.num_rows - (pc.sum(was_out).as_py() or 0)
+            count["kept"] += pc.sum(kept).as_py() or 0
+            count["bytes"] += pc.sum(size.filter(kept)).as_py() or 0
+            writer.write(_conform(set_column(found, REJECT.name, reject), types))
+            start += block.num_rows
     count["reasons"] = dict(sorted(reasons.items()))
     counts |= {"lane": args["lane"], "rows": start, "kept": count["kept"], "kept_bytes": count["bytes"]}
     counts["stages"] = {label: count}
@@ -232,9 +230,8 @@ def collect(store: Store, args: dict, draft: Path, counts: dict) -> None:
 
 def gate(store: Store, args: dict, draft: Path, counts: dict) -> None:
     """Many parts as one: a list of them."""
-    writer = Writer(draft)
-    writer.write(pa.table({"part": pa.array(args["parts"], pa.string())}))
-    writer.close()
+    with Writer(draft) as writer:
+        writer.write(pa.table({"part": pa.array(args["parts"], pa.string())}))
 
 
 TASKS = {

@@ -17,9 +17,10 @@ import json
 import os
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from hashlib import blake2b
 from pathlib import Path
+from typing import Self
 from uuid import uuid4
 
 import numpy as np
@@ -51,7 +52,10 @@ class Damaged(CurateError):
 
 
 class Writer:
-    """A Parquet file that is the same bytes for the same row groups, however their tables were chunked."""
+    """A Parquet file that is the same bytes for the same row groups, however their tables were chunked.
+
+    A context manager: the file is whole when the block ends well, and closed however it ends.
+    """
 
     def __init__(self, path: Path, codec: str = "zstd", level: int | None = 1, content_defined: bool = False):
         self.path, self.codec, self.level, self.content_defined = path, codec, level, content_defined
@@ -72,13 +76,18 @@ class Writer:
             )
         self.file.write_table(table.combine_chunks(), row_group_size=max(table.num_rows, 1))
 
-    def close(self) -> None:
-        if self.file is not None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type | None, *_) -> None:
+        if self.file is None:
+            return
+        with suppress(Exception) if kind else nullcontext():  # the error of the block is the one to see
             self.file.close()
 
 
 class BinnedWriter:
-    """Sorts rows into bins by their column `bin` (uint32), which is not itself written."""
+    """Sorts rows into bins by their column `bin` (uint32), which is not itself written. A context manager, as Writer."""
 
     def __init__(self, path: Path):
         self.writer, self.bins = Writer(path, "lz4", level=None), []  # read once, so quick before small
@@ -110,9 +119,15 @@ class BinnedWriter:
             self.writer.write(table)
             self.bins.append(-1)  # an empty row group carries the schema
 
-    def close(self) -> None:
-        self.flush()
-        self.writer.close()
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type | None, *_) -> None:
+        if kind:
+            self.writer.__exit__(kind)
+            return
+        with self.writer:
+            self.flush()
 
 
 class Store:

@@ -24,23 +24,23 @@ GROUP_BYTES = 32 << 20
 
 def tokenize_shard(store: Store, args: dict, draft: Path, counted: dict) -> None:
     """The tokens of each document of a shard, in the order of its rows."""
-    encoding, writer = args["call"], Writer(draft)
-    loaded = tokenizer.load(encoding["tokenizer"])
-    end = np.array([] if encoding["eos"] is None else [encoding["eos"]], encoding["dtype"])
-    counted |= {"documents": 0, "tokens": 0, "longest": 0, "dtype": encoding["dtype"]}
-    for _, table in store.stream([args["shard"]]):
-        encoded = loaded.encode([text or "" for text in table["text"].to_pylist()])
-        length = np.array([len(ids) + len(end) for ids in encoded], np.int64)
-        ids = np.concatenate([end[:0], *(part for ids in encoded for part in (ids.astype(end.dtype), end))])
-        offsets = np.append(0, np.cumsum(length)) * end.itemsize
-        column = pa.LargeBinaryArray.from_buffers(
-            pa.large_binary(), len(length), [None, pa.py_buffer(offsets), pa.py_buffer(ids)]
-        )
-        writer.write(pa.table({"input_ids": column}))
-        counted["documents"] += len(length)
-        counted["tokens"] += int(length.sum())
-        counted["longest"] = max(counted["longest"], int(length.max(initial=0)))
-    writer.close()
+    encoding = args["call"]
+    with Writer(draft) as writer:
+        loaded = tokenizer.load(encoding["tokenizer"])
+        end = np.array([] if encoding["eos"] is None else [encoding["eos"]], encoding["dtype"])
+        counted |= {"documents": 0, "tokens": 0, "longest": 0, "dtype": encoding["dtype"]}
+        for _, table in store.stream([args["shard"]]):
+            encoded = loaded.encode([text or "" for text in table["text"].to_pylist()])
+            length = np.array([len(ids) + len(end) for ids in encoded], np.int64)
+            ids = np.concatenate([end[:0], *(part for ids in encoded for part in (ids.astype(end.dtype), end))])
+            offsets = np.append(0, np.cumsum(length)) * end.itemsize
+            column = pa.LargeBinaryArray.from_buffers(
+                pa.large_binary(), len(length), [None, pa.py_buffer(offsets), pa.py_buffer(ids)]
+            )
+            writer.write(pa.table({"input_ids": column}))
+            counted["documents"] += len(length)
+            counted["tokens"] += int(length.sum())
+            counted["longest"] = max(counted["longest"], int(length.max(initial=0)))
 
 
 def pack_shard(store: Store, args: dict, draft: Path, counted: dict) -> None:
@@ -51,10 +51,10 @@ def pack_shard(store: Store, args: dict, draft: Path, counted: dict) -> None:
     length = np.concatenate([np.empty(0, np.int64), *(np.diff(offsets) for _, offsets in read)])
     pieces = pack(length, context, args["pack"])
     sequences = lay(ids, np.append(0, np.cumsum(length)), pieces, context, args["pad"])
-    writer, step = Writer(draft), max(GROUP_BYTES // (context * dtype.itemsize), 1)
-    for start in range(0, max(len(sequences), 1), step):
-        writer.write(_table(sequences[start : start + step], pieces, start))
-    writer.close()
+    step = max(GROUP_BYTES // (context * dtype.itemsize), 1)
+    with Writer(draft) as writer:
+        for start in range(0, max(len(sequences), 1), step):
+            writer.write(_table(sequences[start : start + step], pieces, start))
     counted |= counts(length, pieces, context) | {"context": context, "dtype": dtype.name}
 
 

@@ -183,10 +183,9 @@ def _filter_shard(folder: Path, path: str, keep: np.ndarray, index: bool) -> pa.
 def write(path: Path, table: pa.Table, groups: Iterable[tuple[int, int]] = ()) -> None:
     """Write a table as a file of a release, in row groups."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    writer = Writer(path, level=3, content_defined=True)
-    for start, stop in list(groups) or [(0, table.num_rows)]:
-        writer.write(table.slice(start, stop - start))
-    writer.close()
+    with Writer(path, level=3, content_defined=True) as writer:
+        for start, stop in list(groups) or [(0, table.num_rows)]:
+            writer.write(table.slice(start, stop - start))
 
 
 def _recount(folder: Path, lock: Lock, lost: dict[str, pa.Table], everything: bool) -> None:
