@@ -1,7 +1,11 @@
 """Two releases are compared by what they are made of and by what they hold."""
 
 import json
+import shutil
+from hashlib import sha256
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from releases import CORPUS, curate, release, released_rows, rows, write_jsonl
@@ -98,3 +102,24 @@ def test_another_text_of_the_same_document_is_told(corpus, made, tmp_path):
 def test_what_is_no_release_is_refused(made, tmp_path):
     done = curate("diff", made, tmp_path)
     assert (done.returncode, "no lock.json" in done.stderr) == (2, True)
+
+
+def test_documents_that_share_an_id_are_the_same_in_any_order(made, tmp_path):
+    """Which of them comes first in the shards says nothing."""
+    other = shutil.copytree(made, tmp_path / "other")
+    for root, texts in ((made, ["one", "two"]), (other, ["two", "one"])):
+        lock = json.loads((root / "lock.json").read_text())
+        shard = next(file for file in lock["files"] if file["path"].startswith("data/"))
+        table = pq.read_table(root / shard["path"]).slice(0, 2)
+        table = table.set_column(0, "id", pa.array(["twin"] * 2)).set_column(1, "text", pa.array(texts))
+        pq.write_table(table, root / shard["path"])
+        lock["files"] = [shard | {"sha256": sha256((root / shard["path"]).read_bytes()).hexdigest()}]
+        (root / "lock.json").write_text(json.dumps(lock))
+    assert diff(made, other)["documents"] == {
+        "added": 0,
+        "removed": 0,
+        "shared": 1,
+        "text_changed": 0,
+        "added_ids": [],
+        "removed_ids": [],
+    }

@@ -179,12 +179,18 @@ def test_no_flipped_byte_is_passed_over(tmp_path):
 @pytest.mark.parametrize("kind", [Writer, BinnedWriter])
 def test_a_block_that_fails_leaves_no_file_open(tmp_path, kind):
     table = pa.table({"n": [1, 2], "bin": pa.array([0, 1], pa.uint32())})
-    with pytest.raises(ZeroDivisionError), kind(tmp_path / "part") as writer:
-        writer.write(table)
-        if kind is BinnedWriter:
-            writer.flush()
+    writer = kind(tmp_path / "part")
+
+    def fail():
+        with writer:
             writer.write(table)
-        raise ZeroDivisionError
+            if kind is BinnedWriter:
+                writer.flush()
+                writer.write(table)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     file = writer.writer.file if kind is BinnedWriter else writer.file
     assert not file.is_open
     assert file.file_handle.closed

@@ -13,6 +13,7 @@ from releases import one_source, release, released_rows, rows, write_jsonl, writ
 
 from curate.errors import CurateError
 from curate.hub.publish import publish, verify_published
+from curate.release.typed_lock import as_json
 
 REPO = "tester/one"
 ADDRESS = f"hf://datasets/{REPO}@v1.0.0"
@@ -54,9 +55,22 @@ def change(hub, *operations):
 def test_what_was_published_holds(hub, made):
     lock, problems = check(hub)
     assert problems == {}
-    assert lock == json.loads((made / "lock.json").read_text())
+    assert as_json(lock) == json.loads((made / "lock.json").read_text())
     done = curate(hub, "verify", ADDRESS)
-    assert (done.returncode, lock["digest"] in done.stdout) == (0, True), done.stderr
+    assert (done.returncode, lock.digest in done.stdout) == (0, True), done.stderr
+
+
+def test_a_published_release_is_reported_compared_and_verified_as_a_folder_is(hub, made, tmp_path):
+    for local, published in [
+        (["report", made], ["report", ADDRESS]),
+        (["diff", made, made], ["diff", ADDRESS, made]),
+        (["diff", made, made], ["diff", made, ADDRESS]),
+    ]:
+        done, expected = curate(hub, *published, "--json"), curate(hub, *local, "--json")
+        assert (done.returncode, json.loads(done.stdout)) == (0, json.loads(expected.stdout)), done.stderr
+    program = f"import curate; opened = curate.open_release({ADDRESS!r}); print(opened.verify(), opened.digest)"
+    done = subprocess.run([sys.executable, "-c", program], env=hub.env(), capture_output=True, text=True, timeout=120)
+    assert done.stdout.split() == ["[]", json.loads((made / "lock.json").read_text())["digest"]], done.stderr
 
 
 def test_what_changed_is_named(hub, made):

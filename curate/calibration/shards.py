@@ -6,7 +6,6 @@ Files are read by row groups, so memory holds a few numbers a document and the t
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +17,7 @@ from curate.documents import coded
 from curate.errors import CurateError, did_you_mean
 from curate.mix.hash_line import hash_line
 from curate.mix.mixture import VALIDATION
-from curate.release.checked_lock import inside
-from curate.release.lock import load_whole_lock
+from curate.release.fetched import hold
 from curate.release.typed_lock import Lock
 
 BYTES_A_TOKEN = 4
@@ -68,12 +66,8 @@ def open_shards(name: str | Path, phase: str | None = None) -> Shards:
 
     Raises CurateError where there is none, or no such phase in it.
     """
-    folder, published = Path(name), str(name).startswith("hf://")
-    if published:
-        from curate.release.fetched import local_copy
-
-        folder = local_copy(str(name))
-    lock = load_whole_lock(folder)
+    held = hold(name)
+    lock = held.lock
     data = [shard.path for shard in lock.shards]
     validation = [path for path in data if path.startswith(f"data/{VALIDATION}/")]
     train = [path for path in data if path not in validation]
@@ -83,8 +77,7 @@ def open_shards(name: str | Path, phase: str | None = None) -> Shards:
             fix = did_you_mean(phase, phases) or "leave out --phase: the release has none"
             raise CurateError(f"no phase `{phase}` in the release", str(name), fix)
         train = [path for path in train if path.startswith(f"data/{phase}/")]
-    at = folder.joinpath if published else partial(inside, folder)  # the Hub's own cache is made of links
-    return Shards(folder, lock, list(map(at, train)), list(map(at, validation)))
+    return Shards(held.folder, lock, list(map(held.file, train)), list(map(held.file, validation)))
 
 
 def documents(release: Shards, seed: int, chunk: int | None = None) -> Documents:

@@ -101,14 +101,18 @@ def _release(
 
 
 @command
-def report(release: Annotated[Path, typer.Argument(help="folder of a release")], as_json: Json = False):
+def report(
+    release: Annotated[str, typer.Argument(help="folder of a release, or hf://datasets/ORG/NAME@vVERSION")],
+    as_json: Json = False,
+):
     """Summarize a release: what it holds and what was left out. Its report.html shows the same in charts."""
     from curate.cli.render import release_lines
-    from curate.release.lock import load_whole_lock
+    from curate.release.fetched import PAGES, hold
     from curate.release.typed_lock import as_json as to_json
 
-    lock = load_whole_lock(release)
-    return to_json(lock), [*release_lines(lock, release), f"charts: {release / 'report.html'}"], 0
+    held = hold(release, PAGES)
+    lines = [*release_lines(held.lock, held.folder), f"charts: {held.folder / 'report.html'}"]
+    return to_json(held.lock), lines, 0
 
 
 @command
@@ -224,8 +228,8 @@ def remove(
 
 @command
 def diff(
-    old: Annotated[Path, typer.Argument(help="folder of an older release")],
-    new: Annotated[Path, typer.Argument(help="folder of a newer release")],
+    old: Annotated[str, typer.Argument(help="folder of an older release, or hf://datasets/ORG/NAME@vVERSION")],
+    new: Annotated[str, typer.Argument(help="folder or address of a newer release")],
     as_json: Json = False,
 ):
     """Show what changed between two releases. Exits with 1 if they differ."""

@@ -87,7 +87,7 @@ class Writer:
 
 
 class BinnedWriter:
-    """Sorts rows into bins by their column `bin` (uint32), which is not itself written. A context manager, as Writer."""
+    """Sorts rows into bins by their column `bin` (uint32), which is not itself written. A context manager as well."""
 
     def __init__(self, path: Path):
         self.writer, self.bins = Writer(path, "lz4", level=None), []  # read once, so quick before small

@@ -17,6 +17,7 @@ from curate.manifest.manifest import Manifest
 from curate.release import lock as locks
 from curate.release.accounts import funnel_rows
 from curate.release.charts import funnel_chart
+from curate.release.fetched import READ, hold
 from curate.release.make import WORK, run_events
 from curate.release.typed_lock import Lock, as_json
 
@@ -26,12 +27,13 @@ SHOWN_ROWS = 10
 
 @dataclass(frozen=True)
 class Release:
-    """A release that is opened. path: its folder.
+    """A release that is opened. path: its folder. address: where it is published, if it was opened from there.
 
     Nothing is read before it is asked for. Files that are not in the lock are not seen.
     """
 
     path: Path
+    address: str = ""
 
     @cached_property
     def typed(self) -> Lock:
@@ -122,6 +124,10 @@ class Release:
 
     def verify(self) -> list[CurateError]:
         """Hash every file again: one error for each that is missing, changed or not in the lock. Empty: it holds."""
+        if self.address:
+            from curate.hub.publish import verify_published
+
+            return verify_published(self.address)[1]
         return locks.verify(self.path)
 
     def to_datasets(self, split: str | None = None):
@@ -192,10 +198,5 @@ def open_release(place: str | Path) -> Release:
         release = curate.open_release("work/releases/web/1.0.0")
         release.documents().head(3)
     """
-    if str(place).startswith("hf://"):
-        from curate.release.fetched import READ, local_copy
-
-        place = local_copy(str(place), READ)
-    release = Release(Path(place))
-    release.typed  # noqa: B018  a folder that is none is told now
-    return release
+    held = hold(place, READ)
+    return Release(held.folder, str(place) if held.published else "")

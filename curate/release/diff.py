@@ -11,16 +11,18 @@ import yaml
 from curate.errors import CurateError
 from curate.manifest.yaml_tree import read_tree
 from curate.models.resources import read_text
-from curate.release.checked_lock import inside
-from curate.release.lock import load_whole_lock
+from curate.release.fetched import Held, hold
 from curate.release.typed_lock import Lock
 
 EXAMPLES = 5
 """Ids shown of what was added and what was removed."""
 
+NOTHING = "select '' as id, 0 as text limit 0"
+
 
 def diff(old: str | Path, new: str | Path) -> dict:
-    """How a release became another, of folders of releases. Raises CurateError for a folder that is none.
+    """How a release became another, by their folders or addresses (hf://datasets/ORG/NAME@vVERSION). Raises CurateError
+    where there is none.
 
     manifest   lines of a unified diff of the two manifests, as their values
     inputs     {source: {"added", "removed", "changed": paths}}, sources without a difference left out
@@ -30,24 +32,23 @@ def diff(old: str | Path, new: str | Path) -> dict:
     shards     {"shared", "old", "new": counts, "bytes_new": size of those the old one lacks}
     bump       the least part of the version that required version bump: "major", "minor", "patch" or None
     """
-    old, new = Path(old), Path(new)
-    locks = [load_whole_lock(old), load_whole_lock(new)]
-    documents = _documents(old, new, locks)
+    was, now = hold(old), hold(new)
+    locks = was.lock, now.lock
     found = {
         "old": locks[0].title,
         "new": locks[1].title,
         "same": locks[0].digest == locks[1].digest,
-        "manifest": _manifests(old, new),
+        "manifest": _manifests(was, now),
         "inputs": dict(_inputs(*locks)),
         "stages": list(_stages(*locks)),
-        "documents": documents,
+        "documents": _documents(was, now),
         "columns": {name: [lock.columns.get(name) for lock in locks] for name in sorted(_columns(*locks))},
         "shards": _shards(*locks),
     }
     return found | {"bump": _bump(found, *locks)}
 
 
-def _manifests(old: Path, new: Path) -> list[str]:
+def _manifests(old: Held, new: Held) -> list[str]:
     """The manifests without comments and layout, in which only what they say differs."""
     trees = [_manifest(release) for release in (old, new)]
     said = [yaml.safe_dump(tree, sort_keys=False, allow_unicode=True) for tree in trees]
@@ -55,8 +56,8 @@ def _manifests(old: Path, new: Path) -> list[str]:
     return [line for line in lines if not line.startswith(("---", "+++"))]
 
 
-def _manifest(release: Path) -> dict:
-    return read_tree(read_text(inside(release, "manifest.yaml"), "the manifest of a release")).value
+def _manifest(release: Held) -> dict:
+    return read_tree(read_text(release.file("manifest.yaml"), "the manifest of a release")).value
 
 
 def _inputs(old: Lock, new: Lock) -> Iterator[tuple[str, dict]]:
@@ -90,24 +91,22 @@ def _counts(lock: Lock) -> dict[tuple[str, str], tuple[int, int]]:
     return found
 
 
-def _documents(old: Path, new: Path, locks: list[Lock]) -> dict:
+def _documents(old: Held, new: Held) -> dict:
     """Compare by id, on disk where there are more ids than memory; files that both have are the same documents."""
-    same = {file.sha256 for file in locks[0].files} & {file.sha256 for file in locks[1].files}
+    same = {file.sha256 for file in old.lock.files} & {file.sha256 for file in new.lock.files}
     with duckdb.connect() as connection:
         shared = 0
-        for name, root, lock in (("old", old, locks[0]), ("new", new, locks[1])):
-            shared = sum(file.rows for file in lock.shards if file.sha256 in same)
-            files = [inside(root, file.path) for file in lock.shards if file.sha256 not in same]
+        for name, held in (("old", old), ("new", new)):
+            shared = sum(file.rows for file in held.lock.shards if file.sha256 in same)
+            files = [held.file(file.path) for file in held.lock.shards if file.sha256 not in same]
             paths = [glob.escape(str(path)) for path in files]  # for DuckDB a name is a pattern
-            rows = (
-                "select id, hash(text) as text from read_parquet($1)" if paths else "select '' as id, 0 as text limit 0"
-            )
-            table = f"create table {name} as select distinct on (id) * from ({rows})"
+            rows = "select id, min(hash(text)) as text from read_parquet($1) group by id"  # one row an id
+            table = f"create table {name} as {rows if paths else NOTHING}"
             try:
                 connection.execute(table, [paths] if paths else [])
             except duckdb.Error as error:
                 what = f"the shards of a release cannot be read: {str(error).partition(chr(10))[0]}"
-                raise CurateError(what, str(root), "run `curate verify` on that release") from None
+                raise CurateError(what, str(held.folder), "run `curate verify` on that release") from None
         counted = connection.execute(
             """select count(*) filter (o.id is null), count(*) filter (n.id is null),
                       count(*) filter (o.id = n.id), count(*) filter (o.id = n.id and o.text <> n.text)

@@ -10,8 +10,7 @@ import pyarrow.parquet as pq
 from curate.engine.planner import Shard
 from curate.errors import CurateError
 from curate.manifest.manifest import Manifest
-from curate.release.checked_lock import inside
-from curate.release.lock import load_whole_lock
+from curate.release.fetched import Held, hold
 from curate.release.typed_lock import File
 from curate.sources import File as Input
 from curate.stages import removed as removals
@@ -32,10 +31,9 @@ def carried_lists(manifest: Manifest, work: Path) -> dict[str, str]:
     """The lists of what stays out, {name: path}: those of the earlier releases, then the manifest's own."""
     lists: dict[str, str] = {}
     for place, name in _named(manifest).items():
-        folder = folder_of(manifest, name, place)
-        lock = load_whole_lock(folder)
-        if any(file.path == RECORD for file in lock.files):
-            lists[lock.title] = str(_file(folder, RECORD, name))
+        held = earlier_release(manifest, name, place)
+        if any(file.path == RECORD for file in held.lock.files):
+            lists[held.lock.title] = str(_file(held, RECORD))
     mine = Path(work) / "releases" / manifest.name / manifest.version / RECORD
     asked = next((call for call in manifest.stages if call.label == "removed"), None)
     for name, path in asked.params["lists"].items() if asked else ():
@@ -49,7 +47,7 @@ def records(manifest: Manifest) -> list[pa.Table]:
     calls = [call for call in manifest.stages if call.stage.name == "removed"]
     found = [removals.record_of(removals.located(call.params["lists"])) for call in calls]
     if manifest.document.extends:
-        path = folder_of(manifest, manifest.document.extends, "extends") / RECORD
+        path = earlier_release(manifest, manifest.document.extends, "extends").folder / RECORD
         found.append(removals.read_list(path, "removed") if path.is_file() else removals.RECORD.empty_table())
     return found
 
@@ -68,12 +66,10 @@ def _named(manifest: Manifest) -> dict[str, str]:
     return ({"extends": manifest.document.extends} if manifest.document.extends else {}) | named
 
 
-def folder_of(manifest: Manifest, name: str, place: str) -> Path:
-    """The folder of an earlier release, by its path or address. Raises CurateError where there is none."""
+def earlier_release(manifest: Manifest, name: str, place: str) -> Held:
+    """An earlier release, by its path beside the manifest or its address. Raises CurateError where there is none."""
     if name.startswith("hf://"):
-        from curate.release.fetched import local_copy
-
-        return local_copy(name)
+        return hold(name)
     if "://" in name:
         fix = "name a folder, or write hf://datasets/ORG/NAME@vVERSION"
         raise CurateError(f"not the address of a release: {name}", f"{manifest.path or 'manifest'}  {place}", fix)
@@ -81,13 +77,12 @@ def folder_of(manifest: Manifest, name: str, place: str) -> Path:
     if not folder.is_dir():
         where, fix = f"{manifest.path or 'manifest'}  {place}", "name the folder of a release: releases/NAME/VERSION"
         raise CurateError(f"no earlier release at {folder}", where, fix)
-    return folder
+    return hold(folder)
 
 
 def _shards(manifest: Manifest, name: str, place: str) -> list[Shard]:
-    folder, where = folder_of(manifest, name, place), f"{manifest.path or 'manifest'}  {place}"
-    lock = load_whole_lock(folder)
-    call = manifest.indexed
+    held, where = earlier_release(manifest, name, place), f"{manifest.path or 'manifest'}  {place}"
+    lock, call = held.lock, manifest.indexed
     indexed = call is not None and bool(lock.index)
     if indexed:
         scheme = call.stage.index.scheme(**call.params)
@@ -100,15 +95,15 @@ def _shards(manifest: Manifest, name: str, place: str) -> list[Shard]:
     data = [shard.path for shard in lock.shards]
     if missing := [path for path in data if indexed and path.replace("data/", "index/", 1) not in files]:
         what = "a shard of an earlier release has no index"
-        raise CurateError(what, f"{folder}/{missing[0]}", "run its manifest again")
+        raise CurateError(what, f"{held.folder}/{missing[0]}", "run its manifest again")
     return [
         Shard(
             release=f"{lock.name}-{lock.version}",
             number=number,
             of=len(data),
-            data=_source(folder, files[path], name),
-            index=_source(folder, files[path.replace("data/", "index/", 1)], name) if indexed else None,
-            columns=_columns(folder / path),
+            data=_source(held, files[path]),
+            index=_source(held, files[path.replace("data/", "index/", 1)]) if indexed else None,
+            columns=_columns(held.folder / path),
             rows=files[path].rows,
             keys={"column": call.stage.index.column, "width": 8 * lock.index.get("bands", 0)} if indexed else None,
         )
@@ -116,13 +111,13 @@ def _shards(manifest: Manifest, name: str, place: str) -> list[Shard]:
     ]
 
 
-def _source(folder: Path, file: File, name: str) -> Input:
-    return Input(file.path, str(_file(folder, file.path, name)), file.bytes, f"sha256:{file.sha256}")
+def _source(held: Held, file: File) -> Input:
+    return Input(file.path, str(_file(held, file.path)), file.bytes, f"sha256:{file.sha256}")
 
 
-def _file(folder: Path, path: str, name: str) -> Path:
-    """A file of an earlier release. The Hub's own cache is made of links; no other release is."""
-    file = folder / path if name.startswith("hf://") else inside(folder, path)
+def _file(held: Held, path: str) -> Path:
+    """A file of an earlier release, which is there and can be read."""
+    file = held.file(path)
     if not (file.is_file() and os.access(file, os.R_OK)):
         raise CurateError("a file of an earlier release is missing", str(file), "run `curate verify` on that release")
     return file

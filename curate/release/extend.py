@@ -8,8 +8,8 @@ from pathlib import Path
 
 from curate.errors import CurateError
 from curate.manifest.manifest import Manifest
-from curate.release.earlier import folder_of
-from curate.release.lock import load_whole_lock, release_digest
+from curate.release.earlier import earlier_release
+from curate.release.lock import release_digest
 from curate.release.typed_lock import Composition, Key, Lock, Mixture
 
 KINDS = ("data/", "index/")
@@ -25,18 +25,18 @@ def extend(lock: Lock, parts: dict[str, str], manifest: Manifest) -> tuple[Lock,
     The evidence is that of the run; the earlier release has its own. Raises CurateError where the two do not fit.
     """
     place = manifest.document.extends
-    folder = folder_of(manifest, place, "extends")
-    old, made = load_whole_lock(folder), lock.model_copy(deep=True)
+    held = earlier_release(manifest, place, "extends")
+    old, made = held.lock, lock.model_copy(deep=True)
     _check_fit(old, lock, place)
     before = {kind: [file for file in old.files if file.path.startswith(kind)] for kind in KINDS}
     names: dict[str, str] = {}
     copies, entries = {}, []
-    for kind, held in before.items():
+    for kind, files in before.items():
         mine = [path for path in parts if path.startswith(kind)]
-        names |= rename(mine, len(held))
-        for number, file in enumerate(held):
-            path = f"{kind}train-{number:05d}-of-{len(held) + len(mine):05d}.parquet"
-            copies[path] = folder / file.path
+        names |= rename(mine, len(files))
+        for number, file in enumerate(files):
+            path = f"{kind}train-{number:05d}-of-{len(files) + len(mine):05d}.parquet"
+            copies[path] = held.folder / file.path
             entries.append(file.model_copy(update={"path": path}))
     entries += [file.model_copy(update={"path": names.get(file.path, file.path)}) for file in made.files]
     made.files = sorted(entries, key=lambda file: file.path)

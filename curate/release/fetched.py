@@ -1,15 +1,46 @@
-"""Releases that are published on the Hub, as folders of this machine."""
+"""A release by its folder or its address on the Hub, whose files are fetched: opened, its lock checked."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from curate.errors import CurateError
-from curate.hub.client import Remote
+from curate.release.checked_lock import inside
+from curate.release.lock import load_whole_lock
+from curate.release.typed_lock import Lock
 
 COMPARED = ("lock.json", "manifest.yaml", "data/*", "index/*", "evidence/removed.parquet")
 """What a later release is compared with."""
 READ = ("lock.json", "manifest.yaml", "README.md", "data/*", "evidence/*")
 """What a person reads."""
+PAGES = ("lock.json", "README.md", "report.html")
+"""What a person looks at first."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """A release that is held in a folder. published: whether it is the Hub's own cache, which is made of links."""
+
+    folder: Path
+    lock: Lock
+    published: bool
+
+    def file(self, path: str) -> Path:
+        """A file of it, by its path there. Raises CurateError where a link leads out of its folder, and for what is no
+        regular file."""
+        return self.folder / path if self.published else inside(self.folder, path)
+
+
+def hold(place: str | Path, wanted: tuple[str, ...] = COMPARED) -> Held:
+    """A release by its folder or address, hf://datasets/ORG/NAME@vVERSION.
+
+    wanted  patterns of the files that are fetched of a published one
+
+    Raises CurateError where there is none, or its lock cannot be believed.
+    """
+    published = str(place).startswith("hf://")
+    folder = local_copy(str(place), wanted) if published else Path(place)
+    return Held(folder, load_whole_lock(folder), published)
 
 
 def local_copy(
@@ -21,6 +52,8 @@ def local_copy(
 
     Raises CurateError where there is no such release.
     """
+    from curate.hub.client import Remote  # which loads the Hub's client
+
     repo, version = published_at(address)
     with Remote(endpoint, token, repo=repo).listening() as remote:
         return remote.snapshot(version, [*wanted])
