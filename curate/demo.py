@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 from curate.errors import CurateError
 from curate.manifest.library import library
 from curate.models.resources import folders
-from curate.sources import format_of
+from curate.sources.format_api import format_of
 
 DATE = "2025-01-01T00:00:00Z"
 SITE = "https://docs.example"

@@ -10,18 +10,16 @@ takes any text. A group stage gives every document the same verdict in whatever 
 is harmed by what strangers write, and no reader is either: see `reads_anything`.
 """
 
-import importlib
-import re
 from collections.abc import Iterable
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.documents import COLUMNS, TRANSIENT, document_id
-from curate.sources import File, Origin, reader_of
+from curate.sources import File, Origin
+from curate.sources.format_api import format_for
 from curate.stage_api import Stage, Step, arrow_type, find_stage, set_column
 
 ODD_TEXTS = (
@@ -202,18 +200,13 @@ LAWS = {"map": (declared, row_local, total, unharmed), "group": (verdicts, order
 def reads_anything(path: Path, rows: int, format: str | None = None) -> pa.Table:
     """Hold a reader to a file of hostile values that has so many rows or records: it raises nothing, gives or counts
     each of them, and gives the reasons that it declares. Returns what it read."""
-    module, origin = reader_of(path.name, format), Origin("test")
-    found = pa.concat_tables(module.read(File(path.name, str(path), path.stat().st_size), origin=origin))
-    known = _declares(module) or _declares(importlib.import_module("curate.sources.warc"))  # ARC and WET have those
+    reader, origin = format_for(path.name, format), Origin("test")
+    found = pa.concat_tables(reader.read(File(path.name, str(path), path.stat().st_size), origin=origin))
     given = set(pc.unique(found["reject"]).drop_null().to_pylist())
-    assert given <= known, f"{module.__name__} gives reasons that it does not declare: {given}"
-    assert found.num_rows + origin.skipped.total() == rows, f"{module.__name__} loses rows"
-    assert len(set(found["id"].to_pylist())) == found.num_rows, f"{module.__name__} gives an id twice"
+    assert given <= {*(reader.reasons or ())}, f"{reader.name} gives reasons that it does not declare: {given}"
+    assert found.num_rows + origin.skipped.total() == rows, f"{reader.name} loses rows"
+    assert len(set(found["id"].to_pylist())) == found.num_rows, f"{reader.name} gives an id twice"
     return found
-
-
-def _declares(module: ModuleType) -> set[str]:
-    return set(re.findall(r"^  (\w+)  ", (module.__doc__ or "").partition("Reasons:")[2], re.MULTILINE))
 
 
 def run_group(

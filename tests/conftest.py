@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 from releases import write_corpus
 
+from curate.sources.format_api import formats
 from curate.stage_api import find_stage, stage_homes
 
 HERE = Path(__file__).parent
@@ -29,6 +30,7 @@ def know_odd_stages(patch: pytest.MonkeyPatch) -> None:
 def forget_stages() -> None:
     stage_homes.cache_clear()
     find_stage.cache_clear()
+    formats.cache_clear()
     sys.modules.pop("odd_stages", None)
 
 

@@ -13,7 +13,8 @@ import zstandard
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from curate.sources import File, Origin, arc, frames, warc
+from curate.sources import File, Origin, frames
+from curate.sources.formats import arc, warc
 
 COMPRESS = {
     "": lambda data: data,

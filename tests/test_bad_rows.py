@@ -60,8 +60,8 @@ def test_another_limit_reads_nothing_again(manifest):
 @pytest.mark.parametrize(
     ("content", "fix"),
     [
-        (b'[\n  {"text": "a"},\n  {"text": "b"}\n]\n', "one object a line"),
-        (b'[{"text": "a"}, {"text": "b"}]', "one object a line"),
+        (b'[\n  {"text": "a"},\n  {"text": "b"}\n]\n', "one JSON array: set `format: json`"),
+        (b'[{"text": "a"}, {"text": "b"}]', "one JSON array: set `format: json`"),
         (b'{\n  "text": "a"\n}\n', "over several lines"),
         ('{"text": "a"}\n{"text": "b"}\n'.encode("utf-16"), "UTF-16"),
         ('{"text": "a"}\n{"text": "b"}\n'.encode("utf-16-le"), "UTF-16"),

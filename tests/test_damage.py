@@ -1,5 +1,8 @@
 """Files of which something could not be read: in the lock one by one, and a run stops where it is too much."""
 
+from dataclasses import replace
+from functools import wraps
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -12,7 +15,9 @@ from curate.errors import CurateError, Stopped
 from curate.inspect.status import explain_plan
 from curate.release import make
 from curate.release.make import prepare, run_events
-from curate.sources import jsonl, partitions
+from curate.sources import partitions
+from curate.sources.format_api import formats
+from curate.sources.formats import jsonl
 
 
 @pytest.fixture
@@ -20,6 +25,7 @@ def damaged(monkeypatch):
     """{path: bytes} that the reader of JSON lines loses; {path: (rows, bad rows)} that it cannot use."""
     lost, bad, read = {}, {}, jsonl.read
 
+    @wraps(read)
     def losing(file, *, origin, **options):
         yield from read(file, origin=origin, **options)
         if file.path in lost:
@@ -30,7 +36,7 @@ def damaged(monkeypatch):
             found.rows, found.bad_rows = bad[file.path]
             found.first_bad = "line 3: not_json"
 
-    monkeypatch.setattr(jsonl, "read", losing)
+    monkeypatch.setitem(formats(), "jsonl", replace(jsonl.FORMAT, read=losing))
     return lost, bad
 
 

@@ -10,7 +10,21 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent / "fuzz"))
 from fuzz_loop import Watch, fuzz, mutated
 
-TARGETS = ["warc", "arc", "http", "html", "jsonl", "parquet", "manifest", "lock", "fasttext", "npz"]
+TARGETS = [
+    "warc",
+    "arc",
+    "http",
+    "html",
+    "jsonl",
+    "json",
+    "csv",
+    "text",
+    "parquet",
+    "manifest",
+    "lock",
+    "fasttext",
+    "npz",
+]
 EXECUTIONS = 40
 
 

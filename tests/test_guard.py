@@ -2,6 +2,7 @@
 
 import json
 import textwrap
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pyarrow as pa
@@ -19,7 +20,9 @@ from curate.engine.guard import Guard, of_document
 from curate.errors import CurateError, Stopped
 from curate.inspect.explain import explain
 from curate.release.make import run_events
-from curate.sources import File, Origin, archive, jsonl, parquet, parquet_rows, partitions
+from curate.sources import File, Origin, archive, parquet_rows, partitions
+from curate.sources.format_api import formats
+from curate.sources.formats import jsonl, parquet
 from curate.stage_api import Stage, reject, set_column
 from curate.testing import docs
 
@@ -143,13 +146,13 @@ def test_a_key_that_is_half_a_character_stops_no_run(tmp_path):
 def test_a_value_that_arrow_does_not_take_is_of_one_row(tmp_path, monkeypatch):
     path = tmp_path / "a.jsonl"
     path.write_text('{"text": "one"}\n{"text": "two"}\n{"text": "three"}\n')
-    row_of = jsonl._row
+    row_of = jsonl.row_of
 
     def odd(line, place):
         text, others = row_of(line, place)
         return text, (object(), *others[1:]) if text == "two" else others
 
-    monkeypatch.setattr(jsonl, "_row", odd)
+    monkeypatch.setattr(jsonl, "row_of", odd)
     rows, _ = _read(jsonl, path)
     assert [(row["text"], row["reject"]) for row in rows] == [("one", None), (None, "unreadable"), ("three", None)]
     assert rows[1]["position"] == 1
@@ -192,7 +195,7 @@ def test_a_reader_that_fails_loses_the_file_by_name(tmp_path, monkeypatch):
         yield from ()
         raise ZeroDivisionError("by zero")
 
-    monkeypatch.setattr(jsonl, "read", odd)
+    monkeypatch.setitem(formats(), "jsonl", replace(jsonl.FORMAT, read=odd))
     path, origin = tmp_path / "a.jsonl", Origin("s")
     path.write_text("{}")
     read = {"format": "jsonl", "options": {}, "pieces": [["a.jsonl", "", None]]}
@@ -203,16 +206,16 @@ def test_a_reader_that_fails_loses_the_file_by_name(tmp_path, monkeypatch):
 
 CRASHING = """
     import os
-    from curate.sources import jsonl
+    from curate.sources.formats import jsonl
 
-    row_of = jsonl._row
+    row_of = jsonl.row_of
 
     def crash(line, place):
         if b"POISON" in line:
             {how}
         return row_of(line, place)
 
-    jsonl._row = crash
+    jsonl.row_of = crash
 """
 
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from pyarrow import fs as pafs
 
 from curate.errors import CurateError
-from curate.sources import File, compression_of, format_of, inputs, lists, shown, stores
+from curate.sources import File, compression_of, inputs, lists, shown, stores
+from curate.sources.format_api import format_of
 from curate.sources.identify import identify
 from curate.sources.impostors import impostor
 
@@ -348,7 +349,10 @@ def test_endings():
         "parquet": "a.parquet a.pq",
         "warc": "a.warc a.warc.gz a.warc.zst",
         "wet": "a.warc.wet.gz a.wet",
-        None: "a a.md a.jsonl.bak a.parquet.gz jsonl part-00000 a.jsonl?x",
+        "csv": "a.csv a.tsv a.csv.gz a.tab",
+        "html": "a.html a.htm.xz",
+        "text": "a.md a.txt.gz",
+        None: "a a.pages a.jsonl.bak a.parquet.gz jsonl part-00000 a.jsonl?x",
     }
     assert {name: format_of(name) for names in known.values() for name in names.split()} == {
         name: kind for kind, names in known.items() for name in names.split()

@@ -1,5 +1,7 @@
 """Every stage there is obeys the laws, without its author's doing."""
 
+import csv
+import io
 import json
 import multiprocessing
 import re
@@ -16,6 +18,7 @@ from models import FOLDER, model
 from small_tokenizers import small_tokenizer
 
 from curate.documents import hashes128
+from curate.sources.format_api import format_of, formats
 from curate.stage_api import Step, find_stage, group, reject, set_column, stage, stage_homes
 from curate.testing import (
     HOSTILE,
@@ -188,10 +191,35 @@ HOSTILE_JSON = ["[" * 99_999, '{"a":' * 99_999, '{"text": ' + "9" * 99_999 + "}"
 HOSTILE_JSON += ['{"text": "a", "url": 1e999, "date": -0.0, "x": ' + "9" * 9_999 + "}", "{}", '{"text": {"text": {}}}']
 
 
-@pytest.mark.parametrize("name", ["a.warc", "a.warc.wet", "a.arc", "a.jsonl", "a.parquet"])
+def table_in_text() -> bytes:
+    """A row of each hostile value, quoted, in all columns; then each as it is, on a line of its own."""
+    sink, columns = io.StringIO(), ["text", "url", "date", "x\0\n["]
+    csv.writer(sink).writerows([columns, *([value] * len(columns) for value in HOSTILE)])
+    bare = [re.sub(r'[\r\n"]', "", value) + ',"' * (number == 3) for number, value in enumerate(HOSTILE[:4])]
+    return sink.getvalue().encode() + "\n".join(bare).encode()
+
+
+NAMES = ["a.warc", "a.warc.wet", "a.arc", "a.jsonl", "a.parquet", "a.json", "a.csv", "a.txt", "a.html"]
+
+
+def test_every_reader_is_held_to_the_law():
+    assert {format_of(name) for name in NAMES} == {*formats()}
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_no_reader_is_harmed_by_what_strangers_write(tmp_path, name):
     path, rows = tmp_path / name, len(HOSTILE)
-    if name == "a.jsonl":
+    if name == "a.json":
+        values = [*lines().splitlines()[: 2 * len(HOSTILE)], b'{"text": "a", "x": [[["b"]]]}', b"nul", b'"a"', b"1e999"]
+        path.write_bytes(b"[" + b",\n".join(values) + b"]")
+        rows = len(values)
+    elif name == "a.csv":
+        path.write_bytes(table_in_text())
+        rows = len(HOSTILE) + 4
+    elif name in ("a.txt", "a.html"):
+        path.write_bytes("\n".join(HOSTILE).encode())
+        rows = 1
+    elif name == "a.jsonl":
         path.write_bytes(lines())
         rows = path.read_bytes().count(b"\n")
     elif name == "a.parquet":

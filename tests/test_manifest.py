@@ -175,7 +175,7 @@ def test_text_that_yaml_takes_for_something_else_is_to_be_quoted(word):
         HOLDS.replace("[a.jsonl]", ""),
         HOLDS.replace("[a.jsonl]", "['']"),
         HOLDS.replace("[a.jsonl]", "[null]"),
-        HOLDS.replace("[a.jsonl]", "[a.jsonl]\n    format: json"),
+        HOLDS.replace("[a.jsonl]", "[a.jsonl]\n    format: jsno"),
         HOLDS.replace("[a.jsonl]", "[a.jsonl]\n    max_bad_rows: 5%"),
         HOLDS.replace("[a.jsonl]", "[a.jsonl]\n    columns: {txt: body}"),
         HOLDS.replace("[a.jsonl]", "[a.jsonl]\n    columns: [body]"),

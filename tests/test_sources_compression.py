@@ -13,7 +13,8 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.sources import File, Origin, jsonl
+from curate.sources import File, Origin
+from curate.sources.formats import jsonl
 
 COMPRESS = {
     ".gz": gzip.compress,

@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from curate.errors import CurateError
-from curate.sources import File, Origin, parquet
+from curate.sources import File, Origin
 from curate.sources.arrow_values import _day, distinct, values
+from curate.sources.formats import parquet
 
 
 @pytest.fixture(scope="module")
@@ -337,7 +338,7 @@ def test_what_would_take_gigabytes_is_lost_by_name(tmp_path, monkeypatch):
     pq.write_table(pa.table({"text": ["x" * 3_000_000]}), path, compression="zstd", use_dictionary=False)
     assert read(tmp_path, origin=origin) == []
     assert "that holds 3,000,0" in origin.of("a.parquet").damage[1]
-    monkeypatch.setattr("curate.sources.parquet.MOST", 1 << 20)
+    monkeypatch.setattr("curate.sources.formats.parquet.MOST", 1 << 20)
     shared = pa.DictionaryArray.from_arrays(pa.array(np.zeros(9000, np.int32)), pa.array(["x" * 9000]))
     pq.write_table(pa.table({"text": shared}), path)
     origin = Origin("t", block_bytes=1 << 19)

@@ -20,8 +20,10 @@ from hypothesis import strategies as st
 
 from curate.documents import SCHEMA
 from curate.errors import CurateError
-from curate.sources import File, Origin, binary, compression, format_of, jsonl, layouts, parquet, reader_of
+from curate.sources import File, Origin, binary, compression, layouts, row_tables
 from curate.sources.arrow_values import distinct
+from curate.sources.format_api import format_for, format_of
+from curate.sources.formats import jsonl, parquet
 from curate.sources.layouts import mapping
 from curate.sources.parquet_pages import MISTAKES
 
@@ -195,7 +197,7 @@ def test_long_lines(tmp_path, monkeypatch):
     big = b'{"text": "%s"}\n' % (b"x" * 5_000_000)
     found = lines(tmp_path, b'{"text": "a"}\n' + big + b'{"text": "b"}\n')
     assert [len(row["text"]) for row in found] == [1, 5_000_000, 1]
-    monkeypatch.setattr(jsonl, "MAX_LINE", 1000)
+    monkeypatch.setattr(row_tables, "MAX_ROW", 1000)
     monkeypatch.setattr(compression, "_OUT", 700)
     found = lines(tmp_path, b'{"text": "a"}\n' + big + b'{"text": "b"}\n')
     assert [(row["text"], row["reject"]) for row in found] == [("a", None), (None, "too_large"), ("b", None)]
@@ -223,9 +225,8 @@ def test_any_lines_against_a_plain_reader(folder, parts, piece):
     finally:
         compression._OUT = original
     plain = data.split(b"\n")
-    expected = [n for n, line in enumerate(plain) if line.strip()]
-    if not data.startswith(b"\xef\xbb\xbf"):
-        assert [row["position"] for row in found] == expected
+    expected = [n for n, line in enumerate(plain) if line.removeprefix(b"\xef\xbb\xbf").strip()]
+    assert [row["position"] for row in found] == expected
     assert [row["position"] for row in found if row["reject"] is None] == [
         n for n in expected if plain[n] == b'{"text": "a"}'
     ]
@@ -448,7 +449,7 @@ def test_real_rows():
         path = SHARED / name
         data = gzip.decompress(path.read_bytes()) if name.endswith(".gz") else path.read_bytes()
         texts = [json.loads(line)["text"] for line in data.splitlines()]
-        tables = reader_of(name).read(File(name, str(path)), origin=Origin("t"), layout=layout)
+        tables = format_for(name).read(File(name, str(path)), origin=Origin("t"), layout=layout)
         assert [text for found in tables for text in found["text"].to_pylist()] == texts, name
 
 
@@ -456,12 +457,12 @@ def test_formats_by_name():
     names = {
         "a.warc.gz": "warc", "a.WARC": "warc", "a.warc.wet.gz": "wet", "a.arc.gz": "arc",
         "a.jsonl.zst": "jsonl", "a.json.gz": "jsonl", "a.parquet": "parquet", "a.parquet.gz": None,
-        "a.warc.wat.gz": None, "a.html": None,
+        "a.warc.wat.gz": None, "a.html": "html", "a.tsv.xz": "csv", "a.TXT": "text", "a.page": None,
     }  # fmt: skip
     assert {name: format_of(name) for name in names} == names
     with pytest.raises(CurateError, match="cannot tell the format"):
-        reader_of("a.html")
-    assert reader_of("a.html", "jsonl") is jsonl
+        format_for("a.page")
+    assert format_for("a.page", "jsonl") is jsonl.FORMAT
 
 
 @given(st.lists(st.none() | st.binary(max_size=40), max_size=30))

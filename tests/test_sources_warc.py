@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from curate.documents import ARCHIVE_SCHEMA
 from curate.errors import CurateError
-from curate.sources import File, Origin, arc, http, records, warc, wet
+from curate.sources import File, Origin, http, records
+from curate.sources.formats import arc, warc, wet
 from curate.sources.http import Damaged
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "warc"
@@ -147,7 +148,7 @@ def test_wet_text_is_text(tmp_path):
     data = record("conversion", text.encode(), 1, Content_Type="text/plain")
     data += record("conversion", b"\xff\xfe", 2, Content_Type="text/plain")
     (tmp_path / "a.warc.wet").write_bytes(data)
-    [table] = wet.read(File("a.warc.wet", str(tmp_path / "a.warc.wet")), origin=Origin("t"))
+    [table] = wet.FORMAT.read(File("a.warc.wet", str(tmp_path / "a.warc.wet")), origin=Origin("t"))
     assert table["text"].to_pylist() == [text, None]
     assert table["reject"].to_pylist() == [None, "not_utf8"]
 

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from curate.errors import CurateError, Stopped
-from curate.sources import File, Origin, inputs, parquet, patience, warc, web
+from curate.sources import File, Origin, inputs, patience, web
+from curate.sources.formats import parquet, warc
 from curate.sources.identify import identify
 from curate.sources.patience import retry_after
 

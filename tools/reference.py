@@ -1,7 +1,6 @@
 """What the code says of itself, for docs/reference.md and the map in README.md."""
 
 import ast
-import importlib
 import inspect
 import json
 import re
@@ -20,7 +19,8 @@ from curate.cli import commands as cli
 from curate.documents import COLUMNS, REJECT, TRANSIENT
 from curate.engine.plan import EVIDENCE, PUBLISHED
 from curate.manifest.models import UNITS, Document
-from curate.sources import COMPRESSIONS, FORMATS
+from curate.sources import COMPRESSIONS
+from curate.sources.format_api import HOME, Format, formats
 from curate.sources.layouts import LAYOUTS
 from curate.stage_api import HOMES, Stage, find_stage, stage_homes
 
@@ -77,7 +77,12 @@ def render() -> str:
         "Inferred from the file extension, and that of a compression after it ("
         + ", ".join(f"`{ending}`" for ending in COMPRESSIONS)
         + ").",
-        table(("format", "extensions"), ((name, code(ends)) for name, ends in FORMATS.items())),
+        "In a folder, files of the formats marked so are found by their extension. For the others, set `format:`, or "
+        "name the files.",
+        table(("format", "extensions", "in folders"), map(_format, own_formats())),
+        "### Options of formats",
+        "Set under `options:` of a source.",
+        table(("format", "option", "type", "default", "meaning"), options()),
         "### Layouts",
         "`column.field` is a field of a struct, of an object, or of a string that holds JSON. Of places joined by "
         "`|`, the first that is not null is used. `columns:` in a manifest has the same form.",
@@ -229,12 +234,30 @@ def _layout(places: dict) -> str:
     return ", ".join(shown) + (f"; in `meta`: {code(meta)}" if meta else "")
 
 
+def own_formats() -> list[Format]:
+    """The formats that come with curate, not those of other packages."""
+    return [one for one in formats().values() if one.read.__module__.startswith(HOME)]
+
+
+def _format(one: Format) -> tuple[str, str, str]:
+    return f"`{one.name}`", code(one.endings), "yes" if one.in_folders else ""
+
+
+def options() -> Iterator[tuple[str, str, str, str, str]]:
+    """What each format has under `options:`."""
+    for one in own_formats():
+        for name, field in one.own_options.items():
+            yield f"`{one.name}`", f"`{name}`", words(field.annotation), default(field), field.description or ""
+
+
 def reading_reasons() -> Iterator[tuple[str, str, str]]:
-    """(format, reason, meaning) that the modules of the formats list under `Reasons:`."""
-    for name in FORMATS:
-        doc = importlib.import_module(f"curate.sources.{name}").__doc__
-        listed = re.findall(r"^  (\w+) {2,}(.+)$", doc.partition("Reasons:")[2], re.MULTILINE)
-        yield from ((name, f"`{reason}`", meaning) for reason, meaning in listed)
+    """(formats, reason, meaning) of rows and records that cannot be used."""
+    meanings: dict[tuple[str, str], list[str]] = {}
+    for one in own_formats():
+        for reason, meaning in (one.reasons or {}).items():
+            meanings.setdefault((reason, meaning), []).append(one.name)
+    for (reason, meaning), names in meanings.items():
+        yield ", ".join(names), f"`{reason}`", meaning
 
 
 def columns(specs: dict) -> Iterator[tuple[str, str, str]]:

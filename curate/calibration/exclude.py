@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 from curate.dedup.near_dedup import Scheme
 from curate.errors import CurateError
 from curate.models.resources import locate, sha256
-from curate.sources import compression_of, format_of
+from curate.sources import compression_of
+from curate.sources.format_api import format_of
 from curate.stage_api import find_stage
 
 SCHEME = Scheme(ngram=5, unit="words", bands=32, rows=8, permutations=256, seed=1, normalize=True)

@@ -63,8 +63,7 @@ def check_damage(plan: Plan, store: Store) -> None:
             )
             places.append(f"sources.{name}.max_damaged: {source.max_damaged}")
             fixes["fetch the files again, remove them from `inputs:`, or raise `max_damaged` to accept the loss"] = None
-        bad = {path: read for path, read in reads.items() if read.bad_rows > source.max_bad_rows * read.rows}
-        if bad:
+        if bad := _too_bad(reads, source.max_bad_rows):
             files = [
                 f"{path}: {read.bad_rows:,} of {read.rows:,} rows cannot be used; {read.first_bad}"
                 for path, read in sorted(bad.items(), key=lambda item: -item[1].bad_rows)
@@ -76,6 +75,14 @@ def check_damage(plan: Plan, store: Store) -> None:
         raise CurateError("\n".join(whats), "; ".join(places), "; ".join(fixes))
 
 
+def _too_bad(reads: dict[str, FileRead], most: float) -> dict[str, FileRead]:
+    """The files of which too many rows are unusable. Files of one row each, such as texts, are judged together."""
+    single = {path: read for path, read in reads.items() if read.rows == 1}
+    bad = {path: read for path, read in single.items() if read.bad_rows}
+    bad = bad if len(bad) > most * len(single) else {}
+    return bad | {path: read for path, read in reads.items() if path not in single and read.bad_rows > most * read.rows}
+
+
 _WIDE = re.compile(r"byte 0xf[ef] in position 0|: '\{?\\+x00")
 _OVER_LINES = re.compile(r"line \d+: not_json: .*'\s*\{\s*'\Z")
 
@@ -83,9 +90,9 @@ _OVER_LINES = re.compile(r"line \d+: not_json: .*'\s*\{\s*'\Z")
 def _fix(bad: dict[str, FileRead]) -> str:
     firsts = [read.first_bad for read in bad.values()]
     if any(first.startswith("line 1: not_") and ": '[" in first for first in firsts):
-        return "a file is one JSON array: write one object a line, as `jq -c '.[]'` does"
+        return "a file is one JSON array: set `format: json`, or call it .json"
     if any(map(_OVER_LINES.match, firsts)):
-        return "a file has its objects over several lines: write one a line, as `jq -c .` does"
+        return "a file has its objects over several lines: set `format: json`, or call it .json"
     if any(map(_WIDE.search, firsts)):
         return "a file is UTF-16: convert it, as `iconv -f UTF-16 -t UTF-8` does"
     return "fix the files, map their columns with `columns:` or `layout:`, or raise `max_bad_rows`"

@@ -10,9 +10,7 @@ from curate.engine.lane import Lane
 from curate.engine.plan import Plan
 from curate.engine.store import Store
 from curate.errors import CurateError
-
-TEXT_PER_BYTE = {"warc": 0.15, "arc": 0.15, "wet": 2.5, "jsonl": 3.0, "parquet": 2.5}
-"""Bytes of text in a byte of compressed input, by format. JSONL that is not compressed has 1."""
+from curate.sources.format_api import find_format
 
 DOCUMENT_BYTES = 4_000
 ARCHIVE_RATE = 8e6
@@ -34,7 +32,7 @@ def estimate(plan: Plan, store: Store, workers: int | None = None) -> dict:
     documents, text = map(sum, zip(*(_size(lane, store) for lane in plan.lanes), strict=True))
     left = unmade(plan.jobs.values(), store.marker)
     share = len(left) / max(len(plan.jobs), 1)
-    archives = sum(_on_disk(lane) for lane in plan.lanes if lane.partition.archive)
+    archives = sum(_on_disk(lane) for lane in plan.lanes if lane.partition.payload)
     schemes = (job.args["call"]["params"].get("scheme") for job in left if job.task == "step")
     keys = documents * 32 * next((scheme["bands"] for scheme in schemes if scheme), 0)  # made, met, sent to shards
     largest = max(40 * documents, *(call.stage.memory(call.params) for _, call in plan.manifest.calls), 0)
@@ -72,9 +70,7 @@ def _size(lane: Lane, store: Store) -> tuple[float, float]:
     marker = store.marker(lane.parts[0])
     if marker:
         return marker["rows"], marker["kept_bytes"]
-    text = _on_disk(lane) * TEXT_PER_BYTE[lane.partition.format]
-    if lane.partition.format == "jsonl" and lane.partition.pieces[0].file.path.endswith((".jsonl", ".json")):
-        text = float(_on_disk(lane))
+    text = find_format(lane.partition.format).text_bytes(lane.partition.pieces[0].file.path, _on_disk(lane))
     return text / DOCUMENT_BYTES, text
 
 

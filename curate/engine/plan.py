@@ -78,7 +78,7 @@ def make(manifest: Manifest, inputs: dict[str, list[Partition]], against: Iterab
         ]
         for lane in mine:
             lane.types = {column: str(spec.type) for column, spec in COLUMNS.items()}
-            if lane.partition.archive:
+            if lane.partition.payload:
                 lane.types |= {column: str(spec.type) for column, spec in TRANSIENT.items()}
         planner.scope = name
         _through(planner, mine, manifest.pipelines[name])

@@ -16,7 +16,8 @@ from curate.engine.plan import Plan
 from curate.manifest.manifest import Manifest
 from curate.models.resources import read_note, write_text
 from curate.sources import File
-from curate.sources.partitions import READERS, Partition, Piece
+from curate.sources.format_api import formats
+from curate.sources.partitions import Partition, Piece
 from curate.tokens.requested import Encoding
 
 FORMAT = 1
@@ -27,7 +28,8 @@ def memory_of(manifest: Manifest, work: Path) -> Path:
     """Where the last plan of a manifest of this text, in this folder, is noted."""
     scopes = [*manifest.pipelines.items(), ("", manifest.stages)]
     stages = [[scope, call.label, call.stage.version, call.params] for scope, calls in scopes for call in calls]
-    key = json.dumps([FORMAT, ENGINE, repr(READERS), manifest.name, manifest.text, str(manifest.folder), stages])
+    readers = [[name, reader.version] for name, reader in formats().items()]
+    key = json.dumps([FORMAT, ENGINE, readers, manifest.name, manifest.text, str(manifest.folder), stages])
     return Path(work) / "plans" / f"{manifest.name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}{SUFFIX}"
 
 

@@ -36,7 +36,7 @@ def resolve(manifest: Manifest, work: Path) -> Resolved:
         except CurateError as error:  # of all sources at once
             problems.append(error)
             continue
-        options = {"layout": source.layout, "columns": source.columns}
+        options = {"layout": source.layout, "columns": source.columns} | source.options
         found[name] = partitions(name, source.format, options, held.files)
         not_taken[name] = held.not_taken
     if problems:

@@ -11,6 +11,7 @@ from curate.base.licenses import canonical
 from curate.base.names import Name, Version, checked_name, checked_repository
 from curate.base.parameters import Large, Priority, Seed, Share
 from curate.mix.mixture import Mixture
+from curate.sources.format_api import formats
 from curate.tokens.requested import Tokens
 
 UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
@@ -72,9 +73,12 @@ class Source(Strict):
     inputs: list[Annotated[str, Field(min_length=1)] | CommonCrawlInput | PathsInput] = Field(
         min_length=1, description="files, globs, folders, lists of paths, https://, s3://, hf://, commoncrawl"
     )
-    format: Literal["warc", "arc", "wet", "jsonl", "parquet"] | None = Field(
-        None, description="format of the files; default: inferred from their names"
+    format: str | None = Field(
+        None,
+        description="format of the files, such as csv or html; default: inferred from their names",
+        json_schema_extra=lambda schema: schema["anyOf"][0].update(enum=sorted(formats())),
     )
+    options: dict[str, Any] = Field({}, description="options of the format, such as `delimiter` of csv")
     follow_links: bool = Field(False, description="follow links that lead out of an input folder")
     layout: str | None = Field(None, description="a known dataset with these columns")
     columns: dict[str, Any] | None = Field(None, description="our column: theirs, where no layout fits; meta: a list")

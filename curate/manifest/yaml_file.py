@@ -202,9 +202,30 @@ class YamlFile:
         where = f"{self.name}:{self.lines.get(at, 1)}  {dotted((*at, name))}"
         return Call(stage, configured, label, where, checks.max_removed, places)
 
+    def check_format(self, source: Source, place: Place) -> None:
+        """Options must be those of the format; without `format:`, of any there is."""
+        from curate.sources.format_api import formats
+
+        if source.format and source.format not in formats():
+            fix = did_you_mean(source.format, formats())
+            self.wrong((*place, "format"), f"unknown format `{source.format}`", fix)
+            return
+        kinds = [formats()[source.format]] if source.format else [*formats().values()]
+        known = {name: kind for kind in kinds for name in kind.own_options}
+        for name, value in source.options.items():
+            if name not in known:
+                whose = f"format `{source.format}` has no" if source.format else "no format has an"
+                self.wrong((*place, "options", name), f"{whose} option `{name}`", did_you_mean(name, known))
+                continue
+            try:
+                known[name].configure({name: value})
+            except pydantic.ValidationError as error:
+                self.blame(error, (*place, "options"), known[name].options)
+
     def check_source(self, source: Source, place: Place) -> None:
         from curate.sources.layouts import LAYOUTS, SETTABLE
 
+        self.check_format(source, place)
         if source.layout and source.layout not in LAYOUTS:
             self.wrong((*place, "layout"), f"unknown layout `{source.layout}`", did_you_mean(source.layout, LAYOUTS))
         if source.layout and source.columns:

@@ -1,4 +1,6 @@
-"""Sources: one file a format, each with a function `read`; `layouts` maps the columns of known datasets.
+"""Sources: inputs, found and read. `formats` has a file for each format, `layouts` maps the columns of known datasets.
+
+A format reads a file by
 
     read(file, *, origin, ...) -> Iterator[pa.Table]
 
@@ -20,21 +22,11 @@ import numpy as np
 import pyarrow as pa
 
 from curate.base.redact import bare_url
-from curate.errors import CurateError
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 BLOCK_BYTES = int(os.environ.get("CURATE_BLOCK_BYTES", 64 << 20))
 """Text or payload in one block: what a worker holds at a time. Does not affect a release."""
-
-FORMATS = {
-    "warc": (".warc",),
-    "wet": (".warc.wet", ".wet"),
-    "arc": (".arc",),
-    "jsonl": (".jsonl", ".ndjson", ".jsonlines", ".jl", ".json"),
-    "parquet": (".parquet", ".pq"),
-}
-"""{format: endings}, before those of a compression. The format's name is its module's."""
 
 COMPRESSIONS = {".gz": "gzip", ".gzip": "gzip", ".zst": "zstd", ".zstd": "zstd", ".bz2": "bz2", ".lz4": "lz4"}
 COMPRESSIONS |= {".xz": "xz"}
@@ -56,6 +48,7 @@ class File:
     size    bytes; -1 where a server does not tell.
     digest  `sha256:...` of a local file, else what the server gives that changes with the content.
     seen    of a local file: size, times of change and inode when it was hashed, so that a later change is noticed.
+    format  what it is: as the manifest says, or its ending and first bytes tell. Empty where nobody does.
     """
 
     path: str
@@ -63,6 +56,7 @@ class File:
     size: int = -1
     digest: str = ""
     seen: str = ""
+    format: str = ""
 
     @property
     def shown(self) -> str:
@@ -153,28 +147,6 @@ def compression_of(path: str, head: bytes = b"") -> str | None:
 def name_of(url: str) -> str:
     """The name of a file by its address: the last part of the path."""
     return PurePosixPath(unquote(urlsplit(url).path, errors="surrogateescape")).name
-
-
-def format_of(path: str) -> str | None:
-    """The format of a file by its ending, or None where no format has it."""
-    name = path.lower()
-    bare = next((name.removesuffix(ending) for ending in COMPRESSIONS if name.endswith(ending)), name)
-    for kind, endings in FORMATS.items():
-        if bare.endswith(endings) and (kind != "parquet" or bare == name):
-            return kind
-    return None
-
-
-def reader_of(path: str, kind: str | None = None):
-    """The module that reads a file: by `kind` where the manifest names one, else by the file's ending."""
-    from importlib import import_module
-
-    kind = kind or format_of(path)
-    if kind not in FORMATS:
-        known = ", ".join(sorted(FORMATS))
-        what = f"cannot tell the format of `{path}` by its ending"
-        raise CurateError(what, path, f"set `format:` to one of {known}")
-    return import_module(f"curate.sources.{kind}")
 
 
 class Rows:

@@ -6,9 +6,8 @@ and decodes. The work of finding it is bounded, so that a file made to look dama
 
 import re
 from collections.abc import Callable, Iterator
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
-from curate.sources import Origin
 from curate.sources.codecs import CODECS, MAX_DICTIONARY, SKIPPABLE, plain_dictionary
 
 FEED = 1 << 12
@@ -21,7 +20,15 @@ _DICTIONARY = b"\x37\xa4\x30\xec"
 _WHOLE = re.compile(r"check|crc", re.IGNORECASE)  # errors that say the damage is anywhere above
 
 
-def decompressed(raw: BinaryIO, path: str, named: str | None, origin: Origin) -> Iterator[bytes | None]:
+class Told(Protocol):
+    """Whom to tell what cannot be read, and what a person should know: an `Origin`, or what stands before one."""
+
+    def lose(self, path: str, first: int, end: int, why: str) -> None: ...
+
+    def note(self, path: str, what: str) -> None: ...
+
+
+def decompressed(raw: BinaryIO, path: str, named: str | None, origin: Told) -> Iterator[bytes | None]:
     """The content of a file in pieces; None where something is missing between the piece before and the one after.
 
     raw    the file as it lies on a disk
@@ -117,7 +124,7 @@ class _Unit:
 class _Reading:
     """A compressed file on its way."""
 
-    def __init__(self, raw: BinaryIO, path: str, size: int, name: str, origin: Origin):
+    def __init__(self, raw: BinaryIO, path: str, size: int, name: str, origin: Told):
         self.raw, self.path, self.size, self.origin = raw, path, size, origin
         self.name, self.codec = name, CODECS[name]
         self.dictionary: bytes | None = None

@@ -19,7 +19,7 @@ _PIECE, MAX_PIECE = 8 << 10, 1 << 20
 
 
 class Damaged(Exception):
-    """A record that cannot be used: `reason` as in `curate.sources.warc`, and what was found."""
+    """A record that cannot be used: `reason` as in `curate.sources.formats.warc`, and what was found."""
 
     def __init__(self, reason: str, detail: str):
         super().__init__(reason, detail)

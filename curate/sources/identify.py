@@ -7,6 +7,7 @@ folder and known by its sha256, so that a change is seen.
 
 import contextlib
 import hashlib
+import io
 import os
 import sqlite3
 import stat
@@ -15,17 +16,22 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 from uuid import uuid4
 
 from curate.errors import CurateError, Stopped
-from curate.sources import File, format_of
+from curate.sources import File, Origin, compression_of
+from curate.sources.compression import decompressed
+from curate.sources.format_api import ambiguous, format_of
 from curate.sources.impostors import HEAD, Impostor, impostor
 from curate.sources.patience import abandoned
-from curate.sources.stores import as_told, fingerprint, is_web, local, local_path, scheme_of
+from curate.sources.stores import as_told, fingerprint, is_web, local, local_path, random_access, scheme_of
 
 FETCHED = "fetched"
+FIRST = 1 << 16
+"""Bytes of a file in a store that are looked at where its ending leaves open what it is."""
+
 SETTLED = 0.05
 """Seconds after which a change of a file has another time: clocks of file systems tick some hundred times a second."""
 
@@ -105,8 +111,7 @@ def identify(files: Sequence[File], work: Path, format: str | None = None) -> li
     try:
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
             try:
-                kinds = [format or format_of(file.path) for file in files]
-                futures = list(map(partial(pool.submit, _identify, digests, work), files, kinds))
+                futures = [pool.submit(_identify, digests, work, file, format) for file in files]
                 return _first_failure_or_all(futures)
             except BaseException:
                 abandoned.set()  # or the pool would wait for those that wait for a server
@@ -126,16 +131,27 @@ def _first_failure_or_all(futures: list[Future]) -> list[tuple[File, Impostor | 
     return [future.result() for future in futures]
 
 
-def _identify(digests: Digests, work: Path, file: File, kind: str | None) -> tuple[File, Impostor | None]:
-    scheme = scheme_of(file.url)
+def _identify(digests: Digests, work: Path, file: File, format: str | None) -> tuple[File, Impostor | None]:
+    file = replace(file, format=format or format_of(file.path) or "")
+    scheme, look = scheme_of(file.url), format is None and ambiguous(file.path)
     if scheme in ("", "file"):
-        return _of_disk(file, digests, kind)
+        return _of_disk(file, digests, look)
     if is_web(file.url):
-        return _of_web(file, digests, work, kind)
-    return as_told(file), None
+        return _of_web(file, digests, work, look)
+    file = as_told(file)
+    if look and file.size:
+        with random_access(file) as stream:
+            file = _told(file, io.BytesIO(stream.read(FIRST)))
+    return file, None
 
 
-def _of_disk(file: File, digests: Digests, kind: str | None) -> tuple[File, Impostor | None]:
+def _told(file: File, stream: BinaryIO) -> File:
+    """The file with its format by its first bytes."""
+    content = decompressed(stream, file.path, compression_of(file.path), Origin(""))
+    return replace(file, format=format_of(file.path, (next(content, None) or b"")[:HEAD]) or "")
+
+
+def _of_disk(file: File, digests: Digests, look: bool = False) -> tuple[File, Impostor | None]:
     path = local_path(file.url)
     try:
         for _ in range(HASHED_TWICE):
@@ -146,7 +162,9 @@ def _of_disk(file: File, digests: Digests, kind: str | None) -> tuple[File, Impo
                 return replace(file, size=found.st_size), None
             seen = fingerprint(found)
             with open(path, "rb") as stream:
-                told = impostor(stream.read(HEAD), kind)
+                told = impostor(stream.read(HEAD), file.format or None)
+                if look:
+                    file = _told(file, stream)
                 digest = known = digests.known(path, seen)
                 if known is None:
                     stream.seek(0)
@@ -172,12 +190,14 @@ def _settled(path: str) -> os.stat_result:
     return found
 
 
-def _of_web(file: File, digests: Digests, work: Path, kind: str | None) -> tuple[File, Impostor | None]:
+def _of_web(file: File, digests: Digests, work: Path, look: bool) -> tuple[File, Impostor | None]:
     from curate.sources import web
 
     told = web.look(file.url)
-    if wrong := impostor(told.head, kind):
+    if wrong := impostor(told.head, file.format or None):
         return replace(file, size=told.size), wrong
+    if look and told.size:
+        file = _told(file, io.BytesIO(told.head))
     if told.tag or not told.size:
         return replace(file, size=told.size, digest=told.digest if told.size else ""), None
     key = hashlib.sha256(os.fsencode(file.url)).hexdigest()[:32]
@@ -189,7 +209,7 @@ def _of_web(file: File, digests: Digests, work: Path, kind: str | None) -> tuple
             _copy_changed(path, target, draft)
     finally:
         draft.unlink(missing_ok=True)
-    return _of_disk(replace(file, url=str(target.absolute())), digests, kind)
+    return _of_disk(replace(file, url=str(target.absolute())), digests)
 
 
 def _copy_changed(path: Path, target: Path, draft: Path) -> None:

@@ -5,6 +5,8 @@ import zlib
 from contextlib import suppress
 from typing import NamedTuple
 
+from curate.sources.format_api import Format, find_format, formats
+
 HEAD = 1024
 """First bytes of a file that are looked at."""
 
@@ -30,12 +32,6 @@ _OTHERS = [
 ]
 """Files of another format: what begins so is neither rows nor an archive, whatever it is called."""
 
-_FORMATS = [
-    (re.compile(rb"PAR1"), {"parquet"}, "Parquet"),
-    (re.compile(rb"WARC/\d", re.IGNORECASE), {"warc", "wet"}, "WARC"),
-    (re.compile(rb"filedesc:"), {"arc"}, "ARC"),
-    (re.compile(rb"[{\[]"), {"jsonl"}, "JSON"),
-]
 _CODE = re.compile(rb"<Code>([\w.-]{1,60})</Code>")
 _PAGE = re.compile(rb"<(?:(?:!doctype\s+html|html|head|body|title|meta|script)\b|!--)", re.IGNORECASE)
 
@@ -57,25 +53,48 @@ def impostor(head: bytes, kind: str | None = None) -> Impostor | None:
         packed, head = head, b""  # where it is damaged, reading it will tell
         with suppress(zlib.error):
             head = zlib.decompressobj(31).decompress(packed, 1024)
+    expected = find_format(kind) if kind else None
+    holds = expected.holds if expected else "records"
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if pointer := _pointer(head, text):
+        return pointer
+    if holds == "anything":
+        return None
+    if text.startswith(b"<") and holds != "text":
+        return _markup(text)
+    for pattern, what, fix in _OTHERS:
+        if pattern.match(head):
+            return Impostor(f"{what}, not data", fix)
+    if expected is None or holds == "text" or (expected.begins and expected.begins.match(text)):
+        return None
+    return _other_format(text, expected)
+
+
+def _pointer(head: bytes, text: bytes) -> Impostor | None:
+    """What stands in place of a file that is kept elsewhere."""
     if text.startswith(_LFS):
         return Impostor("a Git LFS pointer, not the data", "run `git lfs pull` where it was cloned")
     if len(head) < 512 and _ANNEX.search(head) and text.startswith((b"/annex", b"../", b".git")):
         return Impostor("a git-annex pointer, not the data", "run `git annex get` or `datalad get` where it was cloned")
     if len(head) < 512 and _LINK.fullmatch(head):
         return Impostor("the text of a link, not what it points to", "fetch or clone it where links can be made")
-    if text.startswith(b"<"):
-        if _PAGE.match(text):
-            return Impostor("an HTML page, not data", "fetch it again: this is an error or a sign-in page")
-        code = _CODE.search(text)
-        what = f"an error of an object store ({code[1].decode()})" if code else "XML"
-        return Impostor(f"{what}, not data", "fetch it again")
-    for pattern, what, fix in _OTHERS:
-        if pattern.match(head):
-            return Impostor(f"{what}, not data", fix)
-    for pattern, kinds, what in _FORMATS:
-        if kind and kind not in kinds and pattern.match(text):
-            name = "JSON lines were" if kind == "jsonl" else f"{kind.upper()} was"
-            format = "jsonl" if what == "JSON" else what.lower()
-            return Impostor(f"{what} where {name} expected", f"fetch it again, or set `format: {format}`")
     return None
+
+
+def _markup(text: bytes) -> Impostor:
+    if _PAGE.match(text):
+        fix = "fetch it again: this is an error or a sign-in page; for a folder of pages, set `format: html`"
+        return Impostor("an HTML page, not data", fix)
+    code = _CODE.search(text)
+    what = f"an error of an object store ({code[1].decode()})" if code else "XML"
+    return Impostor(f"{what}, not data", "fetch it again")
+
+
+def _other_format(text: bytes, expected: Format) -> Impostor | None:
+    """Which other format a file begins as."""
+    found = [one for one in formats().values() if one.begins and one.begins.match(text)]
+    if not found:
+        return None
+    told = next((one for one in found if one.recognizes and one.recognizes(text)), found[0])
+    what = f"{told.title} where {expected.title} was expected"
+    return Impostor(what, f"fetch it again, or set `format: {told.name}`")

@@ -26,8 +26,9 @@ import pyarrow.compute as pc
 from pyarrow import fs as pafs
 
 from curate.errors import CurateError, did_you_mean
-from curate.sources import File, compression_of, escaped, format_of, is_remote, name_of, shown
+from curate.sources import File, compression_of, escaped, is_remote, name_of, shown
 from curate.sources.folders import DANGLING, HIDDEN, OWN, TAKEN, repeated, walk
+from curate.sources.format_api import find_format, format_of
 from curate.sources.identify import identify
 from curate.sources.lists import IS_LIST, commoncrawl, listed
 from curate.sources.stores import asked, is_web, local, local_path, opened, place_of, random_access, scheme_of
@@ -102,7 +103,7 @@ def resolve(
             found.leave(file.path, NOT_READABLE)
         elif not given:
             found.leave(file.path, EMPTY)
-        elif (format or format_of(file.path)) == "jsonl" and not compression_of(file.path):
+        elif _may_be_empty(format or format_of(file.path)) and not compression_of(file.path):
             found.files.append(replace(file, digest=NOTHING))  # no lines are lines too
         else:
             impostors.append((file, "empty", "fetch it again"))
@@ -113,6 +114,10 @@ def resolve(
     if not found.files:
         raise CurateError(f"no file to read{_instead(found)}", ", ".join(map(_named, inputs)), _HINT)
     return found
+
+
+def _may_be_empty(format: str | None) -> bool:
+    return format is not None and find_format(format).may_be_empty
 
 
 def discover(inputs: list[str | dict], base: Path, format: str | None = None, follow_links: bool = False) -> Found:
@@ -214,12 +219,18 @@ def _chooser(path: str, is_folder: bool, format: str | None) -> tuple[str, Choic
     if is_folder:
         return (
             path.rstrip("/") or "/",
-            lambda names: [format is not None or bool(format_of(name)) for name in names],
+            lambda names: [format is not None or _is_data(name) for name in names],
             None,
         )
     root = path[: _WILD.search(path).start()].rpartition("/")[0]
     pattern = path[len(root) + 1 :]
     return root or "/", lambda names: matching(pattern, names), None if "**" in pattern else pattern.count("/")
+
+
+def _is_data(name: str) -> bool:
+    """Whether a file of a folder is taken by its name alone."""
+    found = format_of(name)
+    return found is not None and find_format(found).in_folders
 
 
 def matching(pattern: str, names: list[str]) -> list[bool]:

@@ -6,13 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.documents import SCHEMA, document_id
+from curate.documents import document_id
 from curate.errors import CurateError
 from curate.sources import UNREADABLE, File, Origin
 from curate.sources.arrow_values import MAX_TEXT, distinct, texts, values
 from curate.sources.layouts import BadRow, Mapping, whole
-
-TABLE = SCHEMA.append(pa.field("reject", pa.string()))
+from curate.sources.row_tables import TABLE
 
 
 def rows_to_documents(

@@ -4,17 +4,15 @@ They come from the inputs alone, never from the number of workers: big Parquet f
 small neighbours (by path) are bundled, everything else is a file a partition.
 """
 
-import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from importlib.metadata import version
-from inspect import signature
 from itertools import groupby
 
 import pyarrow as pa
 
 from curate.errors import CurateError, Stopped, refusal
-from curate.sources import File, Origin, reader_of
+from curate.sources import File, Origin
+from curate.sources.format_api import MAPPING, Format, find_format, format_for
 from curate.sources.stores import unchanged
 
 BUNDLE_BYTES = 64 << 20
@@ -22,29 +20,6 @@ BUNDLE_BYTES = 64 << 20
 
 RANGE_BYTES = 128 << 20
 """Parquet files are cut into ranges of row groups of about this size on disk."""
-
-
-@dataclass(frozen=True)
-class Reader:
-    """A format as the engine sees it.
-
-    version   raised when the same file no longer gives the same documents
-    packages  distributions whose version affects them
-    archive   whether documents come as payload and HTTP header, for `extract`
-    """
-
-    version: int
-    packages: tuple[str, ...] = ()
-    archive: bool = False
-
-
-READERS = {
-    "warc": Reader(3, ("fastwarc", "isal", "zstandard"), archive=True),
-    "arc": Reader(3, ("fastwarc", "isal", "zstandard"), archive=True),
-    "wet": Reader(3, ("fastwarc", "isal", "zstandard")),
-    "jsonl": Reader(3),
-    "parquet": Reader(3),
-}
 
 
 @dataclass(frozen=True)
@@ -68,40 +43,39 @@ class Partition:
     pieces: tuple[Piece, ...]
 
     @property
-    def archive(self) -> bool:
-        """Whether its documents come with payload and HTTP header, for `extract`."""
-        return READERS[self.format].archive
+    def payload(self) -> bool:
+        """Whether its documents come as payload, for `extract`."""
+        return find_format(self.format).payload
 
     @property
     def identity(self) -> dict:
         """What affects the documents: names and digests of the files, and how they are read."""
-        reader = READERS[self.format]
         return {
             "source": self.source,
-            "format": self.format,
-            "version": reader.version,
-            "packages": {name: version(name) for name in reader.packages},
+            **find_format(self.format).identity(),
             "options": self.options,
             "pieces": [[piece.file.path, piece.file.digest, piece.rows] for piece in self.pieces],
         }
 
 
 def partitions(source: str, format: str | None, options: dict, files: list[File]) -> list[Partition]:
-    """Cut the files of a source (sorted by path) into partitions. Without a format each file's name tells its own."""
+    """Cut the files of a source (sorted by path) into partitions. Without a format each file tells its own.
+
+    options  that the manifest sets. Raises CurateError for one that none of the files' formats has.
+    """
     result: list[Partition] = []
     bundle: list[Piece] = []
-    kinds = [reader_of(file.path, format).__name__.rpartition(".")[2] for file in files]
+    kinds = [format_for(file.path, format or file.format) for file in files]
+    _check_options(source, options, kinds)
 
-    def close(kind: str) -> None:
+    def close(kind: Format) -> None:
         if bundle:
-            taken = signature(_module(kind).read).parameters
-            chosen = {name: value for name, value in options.items() if name in taken}
-            result.append(Partition(source, kind, chosen, tuple(bundle)))
+            result.append(Partition(source, kind.name, kind.configure(options), tuple(bundle)))
             bundle.clear()
 
     for kind, neighbours in groupby(zip(kinds, files, strict=True), key=lambda pair: pair[0]):
         for _, file in neighbours:
-            ranges = file.size > RANGE_BYTES and getattr(_module(kind), "ranges", None)
+            ranges = kind.ranges if file.size > RANGE_BYTES else None
             pieces = [Piece(file, rows) for rows in ranges(file, RANGE_BYTES)] if ranges else []
             pieces = pieces or [Piece(file)]  # a file without row groups, or that cannot be read, too is read
             size = sum(max(piece.file.size, 0) for piece in bundle)
@@ -116,17 +90,27 @@ def partitions(source: str, format: str | None, options: dict, files: list[File]
     return result
 
 
+def _check_options(source: str, options: dict, kinds: list[Format]) -> None:
+    """Raise CurateError for an option that would do nothing."""
+    known = {name for kind in kinds for name in kind.options.model_fields} | {*MAPPING}
+    for name in options:
+        if name not in known:
+            read = ", ".join(sorted({kind.name for kind in kinds}))
+            what = f"no file of source `{source}` is of a format with the option `{name}`; they are {read}"
+            raise CurateError(what, f"sources.{source}.options.{name}", "remove it, or set `format:`")
+
+
 def read(identity: dict, files: dict[str, File], origin: Origin) -> Iterator[pa.Table]:
     """Read a partition from its identity, block by block. files: where they lie, by path.
 
     Raises Stopped where a file is no longer what was planned. An error shows no secret of an address.
     """
-    module = _module(identity["format"])
+    reader = find_format(identity["format"]).read
     for path, digest, rows in identity["pieces"]:
         options = dict(identity["options"]) | ({"rows": tuple(rows)} if rows else {})
         file = replace(files[path], digest=digest)
         try:
-            yield from module.read(file, origin=origin, **options)
+            yield from reader(file, origin=origin, **options)
         except CurateError as error:
             error.what, error.where = (text.replace(file.url, file.shown) for text in (error.what, error.where))
             error.args = (error.what, error.where, error.fix)
@@ -138,7 +122,3 @@ def read(identity: dict, files: dict[str, File], origin: Origin) -> Iterator[pa.
             why = f"its reader failed, and what was read before that is used; {said[:300]}"
             origin.lose(path, 0, max(file.size, 1), why)
         unchanged(file)
-
-
-def _module(format: str):
-    return importlib.import_module(f"curate.sources.{format}")

@@ -183,7 +183,7 @@ def local(file: File, limit: int | None = None) -> Iterator[Path]:
         else:
             asked(file.url, lambda: _copy(file, target, limit))
         with target.open("rb") as stream:
-            if told := impostor(stream.read(HEAD)):
+            if told := impostor(stream.read(HEAD), file.format or None):
                 raise CurateError(f"an input is {told.what}", file.shown, told.fix)
             stream.seek(0)
             wanted = file.digest.removeprefix("sha256:")

@@ -18,7 +18,8 @@ from curate.documents import utf8
 from curate.errors import CurateError, did_you_mean
 from curate.kernels.ngrams import Ngrams, find_ngrams, index_ngrams, text_ngrams
 from curate.models.resources import Name, locate, sha256
-from curate.sources import compression_of, format_of
+from curate.sources import compression_of
+from curate.sources.format_api import format_of
 from curate.sources.layouts import find
 from curate.stage_api import reject, set_column, stage
 

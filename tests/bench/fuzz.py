@@ -19,7 +19,21 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fuzz"))
 
 from fuzz_loop import fuzz
 
-TARGETS = ("warc", "arc", "http", "html", "jsonl", "parquet", "manifest", "lock", "fasttext", "npz")
+TARGETS = (
+    "warc",
+    "arc",
+    "http",
+    "html",
+    "jsonl",
+    "json",
+    "csv",
+    "text",
+    "parquet",
+    "manifest",
+    "lock",
+    "fasttext",
+    "npz",
+)
 SHOWN = 5
 
 

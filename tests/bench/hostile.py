@@ -38,7 +38,8 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).res
 from curate.dedup.near_dedup import Scheme  # noqa: E402
 from curate.documents import COLUMNS, TRANSIENT  # noqa: E402
 from curate.errors import CurateError  # noqa: E402
-from curate.sources import COMPRESSIONS, FORMATS, File, Origin, compression_of, format_of, reader_of  # noqa: E402
+from curate.sources import COMPRESSIONS, File, Origin, compression_of  # noqa: E402
+from curate.sources.format_api import format_for, format_of, formats  # noqa: E402
 from curate.sources.layouts import LAYOUTS  # noqa: E402
 from curate.sources.partitions import RANGE_BYTES  # noqa: E402
 from curate.stage_api import find_stage, stage_homes  # noqa: E402
@@ -249,7 +250,44 @@ def rows(size: int) -> dict[str, bytes]:
     }
 
 
+def values(size: int) -> dict[str, bytes]:
+    """Hostile JSON files that are no JSON lines."""
+    return {
+        "brackets.json": b"[" * size,
+        "closers.json": b"[]}" * (size // 3),
+        "elements.json": b"[" + b"0," * (size // 2) + b"0]",
+        "objects.json": b'{\n"a":' * (size // 6),
+        "rows.json": b"[" + b'{"text":"a"},' * (size // 13) + b"{}]",
+        "quotes.json": b"[" + b'"' * size,
+        "escapes.json": b'[{"text":"' + b"\\" * size,
+        "string.json": b'[{"text":"' + b"x" * size,
+        "commas.json": b"[" + b"," * size + b"]",
+        "words.json": b"[\n" + b"x\n" * (size // 2),
+    }
+
+
+def plain(size: int) -> dict[str, bytes]:
+    """Hostile tables in text, texts and pages."""
+    return {
+        "commas.csv": b"text,a\n" + b"," * size,
+        "quotes.csv": b"text\n" + b'"' * size,
+        "open.csv": b"text\n" + b'"\n' * (size // 2),
+        "fields.csv": b"text\n" + b'"a\n",' * (size // 5),
+        "names.csv": b",".join(b"%d" % number for number in range(size // 8)) + b",text\n" + b"," * (size // 8),
+        "tiny.csv": b"text\n" + b"a\n" * (size // 2),
+        "blank.tsv": b"text\n" + b"\n" * size,
+        "letters.txt": b"x" * size,
+        "zeros.txt": b"\0" * size,
+        "bytes.txt": b"\xff" * size,
+        "tags.html": b"<p>" * (size // 3),
+    }
+
+
 CONTENTS = {
+    "json": b'[{"text":"a"}]',
+    "csv": b"text\na\n",
+    "txt": b"a\n",
+    "html": b"<p>a</p>",
     "jsonl": b'{"text":"a"}\n',
     "warc": record("http://e/", b"HTTP/1.1 200 OK\r\n\r\na"),
     "arc": b"http://e/ 1.1.1.1 20250101000000 text/html 1\na\n",
@@ -329,16 +367,26 @@ def files(name: str, size: int, folder: Path) -> dict[str, bytes]:
     return tables(size, folder) if name == "tables" else READERS[name](size)
 
 
-READERS = {"archives": archives, "rows": rows, "tables": tables}
+READERS = {"archives": archives, "rows": rows, "values": values, "plain": plain, "tables": tables}
 READERS |= {f"compressed_{format}": partial(compressed, format) for format in CONTENTS}
+
+
+def kind_of(name: str) -> str | None:
+    """The format of a file: here each `.json` holds values that are no JSON lines."""
+    return "json" if ".json" in (name[-5:], name[: name.rfind(".")][-5:]) else format_of(name)
 
 
 def check_readers() -> None:
     """Raise where no file is of a format, or of a compression that its reader takes."""
     with tempfile.TemporaryDirectory() as folder:
         names = [name for kind in READERS for name in files(kind, 4096, Path(folder))]
-    found = {(format_of(name), compression_of(name)) for name in names}
-    kinds = {(kind, how) for kind in FORMATS for how in (None, *COMPRESSIONS.values()) if kind != "parquet" or not how}
+    found = {(kind_of(name), compression_of(name)) for name in names}
+    kinds = {
+        (kind, how)
+        for kind, one in formats().items()
+        for how in (None, *COMPRESSIONS.values())
+        if one.compressed or not how
+    }
     if missing := kinds - found:
         raise NotImplementedError(f"no hostile file of {sorted(missing, key=str)}")
 
@@ -420,9 +468,9 @@ def read_file(path: Path, content: bytes, layout: str | None) -> int:
     """Bytes of the documents that a reader makes of a file, planned first."""
     path.write_bytes(content)
     file, options = File(path.name, str(path), len(content)), {"layout": layout} if layout else {}
-    reader = reader_of(path.name)
+    reader = format_for(path.name, kind_of(path.name))
     pieces = [{}]
-    if hasattr(reader, "ranges"):
+    if reader.ranges:
         pieces = [{"rows": rows} for rows in reader.ranges(file, RANGE_BYTES)] or pieces
     return sum(table.nbytes for piece in pieces for table in reader.read(file, origin=Origin("s"), **options, **piece))
 

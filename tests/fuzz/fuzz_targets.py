@@ -51,6 +51,18 @@ def jsonl(data: bytes) -> None:
     _read("jsonl", "a.jsonl", data)
 
 
+def json_file(data: bytes) -> None:
+    _read("json", "a.json", data)
+
+
+def csv_file(data: bytes) -> None:
+    _read("csv", "a.csv", data)
+
+
+def text(data: bytes) -> None:
+    _read("text", "a.txt", data)
+
+
 def parquet(data: bytes) -> None:
     _read("parquet", "a.parquet", data)
 
@@ -123,6 +135,9 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "http": message,
     "html": html,
     "jsonl": jsonl,
+    "json": json_file,
+    "csv": csv_file,
+    "text": text,
     "parquet": parquet,
     "manifest": manifest,
     "lock": lock,
@@ -243,6 +258,36 @@ def _lines() -> list[bytes]:
     return [lines, gzip.compress(lines, mtime=0), b"\xef\xbb\xbf" + lines + b"\n[1]\n{\n", lines.rstrip()]
 
 
+def _arrays() -> list[bytes]:
+    values = json.dumps([json.loads(line) for line in _lines()[0].splitlines()]).encode()
+    spread = json.dumps(json.loads(values), indent=2).encode()
+    return [
+        values,
+        spread,
+        spread + b"\n" + values,
+        gzip.compress(values, mtime=0),
+        spread.strip(b"[]"),
+        b'{\n"text": "a"}',
+    ]
+
+
+def _csvs() -> list[bytes]:
+    plain = b"text,url,date\r\nsome words,http://a.example/,2020\r\n,,\r\n\r\n"
+    quoted = 'text,"url"\n"two\nlines, and ""quotes""",x\n日本,y\nz\n'.encode()
+    return [
+        plain,
+        quoted,
+        b"\xef\xbb\xbf" + quoted,
+        gzip.compress(quoted, mtime=0),
+        plain + b'"open,\n' * 3 + b"\xff,\n",
+    ]
+
+
+def _texts() -> list[bytes]:
+    plain = "Some words.\n\n日本語\r\n".encode()
+    return [plain, b"\xef\xbb\xbf" + plain, gzip.compress(plain, mtime=0), b"\xff" + plain]
+
+
 def _tables() -> list[bytes]:
     found = []
     odd = {"text": ["a", None, "日本"], "url": ["http://a.example", "", None], "n": [1, 2, 3], "b": [b"x", b"", None]}
@@ -300,6 +345,9 @@ _SEEDS = {
     "http": _messages,
     "html": _pages,
     "jsonl": _lines,
+    "json": _arrays,
+    "csv": _csvs,
+    "text": _texts,
     "parquet": _tables,
     "manifest": _manifests,
     "lock": _locks,

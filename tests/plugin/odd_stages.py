@@ -1,4 +1,5 @@
-"""Stages of another package, as the tests need them: they reach the engine, and its workers, through entry points.
+"""Stages and a source format of another package, as the tests need them: they reach the engine, and its workers,
+through entry points.
 
 `fragile` does what a file in the folder $CURATE_TEST_FATE says, once, and then never again: so a test can lose a worker
 or stop a run in the middle of a job without any clock.
@@ -8,11 +9,15 @@ import ctypes
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import pyarrow as pa
 
+from curate.documents import SCHEMA, document_id
+from curate.sources import File, Origin, inputs
+from curate.sources.format_api import Format
 from curate.stage_api import reject, stage
 
 
@@ -74,6 +79,22 @@ def fragile(docs: pa.Table) -> pa.Table:
             continue
         act()
     return docs
+
+
+def read_stanzas(file: File, *, origin: Origin, title: bool = False) -> Iterator[pa.Table]:
+    """A document for each stanza of a poem."""
+    with inputs.opened(file) as stream:
+        texts = stream.read().decode().split("\n\n")
+    rows = [
+        {"id": document_id(origin.source, file.path, number), "source": origin.source, "path": file.path}
+        | {"position": number, "text": text.strip(), "license": origin.license}
+        for number, text in enumerate(texts)
+        if number or not title
+    ]
+    yield pa.Table.from_pylist(rows, schema=SCHEMA.append(pa.field("reject", pa.string())))
+
+
+STANZAS = Format("stanzas", "stanzas", read_stanzas, version=1, endings=(".poem",), compressed=False, reasons={})
 
 
 def _interrupt() -> None:

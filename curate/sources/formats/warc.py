@@ -30,6 +30,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from curate.sources import File, Origin, archive
+from curate.sources.format_api import Format, listed
 from curate.sources.http import Damaged
 from curate.sources.records import Record
 from curate.sources.window import Mapped, Window
@@ -70,27 +71,11 @@ class Warc:
         if head is None:
             return None
         fields = _fields(head)
-        kind = _text(fields.get(b"warc-type", b"")).lower()
-        claimed = fields.get(b"content-type", b"")
-        if not kind and _RESPONSE.match(claimed):
-            kind = "response"
-        url = _text(fields.get(b"warc-target-uri", b"")).strip("<> ") or None
-        record = Record(kind if kind in _KINDS else "unknown", window.position(at), url)
-        record.date, record.record_id = _text(fields.get(b"warc-date")), _text(fields.get(b"warc-record-id"))
-        record.content_type = _text(claimed)
-        record.identified_type = _text(fields.get(b"warc-identified-payload-type"))
-        record.digest = _text(fields.get(b"warc-block-digest"))
-        record.meta = {name: _text(fields.get(field)) for field, name in _META.items()}
-        media = record.content_type.partition(";")[0].strip().lower()
-        record.http = media == "application/http"
-        length = fields.get(b"content-length", b"")
-        if not kind:
-            record.damage = Damaged("malformed_record", "no WARC-Type")
-        elif not length.isdigit() or len(length) > 18:
-            record.damage = Damaged("malformed_record", f"Content-Length is {_text(length)[:40]!r}")
-        elif record.kind != "continuation" and fields.get(b"warc-segment-number", b"").isdigit():
+        record = _record(fields, window.position(at))
+        record.damage = _damage(fields, record)
+        if not record.damage and record.kind != "continuation" and fields.get(b"warc-segment-number", b"").isdigit():
             record.unusable = Damaged("truncated", "it goes on in a record of the kind `continuation`")
-        return record, start, 0 if record.damage else int(length)
+        return record, start, 0 if record.damage else int(fields[b"content-length"])
 
     def _head(self, window: Window | Mapped, at: int) -> tuple[bytes | None, int]:
         """The lines of a header, and where they end: before the next version line, within MAX_HEADER."""
@@ -110,6 +95,34 @@ class Warc:
             size *= 4
 
 
+def _record(fields: dict[bytes, bytes], position: int) -> Record:
+    """What a header says of its record."""
+    claimed = fields.get(b"content-type", b"")
+    kind = _text(fields.get(b"warc-type", b"")).lower() or ("response" if _RESPONSE.match(claimed) else "")
+    return Record(
+        kind if kind in _KINDS else "unknown",
+        position,
+        url=_text(fields.get(b"warc-target-uri", b"")).strip("<> ") or None,
+        date=_text(fields.get(b"warc-date")),
+        record_id=_text(fields.get(b"warc-record-id")),
+        content_type=_text(claimed),
+        identified_type=_text(fields.get(b"warc-identified-payload-type")),
+        http=_text(claimed).partition(";")[0].strip().lower() == "application/http",
+        digest=_text(fields.get(b"warc-block-digest")),
+        meta={name: _text(fields.get(field)) for field, name in _META.items()},
+    )
+
+
+def _damage(fields: dict[bytes, bytes], record: Record) -> Damaged | None:
+    """Why a header does not tell what its record is, or where it ends."""
+    length = fields.get(b"content-length", b"")
+    if record.kind == "unknown" and not fields.get(b"warc-type"):
+        return Damaged("malformed_record", "no WARC-Type")
+    if not length.isdigit() or len(length) > 18:
+        return Damaged("malformed_record", f"Content-Length is {_text(length)[:40]!r}")
+    return None
+
+
 def _fields(head: bytes) -> dict[bytes, bytes]:
     """Header fields by name in lower case; of several of one name the first."""
     fields = {}
@@ -127,3 +140,17 @@ def _text(value: bytes | None) -> str | None:
         return value.decode()
     except UnicodeDecodeError:
         return value.decode("latin-1")
+
+
+FORMAT = Format(
+    "warc",
+    "WARC",
+    read,
+    version=3,
+    endings=(".warc",),
+    packages=("fastwarc", "isal", "zstandard"),
+    payload=True,
+    begins=re.compile(rb"WARC/\d", re.IGNORECASE),
+    text_share=0.15,
+    reasons=listed(__doc__),
+)

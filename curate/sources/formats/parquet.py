@@ -9,6 +9,7 @@ Reasons:
   unreadable       something else of the row cannot be read
 """
 
+import re
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -19,6 +20,7 @@ import pyarrow.parquet as pq
 from curate.errors import CurateError, Stopped, did_you_mean
 from curate.sources import File, Origin, inputs
 from curate.sources.arrow_values import is_text, storage
+from curate.sources.format_api import Format, listed
 from curate.sources.layouts import Mapping, mapping, options
 from curate.sources.parquet_pages import TooLarge, extent, longest, well_described
 from curate.sources.parquet_rows import cut, rows_to_documents
@@ -322,3 +324,17 @@ def _type_of(fields: list[tuple[str, pa.DataType]], place: str) -> pa.DataType |
 
 def _inner(fields: list[tuple[str, pa.DataType]]) -> list[str]:
     return [f"{name}.{field.name}" for name, kind in fields if pa.types.is_struct(kind) for field in kind]
+
+
+FORMAT = Format(
+    "parquet",
+    "Parquet",
+    read,
+    version=3,
+    endings=(".parquet", ".pq"),
+    compressed=False,
+    begins=re.compile(rb"PAR1"),
+    ranges=ranges,
+    text_share=2.5,
+    reasons=listed(__doc__),
+)

@@ -1,6 +1,6 @@
 """ARC archives, the format before WARC: one line of `URL IP date type ... length`, then as many bytes.
 
-Rows, reasons and compressions are those of `curate.sources.warc`.
+Rows, reasons and compressions are those of `curate.sources.formats.warc`.
 Format: archive.org/web/researcher/ArcFileFormat.php
 """
 
@@ -10,6 +10,8 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from curate.sources import File, Origin, archive
+from curate.sources.format_api import Format
+from curate.sources.formats.warc import FORMAT as WARC
 from curate.sources.http import Damaged
 from curate.sources.records import Record
 from curate.sources.window import Mapped, Window
@@ -60,3 +62,17 @@ class Arc:
             record.damage = Damaged("malformed_record", f"its length is {length[:40].decode('latin-1')!r}")
             return record, start, 0
         return record, start, int(length)
+
+
+FORMAT = Format(
+    "arc",
+    "ARC",
+    read,
+    version=3,
+    endings=(".arc",),
+    packages=("fastwarc", "isal", "zstandard"),
+    payload=True,
+    begins=re.compile(rb"filedesc:"),
+    text_share=0.15,
+    reasons=WARC.reasons,
+)

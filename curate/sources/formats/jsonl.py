@@ -1,0 +1,80 @@
+"""Lines of JSON objects, plain or compressed (gzip, zstd, bz2, lz4, xz). Blank lines are counted in
+`origin.skipped`. A line that cannot be used is a row without text, and `error` in meta says why. Of a key that
+stands twice in an object the last value counts.
+
+Reasons:
+  not_json            the line is not JSON
+  not_utf8            the line is not UTF-8
+  not_object          the line is JSON, but no object
+  no_text             the text is null or missing
+  text_not_string     the text is a number, a list, an object
+  too_large           the line is longer than 16 MiB
+  too_deep            the line is nested more than 100 levels deep
+  truncated           damage of the compressed file cuts the line
+  unreadable          something else of the line cannot be read
+"""
+
+import re
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from curate.sources import File, Origin
+from curate.sources.format_api import Format, listed
+from curate.sources.layouts import BadRow, Mapping, mapping, parsed, whole
+from curate.sources.row_tables import BOM, MAX_ROW, Row, excerpt, lines, tables
+
+_HALVES = re.compile(rb"\\u[dD]")  # escapes that may spell half a character
+
+
+def read(file: File, *, origin: Origin, columns: dict | None = None, layout: str | None = None) -> Iterator[pa.Table]:
+    """Document tables, text and what `layout` and `columns` name; position is the line, from 0.
+
+    Lines that cannot be used are counted in `origin.of(file.path)`, bytes that cannot be read too: whoever asked for
+    the documents decides how many are too many. Raises CurateError for a mapping that is none.
+    """
+    yield from tables(_rows(file, origin, mapping(layout, columns)), file, origin)
+
+
+def _rows(file: File, origin: Origin, place: Mapping) -> Iterator[Row]:
+    for position, (line, sound) in enumerate(lines(file, origin)):
+        if line is not None and not line.removeprefix(BOM).strip():
+            origin.skipped["blank_line"] += sound
+            continue
+        try:
+            found = row_of(line, place)
+        except BadRow as problem:
+            found = problem if sound else BadRow("truncated", f"damage cuts the line: {excerpt(line or b'')}")
+        yield Row(position, f"line {position + 1}", found, sound)
+
+
+def row_of(line: bytes | None, place: Mapping) -> tuple[str, tuple]:
+    """Text and the other columns of an object in JSON. Raises BadRow, and nothing else: no row stops a run."""
+    if line is None:
+        raise BadRow("too_large", f"more than {MAX_ROW >> 20} MiB")
+    try:
+        row = parsed(line.removeprefix(BOM).decode())
+        if not isinstance(row, dict):
+            raise BadRow("not_object", f"{type(row).__name__}: {excerpt(line)}")
+        text = place.text(row)
+        return whole(text) if _HALVES.search(line) else text, place.others(row)
+    except UnicodeDecodeError as error:
+        raise BadRow("not_utf8", str(error)) from None
+    except (BadRow, MemoryError):
+        raise
+    except Exception as error:
+        raise BadRow("not_json", f"{error}: {excerpt(line)}") from None
+
+
+FORMAT = Format(
+    "jsonl",
+    "JSON Lines",
+    read,
+    version=3,
+    endings=(".jsonl", ".ndjson", ".jsonlines", ".jl", ".json"),
+    begins=re.compile(rb"[{\[]"),
+    may_be_empty=True,
+    text_share=3.0,
+    plain_share=1.0,
+    reasons=listed(__doc__),
+)
