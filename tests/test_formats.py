@@ -297,7 +297,6 @@ def test_rows_of_a_table_that_are_wrong_are_told(tmp_path, content, told, bad):
         (b"text;url\na;u\n", "no column `text` for text", "';'"),
         (b"text,text\na,u\n", "2 columns are called `text`", "write the file again"),
         ("text,url\na,u\n".encode("utf-16"), "UTF-16", "iconv"),
-        (b'"text,url\na,u\n', "cannot read the first row", "correct it"),
     ],
 )
 def test_a_table_without_its_columns_is_an_error(tmp_path, content, what, fix):
@@ -305,6 +304,13 @@ def test_a_table_without_its_columns_is_an_error(tmp_path, content, what, fix):
         read(tmp_path, "a.csv", content)
     assert what in caught.value.what
     assert fix in caught.value.fix
+
+
+def test_a_table_whose_first_row_cannot_be_read_is_lost(tmp_path):
+    rows, origin = read(tmp_path, "a.csv", b'"text,url\na,u\n')
+    assert rows == []
+    assert origin.files["a.csv"].lost == 14
+    assert "its first row, which names its columns, cannot be read: not_csv" in origin.files["a.csv"].damage[0]
 
 
 def test_a_row_of_a_table_is_bounded(tmp_path, monkeypatch):

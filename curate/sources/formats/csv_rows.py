@@ -94,6 +94,11 @@ def _rows(
         if fields == []:
             origin.skipped["blank_line"] += 1
             continue
+        if names is None and isinstance(fields, BadRow) and not feed.first.startswith(_WIDE):
+            left = max(file.size - origin.of(file.path).lost, 1)
+            why = f"its first row, which names its columns, cannot be read: {fields.reason}: {fields.detail}"
+            origin.lose(file.path, 0, left, why)
+            return
         if names is None:
             names = _header(fields, feed, file, place, columns, delimiter)
             continue
@@ -125,9 +130,6 @@ def _header(
     if feed.first.startswith(_WIDE):
         fix = "convert it: `iconv -f UTF-16 -t UTF-8`"
         raise CurateError("a table in text is UTF-16, not UTF-8", file.url, fix)
-    if isinstance(fields, BadRow):
-        what = f"cannot read the first row of a table, which names its columns: {fields.reason}: {fields.detail}"
-        raise CurateError(what, file.url, "correct it, or fetch the file again")
     wanted = {"text": place.places["text"]} | {name: at for name, at in columns.items() if isinstance(at, str)}
     for name, where in wanted.items():
         if not any(option in fields or option.partition(".")[0] in fields for option in options(where)):
