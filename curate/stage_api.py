@@ -21,7 +21,7 @@ import importlib
 import inspect
 import pkgutil
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import cache, cached_property, partial
 from importlib.metadata import entry_points
@@ -134,12 +134,15 @@ class Stage:
 
     @cached_property
     def params(self) -> type[pydantic.BaseModel]:
-        """The keyword-only parameters as a model: types, defaults, and no other names."""
+        """The keyword-only parameters as a model: types, defaults, what each means, and no other names."""
         fields, extra = {}, "forbid"
-        for name, parameter in inspect.signature(self.function).parameters.items():
+        parameters = inspect.signature(self.function).parameters
+        meanings = read_parameters(inspect.getdoc(self.function) or "", parameters)
+        for name, parameter in parameters.items():
             if parameter.kind is parameter.KEYWORD_ONLY:
                 default = ... if parameter.default is parameter.empty else parameter.default
-                fields[name] = (parameter.annotation, default)
+                field = pydantic.Field(default, description=meanings[name]) if name in meanings else default
+                fields[name] = (parameter.annotation, field)
             elif parameter.kind is parameter.VAR_KEYWORD:
                 extra = "allow"
         config = pydantic.ConfigDict(extra=extra, protected_namespaces=(), allow_inf_nan=False)
@@ -294,6 +297,7 @@ def _array(values) -> pa.Array:
 
 
 _SECTION = re.compile(r"^(Reads|Adds|Changes|Reasons):[ \n]", re.MULTILINE)
+_PARAMETERS = re.compile(r"((?:\w+, )*\w+)(?:  +(\S.*))?")
 _ADDED = re.compile(r"(?<!\w)(\w++) \(([^,()\[]++(?:\[[^\]()]*+\])?+)[^()]*+\)")
 
 
@@ -311,6 +315,24 @@ def read_declarations(doc: str) -> Declared:
         changes=names["Changes"],
         reasons=names["Reasons"],
     )
+
+
+def read_parameters(doc: str, names: Collection[str]) -> dict[str, str]:
+    """{parameter: what it means}, as a docstring lists them: `NAME, NAME  meaning`, continued in indented lines."""
+    found: dict[str, str] = {}
+    current: list[str] = []
+    for line in doc.split("\n"):
+        listed = _PARAMETERS.fullmatch(line)
+        if listed and all(name in names for name in listed[1].split(", ")):
+            current = listed[1].split(", ")
+            meaning = listed[2] or ""
+        elif current and line.startswith("  "):
+            meaning = line.strip()
+        else:
+            current = []
+            continue
+        found |= {name: f"{found.get(name, '')} {meaning}".strip() for name in current}
+    return {name: meaning for name, meaning in found.items() if meaning}
 
 
 def arrow_type(name: str) -> pa.DataType:

@@ -22,7 +22,7 @@ from curate.manifest.models import UNITS, Document
 from curate.sources import COMPRESSIONS
 from curate.sources.format_api import HOME, Format, formats
 from curate.sources.layouts import LAYOUTS
-from curate.stage_api import HOMES, Stage, find_stage, stage_homes
+from curate.stage_api import HOMES, Stage, find_stage, read_parameters, stage_homes
 
 PACKAGE = Path(curate.__file__).parent
 
@@ -201,10 +201,11 @@ def stages() -> Iterator[str]:
     for stage in own_stages():
         declared = stage.declared
         yield f"### `{stage.name}`"
-        yield f"{stage.kind} stage, version {stage.version}. " + _prose(inspect.getdoc(stage.function))
+        yield f"{stage.kind} stage, version {stage.version}. " + _prose(stage)
         if stage.params.model_fields:
-            rows = ((f"`{name}`", words(f.annotation), default(f)) for name, f in stage.params.model_fields.items())
-            yield table(("parameter", "type", "default"), rows)
+            fields = stage.params.model_fields.items()
+            rows = ((f"`{name}`", words(f.annotation), default(f), f.description or "") for name, f in fields)
+            yield table(("parameter", "type", "default", "meaning"), rows)
         facts = [
             f"Reads: {code(declared.reads) or 'the columns its parameters name'}.",
             *([f"Adds: {code(f'{name} ({kind})' for name, kind in declared.adds.items())}."] if declared.adds else []),
@@ -218,12 +219,13 @@ def _reasons(stage: Stage) -> list[str]:
     return [*stage.declared.reasons, *([f"{stage.name}_crashed"] if stage.hazard else [])]
 
 
-def _prose(doc: str) -> str:
-    """A docstring without its declarations; the list of parameters as a block of its own."""
+def _prose(stage: Stage) -> str:
+    """A docstring without its declarations and its list of parameters; other lists are blocks of their own."""
     kept = [
         f"```text\n{textwrap.dedent(part)}\n```" if re.match(r"\S.*?  +\S", part) else part.replace("\n", " ")
-        for part in re.split(r"\n\s*\n", doc)
+        for part in re.split(r"\n\s*\n", inspect.getdoc(stage.function))
         if not re.match(r"(Reads|Adds|Changes|Reasons):[ \n]", part)
+        and not read_parameters(part, stage.params.model_fields)
     ]
     return "\n\n".join(kept)
 

@@ -54,6 +54,8 @@ class CommonCrawl(Strict):
 
 
 class CommonCrawlInput(Strict):
+    """Some files of a crawl."""
+
     commoncrawl: CommonCrawl
 
 
@@ -105,8 +107,10 @@ class Shards(Strict):
 class Publish(Strict):
     """Where the release goes."""
 
-    repo: Annotated[str, pydantic.AfterValidator(checked_repository)] | None = None
-    private: bool = False
+    repo: Annotated[str, pydantic.AfterValidator(checked_repository)] | None = Field(
+        None, description="repository on the Hub, USER/NAME"
+    )
+    private: bool = Field(False, description="create the repository as private")
 
 
 class Document(Strict):

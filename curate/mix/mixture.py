@@ -45,7 +45,7 @@ Weights = dict[str, Ratio]
 class Phase(BaseModel, extra="forbid"):
     """One phase of a training run."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=96)]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=96, description="what it is called")]
     context: Annotated[int, Field(ge=1, le=1 << 28), NotTruth] | None = Field(
         None, description="length of its sequences in tokens, for the card"
     )

@@ -81,7 +81,10 @@ def dclm_heuristics(
     max_bullet_lines, max_ellipsis_lines  shares of lines that begin or end so
     max_letterless_words  share of words
     min_stop_words        of Gopher's eight, all occurrences counted
-    max_duplicate_...     as in `gopher_repetition`
+    max_duplicate_lines, max_duplicate_paragraphs  shares of lines and of paragraphs
+    max_duplicate_line_characters, max_duplicate_paragraph_characters  shares of the text
+    max_top_n_grams       share of the text that the most frequent n-gram of words takes up, for n = 2, 3, 4
+    max_duplicate_n_grams  share of the text in n-grams that came before, for n = 5 to 10
     max_upper_case, max_digits  shares of a line's characters
     min_line_words        of a line that is not empty
     max_removed_words     share of the words that lines took with them

@@ -69,8 +69,13 @@ def extract(
     repair               false: the very bytes of Resiliparse, which loses words within sentences, lists near `body`
                          and formulas (docs/decisions/0013), as corpora made with it have; `trafilatura` has no repair
     links, comments      keep the targets of links; keep readers' comments
-    preserve_formatting, list_bullets, alt_texts, form_fields, noscript, skip_elements (CSS selectors)
-                         options of Resiliparse; the other extractor has no such choice
+    preserve_formatting  keep line breaks, indents and lists; this and the next five are options of Resiliparse, and
+                         the other extractor has no such choice
+    list_bullets         put bullets and numbers before the items of lists
+    alt_texts            keep the texts that stand for pictures
+    form_fields          keep what stands in fields of forms
+    noscript             keep what is for browsers without scripts
+    skip_elements        CSS selectors of what goes
     favor_precision, deduplicate
                          options of Trafilatura: less text, but surer; a page's own repeats left out
     max_bytes            largest payload, in bytes

@@ -46,6 +46,7 @@ def gopher_quality(
     max_ellipsis_lines    share of lines that end with an ellipsis
     min_letter_words      share of words and marks with a letter
     min_stop_words        different stop words, as written
+    stop_words            the words that count as such
 
     Reads: text
     Reasons: too_few_words, too_many_words, short_words, long_words, too_many_hashes, too_many_ellipses,
