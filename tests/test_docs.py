@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 import reference  # noqa: E402
 
 PAGES = ["README.md", "docs/tutorial.md", "docs/concepts.md", "docs/write-a-stage.md", "docs/token-shards.md"]
-PAGES += ["docs/calibration.md"]
+PAGES += ["docs/calibration.md", "docs/formats.md"]
 BLOCK = re.compile(r"^```(?P<kind>\S+)(?: (?P<name>\S+))?\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 MAP = re.compile(r"<!-- map -->.*<!-- end -->|^## Map\n+```text.*?^```$", re.MULTILINE | re.DOTALL)
 
