@@ -114,6 +114,15 @@ def test_the_reason_is_the_set(questions, tmp_path):
     ]
 
 
+def test_an_array_and_lines_of_the_same_rows_find_the_same(questions, tmp_path):
+    rows = [json.loads(line) for line in questions.read_text().splitlines()]
+    array = tmp_path / "questions.json"
+    array.write_text(json.dumps(rows, indent=1))
+    text = f"{rows[0]['question']} and more"
+    assert search(array, text)["reject"].to_pylist() == search(questions, text)["reject"].to_pylist()
+    assert search(array, text)["reject"].to_pylist() != [None]
+
+
 def test_parquet_and_jsonl_of_the_same_rows_find_the_same(questions, tmp_path):
     rows = [
         row | {"choices": {"text": row["choices"] if isinstance(row["choices"], list) else ["one"]}} for row in ROWS
@@ -143,6 +152,8 @@ def test_where_the_sets_lie_has_no_bearing_but_their_content_has(questions, tmp_
     [
         ("a.jsonl", b'{"question": "x"}\n', {"columns": ["qestion"]}, "no column `qestion`"),
         ("a.jsonl", b'{"question": "x"}\n', {"set": {"id": "task"}}, "no column `choices`|no column `task`"),
+        ("a.jsonl", b"[1]\n[2]\n", {}, "cannot read the evaluation set"),
+        ("a.json", b"[\n1\n]", {}, "a row is not an object: 1"),
         ("a.jsonl", b"{nothing", {}, "cannot read the evaluation set"),
         ("a.parquet", b"PAR1 and no more", {}, "cannot read the evaluation set"),
         ("a.jsonl.gz", b"not gzip", {}, "cannot read the evaluation set"),

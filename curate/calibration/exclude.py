@@ -1,19 +1,16 @@
 """What must not be drawn: what resembles a document held out, one drawn before, or a question of an evaluation set."""
 
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from curate.dedup.near_dedup import Scheme
 from curate.errors import CurateError
 from curate.models.resources import locate, sha256
-from curate.sources import compression_of
-from curate.sources.format_api import format_of
+from curate.sources.small_rows import all_rows
 from curate.stage_api import find_stage
 
 SCHEME = Scheme(ngram=5, unit="words", bands=32, rows=8, permutations=256, seed=1, normalize=True)
@@ -79,14 +76,10 @@ def described(sets: dict[str, dict]) -> dict[str, dict]:
 def _columns(path: Path) -> list[str]:
     """The columns of a file that hold anything."""
     try:
-        if format_of(path.name) == "parquet":
-            table = pq.read_table(path)
-            return [name for name in table.column_names if table[name].null_count < table.num_rows]
-        with pa.input_stream(str(path), compression=compression_of(path.name)) as stream:
-            rows = [json.loads(line) for line in stream.read().split(b"\n") if line.strip()]
+        rows = all_rows(path)
         return list(dict.fromkeys(name for row in rows for name, value in row.items() if value is not None))
     except (pa.ArrowException, OSError, ValueError, AttributeError) as error:
-        fix = "give Parquet, or a JSON object a line"
+        fix = "give Parquet, JSON Lines, or a JSON array of objects"
         raise CurateError(f"cannot read the evaluation set: {error}", str(path), fix) from error
 
 

@@ -1,6 +1,5 @@
 """Find documents that hold questions of evaluation sets."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,7 +9,6 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field
 
 from curate.base.parameters import Ngram, Positive, Share
@@ -18,9 +16,8 @@ from curate.documents import utf8
 from curate.errors import CurateError, did_you_mean
 from curate.kernels.ngrams import Ngrams, find_ngrams, index_ngrams, text_ngrams
 from curate.models.resources import Name, locate, sha256
-from curate.sources import compression_of
-from curate.sources.format_api import format_of
 from curate.sources.layouts import find
+from curate.sources.small_rows import all_rows
 from curate.stage_api import reject, set_column, stage
 
 OCCURRENCES = 1 << 21
@@ -213,7 +210,7 @@ def _read(path: Path, columns: tuple[str, ...], label: str | None) -> Iterator[t
     """(item, text) for all texts of an evaluation set."""
     wanted = [*columns, *([label] if label else [])]
     try:
-        rows = _rows(path, [place.partition(".")[0] for place in wanted])
+        rows = all_rows(path, [place.partition(".")[0] for place in wanted])
     except (pa.ArrowException, OSError, ValueError) as error:
         fix = "fetch it again, or name another file"
         raise CurateError(f"cannot read the evaluation set: {error}", str(path), fix) from error
@@ -225,15 +222,6 @@ def _read(path: Path, columns: tuple[str, ...], label: str | None) -> Iterator[t
         for column in columns:
             for text in _strings(find(row, column)):
                 yield str(find(row, label) if label else number), text
-
-
-def _rows(path: Path, columns: list[str]) -> list[dict]:
-    if format_of(path.name) == "parquet":
-        file = pq.ParquetFile(path)
-        there = file.schema_arrow.names
-        return file.read([name for name in there if name in columns] or there).to_pylist()
-    with pa.input_stream(str(path), compression=compression_of(path.name)) as stream:
-        return [json.loads(line) for line in stream.read().split(b"\n") if line.strip()]
 
 
 def _strings(value: Any) -> Iterator[str]:
