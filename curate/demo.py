@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 from curate.errors import CurateError
 from curate.manifest.library import library
 from curate.models.resources import folders
-from curate.sources.format_api import format_of
+from curate.sources.format_api import find_format, format_of
 
 DATE = "2025-01-01T00:00:00Z"
 SITE = "https://docs.example"
@@ -233,4 +233,4 @@ def _are_rows(item: str) -> bool:
     folder = Path(item)
     names = [path.name for path in folder.rglob("*")] if folder.is_dir() else [item]
     kinds = set(map(format_of, names)) - {None}
-    return bool(kinds) and not kinds & {"warc", "wet", "arc"}
+    return bool(kinds) and "wet" not in kinds and not any(find_format(kind).payload for kind in kinds)
