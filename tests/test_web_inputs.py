@@ -287,6 +287,20 @@ def test_a_password_is_sent_to_its_own_host_alone(server, tmp_path):
     assert "pass" not in file.shown
 
 
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize(("content", "format"), [(b'[{"text": "a"}]\n' * 99, "json"), (LINES, "jsonl")])
+def test_what_a_json_file_of_the_web_is_is_told_by_its_beginning(server, tmp_path, content, format, pack):
+    server.files = {"a.json": pack(content)}
+    assert known(server, "plain/a.json", tmp_path).format == format
+
+
+def test_a_page_is_an_input_where_pages_are_expected(server, tmp_path):
+    server.files = {"a.html": b"<!doctype html><p>some words</p>"}
+    file = known(server, "plain/a.html", tmp_path)
+    assert file.format == "html"
+    assert content(file) == server.files["a.html"]
+
+
 def test_a_page_in_place_of_a_file_is_an_error(server, tmp_path):
     server.files = {"a.warc.gz": b"<!DOCTYPE html><title>Sign in</title>", "b.bin": b"<html>no</html>"}
     with pytest.raises(CurateError, match=r"a.warc.gz(\?…)?: an HTML page"):
