@@ -118,6 +118,16 @@ def test_a_folder_without_a_format_takes_what_it_always_took(tmp_path):
     assert len(inputs.discover([str(tmp_path)], tmp_path, "text").files) == 5
 
 
+def test_a_glob_of_texts_needs_no_format_and_a_single_one_does(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.txt").write_text("It was a dark night.\nIt rained.\n")
+    made = release(source(tmp_path, ["*.txt"]), tmp_path / "work")
+    assert len(released_rows(made.path)) == 2
+    with pytest.raises(CurateError, match="line 1 of a list of paths") as caught:
+        release(source(tmp_path, ["one.txt"]), tmp_path / "work")
+    assert "if it is a document, set `format: text`" in caught.value.fix
+
+
 # JSON
 
 

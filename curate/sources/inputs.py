@@ -45,6 +45,9 @@ NOTHING = f"sha256:{hashlib.sha256().hexdigest()}"
 NAMED = 20
 """Files that are named for each reason; the others are counted."""
 
+TEXTS = (".txt", ".txt.gz")
+"""Endings of lists of paths, and of texts too."""
+
 _WILD = re.compile(r"[*?\[]")
 _SHELL = re.compile(r"^~|\$\{?\w|\{[^{}]*,")
 _SECRET = re.compile(r"token|sig|secret|pass|key|auth|cred|expires|date|x-(amz|goog)-|session|jwt|code$", re.IGNORECASE)
@@ -183,8 +186,8 @@ def _expand(item: str | dict, base: Path, format: str | None, follow: bool, foun
         if kind not in kinds:
             raise CurateError(f"unknown kind of input `{kind}`", str(item), did_you_mean(kind, kinds))
         files = kinds[kind](item, base)
-    elif IS_LIST.search(item.partition("?")[0] if is_remote(item) else item) and not _is_rows(item, format):
-        files = listed({"paths": item}, base)
+    elif _is_list(item, format):
+        files = _listed(item, base)
     elif is_web(item):
         name = name_of(item)
         if not name:
@@ -202,9 +205,23 @@ def _expand(item: str | dict, base: Path, format: str | None, follow: bool, foun
         yield file
 
 
-def _is_rows(item: str, format: str | None) -> bool:
-    """Whether what is called `.txt` is said to be a file of documents."""
-    return format is not None and re.search(r"\.txt(\.gz)?$", item) is not None
+def _is_list(item: str, format: str | None) -> bool:
+    """Whether an input is a list of paths by its name: what is called `.txt` is one, if nobody says what it is."""
+    name = item.partition("?")[0] if is_remote(item) else item
+    if not IS_LIST.search(name) or re.search(r"[*\[]", name):
+        return False
+    return format is None or not name.endswith(TEXTS)
+
+
+def _listed(item: str, base: Path) -> list[File]:
+    """The files of a list. Raises CurateError, with what to do where a text is taken for a list."""
+    try:
+        return list(listed({"paths": item}, base))
+    except CurateError as error:
+        if item.endswith(TEXTS) and not is_remote(item):
+            error.fix = "; ".join(filter(None, [error.fix, "if it is a document, set `format: text`"]))
+            error.args = (error.what, error.where, error.fix)
+        raise
 
 
 # Folders and globs

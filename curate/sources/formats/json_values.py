@@ -14,6 +14,7 @@ Reasons:
   too_large           the value is longer than 16 MiB
   too_deep            the value is nested more than 100 levels deep
   truncated           the file ends within the value, or damage cuts it
+  unreadable          something else of the value cannot be read
 """
 
 import re
