@@ -85,7 +85,8 @@ class Source(Strict):
     layout: str | None = Field(None, description="a known dataset with these columns")
     columns: dict[str, Any] | None = Field(None, description="our column: theirs, where no layout fits; meta: a list")
     max_bad_rows: Share = Field(
-        0.01, description="share of the rows of a file that may be unusable; more stops the run"
+        0.01,
+        description="share of a file's rows, or of files of one row each, that may be unusable; more stops the run",
     )
     max_damaged: Share = Field(
         0.01, description="share of the bytes of its files that may be unreadable; more stops the run"
