@@ -21,6 +21,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from pydoc_data import topics
+from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 import pyarrow as pa
@@ -113,7 +114,7 @@ def _archive() -> Iterator[bytes]:
 class _Pages(pydoc.HTMLDoc):
     """Names data without its value: that may be the environment, the command line or a folder of this machine."""
 
-    def docother(self, object, name=None, mod=None, *ignored) -> str:
+    def docother(self, object: object, name: Any = None, mod: Any = None, *ignored: Any) -> str:
         return f"<strong>{name}</strong>"
 
 

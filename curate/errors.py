@@ -2,6 +2,7 @@
 
 import errno
 import reprlib
+from collections.abc import Iterable
 
 from curate.base.redact import in_error
 
@@ -42,7 +43,7 @@ class ManifestError(CurateError):
         super().__init__(f"{len(problems)} mistakes in the manifest")
         self.problems = problems
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type, tuple]:
         return type(self), (self.problems,)
 
     def __str__(self) -> str:
@@ -136,7 +137,7 @@ def _first_line(error: BaseException) -> str:
     return lines[0] if lines else ""
 
 
-def did_you_mean(word: str, known) -> str:
+def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A hint that names the nearest known word, or lists them all when none is near."""
     from difflib import get_close_matches
 
@@ -147,7 +148,7 @@ def did_you_mean(word: str, known) -> str:
     return "known: " + ", ".join(f"`{name}`" for name in known) if known else ""
 
 
-def shown(value, width: int = 60) -> str:
+def shown(value: object, width: int = 60) -> str:
     """A value as an error shows it, in at most `width` characters, however large or deep it is."""
     short = reprlib.Repr()
     short.maxstring = short.maxother = short.maxlong = width

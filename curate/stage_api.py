@@ -125,7 +125,7 @@ class Stage:
     new_only: bool = False
     max_removed: float | None = None
 
-    def __call__(self, /, *args, **params):
+    def __call__(self, /, *args: Any, **params: Any) -> Any:
         return self.function(*args, **params)
 
     @cached_property
@@ -135,7 +135,8 @@ class Stage:
     @cached_property
     def params(self) -> type[pydantic.BaseModel]:
         """The keyword-only parameters as a model: types, defaults, what each means, and no other names."""
-        fields, extra = {}, "forbid"
+        fields: dict[str, Any] = {}
+        extra: Literal["allow", "forbid"] = "forbid"
         parameters = inspect.signature(self.function).parameters
         meanings = read_parameters(inspect.getdoc(self.function) or "", parameters)
         for name, parameter in parameters.items():
@@ -219,7 +220,8 @@ class Stage:
         return found
 
     def indexing(self, params: dict) -> dict:
-        """All that affects the index of a shard beside its rows."""
+        """All that affects the index of a shard beside its rows, of a stage that has one."""
+        assert self.index
         return self._source(params) | {"params": self.index.scheme(**params)}
 
     def step(self, identity: dict) -> Callable:
@@ -230,7 +232,7 @@ class Stage:
         return partial(getattr(home, identity["step"]), **identity["params"])
 
 
-def stage(version: int, **options) -> Callable[[Callable], Stage]:
+def stage(version: int, **options: Any) -> Callable[[Callable], Stage]:
     """Make a map stage of a function `(docs: pa.Table, *, ...) -> pa.Table`.
 
     version   raise it when the same input no longer gives the same result.
@@ -253,7 +255,7 @@ def stage(version: int, **options) -> Callable[[Callable], Stage]:
     return lambda function: Stage(function.__name__, "map", version, function, **options)
 
 
-def group(version: int, **options) -> Callable[[Callable], Stage]:
+def group(version: int, **options: Any) -> Callable[[Callable], Stage]:
     """Make a group stage of a function `(*, ...) -> list[Step]`. Options as for `stage`, and:
 
     index        what a release keeps for later ones, see `Index`
@@ -264,7 +266,7 @@ def group(version: int, **options) -> Callable[[Callable], Stage]:
     return lambda function: Stage(function.__name__, "group", version, function, alone=True, **options)
 
 
-def reject(docs: pa.Table, /, **reasons) -> pa.Table:
+def reject(docs: pa.Table, /, **reasons: Any) -> pa.Table:
     """Give a reason to the rows where a mask is true: the first named reason that applies wins. Null is false.
 
     docs     document table, n rows; its `reject` column, if any, is kept where it already names a reason.
@@ -280,7 +282,7 @@ def reject(docs: pa.Table, /, **reasons) -> pa.Table:
     return docs.append_column("reject", column)
 
 
-def set_column(docs: pa.Table, name: str, values) -> pa.Table:
+def set_column(docs: pa.Table, name: str, values: pa.Array | pa.ChunkedArray) -> pa.Table:
     """The table with this column added, or changed where it already exists."""
     index = docs.column_names.index(name) if name in docs.column_names else -1
     return docs.append_column(name, values) if index < 0 else docs.set_column(index, name, values)
@@ -290,7 +292,7 @@ def _digest(leaf: Any) -> Any:
     return f"sha256:{sha256(leaf)}" if isinstance(leaf, Path) else leaf
 
 
-def _array(values) -> pa.Array:
+def _array(values: Any) -> pa.Array:
     if isinstance(values, pa.ChunkedArray):
         values = values.combine_chunks()
     return values if isinstance(values, pa.Array) else pa.array(values)
@@ -303,7 +305,7 @@ _ADDED = re.compile(r"(?<!\w)(\w++) \(([^,()\[]++(?:\[[^\]()]*+\])?+)[^()]*+\)")
 
 def read_declarations(doc: str) -> Declared:
     """Read the Reads, Adds, Changes and Reasons paragraphs of a stage's docstring."""
-    found = {}
+    found: dict[str, str] = {}
     for paragraph in re.split(r"\n\s*\n", doc):
         parts = _SECTION.split(paragraph)
         found |= dict(zip(parts[1::2], parts[2::2], strict=True))

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -87,7 +88,7 @@ def calibrate(
     """
     form = _form(recipe)
     found = shards.open_shards(release, phase)
-    loaded = tokenizers.load(tokenizer or _tokenizer_of(found))
+    loaded = tokenizers.load(str(tokenizer or _tokenizer_of(found)))
     check_ids(form, loaded)
     ending = _end(found, loaded, end)
     length = length if length is not None else form.length or _context(found, phase)
@@ -158,7 +159,7 @@ def _tokenizer_of(release: shards.Shards) -> Path:
     raise CurateError(f"the tokenizer of the release ({', '.join(sorted(digests))}) is not found here", where, fix)
 
 
-def _named(value) -> list[str]:
+def _named(value: Any) -> list[str]:
     """The tokenizers of all that is called `tokens` in a manifest: stages, and its token shards."""
     if isinstance(value, list):
         return [name for one in value for name in _named(one)]
@@ -207,17 +208,29 @@ def _asked(
     for option, value in (("--sequences", sequences), ("--length", context), ("--tokens", tokens)):
         if value is not None and not 1 <= value <= MOST:
             raise CurateError(f"{option} {value} is out of range", option, f"give 1 to {MOST:,}")
-    length, total, tokens = context, sequences or form.sequences, tokens or form.tokens
+    length, tokens = context, tokens or form.tokens
     if tokens:
         total = ceil(tokens / length)
         length = tokens // total
+    else:
+        assert form.sequences, "a recipe counts tokens or sequences"
+        total = sequences or form.sequences
     if total * length > MOST and form.dtype is np.int32:
         what = f"{total:,} sequences of up to {length:,} tokens do not fit cu_seqlens, int32"
         raise CurateError(what, "--sequences", f"give at most {MOST // length:,}, or a lower --length")
     return Asked(total, length, form.fill, join, ending[1] if ending else None)
 
 
-def _identity(release, recipe, asked: Asked, seed, phase, tokenizer: Tokenizer, ending, sets: dict) -> dict:
+def _identity(
+    release: shards.Shards,
+    recipe: str,
+    asked: Asked,
+    seed: int,
+    phase: str | None,
+    tokenizer: Tokenizer,
+    ending: tuple[str, int] | None,
+    sets: dict,
+) -> dict:
     """All that affects the set."""
     options = {"sequences": asked.total, "length": asked.length, "seed": seed, "phase": phase, "join": asked.join}
     identity = {

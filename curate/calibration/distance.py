@@ -28,6 +28,8 @@ from curate.models.tokenizer import Tokenizer, load
 LARGEST = 8
 """How many tokens are named that differ most."""
 
+Lengths = tuple[np.ndarray, np.ndarray]
+
 
 @dataclass(frozen=True)
 class Profile:
@@ -40,7 +42,7 @@ class Profile:
 
     name: str
     tokens: np.ndarray
-    lengths: tuple[np.ndarray, np.ndarray] | None
+    lengths: Lengths | None
     sources: dict[str, int] | None
 
 
@@ -146,7 +148,8 @@ def _of_parquet(path: Path, tokenizer: Tokenizer) -> Profile:
 
 
 def _of_texts(name: str, blocks: Iterable[pa.Table], tokenizer: Tokenizer) -> Profile:
-    tokens, lengths, sources = np.zeros(tokenizer.ids, np.int64), [np.empty(0, np.int64)], {}
+    tokens, lengths = np.zeros(tokenizer.ids, np.int64), [np.empty(0, np.int64)]
+    sources: dict[str, int] = {}
     for block in blocks:
         encoded = tokenizer.encode([text or "" for text in block["text"].to_pylist()])
         tokens += _counts(np.concatenate([np.empty(0, np.uint32), *encoded]), tokenizer)
@@ -185,10 +188,11 @@ def _divergence(p: np.ndarray, q: np.ndarray) -> np.ndarray:
     """What each outcome adds to the Jensen-Shannon divergence of two distributions, in bits: float64[n]."""
     middle = (p + q) / 2
     with np.errstate(divide="ignore", invalid="ignore"):
-        return sum(np.where(one > 0, one * np.log2(one / middle), 0) for one in (p, q)) / 2
+        of_p, of_q = (np.where(one > 0, one * np.log2(one / middle), 0) for one in (p, q))
+    return (of_p + of_q) / 2
 
 
-def _lengths(first, second) -> float | None:
+def _lengths(first: Lengths | None, second: Lengths | None) -> float | None:
     """The largest difference of two weighted cumulative distributions of lengths."""
     if first is None or second is None:
         return None
@@ -200,7 +204,7 @@ def _lengths(first, second) -> float | None:
 def _sources(first: dict | None, second: dict | None) -> float | None:
     if first is None or second is None:
         return None
-    return sum(abs(_part(first, name) - _part(second, name)) for name in {*first, *second}) / 2
+    return sum(abs((_part(first, name) or 0) - (_part(second, name) or 0)) for name in {*first, *second}) / 2
 
 
 def _part(sources: dict | None, name: str) -> float | None:

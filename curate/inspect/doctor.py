@@ -62,10 +62,9 @@ def _disk(work: Path) -> dict:
 
 
 def _package(wanted: Requirement) -> dict:
-    check = {"name": wanted.name, "ok": True, "found": "", "fix": f'pip install "{wanted}"'}
+    fix = f'pip install "{wanted}"'
     try:
-        check["found"] = version(wanted.name)
-        check["ok"] = wanted.specifier.contains(check["found"], prereleases=True)
+        found = version(wanted.name)
     except PackageNotFoundError:
-        return check | {"ok": False, "found": "not installed"}
-    return check
+        return {"name": wanted.name, "ok": False, "found": "not installed", "fix": fix}
+    return {"name": wanted.name, "ok": wanted.specifier.contains(found, prereleases=True), "found": found, "fix": fix}

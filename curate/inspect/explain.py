@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -43,9 +44,11 @@ def explain(manifest: str | Path | Manifest, document: str, work: str | Path) ->
 
 
 def _walk(plan: Plan, store: Store, lane: Lane, row: int) -> dict:
-    steps, reason, provenance = [], None, {}
+    steps: list[dict] = []
+    provenance: dict[str, Any] = {}
+    reason = None
     for fp in lane.parts:
-        if store.marker(fp) is None:
+        if (marker := store.marker(fp)) is None:
             break
         values = store.row(fp, row)
         if not provenance:
@@ -53,7 +56,7 @@ def _walk(plan: Plan, store: Store, lane: Lane, row: int) -> dict:
         job, reason = plan.jobs[fp], values.pop(REJECT.name)
         text = values.pop("text", None)
         shown = {name: value for name, value in values.items() if name not in COLUMNS and value is not None}
-        failures = [one for found in store.marker(fp).get("failures", {}).values() for one in found]
+        failures = [one for found in marker.get("failures", {}).values() for one in found]
         said = [one["error"] for one in failures if one["id"] == provenance["id"]]
         shown |= {"error": said[0]} if said and reason else {}
         step = {"stages": _labels(job.args), "columns": shown, "reject": reason}
@@ -120,13 +123,14 @@ def _drawn(plan: Plan, store: Store) -> bool:
 
 def _released(plan: Plan, store: Store, document: dict) -> list[dict]:
     """The shard and row of each place that a document is in: more than one where the mixture repeats it."""
-    mixed, places = store.marker(plan.mix), []
+    mixed = store.marker(plan.mix)
     if mixed is None:
-        return places
+        return []
+    places: list[dict] = []
     fps = shards(plan, mixed["splits"]).data
     names = [f"data/{name}" for name in shard_names(mixed["splits"])]
     if plan.manifest.document.extends:
-        names = rename(names, plan.references[0].of if plan.references else 0).values()
+        names = [*rename(names, plan.references[0].of if plan.references else 0).values()]
     for name, fp in zip(names, fps, strict=True):
         if store.marker(fp) is None:
             continue

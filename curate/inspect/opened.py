@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.dataset as datasets
@@ -18,8 +18,11 @@ from curate.release import lock as locks
 from curate.release.accounts import funnel_rows
 from curate.release.charts import funnel_chart
 from curate.release.fetched import READ, hold
-from curate.release.make import WORK, run_events
+from curate.release.make import WORK, Released, run_events
 from curate.release.typed_lock import Lock, as_json
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
 
 SHOWN_ROWS = 10
 """Values of a column in the composition that a notebook shows."""
@@ -130,7 +133,7 @@ class Release:
             return verify_published(self.address)[1]
         return locks.verify(self.path)
 
-    def to_datasets(self, split: str | None = None):
+    def to_datasets(self, split: str | None = None) -> "Dataset | DatasetDict":
         """The release as `datasets` loads it, which must be installed: a DatasetDict, or the Dataset of a split."""
         try:
             from datasets import load_dataset
@@ -185,6 +188,7 @@ def run(
     if progress:
         return Release(follow(events).path)
     *_, last = events
+    assert isinstance(last, Released)
     return Release(last.path)
 
 

@@ -5,7 +5,9 @@ import os
 import re
 import stat
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from curate.engine import recall as recalling
 from curate.engine.estimate import estimate
@@ -34,7 +36,8 @@ def explain_plan(manifest: str | Path | Manifest, work: str | Path) -> dict:
     manifest = manifest if isinstance(manifest, Manifest) else load(manifest)
     made, store = prepare(manifest, work), Store(Path(work) / "store")
     before = {_key(label): job for label, job in recalling.jobs_before(made, Path(work)).items()}
-    jobs, steps = _all_jobs(made, store), {}
+    jobs = _all_jobs(made, store)
+    steps: dict[str, dict[str, Any]] = {}
     run = {job.fp for job in unmade(jobs, store.marker)}
     for job in jobs:
         name = re.sub(r" \d+/\d+", "", job.label)
@@ -43,11 +46,11 @@ def explain_plan(manifest: str | Path | Manifest, work: str | Path) -> dict:
         if job.fp in run:
             step["run"] += 1
             step["why"].update([_why(job, before.get(_key(job.label)))])
-    sources = {}
+    sources: dict[str, dict[str, Any]] = {}
     for lane in made.lanes:
         source = sources.setdefault(lane.source, {"partitions": 0, "files": set(), "bytes": 0})
         source["partitions"] += 1
-        for piece in lane.partition.pieces:
+        for piece in lane.partition.pieces if lane.partition else ():
             source["bytes"] += max(piece.file.size, 0) if piece.file.path not in source["files"] else 0
             source["files"].add(piece.file.path)
     running = sum(step["run"] for step in steps.values())
@@ -173,7 +176,7 @@ def _why(job: Job, before: dict | None) -> str:
     return "; ".join(own[:3]) if own else "what it reads changed"
 
 
-def _changes(old, new, path: tuple):
+def _changes(old: Any, new: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
     """The leaves in which two JSON values differ: (path, `where: old → new`)."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted({*old, *new}):
@@ -198,6 +201,6 @@ def _changes(old, new, path: tuple):
         yield path, f"{where}: {_short(old)} → {_short(new)}"
 
 
-def _short(value) -> str:
+def _short(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -126,4 +126,5 @@ def loads(text: str, *, path: Path | None = None, folder: Path | None = None) ->
         for place, what, fix in token_shards.mistakes(document.tokens, document.mixture) if document.tokens else ():
             file.wrong(("tokens", *place), what, fix)
     file.check()
+    assert document, "what is no document has mistakes"
     return Manifest(document, pipelines, stages, folder.resolve(), path, text)

@@ -3,7 +3,7 @@
 import itertools
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import pydantic
 from pydantic import BaseModel
@@ -16,6 +16,8 @@ from curate.manifest.models import Source
 from curate.manifest.yaml_tree import Place, read_tree
 from curate.models.resources import read_text
 from curate.stage_api import find_stage, stage_homes
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 def mapping(value: Any) -> dict:
@@ -65,7 +67,7 @@ class YamlFile:
         except CurateError as error:
             self.wrong(place, f"{error.what} ({path.name})", error.fix)
 
-    def validate(self, model: type[BaseModel], value: Any) -> BaseModel | None:
+    def validate(self, model: type[Model], value: Any) -> Model | None:
         if value is None and self.problems:
             return None
         try:

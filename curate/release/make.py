@@ -1,7 +1,7 @@
 """From a manifest to its release: resolve, plan, run the jobs, build."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -120,7 +120,9 @@ def run_events(
             raise
 
 
-def _release(plan: Plan, store: Store, submit, work: Path, replace: bool, allow_empty: bool):
+def _release(
+    plan: Plan, store: Store, submit: Callable, work: Path, replace: bool, allow_empty: bool
+) -> Iterator[Started | Ended | Lost | Released]:
     """Run the jobs of a plan, then those of its shards, and write the release."""
     evidence = [plan.jobs[fp] for fp in plan.evidence.values()]
     settling = [job for job in plan.jobs.values() if job not in evidence]
@@ -171,7 +173,7 @@ def _placed(plan: Plan) -> Iterator[None]:
         yield
     except CurateError as error:
         source, label = getattr(error, "source", None), getattr(error, "label", None)
-        lists = [plan.manifest.pipelines.get(source, []), plan.manifest.stages, *plan.manifest.pipelines.values()]
+        lists = [plan.manifest.pipelines.get(source or "", []), plan.manifest.stages, *plan.manifest.pipelines.values()]
         call = next((call for calls in lists for call in calls if call.label == label), None)
         if call is None:
             raise
