@@ -12,11 +12,22 @@ from curate.sources.format_api import formats
 from curate.stage_api import find_stage, stage_homes
 
 HERE = Path(__file__).parent
+LONG = frozenset((HERE / "long_tests.txt").read_text(encoding="utf-8").split())
+"""Names of tests that are not quick, as `tools/long_tests.py` measures them."""
 
 os.environ.setdefault("CURATE_HANG_SECONDS", "0")  # no sandbox, so that compiled kernels serve all tests of a process
 
 settings.register_profile("curate", deadline=None)  # the first call of a kernel compiles it
-settings.load_profile("curate")
+settings.register_profile("quick", deadline=None, max_examples=20)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("quick" if config.option.markexpr == "quick" else "curate")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if getattr(item, "originalname", item.name) not in LONG:
+        item.add_marker(pytest.mark.quick)
 
 
 def know_odd_stages(patch: pytest.MonkeyPatch) -> None:

@@ -129,7 +129,7 @@ def test_reference_and_map_are_up_to_date():
 
 def test_map_names_everything_at_the_top():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    for folder in ("pipelines", "manifests", "classifiers", "docs", "tests", "tools"):
+    for folder in ("pipelines", "manifests", "classifiers", "examples", "docs", "tests", "tools"):
         assert (ROOT / folder).is_dir()
         assert f"\n{folder}/ " in readme
 
