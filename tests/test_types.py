@@ -1,5 +1,6 @@
 """What a program that uses `curate` has of its types: mypy finds them sound, and finds mistakes with them."""
 
+import importlib.util
 import subprocess
 import sys
 import tomllib
@@ -9,7 +10,9 @@ import pytest
 
 import curate
 
-pytest.importorskip("mypy", reason='mypy is not installed: pip install ".[test]"')
+if importlib.util.find_spec("mypy") is None:
+    pytest.skip('mypy is not installed: pip install ".[test]"', allow_module_level=True)
+
 ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mypy"]
 

@@ -1,7 +1,7 @@
 """Stages on a few documents, without a manifest, a store or a run: to see what they do."""
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,16 +16,11 @@ from curate.manifest.manifest import loads
 from curate.stage_api import set_column
 from curate.testing import docs, run_group
 
-if TYPE_CHECKING:
-    from datasets import Dataset
-
-Documents: TypeAlias = "pa.Table | Dataset | Iterable[str | None]"
-
 MOST = 100_000
 """Documents: more are the work of a run."""
 
 
-def apply_stages(documents: Documents, stages: Iterable[str | Mapping[str, Any]]) -> pa.Table:
+def apply_stages(documents: pa.Table | Iterable[Any], stages: Iterable[str | Mapping[str, Any]]) -> pa.Table:
     """Documents after some stages, each with what the stages say of it, and in `reject` why it is out, if it is.
 
     documents  texts, a table with a column `text`, or a Dataset of `datasets` with one; at most 100,000
@@ -44,7 +39,7 @@ def apply_stages(documents: Documents, stages: Iterable[str | Mapping[str, Any]]
     return table
 
 
-def _documents(documents: Documents) -> pa.Table:
+def _documents(documents: pa.Table | Iterable[Any]) -> pa.Table:
     if hasattr(documents, "with_format"):  # a Dataset
         documents = documents.with_format("arrow")[:]
     if not isinstance(documents, pa.Table):
