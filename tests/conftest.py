@@ -1,6 +1,7 @@
 """What the tests share: the stages of another package, and one small corpus."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -23,6 +24,8 @@ settings.register_profile("quick", deadline=None, max_examples=20)
 
 def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("quick" if config.option.markexpr == "quick" else "curate")
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a shell, which processes would inherit
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
