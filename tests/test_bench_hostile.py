@@ -11,6 +11,7 @@ from curate.testing import run_group
 
 sys.path.insert(0, str(Path(__file__).parent / "bench"))
 import hostile
+import hostile_files
 
 del sys.path[0]
 
@@ -38,8 +39,8 @@ def test_every_reader_takes_hostile_files(name, tmp_path):
 def test_every_format_and_compression_is_covered(monkeypatch):
     hostile.check_readers()
     monkeypatch.setitem(hostile.COMPRESSIONS, ".br", "brotli")
-    monkeypatch.setitem(hostile.PACKED, "brotli", lambda content: content)
-    for format in hostile.CONTENTS:
+    monkeypatch.setitem(hostile_files.PACKED, "brotli", lambda content: content)
+    for format in hostile_files.CONTENTS:
         monkeypatch.delitem(hostile.READERS, f"compressed_{format}")
     with pytest.raises(NotImplementedError, match="brotli"):
         hostile.check_readers()

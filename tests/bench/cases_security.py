@@ -2,63 +2,18 @@
 
 import json
 import os
-import random
 import subprocess
 import sys
-import threading
 import time
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 from case import ROOT, SHARED, Case
-
-TOKENIZER = SHARED / "data" / "tokenizers" / "gpt-neox-dolma.json"
-MANIFEST = "name: one\nversion: 1.0.0\nlicense: mit\nsources:\n  a: {inputs: [a.jsonl]}\nstages: [near_dedup]\n"
-SECRETS = ("S3CRET", "hunter2")
-FINE = (0, 1, 2, 3)
-"""Exit codes other than that of a bug."""
-
-
-def _words(count: int, seed: int) -> str:
-    chance = random.Random(seed)
-    return " ".join(f"w{chance.randrange(5000)}" for _ in range(count))
-
-
-def _released(case: Case) -> Path:
-    """A sound release of eight documents."""
-    lines = [json.dumps({"text": _words(60, n), "url": f"http://e.example/{n}"}) for n in range(8)]
-    case.write("a.jsonl", "\n".join(lines) + "\n")
-    case.write("one.yaml", MANIFEST)
-    case.run("one.yaml")
-    return case.release("one", "1.0.0")
-
-
-def _with_lock(release: Path, name: str, change) -> Path:
-    """A copy of a release whose lock is changed, by a function or to these bytes."""
-    copy = release.parent.parent / name / "1.0.0"
-    subprocess.run(["cp", "-a", str(release), str(copy)], check=True) if copy.parent.mkdir(parents=True) is None else 0
-    if isinstance(change, bytes):
-        (copy / "lock.json").write_bytes(change)
-    else:
-        lock = json.loads((copy / "lock.json").read_text())
-        change(lock)
-        (copy / "lock.json").write_text(json.dumps(lock))
-    return copy
-
-
-def _python(case: Case, code: str, *args: str, **more) -> subprocess.CompletedProcess:
-    """Run a few lines with the package in the case's folder."""
-    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
-    command = [sys.executable, "-c", code, *args]
-    return subprocess.run(command, cwd=case.folder, env=env, capture_output=True, text=True, timeout=120, **more)
-
+from small_runs import FINE, MANIFEST, SECRETS, released, run_python, serving, some_words, with_lock
 
 # Locks and releases of others
 
 
 def verify_deletes_files(case: Case) -> None:
-    release, victim = _released(case), case.write("victim.txt", "my only copy")
+    release, victim = released(case), case.write("victim.txt", "my only copy")
     sys.path.insert(0, str(ROOT / "tests"))
     from hub import Hub
     from huggingface_hub import CommitOperationAdd, HfApi
@@ -82,7 +37,7 @@ def verify_deletes_files(case: Case) -> None:
 
 
 def remove_writes_and_deletes_outside(case: Case) -> None:
-    release, asked = _released(case), case.write("urls.txt", "http://e.example/1\n")
+    release, asked = released(case), case.write("urls.txt", "http://e.example/1\n")
     outside = case.folder / "outside"
     precious = case.write("outside/3.11.1/precious.txt", "precious")
     before = sorted(outside.rglob("*"))
@@ -95,7 +50,7 @@ def remove_writes_and_deletes_outside(case: Case) -> None:
             stage["label"] = "../../../../outside/WRITTEN"
 
     for name, change in (("version", version), ("label", label)):
-        copy = _with_lock(release, name, change)
+        copy = with_lock(release, name, change)
         case.curate("remove", str(copy), "--urls", str(asked)).expect(2)
         assert precious.exists(), f"{name}: a file outside is gone"
         assert sorted(outside.rglob("*")) == before, f"{name}: a file outside changed"
@@ -103,7 +58,7 @@ def remove_writes_and_deletes_outside(case: Case) -> None:
 
 
 def hostile_earlier_release(case: Case) -> None:
-    release = _released(case)
+    release = released(case)
 
     def script(lock):
         lock["sources"]["<script>alert(1)</script>"] = lock["sources"].pop("a")
@@ -117,7 +72,7 @@ def hostile_earlier_release(case: Case) -> None:
         "composition": lambda lock: lock.update(composition={"source": 5}),
     }
     for name, change in shapes.items():
-        copy = _with_lock(release, name, change)
+        copy = with_lock(release, name, change)
         for key in ("extends", "against"):
             value = copy if key == "extends" else [str(copy)]
             text = (
@@ -128,7 +83,7 @@ def hostile_earlier_release(case: Case) -> None:
             assert found.code in FINE, f"{name} {key}: exit {found.code}"
             pages = list((case.folder / f"w-{name}-{key}").rglob("README.md"))
             assert not any("<script>alert" in page.read_text() for page in pages), "a name stands raw in the card"
-    copy = _with_lock(release, "changed", lambda lock: None)
+    copy = with_lock(release, "changed", lambda lock: None)
     shard = next(copy.glob("data/*.parquet"))
     shard.write_bytes(shard.read_bytes()[:-20] + b"\0" * 20)
     case.write("next.yaml", MANIFEST.replace("1.0.0", "1.1.0") + f"extends: {copy}\n")
@@ -158,8 +113,8 @@ sys.exit(sum(seen.values()))
 
 
 def secrets_published(case: Case) -> None:
-    rows = b"".join(json.dumps({"text": _words(30, n)}).encode() + b"\n" for n in range(5))
-    with _serving({"/data.jsonl": rows}, port=8000):
+    rows = b"".join(json.dumps({"text": some_words(30, n)}).encode() + b"\n" for n in range(5))
+    with serving({"/data.jsonl": rows}, port=8000):
         found = case.curate("run", "m.yaml").expect(0)
         case.write("n.yaml", "name: y\nversion: 1.0.0\nlicense: mit\nsources:\n  a: {inputs: [l.paths]}\n")
         listed = case.curate("run", "n.yaml").expect(0)
@@ -175,38 +130,9 @@ def secrets_published(case: Case) -> None:
         assert "S3CRET" not in str(case.rows(name, "1.0.0"))
 
 
-# Inputs
-
-
-@contextmanager
-def _serving(files: dict[str, bytes], port: int = 0):
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            body = files.get(self.path.partition("?")[0])
-            self.send_response(200 if body is not None else 404)
-            self.send_header("Content-Length", str(len(body or b"")))
-            self.send_header("ETag", '"a"')
-            self.end_headers()
-            if self.command == "GET":
-                self.wfile.write(body or b"")
-
-        do_HEAD = do_GET
-
-        def log_message(self, *args):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
 def remote_list_reads_local_files(case: Case) -> None:
     for number, line in enumerate((case.folder / "evil.paths").read_text().split()):
-        with _serving({"/evil.paths": line.encode()}) as address:
+        with serving({"/evil.paths": line.encode()}) as address:
             text = "name: x\nversion: 1.0.0\nlicense: mit\nsources:\n"
             text += f"  a: {{inputs: ['{address}/evil.paths'], format: jsonl, max_bad_rows: 1, max_damaged: 1}}\n"
             case.write("m.yaml", text)
@@ -264,7 +190,7 @@ text = pq.read_table(shard)["text"][0].as_py()
 right = {"AAAA": A, "BBBB": B}[text[:4]]
 sys.exit(0 if lock == "sha256:" + hashlib.sha256(right.encode()).hexdigest() else 1)
 """
-    assert _python(case, code).returncode == 0, "the lock's digest is not that of what was read"
+    assert run_python(case, code).returncode == 0, "the lock's digest is not that of what was read"
     case.write("a.jsonl", '{"text": "the first words"}\n')
     case.write("m2.yaml", "name: t2\nversion: 1.0.0\nlicense: mit\nsources:\n  a: {inputs: [a.jsonl]}\n")
     case.run("m2.yaml")
@@ -318,179 +244,11 @@ for text in ("\\n".join(spread), "\\n".join(lines)):
     took.append(time.process_time() - start)
 sys.exit(0 if took[1] < 10 * took[0] + 0.05 else 1)
 """
-    assert _python(case, code).returncode == 0, "lines that meet in one slot take many times as long"
+    assert run_python(case, code).returncode == 0, "lines that meet in one slot take many times as long"
 
 
 def yaml_bomb(case: Case) -> None:
     case.curate("plan", "m.yaml", memory=4 << 30, timeout=30).expect(2)
-
-
-# Commands, models, machines
-
-
-def annotate_runs_commands(case: Case) -> None:
-    (case.folder / "t" / "annotate").mkdir(parents=True)
-    for verb in ("plan", "status", "gc", "run"):
-        found = case.curate(verb, "m.yaml")
-        assert found.code in FINE, f"{verb}: exit {found.code}"
-    case.curate("run", "m.yaml").expect(2, "--allow-code")
-    assert not (case.folder / "t" / "annotate" / "PWNED_AT_PLAN").exists(), "a manifest ran a command"
-
-
-def filter_installs_extensions(case: Case) -> None:
-    case.write("a.jsonl", '{"text": "some words"}\n')
-    for rule in ("host('127.0.0.1'::inet) = 'x'", "stem(text, 'english') = 'x'", "pg_sleep(1) is null"):
-        text = "name: x\nversion: 1.0.0\nlicense: mit\nsources:\n  a: {inputs: [a.jsonl]}\nstages:\n"
-        case.write("m.yaml", text + f"  - filter: {{rule: {json.dumps(rule)}}}\n")
-        case.curate("plan", "m.yaml").expect(2)
-
-
-def npz_model_segfault(case: Case) -> None:
-    code = """
-import json, sys
-import numpy as np
-import pyarrow as pa
-from curate.documents import utf8
-from curate.errors import CurateError
-from curate.models.fasttext_model import Collapsed
-numbers = dict(n_words=3, bucket=7, minn=2, maxn=4, word_ngrams=2) | json.loads(sys.argv[1])
-about = {"labels": ["__label__hq", "__label__cc"], "source": "x", "numbers": numbers}
-arrays = dict(keys=np.array([1, 2, 3], np.uint64), rows=np.zeros((10, 1)), prune=np.empty(0, np.int32))
-np.savez("m.npz", about=np.array(json.dumps(about)), **arrays)
-try:
-    Collapsed.load("m.npz").score(*utf8(pa.array(["some words of a text " * 50])))
-except CurateError:
-    pass
-"""
-    for numbers in (
-        {"n_words": 10**9},
-        {"bucket": 10**9},
-        {"bucket": -5},
-        {"maxn": 10**9},
-        {"n_words": "x"},
-        {"minn": -9},
-    ):
-        found = _python(case, code, json.dumps(numbers))
-        assert found.returncode == 0, f"{numbers}: exit {found.returncode}: {found.stderr[-200:]}"
-
-
-def terminal_escapes(case: Case) -> None:
-    case.run("m.yaml")
-    found = case.curate("explain", "m.yaml", "http://e/")
-    lock = next((case.folder / "work" / "releases").glob("*/*/lock.json"))
-    for said in (found.said, case.curate("report", str(lock.parent)).said):
-        assert not set(said) & set("\x1b\x07\x08\x9b\u202e"), "control characters are sent to the terminal"
-    for name in ("README.md", "report.html"):
-        assert not set((lock.parent / name).read_text()) & set("\x1b\x07\x08\x9b\u202e"), (
-            f"control characters in {name}"
-        )
-
-
-def gc_deletes_what_is_not_ours(case: Case) -> None:
-    _released(case)
-    work, kept = case.folder / "work", []
-    kept.append(case.write("work/releases/one/.git/config", "[core]"))
-    kept.append(case.write("elsewhere/thing.parquet", "mine"))
-    (work / "store" / "zz").symlink_to(case.folder / "elsewhere")
-    (work / "releases" / ".DS_Store").write_text("x")
-    (work / "releases" / "one" / ".1.0.0.link").symlink_to(case.folder / "elsewhere")
-    (work / "store" / "00").mkdir(exist_ok=True)
-    (work / "store" / "00" / "dangling.parquet").symlink_to(case.folder / "nothing")
-    case.curate("gc", "one.yaml").expect(0)
-    assert all(path.exists() for path in kept), "gc deleted what is not its own"
-
-
-def marker_without_checksum(case: Case) -> None:
-    release = _released(case)
-    digest = json.loads((release / "lock.json").read_text())["digest"]
-    chance = random.Random(0)
-    for trial in range(12):
-        markers = sorted((case.folder / "work" / "store").glob("??/*.json"))
-        marker = chance.choice(markers)
-        text = marker.read_text()
-        places = [place for place, char in enumerate(text) if char.isdigit()]
-        place = chance.choice(places)
-        marker.write_text(text[:place] + str((int(text[place]) + 1) % 10) + text[place + 1 :])
-        subprocess.run(["rm", "-rf", str(release)], check=True)
-        found = case.curate("run", "one.yaml")
-        assert found.code in FINE, f"trial {trial}: exit {found.code}"
-        if found.code == 0:
-            assert json.loads((release / "lock.json").read_text())["digest"] == digest, "a wrong release"
-
-
-def dask_scheduler_open_to_local_users(case: Case) -> None:
-    code = """
-import sys
-from curate.engine import execute as R
-if __name__ == "__main__":
-    with R.cluster(1, None) as submit:
-        dask = submit.__self__
-        dask.start()
-        print(dask.cluster.scheduler_address)
-        sys.stdout.flush()
-        from distributed import Client
-        try:
-            address = dask.cluster.scheduler_address
-            Client(address.replace("tls://", "tcp://"), timeout=5)
-        except OSError:
-            sys.exit(0)
-        sys.exit(1)
-"""
-    path = case.write("open.py", code)
-    env = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, str(path)], env=env, capture_output=True, timeout=120)
-    assert done.returncode == 0, "anyone on this machine can connect to the scheduler"
-
-
-def numba_cache_in_shared_tmp(case: Case) -> None:
-    code = """
-import os, sys, tempfile
-from pathlib import Path
-import curate.kernels
-from curate.kernels.hashing import *
-cache = Path(os.environ.get("NUMBA_CACHE_DIR", ""))
-names = [path.name for path in Path(tempfile.gettempdir()).iterdir()]
-foreseeable = [name for name in names if name.startswith("curate-kernels-") and str(os.getuid()) in name]
-print(cache, foreseeable)
-sys.exit(1 if foreseeable else 0)
-"""
-    env = {"HOME": str(case.folder / "nohome"), "XDG_CACHE_HOME": "/proc/nowhere", "TMPDIR": str(case.folder / "tmp")}
-    (case.folder / "tmp").mkdir()
-    full = os.environ | {"PYTHONPATH": str(ROOT)} | env
-    done = subprocess.run([sys.executable, "-c", code], cwd=case.folder, env=full, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr[-300:]
-
-
-def exit_70_for_wrong_input(case: Case) -> None:
-    case.write("a.jsonl", '{"text": "some words"}\n')
-    for name in ("deep", "glob", "null", "url"):
-        found = case.curate("plan", f"{name}.yaml")
-        assert found.code == 2, f"{name}: exit {found.code}"
-    for name in ("date", "dup"):
-        text = f"name: x\nversion: 1.0.0\nlicense: mit\nsources:\n  s: {{inputs: [{name}.parquet]}}\n"
-        case.write("m.yaml", text)
-        found = case.curate("run", "m.yaml", "--work", name)
-        assert found.code in (0, 2), f"{name}.parquet: exit {found.code}"
-    base = "name: x\nversion: 1.0.0\nlicense: mit\nsources:\n  a: {inputs: [a.jsonl]}\n"
-    for more in ("shards: {size: 9e400GB}\n", "stages: [{filter: {r: 'columns(*)'}}]\n", f"stages: {'p' * 300}\n"):
-        case.write("m.yaml", base + more)
-        assert case.curate("plan", "m.yaml").code == 2, more
-    release, asked = _released(case), case.write("urls.txt", "http://e.example/1\n")
-    shapes = {
-        "files_null": lambda lock: lock.update(files=None),
-        "entry_int": lambda lock: lock["files"].append({"path": 5, "bytes": 1, "sha256": "x"}),
-        "entry_nul": lambda lock: lock["files"].append({"path": "a\0b", "bytes": 1, "sha256": "x"}),
-        "version_int": lambda lock: lock.update(version=1),
-        "sources_list": lambda lock: lock.update(sources=[]),
-        "stages_null": lambda lock: lock.update(stages=None),
-        "deep": b"[" * 100_000,
-        "bigint": b'{"lock":' + b"9" * 6000 + b"}",
-    }
-    for name, change in shapes.items():
-        copy = _with_lock(release, name, change)
-        for args in (["verify"], ["report"], ["diff", str(release)], ["remove", "--urls", str(asked)]):
-            found = case.curate(*args, str(copy))
-            assert found.code in FINE, f"{name}: {args[0]} exit {found.code}"
 
 
 CASES = {
