@@ -2,72 +2,22 @@
 
 import bz2
 import gzip
-import hashlib
-import lzma
 from collections import Counter
-from pathlib import Path
 
-import pyarrow as pa
 import pytest
 import zstandard
+from damaged_archives import (
+    COMPRESS,
+    SUMS,
+    arc_record,
+    body,
+    folder,  # noqa: F401
+    read,
+    record,
+    sound,
+)
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-
-from curate.sources import File, Origin, frames
-from curate.sources.formats import arc, warc
-
-COMPRESS = {
-    "": lambda data: data,
-    ".gz": lambda data: gzip.compress(data, mtime=0),
-    ".zst": lambda data: zstandard.ZstdCompressor(write_checksum=True).compress(data),
-    ".lz4": lambda data: pa.compress(data, "lz4", asbytes=True),
-    ".bz2": bz2.compress,
-    ".xz": lzma.compress,
-}
-SUMS = {".gz", ".zst", ".bz2", ".xz"}
-"""Compressions that find any damage out; the others have no checksum here."""
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("damage")
-
-
-def body(number: int) -> bytes:
-    """Text, or bytes that do not compress, so that they lie in the file as they are."""
-    noise = b"".join(hashlib.sha256(b"%d %d" % (number, i)).digest() for i in range(8))
-    return b"<p>page %d " % number + (noise if number % 3 else noise.hex().encode())
-
-
-def record(number: int, kind: str = "response", block: bytes | None = None, version: str = "WARC/1.0") -> bytes:
-    block = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n" + body(number) if block is None else block
-    head = (
-        f"{version}\r\nWARC-Type: {kind}\r\nWARC-Target-URI: http://site.example/{number}\r\n"
-        f"WARC-Record-ID: <urn:uuid:{number:032x}>\r\nContent-Type: application/http; msgtype={kind}\r\n"
-        f"Content-Length: {len(block)}\r\n\r\n"
-    )
-    return head.encode() + block + b"\r\n\r\n"
-
-
-def arc_record(number: int) -> bytes:
-    block = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n" + body(number)
-    return b"http://site.example/%d 10.0.0.1 20080430204825 text/html %d\n" % (number, len(block)) + block + b"\n"
-
-
-def read(folder: Path, data: bytes, name: str) -> tuple[list[dict], Origin]:
-    (folder / name).write_bytes(data)
-    origin = Origin("test")
-    reader = arc if ".arc" in name else warc
-    tables = reader.read(File(name, str(folder / name)), origin=origin)
-    found = [row for table in tables for row in table.to_pylist()]
-    assert len({row["id"] for row in found}) == len(found)
-    assert all(row["payload"] is None and row["text"] is None for row in found if row["reject"])
-    assert origin.of(name).lost <= len(data)
-    return found, origin
-
-
-def sound(found: list[dict]) -> Counter:
-    return Counter(row["payload"] for row in found if row["reject"] is None)
 
 
 def damaged(data: bytes, how: str, where: float, garbage: bytes) -> tuple[bytes, int, int]:
@@ -350,65 +300,3 @@ def test_logs_of_crawlers_are_no_documents(tmp_path):
     found, origin = read(tmp_path, data, "a.warc")
     assert sound(found) == Counter([body(0)])
     assert origin.skipped == {"crawler_log": 3}
-
-
-# Time ------------------------------------------------------------------------------------------------------
-
-HOSTILE = {
-    "a.warc.gz": [
-        b"\x1f\x8b\x08",
-        b"\x1f\x8b\x08\x00\0\0\0\0\0\xff\x00\xff\x00\x00\xff",
-        gzip.compress(b"WARC/1.0\r\nContent-Length: 9\r\n\r\n", mtime=0)[:-1],
-    ],
-    "a.warc.zst": [b"\x28\xb5\x2f\xfd", b"\x28\xb5\x2f\xfd\x00\x00\xff\xff\x03"],
-    "a.warc.lz4": [b"\x04\x22\x4d\x18", b"\x04\x22\x4d\x18\x40\x70\xdf\xff\x00\x00\x00"],
-}
-
-
-@pytest.mark.parametrize(("name", "piece"), [(name, piece) for name, pieces in HOSTILE.items() for piece in pieces])
-def test_a_file_of_nothing_but_beginnings_is_read_a_bounded_number_of_times(tmp_path, monkeypatch, name, piece):
-    made = []
-    init = frames.Restarts.__init__
-
-    def watched(self, *args):
-        init(self, *args)
-        made.append(self)
-
-    monkeypatch.setattr(frames.Restarts, "__init__", watched)
-    size = 200_000
-    data = piece * (size // len(piece))
-    _, origin = read(tmp_path, data, name)
-    assert origin.of(name).lost == len(data)
-    [restarts] = made
-    assert restarts.spent <= (frames.AGAIN + 1) * len(data) + 2 * frames.FREE
-    assert restarts.count <= restarts.spent // 64
-
-
-@pytest.mark.parametrize(
-    "piece",
-    [
-        b"WARC/1.0\n",
-        b"WARC/1.0\nA: b\n",
-        b"WARC/1.0\nWARC-Type: response\nContent-Length: 150000\n\n",
-        b"\nhttp://a 1 20200101000000 x 1",
-        b"http://a 1 ",
-    ],
-)
-@pytest.mark.parametrize("ending", ["", ".gz"])
-def test_a_file_of_nothing_but_headers_is_searched_once(tmp_path, monkeypatch, piece, ending):
-    """Counts the bytes that are cut out of the archive to look for headers: no more than a few times its size."""
-    from curate.sources import window
-
-    cut = Counter()
-    for kind in (window.Window, window.Mapped):
-
-        def slice(self, start, end, whole=kind.slice):
-            found = whole(self, start, end)
-            cut["bytes"] += len(found)
-            return found
-
-        monkeypatch.setattr(kind, "slice", slice)
-    data = piece * (200_000 // len(piece))
-    name = ("a.arc" if b"http" in piece else "a.warc") + ending
-    read(tmp_path, COMPRESS[ending](data), name)
-    assert cut["bytes"] <= 5000 * len(data) // min(len(piece), 40)

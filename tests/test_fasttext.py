@@ -3,96 +3,28 @@
 import gzip
 import hashlib
 import json
-import random
 from dataclasses import replace
 from pathlib import Path
 
 import fasttext
 import numpy as np
 import pytest
+from fasttext_models import (
+    MANY,
+    TWO,
+    WORDS,
+    pack,
+    trained,  # noqa: F401
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.errors import CurateError
 from curate.kernels import fasttext as kernels
 from curate.models.fasttext_file import load_model
-from curate.models.fasttext_model import Classifier, Collapsed, can_collapse, collapse, score_all
+from curate.models.fasttext_model import Classifier, Collapsed, collapse, score_all
 
 DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
-
-WORDS = [
-    "the",
-    "quick",
-    "brown",
-    "fox",
-    "över",
-    "die",
-    "Katze",
-    "спит",
-    "на",
-    "日本語",
-    "テキスト",
-    "🙂",
-    "a",
-    "<x>",
-]
-PRUNED = {"qnorm": True, "cutoff": 300}
-TWO = {
-    "unigrams": {},
-    "bigrams": {"wordNgrams": 2, "bucket": 500},
-    "trigrams": {"wordNgrams": 3, "bucket": 5000},
-    "characters": {"minn": 2, "maxn": 4, "bucket": 700},
-    "letters": {"minn": 1, "maxn": 3, "wordNgrams": 2, "bucket": 900},
-    "quantized": {"wordNgrams": 2, "bucket": 500, "quantize": {}},
-    "normed": {"minn": 2, "maxn": 4, "bucket": 700, "quantize": {"qnorm": True}},
-    "pruned": {"minn": 2, "maxn": 4, "wordNgrams": 2, "bucket": 700, "quantize": PRUNED},
-    "pruned-words": {"wordNgrams": 2, "bucket": 500, "quantize": {"cutoff": 300, "dsub": 3}},
-}
-MANY = {
-    "hs": {"loss": "hs", "minn": 2, "maxn": 4, "bucket": 700},
-    "hs-bigrams": {"loss": "hs", "wordNgrams": 2, "bucket": 500},
-    "hs-pruned": {"loss": "hs", "minn": 2, "maxn": 4, "bucket": 700, "quantize": PRUNED},
-    "hs-qout": {"loss": "hs", "classes": 300, "bucket": 700, "quantize": {"qout": True}},
-    "softmax": {"loss": "softmax", "minn": 3, "maxn": 3, "bucket": 700},
-}
-
-
-def train(path, classes=2, quantize=None, **options):
-    """A model whose labels draw on different words, saved at ``path``; returns the library's own."""
-    draw = random.Random(7)
-    vocabulary = WORDS + ["".join(draw.choices("abcdeéжя語", k=draw.randint(1, 9))) for _ in range(300)]
-    lines = []
-    for i in range(600):
-        label = min(int(draw.expovariate(4 / classes)), classes - 1) if i >= classes else i
-        words = draw.choices(vocabulary, k=draw.randint(3, 12))
-        lines.append(f"__label__{label} {vocabulary[label]} {' '.join(words)}")
-    path.with_suffix(".txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    options = {"dim": 10, "epoch": 5, "lr": 0.5, "thread": 1, "verbose": 0, "bucket": 0} | options
-    model = fasttext.train_supervised(str(path.with_suffix(".txt")), **options)
-    if quantize is not None:
-        model.quantize(**quantize)
-    model.save_model(str(path))
-    return model
-
-
-@pytest.fixture(scope="session")
-def trained(tmp_path_factory):
-    """(library's model, path) by name of configuration; each is trained once."""
-    folder, made = tmp_path_factory.mktemp("models"), {}
-
-    def get(name):
-        if name not in made:
-            options = TWO[name] if name in TWO else {"classes": 6} | MANY[name]
-            path = folder / f"{name}.bin"
-            made[name] = train(path, **options), path
-        return made[name]
-
-    return get
-
-
-def pack(texts):
-    encoded = [text if isinstance(text, bytes) else text.encode() for text in texts]
-    return np.frombuffer(b"".join(encoded), np.uint8), np.cumsum([0, *map(len, encoded)], dtype=np.int64)
 
 
 def library_probabilities(library, texts):
@@ -289,84 +221,6 @@ def test_a_collapsed_model_is_saved_as_the_same_bytes(trained, tmp_path):
     assert loaded.score(*batch).tolist() == collapsed.score(*batch).tolist()
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"not a model"])
-def test_a_damaged_collapsed_model_is_an_error(tmp_path, content):
-    (tmp_path / "a.npz").write_bytes(content)
-    with pytest.raises(CurateError, match="collapsed model"):
-        Collapsed.load(tmp_path / "a.npz")
-
-
-def test_unsupported_models_are_told_apart(tmp_path):
-    train(tmp_path / "ova.bin", loss="ova")
-    model = load_model(tmp_path / "ova.bin")
-    assert not can_collapse(model)
-    assert not Classifier.supports(model)
-    with pytest.raises(CurateError, match="ova"):
-        collapse(model, "1")
-    with pytest.raises(CurateError, match="ova"):
-        Classifier(model)
-    train(tmp_path / "three.bin", classes=3)
-    model = load_model(tmp_path / "three.bin")
-    assert not can_collapse(model)
-    assert Classifier.supports(model)
-
-
-def test_models_of_another_kind_are_errors(tmp_path):
-    train(tmp_path / "labels.bin")
-    options = {
-        "model": "skipgram",
-        "dim": 4,
-        "epoch": 1,
-        "thread": 1,
-        "bucket": 50,
-        "minCount": 1,
-        "verbose": 0,
-    }
-    vectors = fasttext.train_unsupervised(str(tmp_path / "labels.txt"), **options)
-    vectors.save_model(str(tmp_path / "vectors.bin"))
-    with pytest.raises(CurateError, match="word vectors"):
-        load_model(tmp_path / "vectors.bin")
-    with pytest.raises(CurateError, match="cannot read"):
-        load_model(tmp_path / "absent.bin")
-    for content in (b"", b"__label__", b"\0" * 100, (tmp_path / "labels.txt").read_bytes()):
-        (tmp_path / "other.bin").write_bytes(content)
-        with pytest.raises(CurateError, match="not a fastText model"):
-            load_model(tmp_path / "other.bin")
-    content = bytearray((tmp_path / "labels.bin").read_bytes())
-    content[4] = 99
-    (tmp_path / "other.bin").write_bytes(content)
-    with pytest.raises(CurateError, match="version 99"):
-        load_model(tmp_path / "other.bin")
-
-
-@pytest.mark.parametrize("name", ["bigrams", "pruned", "hs-qout"])
-def test_a_file_cut_off_anywhere_is_an_error(trained, tmp_path, name):
-    content = trained(name)[1].read_bytes()
-    for size in {*range(8, 120, 9), *range(8, len(content), len(content) // 25), len(content) - 1}:
-        (tmp_path / "cut.bin").write_bytes(content[:size])
-        with pytest.raises(CurateError, match="damaged"):
-            load_model(tmp_path / "cut.bin")
-    (tmp_path / "long.bin").write_bytes(content + b"x")
-    with pytest.raises(CurateError, match="should end"):
-        load_model(tmp_path / "long.bin")
-
-
-@settings(deadline=None, max_examples=80)
-@given(data=st.data())
-def test_a_changed_byte_is_an_error_or_a_model_that_runs(trained, tmp_path_factory, data):
-    content = bytearray(trained("pruned")[1].read_bytes())
-    place = data.draw(st.one_of(st.integers(8, 120), st.integers(8, len(content) - 1)))
-    content[place] = data.draw(st.integers(0, 255))
-    path = tmp_path_factory.getbasetemp() / "changed.bin"
-    path.write_bytes(content)
-    try:
-        classifier = Classifier(load_model(path))
-        probabilities = classifier.probabilities(*pack(["the quick 日本語 fox", "</s>", ""]))
-    except CurateError:
-        return
-    assert ((probabilities >= 0) & (probabilities <= 1)).all()
-
-
 def real_texts():
     from fastwarc.warc import ArchiveIterator, WarcRecordType
     from resiliparse.extract.html2text import extract_plain_text
@@ -408,15 +262,3 @@ def test_languages_of_real_documents_are_those_of_the_library(real_lines):
     indices, probability = classifier.predict(*pack(real_lines))
     assert [[classifier.labels[i]] for i in indices] == labels
     np.testing.assert_allclose(probability, np.concatenate(expected), rtol=0, atol=1e-3)
-
-
-@pytest.mark.parametrize("shape", [(1 << 62, 8), (0, 1 << 62), (1 << 32, 1 << 31), (-1, 8)])
-def test_a_matrix_of_an_impossible_shape_is_an_error(tmp_path, shape):
-    """NumPy would raise ValueError, or ask for the moon."""
-    path = tmp_path / "m.bin"
-    train(path)
-    data, shown = path.read_bytes(), np.array(load_model(path).input.shape, "<i8").tobytes()
-    assert data.count(shown) == 1
-    path.write_bytes(data.replace(shown, np.array(shape, "<i8").tobytes()))
-    with pytest.raises(CurateError, match="damaged"):
-        load_model(path)

@@ -111,3 +111,11 @@ def test_files_are_short():
 def test_names_of_files_are_unique():
     names = [path.name for path in FILES.values() if path.name != "__init__.py"]
     assert sorted({name for name in names if names.count(name) > 1}) == []
+
+
+def test_files_of_tests_are_short_and_no_test_hides_another():
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        names = [node.name for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)]
+        assert len(text.splitlines()) <= 400, path
+        assert len(names) == len(set(names)), path

@@ -1,136 +1,35 @@
 """A release goes to the Hub whole and once, and is tagged only when it is all there, whatever breaks."""
 
-import json
 import re
-import shutil
-import signal
-import subprocess
-import sys
-from contextlib import contextmanager
 from hashlib import sha256
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hub import Hub
-from huggingface_hub import CommitOperationAdd, HfApi
+from huggingface_hub import CommitOperationAdd
+from published import (  # noqa: F401
+    CARD,
+    DATASET,
+    MAIN,
+    REPO,
+    TAG,
+    client,
+    digests,
+    files,
+    hub,
+    lfs_hub,
+    release,
+    send,
+    table,
+    waits,
+    write_release,
+)
 
 from curate.cli.render import published_lines
-from curate.errors import CurateError, Stopped
+from curate.errors import CurateError
 from curate.hub import client as hub_client
 from curate.hub import publish as publishing
-from curate.hub.client import Event
 from curate.hub.publish import publish
 from curate.release.files import Unverified
-from curate.release.lock import FORMAT, release_digest
-from curate.release.typed_lock import File
-
-REPO = "tester/web"
-DATASET = {"repo_type": "dataset"}
-MAIN, TAG = "refs/heads/main", "refs/tags/v1.0.0"
-CARD = """---
-license: mit
-configs:
-- config_name: phase1
-  data_files:
-  - {split: train, path: data/phase1/train-*.parquet}
-  - {split: validation, path: data/validation/*}
----
-# Web
-"""
-
-
-def table(seed, rows=20):
-    words = np.random.default_rng(seed).integers(0, 10**9, rows)
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.table({"text": [f"document {word}" for word in words]}), sink)
-    return sink.getvalue().to_pybytes()
-
-
-def counts(shard):
-    """The rows and the bytes of text of a shard; none where it is no Parquet."""
-    try:
-        text = pq.read_table(pa.BufferReader(shard))["text"].to_pylist()
-    except pa.ArrowInvalid:
-        text = []
-    return {"rows": len(text), "text_bytes": sum(len(document.encode()) for document in text)}
-
-
-def write_release(folder, version="1.0.0", license="mit", **changed):
-    """A release folder with three shards; `changed` maps a path to other bytes, None leaves it out."""
-    contents = {
-        "README.md": CARD.encode(),
-        "croissant.json": b"{}",
-        "manifest.yaml": f"name: web\nversion: {version}\n".encode(),
-        "data/phase1/train-0.parquet": table(0),
-        "data/phase1/train-1.parquet": table(1),
-        "data/validation/train-0.parquet": table(2),
-        "evidence/rejected.parquet": table(3),
-        "index/signatures.parquet": table(4),
-    } | changed
-    contents = {path: content for path, content in contents.items() if content is not None}
-    files = [{"path": p, "bytes": len(c), "sha256": sha256(c).hexdigest()} for p, c in sorted(contents.items())]
-    for file in files:
-        if file["path"].startswith("data/"):
-            file |= counts(contents[file["path"]])
-    digest = release_digest(File(**file) for file in files)
-    lock = {"lock": FORMAT, "name": "web", "version": version, "license": license, "digest": digest}
-    lock["files"] = files
-    shutil.rmtree(folder, ignore_errors=True)
-    for path, content in (contents | {"lock.json": json.dumps(lock).encode()}).items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(content)
-    return folder
-
-
-@pytest.fixture
-def release(tmp_path):
-    return write_release(tmp_path / "release")
-
-
-@pytest.fixture(autouse=True)
-def waits(monkeypatch):
-    """The seconds that would have been waited."""
-    waits = []
-    monkeypatch.setattr(hub_client, "sleep", waits.append)
-    return waits
-
-
-@pytest.fixture(params=[False, True], ids=["lfs", "xet"])
-def hub(request, tmp_path):
-    with Hub(tmp_path, xet=request.param) as hub:
-        yield hub
-
-
-@pytest.fixture
-def lfs_hub(tmp_path):
-    with Hub(tmp_path) as hub:
-        yield hub
-
-
-def send(hub, release, token=None, **settings):
-    """Publish to the Hub of the test; the result, and the kinds of its events."""
-    events: list[Event] = []
-    settings = {"repo": REPO} | settings
-    token = hub.token if token is None else token
-    done = publish(release, endpoint=hub.endpoint, token=token, report=events.append, **settings)
-    return done, [event.kind for event in events]
-
-
-def digests(release):
-    paths = [path for path in release.rglob("*") if path.is_file()]
-    return {str(path.relative_to(release)): sha256(path.read_bytes()).hexdigest() for path in paths}
-
-
-def files(hub, ref=MAIN, repo=REPO):
-    found = dict(hub.state()[repo]["refs"][ref])
-    found.pop(".gitattributes")
-    return found
-
-
-def client(hub):
-    return HfApi(endpoint=hub.endpoint, token=hub.token)
 
 
 def test_a_release_goes_up_and_is_tagged(hub, release):
@@ -429,108 +328,6 @@ def test_the_token_is_nowhere(lfs_hub, release):
     done = publish(release, repo=REPO, endpoint=lfs_hub.endpoint, token=token, report=events.append)
     assert token not in repr((events, done))
     assert all(token.encode() not in path.read_bytes() for path in release.rglob("*") if path.is_file())
-
-
-# Breaks at every request. The reference is a publish in four commits that nothing disturbs.
-
-
-@pytest.fixture
-def four_commits(monkeypatch):
-    monkeypatch.setattr(publishing, "FILES_A_COMMIT", 2)
-
-
-@contextmanager
-def fresh_hub(folder, settings, xet=False):
-    """A Hub on which such a publish can begin: a pull request needs a repository."""
-    with Hub(folder, xet=xet) as hub:
-        if settings.get("pr"):
-            client(hub).create_repo(REPO, **DATASET)
-            hub.requests.clear()
-        yield hub
-
-
-def undisturbed(folder, release, xet=False, **settings):
-    """The requests of a publish, what it leaves on the Hub and in its Xet store."""
-    with fresh_hub(folder / "undisturbed", settings, xet) as hub:
-        send(hub, release, **settings)
-        return list(hub.requests), hub.state(), hub.stored
-
-
-def complete_if_tagged(hub, release):
-    refs = hub.state().get(REPO, {"refs": {}})["refs"]
-    assert TAG not in refs or files(hub, TAG) == digests(release)
-
-
-@pytest.mark.parametrize(
-    ("settings", "after"),
-    [({}, False), ({}, True), ({"branch": "next", "private": True}, True), ({"pr": True}, True)],
-    ids=["before", "after", "branch-after", "pull-request-after"],
-)
-def test_interrupted_at_any_request_and_run_again(tmp_path, release, four_commits, settings, after):
-    requests, state, _ = undisturbed(tmp_path, release, **settings)
-    reads = [request.method == "GET" or "validate-yaml" in request.path for request in requests]
-    for n, request in enumerate(requests, 1):
-        with fresh_hub(tmp_path / str(n), settings) as hub:
-            hub.fail(at=n, after=after)
-            hub.fail(at=n + 1, times=float("inf"))
-            with pytest.raises(CurateError) as stopped:
-                send(hub, release, **settings)
-            # Once the Hub was asked to change something there may be something to go on from.
-            assert all(reads[:n]) or isinstance(stopped.value, Stopped), f"{n}: {request}"
-            complete_if_tagged(hub, release)
-            hub.heal()
-            send(hub, release, **settings)
-            assert hub.state() == state, f"{n}: {request}"
-            assert len(hub.received) == len(set(hub.received)), f"{n}: {request}"
-
-
-def test_interrupted_with_xet_nothing_is_stored_twice(tmp_path, release, four_commits):
-    requests, state, stored = undisturbed(tmp_path, release, xet=True)
-    for n, request in enumerate(requests, 1):
-        with Hub(tmp_path / str(n), xet=True) as hub:
-            hub.fail(at=n, times=float("inf"))
-            with pytest.raises(CurateError):
-                send(hub, release)
-            complete_if_tagged(hub, release)
-            hub.heal()
-            send(hub, release)
-            assert (hub.state(), hub.stored) == (state, stored), f"{n}: {request}"
-
-
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("how", ["reset", 429, 500, 503, 412])
-def test_a_short_break_at_any_request_is_overcome(tmp_path, release, four_commits, how, after):
-    requests, state, _ = undisturbed(tmp_path, release)
-    for n, request in enumerate(requests, 1):
-        if how == 412 and "/lfs/" in request.path:
-            continue  # only the Hub itself knows of parents
-        with Hub(tmp_path / str(n)) as hub:
-            hub.fail(at=n, how=how, after=after)
-            _, kinds = send(hub, release)
-            assert "retry" in kinds
-            assert hub.state() == state, f"{n}: {request}"
-            assert len(hub.history(REPO)) == 1 + 4  # the Hub's own first one
-            # A PUT whose answer is lost is repeated by the client, before anyone can ask what arrived.
-            repeated = after and request.method == "PUT"
-            assert len(hub.received) - len(set(hub.received)) == repeated
-
-
-PUBLISH = "import sys; from curate.hub.publish import publish; publish(sys.argv[1], repo='tester/web')"
-
-
-def test_killed_at_a_commit_and_run_again(lfs_hub, tmp_path, release):
-    requests, state, _ = undisturbed(tmp_path, release)
-    number = next(i for i, request in enumerate(requests, 1) if "/commit/" in request.path)
-    command = [sys.executable, "-c", PUBLISH, str(release)]
-    child = subprocess.Popen(command, env=lfs_hub.env(), stderr=subprocess.PIPE)
-    lfs_hub.fail(at=number, how=child.kill, after=True)
-    child.communicate()
-    assert child.returncode == -signal.SIGKILL
-    assert TAG not in lfs_hub.state()[REPO]["refs"]
-    again = lfs_hub.run(PUBLISH, str(release))
-    assert again.returncode == 0, again.stderr
-    assert lfs_hub.state() == state
-    assert len(lfs_hub.received) == len(set(lfs_hub.received))
 
 
 LOAD = """
