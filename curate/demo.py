@@ -233,5 +233,5 @@ def _are_rows(item: str) -> bool:
     """Whether an input is a file of rows, or a folder in which there is one and no archive."""
     folder = Path(item)
     names = [path.name for path in folder.rglob("*")] if folder.is_dir() else [item]
-    kinds = set(map(format_of, names)) - {None}
+    kinds = {kind for name in names if (kind := format_of(name))}
     return bool(kinds) and "wet" not in kinds and not any(find_format(kind).payload for kind in kinds)

@@ -50,11 +50,11 @@ class Release:
 
     @property
     def name(self) -> str:
-        return self.typed.name
+        return self.typed.name or ""
 
     @property
     def version(self) -> str:
-        return self.typed.version
+        return self.typed.version or ""
 
     @property
     def digest(self) -> str:
@@ -146,7 +146,7 @@ class Release:
 
     def _repr_html_(self) -> str:
         lock = self.typed
-        text = size(sum(shard.text_bytes for shard in lock.shards))
+        text = size(sum(shard.text_bytes or 0 for shard in lock.shards))
         head = f"{counted(lock.documents, 'document')}, {text} of text in {counted(len(lock.shards), 'shard')}; "
         head += f"{lock.rejected:,} rejected"
         title = f"<h3>{escape(self.name)} {escape(self.version)}</h3>"

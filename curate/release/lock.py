@@ -163,7 +163,8 @@ def exposures(root: Path) -> list[CurateError]:
             try:
                 text = read_note(path).decode("utf-8", "replace")
             except OSError as error:
-                found.append(CurateError(error.strerror, path.relative_to(root).as_posix(), "run the manifest again"))
+                what, where = error.strerror or str(error), path.relative_to(root).as_posix()
+                found.append(CurateError(what, where, "run the manifest again"))
                 continue
             for exposed in redact.exposed(text):
                 where, fix = (
