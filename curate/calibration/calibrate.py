@@ -173,7 +173,7 @@ def _named(value: Any) -> list[str]:
 def _context(release: shards.Shards, phase: str | None) -> int:
     """Length of the sequences of a phase, or the longest of all."""
     tokens, mixture = release.lock.tokens, release.lock.mixture
-    splits = [*(mixture.splits if mixture else []), *(tokens.splits if tokens else [])]
+    splits: list[Any] = [*(mixture.splits if mixture else []), *(tokens.splits if tokens else [])]
     known = [split.context for split in splits if split.context and phase in (None, split.phase)]
     return max(known, default=CONTEXT)
 
