@@ -149,6 +149,11 @@ class Stage:
         config = pydantic.ConfigDict(extra=extra, protected_namespaces=(), allow_inf_nan=False)
         return pydantic.create_model(self.name, __config__=config, **fields)
 
+    @property
+    def free(self) -> bool:
+        """Whether its parameters have free names, such as rules."""
+        return self.params.model_config["extra"] == "allow"
+
     def configure(self, given: dict[str, Any], folder: Path | None = None) -> dict[str, Any]:
         """All parameters, defaults filled in, as plain JSON values. Raises pydantic.ValidationError.
 
@@ -195,7 +200,7 @@ class Stage:
     def identity(self, params: dict) -> dict:
         """All that affects the stage's result beside its input. A resource stands there by its digest."""
         identity = self._source(params) | {"params": params | each(_digest, self._files(params))}
-        if self.params.model_config["extra"] == "allow":  # free names, such as rules, which apply in order
+        if self.free:  # which apply in order
             identity["order"] = list(params)
         return identity
 

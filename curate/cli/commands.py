@@ -7,14 +7,17 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from curate.base.redact import in_error
 from curate.base.terminal import say, show_json
-from curate.cli.verbs import WORK, AllowCode, Json, ManifestArgument, Scheduler, Work, Workers, app, command
+from curate.cli.verbs import WORK, AllowCode, Json, ManifestArgument, Scheduler, Set, Work, Workers, app, command
 from curate.errors import CurateError, refusal
+
+if TYPE_CHECKING:
+    from curate.manifest.manifest import Manifest
 
 
 @command
@@ -54,18 +57,19 @@ def init(
 
 
 @command
-def plan(manifest: ManifestArgument, work: Work = WORK, as_json: Json = False):
+def plan(manifest: ManifestArgument, settings: Set = None, work: Work = WORK, as_json: Json = False):
     """Show what a run would do and what it would reuse. Says why the rest runs."""
     from curate.cli.render import plan_lines
     from curate.inspect.status import explain_plan
 
-    found = explain_plan(manifest, work)
+    found = explain_plan(_loaded(manifest, settings), work)
     return found, plan_lines(found), 0
 
 
 @command
 def run(
     manifest: ManifestArgument,
+    settings: Set = None,
     work: Work = WORK,
     workers: Workers = None,
     scheduler: Scheduler = None,
@@ -79,11 +83,19 @@ def run(
     as_json: Json = False,
 ):
     """Build the release of a manifest. Earlier results are reused; interrupted runs resume."""
-    return _release(manifest, work, workers, scheduler, replace, allow_empty, allow_code)
+    return _release(_loaded(manifest, settings), work, workers, scheduler, replace, allow_empty, allow_code)
+
+
+def _loaded(manifest: str, settings: list[str] | None) -> "Manifest":
+    """The manifest with what `--set` says."""
+    from curate.manifest.manifest import load
+    from curate.manifest.settings import parse
+
+    return load(manifest, set=parse(settings or ()))
 
 
 def _release(
-    manifest: str,
+    manifest: "str | Manifest",
     work: Path,
     workers: int | None,
     scheduler: str | None,
@@ -116,12 +128,12 @@ def report(
 
 
 @command
-def status(manifest: ManifestArgument, work: Work = WORK, as_json: Json = False):
+def status(manifest: ManifestArgument, settings: Set = None, work: Work = WORK, as_json: Json = False):
     """Show the progress of a run."""
     from curate.cli.render import status_lines
     from curate.inspect.status import status
 
-    found = status(manifest, work)
+    found = status(_loaded(manifest, settings), work)
     return found, status_lines(found), 0
 
 
@@ -129,6 +141,7 @@ def status(manifest: ManifestArgument, work: Work = WORK, as_json: Json = False)
 def explain(
     manifest: ManifestArgument,
     document: Annotated[str, typer.Argument(help="id, the first digits of an id, or URL")],
+    settings: Set = None,
     work: Work = WORK,
     as_json: Json = False,
 ):
@@ -136,7 +149,7 @@ def explain(
     from curate.cli.render import explain_lines
     from curate.inspect.explain import explain
 
-    found = explain(manifest, document, work)
+    found = explain(_loaded(manifest, settings), document, work)
     return {"documents": found}, explain_lines(found), 0
 
 

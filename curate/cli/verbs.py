@@ -37,6 +37,10 @@ AllowCode = Annotated[
     list[str] | None,
     typer.Option("--allow-code", metavar="MODULE", help="allow the manifest to run code of this module; repeatable"),
 ]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="replace a value, such as near_dedup.threshold=0.7; repeatable"),
+]
 WORK = Path("work")
 
 

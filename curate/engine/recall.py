@@ -28,8 +28,9 @@ def memory_of(manifest: Manifest, work: Path) -> Path:
     """Where the last plan of a manifest of this text, in this folder, is noted."""
     scopes = [*manifest.pipelines.items(), ("", manifest.stages)]
     stages = [[scope, call.label, call.stage.version, call.params] for scope, calls in scopes for call in calls]
+    taken = sorted(manifest.environment.items())
     readers = [[name, reader.version] for name, reader in formats().items()]
-    key = json.dumps([FORMAT, ENGINE, readers, manifest.name, manifest.text, str(manifest.folder), stages])
+    key = json.dumps([FORMAT, ENGINE, readers, manifest.name, manifest.text, str(manifest.folder), stages, taken])
     return Path(work) / "plans" / f"{manifest.name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}{SUFFIX}"
 
 

@@ -5,14 +5,17 @@ them are reported together.
 """
 
 import os
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from curate.base import card_text as cards
 from curate.errors import CurateError
 from curate.manifest.call import Call
 from curate.manifest.library import find, library
 from curate.manifest.models import Document
+from curate.manifest.settings import lay_over, unshared, written
 from curate.manifest.yaml_file import YamlFile, mapping
 from curate.mix.mixture import mistakes
 from curate.models.resources import read_text
@@ -27,6 +30,8 @@ class Manifest:
     pipelines  the configured stages of each source
     stages     those over all sources
     folder     what relative inputs are relative to
+    text       as it is written, or as it would be with the settings laid over it
+    environment  {variable: value} of what its paths took from the environment
     """
 
     document: Document
@@ -35,6 +40,7 @@ class Manifest:
     folder: Path
     path: Path | None
     text: str
+    environment: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
@@ -78,8 +84,10 @@ class Manifest:
         return next((call for call in reversed(self.stages) if call.stage.index), None)
 
 
-def load(path: str | Path) -> Manifest:
+def load(path: str | Path, set: Mapping[str, Any] | None = None) -> Manifest:
     """Read the manifest at a path, or the one of that name that comes with curate.
+
+    set  values to put in place of what is written, by path: `{"near_dedup.threshold": 0.7, "sources.web.priority": 1}`
 
     Raises ManifestError with all mistakes, CurateError if there is no such file.
     """
@@ -89,42 +97,64 @@ def load(path: str | Path) -> Manifest:
             path = find("manifests", str(path), Path.cwd())
         except CurateError as error:
             raise CurateError(f"no such manifest: {path}", fix=error.fix) from None
-    return loads(read_text(path, "the manifest"), path=path)
+    return loads(read_text(path, "the manifest"), path=path, set=set)
 
 
-def loads(text: str, *, path: Path | None = None, folder: Path | None = None) -> Manifest:
-    """Read a manifest from its text. folder: what relative inputs are relative to, else that of the path."""
+def loads(
+    text: str, *, path: Path | None = None, folder: Path | None = None, set: Mapping[str, Any] | None = None
+) -> Manifest:
+    """Read a manifest from its text. folder: what relative inputs are relative to, else that of the path; set: as for
+    `load`."""
     if folder is None:
         folder = path.parent if path and path.parent != library("manifests") else Path.cwd()
     file = YamlFile(str(path or "manifest"), folder)
     value = file.parse(text)
-    pipelines: dict[str, list[Call]] = {}
-    stages: list[Call] = []
+    if set and isinstance(value, dict):
+        value = unshared(value)
+        file.given = lay_over(value, set, file.labels)
+        text = written(value, set)
     if isinstance(value, dict):
         value = {key: held for key, held in value.items() if not key.startswith("x-")}  # anchors for merge keys
-        for name, source in mapping(value.get("sources")).items():
-            pipelines[name] = file.pipeline(mapping(source), "pipeline", ("sources", name), folder)
-        stages = file.pipeline(value, "stages", (), folder)
-    document = file.validate(Document, value)
-    if document and document.removed:
-        from curate.stages.removed import list_names
-
-        lists = list_names(document.removed)
-        call = file.call("removed", {"lists": lists}, ("removed",), "removed", {}, {})
-        stages += [call] if call else []
-    if document:
-        for name, source in document.sources.items():
-            file.check_source(source, ("sources", name))
-        if document.extends and not any(call.stage.index for call in stages):
-            file.wrong(("extends",), "`extends` needs a stage that compares with it", "add `near_dedup` to `stages:`")
-        if document.extends and not (document.mixture.takes_everything and not document.mixture.validation):
-            file.wrong(("extends",), "`extends` takes everything that is new", "leave out `mixture:`")
-        if mistake := cards.mistake(document.card, folder):
-            file.wrong(("card",), *mistake)
-        for place, what, fix in mistakes(document.mixture, document.sources):
-            file.wrong(("mixture", *place), what, fix)
-        for place, what, fix in token_shards.mistakes(document.tokens, document.mixture) if document.tokens else ():
-            file.wrong(("tokens", *place), what, fix)
+        value = file.environment.expand_paths(value, file.wrong)
+    pipelines, stages = _stages(file, mapping(value))
+    if document := file.validate(Document, value):
+        stages += _removing(file, document)
+        _check(file, document, stages)
     file.check()
     assert document, "what is no document has mistakes"
-    return Manifest(document, pipelines, stages, folder.resolve(), path, text)
+    return Manifest(document, pipelines, stages, folder.resolve(), path, text, file.environment.used)
+
+
+def _stages(file: YamlFile, value: dict) -> tuple[dict[str, list[Call]], list[Call]]:
+    """The stages of each source, and those over all."""
+    pipelines = {
+        name: file.pipeline(mapping(source), "pipeline", ("sources", name))
+        for name, source in mapping(value.get("sources")).items()
+    }
+    return pipelines, file.pipeline(value, "stages", ())
+
+
+def _removing(file: YamlFile, document: Document) -> list[Call]:
+    """The stage that `removed:` stands for, if it names a list."""
+    if not document.removed:
+        return []
+    from curate.stages.removed import list_names
+
+    call = file.call("removed", {"lists": list_names(document.removed)}, ("removed",), "removed", {}, {})
+    return [call] if call else []
+
+
+def _check(file: YamlFile, document: Document, stages: list[Call]) -> None:
+    """Note what is wrong between the keys of a manifest, each of which is right by itself."""
+    for name, source in document.sources.items():
+        file.check_source(source, ("sources", name))
+    if document.extends and not any(call.stage.index for call in stages):
+        file.wrong(("extends",), "`extends` needs a stage that compares with it", "add `near_dedup` to `stages:`")
+    if document.extends and not (document.mixture.takes_everything and not document.mixture.validation):
+        file.wrong(("extends",), "`extends` takes everything that is new", "leave out `mixture:`")
+    if mistake := cards.mistake(document.card, file.folder):
+        file.wrong(("card",), *mistake)
+    for place, what, fix in mistakes(document.mixture, document.sources):
+        file.wrong(("mixture", *place), what, fix)
+    for place, what, fix in token_shards.mistakes(document.tokens, document.mixture) if document.tokens else ():
+        file.wrong(("tokens", *place), what, fix)

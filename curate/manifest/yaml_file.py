@@ -1,6 +1,7 @@
 """A YAML file while it is read: where everything stands, the stages it configures, and what is wrong with it."""
 
-import itertools
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ from curate.manifest.call import Call, Checks
 from curate.manifest.library import find
 from curate.manifest.mistakes import dotted, fields_at, is_tag, mismatch
 from curate.manifest.models import Source
+from curate.manifest.settings import Environment
 from curate.manifest.yaml_tree import Place, read_tree
 from curate.models.resources import read_text
 from curate.stage_api import find_stage, stage_homes
@@ -24,13 +26,26 @@ def mapping(value: Any) -> dict:
     return value if isinstance(value, dict) else {}
 
 
+def labeled(names: Iterable[str]) -> list[str]:
+    """The labels of stages: their names; the second of a name is `NAME.2`."""
+    seen: Counter[str] = Counter()
+    labels: list[str] = []
+    for name in names:
+        seen[name] += 1
+        labels.append(name if seen[name] == 1 else f"{name}.{seen[name]}")
+    return labels
+
+
 class YamlFile:
-    """A YAML file while it is read: where everything stands, and what is wrong so far."""
+    """A YAML file while it is read: where everything stands, and what is wrong so far. given: {place: path} of what
+    `--set` puts in place of what is written."""
 
     def __init__(self, name: str, folder: Path):
         self.name, self.folder = name, folder  # folder: what relative paths of resources start at
         self.lines: dict[Place, int] = {}
         self.written: dict[Place, str] = {}
+        self.given: dict[Place, str] = {}
+        self.environment = Environment()
         self.problems: list[tuple[int, CurateError]] = []
         self.wrong_places: set[Place] = set()
 
@@ -45,7 +60,10 @@ class YamlFile:
         return self.lines.get(place, 1)
 
     def at(self, place: Place) -> str:
-        """`FILE:LINE  PLACE`, as errors name it."""
+        """`FILE:LINE  PLACE`, as errors name it, or `--set PATH`."""
+        for length in range(len(place), 0, -1):
+            if place[:length] in self.given:
+                return f"--set {self.given[place[:length]]}"
         return f"{self.name}:{self.line(place)}  {dotted(place)}".rstrip()
 
     def check(self) -> None:
@@ -108,20 +126,36 @@ class YamlFile:
                 text = file.written.get(place, file.written.get(place[:-1]))
                 file.wrong(place, *mismatch(detail, model, loc, text))
 
-    def pipeline(self, within: dict, key: str, place: Place, folder: Path) -> list[Call]:
+    def named(self, name: str) -> tuple["YamlFile", Any]:
+        """The file of a pipeline, and its list of stages. Raises CurateError."""
+        path = find("pipelines", self.environment.expand(name), self.folder)
+        file = YamlFile(str(path), self.folder)
+        file.environment = self.environment
+        try:
+            text = read_text(path, "the pipeline")
+        except CurateError as error:
+            raise CurateError(f"{error.what} ({path.name})", fix=error.fix) from None
+        return file, mapping(file.parse(text)).get("stages") or []
+
+    def labels(self, given: Any) -> list[str]:
+        """The labels of the stages of a list, or of the pipeline that it names; of what is wrong none."""
+        if isinstance(given, str):
+            try:
+                _, given = self.named(given)
+            except CurateError:
+                return []
+        entries = given if isinstance(given, list) else []
+        names = [next(iter(entry), "") if isinstance(entry, dict) else entry for entry in entries]
+        return labeled(name for name in names if isinstance(name, str))
+
+    def pipeline(self, within: dict, key: str, place: Place) -> list[Call]:
         """The stages under a key: a list, or that of the pipeline it names, with `set:` beside it laid over."""
         given, file, at = within.get(key) or [], self, (*place, key)
         if isinstance(given, str):
             try:
-                path = find("pipelines", given, folder)
+                file, given = self.named(given)
             except CurateError as error:
                 self.wrong(at, error.what, error.fix)
-                return []
-            file = YamlFile(str(path), folder)
-            try:
-                given = mapping(file.parse(read_text(path, "the pipeline"))).get("stages") or []
-            except CurateError as error:
-                self.wrong(at, f"{error.what} ({path.name})", error.fix)
                 return []
             at = ("stages",)
         calls = file.calls(given, at, mapping(within.get("set")), (self, (*place, "set")))
@@ -142,7 +176,7 @@ class YamlFile:
         """
         if not isinstance(given, list):
             return []
-        entries, labels = [], []
+        entries = []
         for index, entry in enumerate(given):
             at = (*place, index)
             if isinstance(entry, dict) and len(entry) == 1:
@@ -152,9 +186,8 @@ class YamlFile:
             else:
                 self.wrong(at, "a stage is a name, or one name with its parameters", "write `- name: {...}`")
                 continue
-            numbered = (name if count == 1 else f"{name}.{count}" for count in itertools.count(1))
-            labels.append(next(label for label in numbered if label not in labels))
             entries.append((name, params, at))
+        labels = labeled(name for name, _, _ in entries)
         overrides: dict[str, dict] = {}
         for key, value in (changes or {}).items():
             label, _, parameter = key.rpartition(".")
@@ -187,6 +220,7 @@ class YamlFile:
             given.setdefault("max_removed", given.pop("alarm"))
         checked = {key: given.pop(key) for key in Checks.model_fields if key in given}
         try:
+            given = given if stage.free else self.environment.expand_parameters(given)
             checks = Checks.model_validate({"max_removed": stage.max_removed} | checked)
             configured = stage.configure(given, self.folder)
             stage.reads(configured)  # a stage may look closer at its parameters than types can say

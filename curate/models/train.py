@@ -135,7 +135,7 @@ def load(path: str | Path) -> Classifier:
                 file.wrong((side, name), f"source `{name}` is on both sides", "rename one of them")
             file.check_source(source, (side, name))
             sources[name] = source
-            pipelines[name] = file.pipeline(value[side][name], "pipeline", (side, name), folder)
+            pipelines[name] = file.pipeline(value[side][name], "pipeline", (side, name))
     file.check()
     document = Document(name=recipe.name, version="0.0.0", license=recipe.license, sources=sources)
     return Classifier(recipe, Manifest(document, pipelines, [], folder.resolve(), path, text))
