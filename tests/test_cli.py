@@ -215,6 +215,15 @@ def test_usage_errors_end_with_2(arguments, said):
     assert "Usage" in done.err or "Error" in done.err
 
 
+def test_usage_errors_show_no_credential_and_obey_no_escape_sequence(said):
+    done = said("https://user:hunter2@example.org/x", code=2)
+    assert "hunter2" not in done.err
+    assert "https://example.org/x" in done.err
+    done = said("run", "x", "--\x1b[31mred", code=2)
+    assert "\x1b" not in done.err
+    assert r"\x1b[31mred" in done.err
+
+
 def test_a_bug_ends_with_70(tmp_path):
     script = "import curate.inspect.status as s, curate.cli.commands as c; s.status = lambda *a: 1 / 0; c.main()"
     command = [sys.executable, "-c", script, "status", "x"]

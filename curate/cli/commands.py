@@ -13,8 +13,21 @@ import typer
 
 from curate.base.redact import in_error
 from curate.base.terminal import say, show_json
-from curate.cli.verbs import WORK, AllowCode, Json, ManifestArgument, Scheduler, Set, Work, Workers, app, command
-from curate.errors import CurateError, refusal
+from curate.cli.verbs import (
+    WORK,
+    AllowCode,
+    Json,
+    ManifestArgument,
+    Scheduler,
+    Set,
+    UsageError,
+    Work,
+    Workers,
+    app,
+    command,
+    usage_text,
+)
+from curate.errors import CurateError, Stopped, refusal
 
 if TYPE_CHECKING:
     from curate.manifest.manifest import Manifest
@@ -378,9 +391,15 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
-        app(standalone_mode=True)
+        sys.exit(app(standalone_mode=False))
     except (SystemExit, KeyboardInterrupt):
         raise
+    except UsageError as error:
+        say(in_error(usage_text(error)))
+        sys.exit(error.exit_code)
+    except typer.Abort:
+        say("stopped by Ctrl-C")
+        sys.exit(Stopped.exit_code)
     except BaseException as error:  # a library in Rust that panics raises no Exception
         known = refusal(error)
         if known is None or os.environ.get("CURATE_DEBUG"):

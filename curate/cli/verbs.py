@@ -4,8 +4,9 @@ import os
 import sys
 from collections.abc import Callable
 from functools import wraps
+from io import StringIO
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -42,6 +43,7 @@ Set = Annotated[
     typer.Option("--set", metavar="PATH=VALUE", help="replace a value, such as near_dedup.threshold=0.7; repeatable"),
 ]
 WORK = Path("work")
+UsageError: Any = typer.BadParameter.__base__  # Typer has it from Click, or from a copy of Click of its own
 
 
 def _version(asked: bool) -> None:
@@ -57,6 +59,13 @@ def options(
     ] = False,
 ) -> None:
     """What stands before the verb."""
+
+
+def usage_text(error: Any) -> str:
+    """What Click prints about arguments that it does not understand."""
+    printed = StringIO()
+    error.show(file=printed)
+    return printed.getvalue().rstrip("\n")
 
 
 def command(function: Callable) -> Callable:
