@@ -17,7 +17,7 @@ from curate.base import early  # noqa: F401 (it takes effect when imported, befo
 
 if TYPE_CHECKING:
     from curate.calibration.calibrate import calibrate
-    from curate.calibration.distance import compare_sets
+    from curate.calibration.distance import compare
     from curate.demo import init_manifest, make_demo
     from curate.errors import CurateError, ManifestError, Stopped
     from curate.inspect.doctor import examine
@@ -34,7 +34,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "calibration.calibrate": ["calibrate"],
-    "calibration.distance": ["compare_sets"],
+    "calibration.distance": ["compare"],
     "demo": ["init_manifest", "make_demo"],
     "errors": ["CurateError", "ManifestError", "Stopped"],
     "inspect.doctor": ["examine"],
@@ -58,7 +58,7 @@ __all__ = [
     "apply_stages",
     "calibrate",
     "collect_garbage",
-    "compare_sets",
+    "compare",
     "examine",
     "explain",
     "explain_plan",

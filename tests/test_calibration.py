@@ -377,7 +377,7 @@ def test_the_command_draws_and_compares(small, tmp_path):
     found = json.loads(curate("calibrate", small, *options, "--json").stdout)
     assert found["set"] == str(tmp_path / "calibration" / "small-1.0.0" / "awq")
     assert found["lock"]["digest"] in said.stdout
-    said = curate("calibrate", tmp_path / "set", "--recipe", "compare", "--with", found["set"])
+    said = curate("compare", tmp_path / "set", found["set"])
     assert [line.split()[:2] for line in said.stdout.splitlines() if "0.0000" in line] == [
         ["tokens", "0.0000"],
         ["lengths", "0.0000"],

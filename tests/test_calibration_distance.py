@@ -11,7 +11,7 @@ from calibrations import SMALL, SOURCES, pieces_of, plain, small, trained_rows  
 from small_tokenizers import small_tokenizer
 
 from curate.calibration.calibrate import calibrate
-from curate.calibration.distance import compare_sets
+from curate.calibration.distance import compare
 from curate.errors import CurateError
 from curate.models.tokenizer import load
 
@@ -23,15 +23,15 @@ def test_a_set_is_at_no_distance_from_itself_and_distances_are_symmetric(small, 
     other = calibrate(plain, "kernel", tokenizer=small_tokenizer(), sequences=60, to=tmp_path / "other").path
     text = calibrate(small, "imatrix", tokens=900, length=90, to=tmp_path / "text").path
     for path in (one, other, text):
-        same = compare_sets(path, path)
+        same = compare(path, path)
         assert same["distance"] == {"tokens": 0, "lengths": 0, "sources": 0}
         assert same["set"]["missing"] == 0
         assert same["largest"] == []
-    there, back = compare_sets(one, other), compare_sets(other, one)
+    there, back = compare(one, other), compare(other, one)
     assert there["distance"] == back["distance"]
     assert there["set"] == back["other"]
     assert all(0 < distance < 1 for distance in there["distance"].values())
-    assert compare_sets(one, text)["distance"]["tokens"] > 0
+    assert compare(one, text)["distance"]["tokens"] > 0
 
 
 def reference_distances(here: list[dict], there: list[dict], tokenizer) -> dict[str, float]:
@@ -73,12 +73,12 @@ def test_distances_are_those_of_the_formulas(plain, tmp_path):
     generic = [{"text": row["text"] + " 数据 QQ", "source": row["source"]} for row in rows if row["source"] != "chat"]
     pq.write_table(pa.Table.from_pylist(generic), tmp_path / "generic.parquet")
     expected = reference_distances([row for row in rows if row["id"] in drawn], generic, load(small_tokenizer()))
-    found = compare_sets(made.path, tmp_path / "generic.parquet")
+    found = compare(made.path, tmp_path / "generic.parquet")
     for name, distance in found["distance"].items():
         assert distance == pytest.approx(expected[name], abs=1e-6)
     assert found["set"]["missing"] == pytest.approx(expected["missing"], abs=1e-6)
     assert found["set"]["missing"] > 0
-    whole = compare_sets(made.path, plain)
+    whole = compare(made.path, plain)
     assert whole["other"]["tokens"] == sum(
         len(ids) for ids in load(small_tokenizer()).encode([row["text"] for row in rows])
     )
@@ -88,7 +88,7 @@ def test_distances_are_those_of_the_formulas(plain, tmp_path):
 def test_a_text_file_has_tokens_alone(small, tmp_path):
     made = calibrate(small, "gptq", **SMALL, to=tmp_path / "set")
     (tmp_path / "wiki.txt").write_text("= Heading =\n\nThe committee met on Tuesday.\n" * 20)
-    found = compare_sets(made.path, tmp_path / "wiki.txt")
+    found = compare(made.path, tmp_path / "wiki.txt")
     assert found["distance"]["tokens"] > 0.5
     assert found["distance"]["lengths"] is None
     assert found["distance"]["sources"] is None
@@ -122,4 +122,4 @@ def test_what_cannot_be_compared_is_refused(small, tmp_path):
         (tmp_path / "short", made.path, "a calibration set cannot be read"),
     ):
         with pytest.raises(CurateError, match=said):
-            compare_sets(one, other)
+            compare(one, other)

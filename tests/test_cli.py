@@ -215,6 +215,11 @@ def test_usage_errors_end_with_2(arguments, said):
     assert "Usage" in done.err or "Error" in done.err
 
 
+@pytest.mark.parametrize("old", [["--recipe", "compare"], ["--recipe", "compare", "--with", "y"], ["--with", "y"]])
+def test_the_old_spelling_of_compare_names_the_new_one(old, said):
+    assert "curate compare SET OTHER" in said("calibrate", "x", *old, code=2).err
+
+
 def test_usage_errors_show_no_credential_and_obey_no_escape_sequence(said):
     done = said("https://user:hunter2@example.org/x", code=2)
     assert "hunter2" not in done.err

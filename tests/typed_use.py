@@ -46,7 +46,7 @@ def others(manifest: Path) -> None:
     curate.explain(manifest, "https://a.example/", "work")
     curate.collect_garbage([str(manifest)], "work", dry_run=True)
     curate.calibrate("work/releases/a/1.0.0", "awq", sequences=8).lock["digest"]
-    curate.compare_sets("one", Path("two"))["distance"]
+    curate.compare("one", Path("two"))["distance"]
 
 
 def wrong() -> None:

@@ -132,7 +132,7 @@ def card(lock: dict) -> str:
 
 def _form(recipe: str) -> Form:
     if recipe not in FORMS:
-        raise CurateError(f"no recipe `{recipe}`", "--recipe", did_you_mean(recipe, [*FORMS, "compare"]))
+        raise CurateError(f"no recipe `{recipe}`", "--recipe", did_you_mean(recipe, list(FORMS)))
     return FORMS[recipe]
 
 

@@ -46,7 +46,7 @@ class Profile:
     sources: dict[str, int] | None
 
 
-def compare_sets(calibration_set: str | Path, other: str | Path) -> dict:
+def compare(calibration_set: str | Path, other: str | Path) -> dict:
     """Distances of two sets, and what one has that the other lacks.
 
     other  a set, a release (folder or address), a Parquet file with `text` and perhaps `source`, or a text file.
@@ -60,7 +60,7 @@ def compare_sets(calibration_set: str | Path, other: str | Path) -> dict:
     """
     here, folder = _lock(Path(calibration_set)), Path(calibration_set)
     if here is None:
-        fix = "name a folder that `curate calibrate` wrote; what to compare it with goes to --with"
+        fix = "name a folder that `curate calibrate` wrote; what to compare it with comes second"
         raise CurateError("not a calibration set", str(calibration_set), fix)
     tokenizer = load(str(folder / "tokenizer.json"))
     first, second = _of_set(folder, here, tokenizer), _profile(other, tokenizer)

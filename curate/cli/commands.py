@@ -13,21 +13,8 @@ import typer
 
 from curate.base.redact import in_error
 from curate.base.terminal import say, show_json
-from curate.cli.verbs import (
-    WORK,
-    AllowCode,
-    Json,
-    ManifestArgument,
-    Scheduler,
-    Set,
-    UsageError,
-    Work,
-    Workers,
-    app,
-    command,
-    usage_text,
-)
-from curate.errors import CurateError, Stopped, refusal
+from curate.cli.verbs import WORK, AllowCode, Json, ManifestArgument, Scheduler, Set, Work, Workers, app, command, obey
+from curate.errors import CurateError, refusal
 
 if TYPE_CHECKING:
     from curate.manifest.manifest import Manifest
@@ -310,11 +297,9 @@ def train(
 def calibrate(
     release: Annotated[
         str,
-        typer.Argument(
-            help="folder of a release, or hf://datasets/ORG/NAME@vVERSION; for compare: folder of a calibration set"
-        ),
+        typer.Argument(help="folder of a release, or hf://datasets/ORG/NAME@vVERSION"),
     ],
-    recipe: Annotated[str, typer.Option(help="gptq, awq, imatrix, kernel, or compare")] = "gptq",
+    recipe: Annotated[str, typer.Option(help="gptq, awq, imatrix or kernel")] = "gptq",
     tokenizer: Annotated[
         str | None, typer.Option(help="a tokenizer.json [default: the one the release counted tokens with]")
     ] = None,
@@ -347,29 +332,33 @@ def calibrate(
         Path | None,
         typer.Option(help="output folder [default: calibration/NAME-VERSION/RECIPE in the work folder]"),
     ] = None,
-    other: Annotated[
-        str | None, typer.Option("--with", help="compare with another set, a release, or a Parquet or text file")
-    ] = None,
+    other: Annotated[str | None, typer.Option("--with", hidden=True)] = None,
     work: Work = WORK,
     as_json: Json = False,
 ):
-    """Draw a calibration set from a release, or compare two sets. For quantization and kernel tuning."""
+    """Draw a calibration set from a release. For quantization and kernel tuning."""
     from curate.calibration.calibrate import calibrate
-    from curate.calibration.distance import compare_sets
-    from curate.cli.render import calibrated_lines, compared_lines
+    from curate.cli.render import calibrated_lines
 
-    if recipe == "compare":
-        if other is None:
-            raise CurateError("nothing to compare with", "--with", "name a set, a release, a Parquet or a text file")
-        found = compare_sets(release, other)
-        return found, compared_lines(found), 0
-    if other is not None:
-        raise CurateError(
-            "--with is for `--recipe compare`", "--with", "remove it, or use --recipe compare with an existing set"
-        )
+    if other is not None or recipe == "compare":
+        raise CurateError("comparing is a verb of its own", "--recipe", "use `curate compare SET OTHER`")
     draw = {"sequences": sequences, "length": length, "tokens": tokens, "seed": seed, "phase": phase, "join": join}
     made = calibrate(release, recipe, tokenizer=tokenizer, end=end, against=against, to=to, work=work, **draw)
     return {"set": str(made.path), "changed": made.changed, "lock": made.lock}, calibrated_lines(made), 0
+
+
+@command
+def compare(
+    calibration_set: Annotated[str, typer.Argument(metavar="SET", help="folder of a calibration set")],
+    other: Annotated[str, typer.Argument(help="another set, a release, or a Parquet or text file")],
+    as_json: Json = False,
+):
+    """Say how far a calibration set is from another, or from a file."""
+    from curate.calibration.distance import compare
+    from curate.cli.render import compared_lines
+
+    found = compare(calibration_set, other)
+    return found, compared_lines(found), 0
 
 
 @command
@@ -391,15 +380,9 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
-        sys.exit(app(standalone_mode=False))
+        sys.exit(obey(app))
     except (SystemExit, KeyboardInterrupt):
         raise
-    except UsageError as error:
-        say(in_error(usage_text(error)))
-        sys.exit(error.exit_code)
-    except typer.Abort:
-        say("stopped by Ctrl-C")
-        sys.exit(Stopped.exit_code)
     except BaseException as error:  # a library in Rust that panics raises no Exception
         known = refusal(error)
         if known is None or os.environ.get("CURATE_DEBUG"):

@@ -12,7 +12,8 @@ import typer
 
 from curate import __version__
 from curate.base.early import leave_ctrl_c
-from curate.base.terminal import show, show_json
+from curate.base.redact import in_error
+from curate.base.terminal import say, show, show_json
 from curate.errors import Stopped
 
 app = typer.Typer(
@@ -61,11 +62,15 @@ def options(
     """What stands before the verb."""
 
 
-def usage_text(error: Any) -> str:
-    """What Click prints about arguments that it does not understand."""
-    printed = StringIO()
-    error.show(file=printed)
-    return printed.getvalue().rstrip("\n")
+def obey(app: typer.Typer) -> int:
+    """Run the verb that the arguments name; its exit code. What is wrong with them is said as all talk is."""
+    try:
+        return app(standalone_mode=False)
+    except UsageError as error:
+        printed = StringIO()
+        error.show(file=printed)
+        say(in_error(printed.getvalue().rstrip("\n")))
+        return error.exit_code
 
 
 def command(function: Callable) -> Callable:
