@@ -231,7 +231,7 @@ def test_usage_errors_show_no_credential_and_obey_no_escape_sequence(said):
 
 def test_a_bug_ends_with_70(tmp_path):
     script = "import curate.inspect.status as s, curate.cli.commands as c; s.status = lambda *a: 1 / 0; c.main()"
-    command = [sys.executable, "-c", script, "status", "x"]
+    command = [sys.executable, "-c", script, "status", "template"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 70
     assert "ZeroDivisionError" in done.stderr

@@ -1,4 +1,5 @@
-"""The command line: one function a verb. It parses, calls the function of the same name, and renders.
+"""The command line: one function a verb. It parses, calls the function of the same name, and renders. The verbs that
+take a release are in `curate.cli.release_commands`.
 
 What a command finds goes to stdout, talk goes to stderr. `--json` makes stdout one JSON object.
 """
@@ -13,11 +14,28 @@ import typer
 
 from curate.base.redact import in_error
 from curate.base.terminal import say, show_json
-from curate.cli.verbs import WORK, AllowCode, Json, ManifestArgument, Scheduler, Set, Work, Workers, app, command, obey
-from curate.errors import CurateError, refusal
+from curate.cli import release_commands  # noqa: F401 (its verbs register themselves)
+from curate.cli.verbs import (
+    WORK,
+    AllowCode,
+    Json,
+    ManifestArgument,
+    Scheduler,
+    Set,
+    Work,
+    Workers,
+    app,
+    command,
+    loaded,
+    obey,
+)
+from curate.errors import refusal
 
 if TYPE_CHECKING:
     from curate.manifest.manifest import Manifest
+
+ORDER = "demo init plan run report status explain verify publish remove diff gc train calibrate compare doctor"
+"""Of the verbs in `curate --help`."""
 
 
 @command
@@ -62,7 +80,7 @@ def plan(manifest: ManifestArgument, settings: Set = None, work: Work = WORK, as
     from curate.cli.render import plan_lines
     from curate.inspect.status import explain_plan
 
-    found = explain_plan(_loaded(manifest, settings), work)
+    found = explain_plan(loaded(manifest, settings), work)
     return found, plan_lines(found), 0
 
 
@@ -83,15 +101,7 @@ def run(
     as_json: Json = False,
 ):
     """Build the release of a manifest. Earlier results are reused; interrupted runs resume."""
-    return _release(_loaded(manifest, settings), work, workers, scheduler, replace, allow_empty, allow_code)
-
-
-def _loaded(manifest: str, settings: list[str] | None) -> "Manifest":
-    """The manifest with what `--set` says."""
-    from curate.manifest.manifest import load
-    from curate.manifest.settings import parse
-
-    return load(manifest, set=parse(settings or ()))
+    return _release(loaded(manifest, settings), work, workers, scheduler, replace, allow_empty, allow_code)
 
 
 def _release(
@@ -113,27 +123,12 @@ def _release(
 
 
 @command
-def report(
-    release: Annotated[str, typer.Argument(help="folder of a release, or hf://datasets/ORG/NAME@vVERSION")],
-    as_json: Json = False,
-):
-    """Summarize a release: what it holds and what was left out. Its report.html shows the same in charts."""
-    from curate.cli.render import release_lines
-    from curate.release.fetched import PAGES, hold
-    from curate.release.typed_lock import as_json as to_json
-
-    held = hold(release, PAGES)
-    lines = [*release_lines(held.lock, held.folder), f"charts: {held.folder / 'report.html'}"]
-    return to_json(held.lock), lines, 0
-
-
-@command
 def status(manifest: ManifestArgument, settings: Set = None, work: Work = WORK, as_json: Json = False):
     """Show the progress of a run."""
     from curate.cli.render import status_lines
     from curate.inspect.status import status
 
-    found = status(_loaded(manifest, settings), work)
+    found = status(loaded(manifest, settings), work)
     return found, status_lines(found), 0
 
 
@@ -149,108 +144,8 @@ def explain(
     from curate.cli.render import explain_lines
     from curate.inspect.explain import explain
 
-    found = explain(_loaded(manifest, settings), document, work)
+    found = explain(loaded(manifest, settings), document, work)
     return {"documents": found}, explain_lines(found), 0
-
-
-@command
-def verify(
-    release: Annotated[str, typer.Argument(help="folder of a release, or hf://datasets/ORG/NAME@vVERSION")],
-    as_json: Json = False,
-):
-    """Hash a release again and compare it with its lock. Exits with 1 if they differ."""
-    from curate.release.lock import verified
-
-    if release.startswith("hf://"):
-        from curate.hub.publish import verify_published
-
-        lock, problems = verify_published(release)
-    else:
-        lock, problems = verified(release)
-    result = {
-        "release": release,
-        "digest": lock.digest,
-        "problems": [problem.as_dict() for problem in problems],
-    }
-    lines = [line for problem in problems for line in problem.lines] or [f"ok: {len(lock.files)} files, {lock.digest}"]
-    return result, lines, 1 if problems else 0
-
-
-@command
-def publish(
-    release: Annotated[Path, typer.Argument(help="folder of a release")],
-    repo: Annotated[
-        str | None,
-        typer.Option(help="ORG/NAME on the Hub [default: from the manifest, else your account and the release's name]"),
-    ] = None,
-    private: Annotated[bool, typer.Option("--private", help="create the repository as private")] = False,
-    branch: Annotated[str | None, typer.Option(help="branch to commit to [default: main]")] = None,
-    pr: Annotated[
-        bool, typer.Option("--pr", help="open a pull request; once it is merged, publish again to tag")
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="list the files to upload; needs no login and no network")
-    ] = False,
-    as_json: Json = False,
-):
-    """Upload a release to the Hugging Face Hub. Sends only what is new, the tag last. Safe to rerun if interrupted."""
-    from curate.cli.render import published_lines
-    from curate.hub.publish import publish
-
-    found = publish(
-        release,
-        repo=repo,
-        private=private,
-        branch=branch,
-        pr=pr,
-        dry_run=dry_run,
-        report=lambda event: say(f"{event.kind}: {event.text}"),
-    )
-    return found.as_dict(), published_lines(found, dry_run), 0
-
-
-@command
-def remove(
-    release: Annotated[Path, typer.Argument(help="folder of a release")],
-    ids: Annotated[Path | None, typer.Option(help="file with one id per line")] = None,
-    urls: Annotated[Path | None, typer.Option(help="file with one URL per line")] = None,
-    domains: Annotated[Path | None, typer.Option(help="file with one domain per line; includes subdomains")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="show what would be removed; write nothing")] = False,
-    as_json: Json = False,
-):
-    """Take documents out of a release, as a patch version. Only the shards that held them change."""
-    from curate.cli.render import counted
-    from curate.release.takedown import RECORD, remove
-
-    given = {kind: path for kind, path in (("ids", ids), ("urls", urls), ("domains", domains)) if path}
-    if not given:
-        raise CurateError("no list given", fix="pass --ids, --urls or --domains, or several of them")
-    made = remove(release, **given, dry_run=dry_run)
-    verb, changed = ("would remove", "would change") if dry_run else ("removed", "changed")
-    lines = [f"{verb} {counted(made.documents, 'document')}"]
-    lines += [f"  source {name}: {count:,}" for name, count in made.sources.items()]
-    lines += [f"  by {cause}: {count:,}" for cause, count in made.causes.items()]
-    lines += [f"list {one['list']}: {one['matched']:,} of {one['entries']:,} entries matched" for one in made.lists]
-    lines += [f"{changed}: {name}" for name in made.changed]
-    if not dry_run:
-        lines += [f"release: {made.path}", f"for later runs, add to the manifest: `removed: [{made.path / RECORD}]`"]
-    result = {"release": str(made.path), "version": made.version, "dry_run": dry_run, "documents": made.documents}
-    result |= {"sources": made.sources, "causes": made.causes, "lists": made.lists, "changed": made.changed}
-    return result, lines, 0
-
-
-@command
-def diff(
-    old: Annotated[str, typer.Argument(help="folder of an older release, or hf://datasets/ORG/NAME@vVERSION")],
-    new: Annotated[str, typer.Argument(help="folder or address of a newer release")],
-    as_json: Json = False,
-):
-    """Show what changed between two releases. Exits with 1 if they differ."""
-    from curate.cli.render import diff_lines
-    from curate.release.diff import diff
-
-    found = diff(old, new)
-    return found, diff_lines(found), 0 if found["bump"] is None else 1
 
 
 @command
@@ -294,74 +189,6 @@ def train(
 
 
 @command
-def calibrate(
-    release: Annotated[
-        str,
-        typer.Argument(help="folder of a release, or hf://datasets/ORG/NAME@vVERSION"),
-    ],
-    recipe: Annotated[str, typer.Option(help="gptq, awq, imatrix or kernel")] = "gptq",
-    tokenizer: Annotated[
-        str | None, typer.Option(help="a tokenizer.json [default: the one the release counted tokens with]")
-    ] = None,
-    sequences: Annotated[
-        int | None, typer.Option(min=1, help="number of sequences [default: gptq and awq 128, kernel 1024]")
-    ] = None,
-    length: Annotated[
-        int | None,
-        typer.Option(
-            min=2, help="maximum tokens per sequence [default: awq 512; kernel the phase's context; else 2048]"
-        ),
-    ] = None,
-    tokens: Annotated[int | None, typer.Option(min=2, help="imatrix: tokens of text [default: 262144]")] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="random seed of the draw")] = 0,
-    phase: Annotated[str | None, typer.Option(help="draw from this phase [default: all]")] = None,
-    join: Annotated[
-        bool, typer.Option(help="join documents shorter than a sequence; --no-join leaves them out")
-    ] = True,
-    end: Annotated[
-        str | None,
-        typer.Option(
-            help="token between joined documents [default: the release's, else <|endoftext|>, </s> or similar]"
-        ),
-    ] = None,
-    against: Annotated[
-        list[str] | None,
-        typer.Option(help="evaluation set (Parquet or JSONL) to keep out of the set; repeatable"),
-    ] = None,
-    to: Annotated[
-        Path | None,
-        typer.Option(help="output folder [default: calibration/NAME-VERSION/RECIPE in the work folder]"),
-    ] = None,
-    other: Annotated[str | None, typer.Option("--with", hidden=True)] = None,
-    work: Work = WORK,
-    as_json: Json = False,
-):
-    """Draw a calibration set from a release. For quantization and kernel tuning."""
-    from curate.calibration.calibrate import calibrate
-    from curate.cli.render import calibrated_lines
-
-    if other is not None or recipe == "compare":
-        raise CurateError("comparing is a verb of its own", "--recipe", "use `curate compare SET OTHER`")
-    draw = {"sequences": sequences, "length": length, "tokens": tokens, "seed": seed, "phase": phase, "join": join}
-    made = calibrate(release, recipe, tokenizer=tokenizer, end=end, against=against, to=to, work=work, **draw)
-    return {"set": str(made.path), "changed": made.changed, "lock": made.lock}, calibrated_lines(made), 0
-
-
-@command
-def compare(
-    calibration_set: Annotated[str, typer.Argument(metavar="SET", help="folder of a calibration set")],
-    other: Annotated[str, typer.Argument(help="another set, a release, or a Parquet or text file")],
-    as_json: Json = False,
-):
-    """Say how far a calibration set is from another, or from a file."""
-    from curate.calibration.distance import compare
-    from curate.cli.render import compared_lines
-
-    found = compare(calibration_set, other)
-    return found, compared_lines(found), 0
-
-
-@command
 def doctor(work: Work = WORK, as_json: Json = False):
     """Check this machine: Python, packages, memory, disk, models. Exits with 1 if something is missing."""
     from curate.inspect.doctor import examine
@@ -370,6 +197,9 @@ def doctor(work: Work = WORK, as_json: Json = False):
     lines = [f"{'ok ' if check['ok'] else 'no '} {check['name']}: {check['found']}" for check in checks]
     lines += [f"fix: {check['fix']}" for check in checks if not check["ok"]]
     return {"checks": checks}, lines, 0 if all(check["ok"] for check in checks) else 1
+
+
+app.registered_commands.sort(key=lambda verb: ORDER.index(verb.name or ""))
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 from io import StringIO
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,9 @@ from curate.base.early import leave_ctrl_c
 from curate.base.redact import in_error
 from curate.base.terminal import say, show, show_json
 from curate.errors import Stopped
+
+if TYPE_CHECKING:
+    from curate.manifest.manifest import Manifest
 
 app = typer.Typer(
     name="curate",
@@ -95,3 +98,11 @@ def command(function: Callable) -> Callable:
         raise typer.Exit(code)
 
     return function
+
+
+def loaded(manifest: str, settings: list[str] | None) -> "Manifest":
+    """The manifest with what `--set` says."""
+    from curate.manifest.manifest import load
+    from curate.manifest.settings import parse
+
+    return load(manifest, set=parse(settings or ()))
