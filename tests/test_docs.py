@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
 
 import reference  # noqa: E402
+import reference_pages  # noqa: E402
 
 PAGES = ["README.md", "docs/tutorial.md", "docs/concepts.md", "docs/write-a-stage.md", "docs/token-shards.md"]
 PAGES += ["docs/calibration.md", "docs/formats.md"]
@@ -123,7 +124,11 @@ def test_links_lead_somewhere(page):
 def test_reference_and_map_are_up_to_date():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     fix = "run `python tools/regenerate.py`"
-    assert (ROOT / "docs" / "reference.md").read_text(encoding="utf-8") == reference.render(), fix
+    pages = reference_pages.pages()
+    written = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs" / "reference").rglob("*.md")}
+    assert written | {"reference.md"} == set(pages), fix
+    for name, text in pages.items():
+        assert (ROOT / "docs" / name).read_text(encoding="utf-8") == text, f"docs/{name}: {fix}"
     assert reference.with_map(readme) == readme, fix
 
 
@@ -136,7 +141,7 @@ def test_map_names_everything_at_the_top():
 
 def test_reference_names_every_reason_and_exit_code_in_use():
     """What the code hands out is documented, whatever the docstrings say."""
-    page = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    page = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "reference").rglob("*.md"))
     source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "curate").rglob("*.py"))
     used = set(re.findall(r"(?:Damaged|BadRow)\(\s*\"(\w+)\"", source))
     assert used

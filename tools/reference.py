@@ -1,4 +1,4 @@
-"""What the code says of itself, for docs/reference.md and the map in README.md."""
+"""What the code says of itself, for the pages of the reference and the map in README.md."""
 
 import ast
 import inspect
@@ -12,16 +12,14 @@ from pathlib import Path
 
 import pydantic
 import typer
+import yaml
+from reference_examples import EXAMPLES, NEEDS, example
 
 import curate
 from curate import errors
 from curate.cli import commands as cli
-from curate.documents import COLUMNS, REJECT, TRANSIENT
-from curate.engine.plan import EVIDENCE, PUBLISHED
-from curate.manifest.models import UNITS, Document
-from curate.sources import COMPRESSIONS
+from curate.manifest.models import Document
 from curate.sources.format_api import HOME, Format, formats
-from curate.sources.layouts import LAYOUTS
 from curate.stage_api import HOMES, Stage, find_stage, read_parameters, stage_homes
 
 PACKAGE = Path(curate.__file__).parent
@@ -34,6 +32,21 @@ EXIT_CODES = {
     70: "a bug in curate",
 }
 
+# Verbs and the functions that do the same.
+FUNCTIONS = {
+    "demo": "make_demo",
+    "init": "init_manifest",
+    "plan": "explain_plan",
+    "run": "run",
+    "report": "open_release",
+    "status": "status",
+    "explain": "explain",
+    "verify": "verify",
+    "gc": "collect_garbage",
+    "calibrate": "calibrate",
+    "doctor": "examine",
+}
+
 VARIABLES = {
     "CURATE_WORK": "the work folder, as `--work`",
     "CURATE_WORKERS": "worker processes, as `--workers`",
@@ -44,70 +57,6 @@ VARIABLES = {
     "CURATE_DEBUG": "any value: print a traceback with every error",
     "NO_COLOR": "any value: no colors on a terminal",
 }
-
-
-def render() -> str:
-    """The whole page."""
-    parts = [
-        "# Reference",
-        "Written by `python tools/regenerate.py` from the code; do not edit. "
-        "To get started, see the [tutorial](tutorial.md); for terms and guarantees, [concepts](concepts.md).",
-        "## Commands",
-        *commands(),
-        "### Exit codes",
-        table(("code", "meaning"), EXIT_CODES.items()),
-        "### Environment variables",
-        table(("variable", "meaning"), ((f"`{name}`", meaning) for name, meaning in VARIABLES.items())),
-        "## Manifest",
-        "Keys with a default are optional. Sizes are a number of bytes or end in "
-        + ", ".join(f"`{unit.replace('I', 'i')}`" for unit in UNITS if unit)
-        + ".",
-        *manifest(),
-        "## Stages",
-        "A stage is written as its name, or as its name with parameters. A value that is no mapping goes to the first "
-        "parameter: `exact_dedup: url` is `exact_dedup: {by: url}`. The second use of a stage in one list "
-        "is called `NAME.2` in counts and in `set:`.",
-        "Every stage also has `max_removed`, the share of a source (0 to 1) that it may remove; more stops the run "
-        "before the release. Default: "
-        + ", ".join(f"{stage.max_removed} for `{stage.name}`" for stage in own_stages() if stage.max_removed)
-        + "; otherwise no limit, but a warning if a stage removes nearly all of a source. A document at which a map "
-        "stage raises an exception is rejected as `NAME_failed`, one that crashes or hangs it as `NAME_crashed`.",
-        *stages(),
-        "## Sources",
-        "Inferred from the file extension, and that of a compression after it ("
-        + ", ".join(f"`{ending}`" for ending in COMPRESSIONS)
-        + ").",
-        "In a folder, files of the formats marked so are found by their extension. For the others, set `format:`, or "
-        "name the files.",
-        table(("format", "extensions", "in folders"), map(_format, own_formats())),
-        "### Options of formats",
-        "Set under `options:` of a source.",
-        table(("format", "option", "type", "default", "meaning"), options()),
-        "### Layouts",
-        "`column.field` is a field of a struct, of an object, or of a string that holds JSON. Of places joined by "
-        "`|`, the first that is not null is used. `columns:` in a manifest has the same form.",
-        table(("layout", "our column: theirs"), ((name, _layout(places)) for name, places in LAYOUTS.items())),
-        "### Reasons at reading",
-        "In a release, their stage is `read`.",
-        table(("format", "reason", "meaning"), reading_reasons()),
-        "## Columns",
-        "Columns of a document table. Stages add others, listed with each stage.",
-        table(("column", "type", "meaning"), columns(COLUMNS)),
-        f"`{REJECT.name}` is the stage and the reason, `STAGE.REASON`, of a rejected document; null in one that "
-        "is kept. Archives also have these columns, for the stages of the same job; they are never stored:",
-        table(("column", "type", "meaning"), columns(TRANSIENT)),
-        f"Published, if the documents have them: {code(PUBLISHED)}, and those that `shards.columns` adds. Recorded "
-        f"for rejected documents: {code(EVIDENCE)}, `stage`, `reason`.",
-        "## Errors",
-        'An error says what, where and how to fix it. With `--json` it is `{"error": {"what", "where", "fix"}}`, and '
-        '`{"error": {"problems": [...]}}` for all mistakes in a manifest. `…` stands for the parts that vary.',
-        table(("class", "exit code", "meaning"), error_classes()),
-        table(("error", "fix"), messages()),
-        "## Python",
-        "`import curate`; every command is one of these functions.",
-        *functions(),
-    ]
-    return "\n\n".join(parts) + "\n"
 
 
 def table(head: tuple, rows) -> str:
@@ -128,9 +77,12 @@ def commands() -> Iterator[str]:
     for name, verb in group.commands.items():
         arguments = [param for param in verb.params if not param.opts[0].startswith("-")]
         usage = [param.name.upper() if param.required else f"[{param.name.upper()}]" for param in arguments]
-        yield f"### `{' '.join(['curate', name, *usage])}`"
+        yield f"## `curate {name}`"
+        yield f"`{' '.join(['curate', name, *usage])}`"
         yield verb.help.strip()
         yield table(("", "meaning"), ((f"`{_name_of(param)}`", param.help or "") for param in verb.params))
+        if function := FUNCTIONS.get(name):
+            yield f"In Python: [`curate.{function}`](python.md#{function})."
 
 
 def _name_of(param) -> str:
@@ -142,7 +94,7 @@ def manifest() -> Iterator[str]:
     waiting: list[tuple[str, type[pydantic.BaseModel]]] = [("", Document)]
     for place, model in waiting:
         if place:
-            yield f"### `{place}`"
+            yield f"## `{place}`"
             yield model.__doc__ or "A mapping:"
         rows = []
         for name, field in model.model_fields.items():
@@ -196,26 +148,35 @@ def own_stages() -> list[Stage]:
     return [find_stage(name) for name, home in sorted(stage_homes().items()) if home.startswith(HOMES)]
 
 
-def stages() -> Iterator[str]:
-    """One section a stage: what its docstring says, its parameters, columns and reasons."""
-    for stage in own_stages():
-        declared = stage.declared
-        yield f"### `{stage.name}`"
-        yield f"{stage.kind} stage, version {stage.version}. " + _prose(stage)
-        if stage.params.model_fields:
-            fields = stage.params.model_fields.items()
-            rows = ((f"`{name}`", words(f.annotation), default(f), f.description or "") for name, f in fields)
-            yield table(("parameter", "type", "default", "meaning"), rows)
-        facts = [
-            f"Reads: {code(declared.reads) or 'the columns its parameters name'}.",
-            *([f"Adds: {code(f'{name} ({kind})' for name, kind in declared.adds.items())}."] if declared.adds else []),
-            *([f"Changes: {code(declared.changes)}."] if declared.changes else []),
-            f"Reasons: {code(_reasons(stage)) or ('the names in its parameters' if stage.reasons_from else 'none')}.",
-        ]
-        yield " ".join(facts)
+def stage_page(stage: Stage) -> Iterator[str]:
+    """What a stage's docstring says, its parameters, columns and reasons, and an example where it needs no model."""
+    declared = stage.declared
+    yield f"# `{stage.name}`"
+    yield f"{stage.kind} stage, version {stage.version}. " + _prose(stage)
+    if stage.params.model_fields:
+        yield "## Parameters"
+        fields = stage.params.model_fields.items()
+        rows = ((f"`{name}`", words(f.annotation), default(f), f.description or "") for name, f in fields)
+        yield table(("parameter", "type", "default", "meaning"), rows)
+    yield "## Columns and reasons"
+    facts = [
+        f"Reads: {code(declared.reads) or 'the columns its parameters name'}.",
+        *([f"Adds: {code(f'{name} ({kind})' for name, kind in declared.adds.items())}."] if declared.adds else []),
+        *([f"Changes: {code(declared.changes)}."] if declared.changes else []),
+        f"Reasons: {code(reasons(stage)) or ('the names in its parameters' if stage.reasons_from else 'none')}.",
+    ]
+    yield " ".join(facts)
+    yield "## Example"
+    if stage.name not in EXAMPLES:
+        yield f"This stage needs {NEEDS[stage.name]}."
+        return
+    call, before, after = example(stage.name, list(declared.adds))
+    yield f"```yaml\nstages:\n{textwrap.indent(yaml.safe_dump([call], sort_keys=False), '  ')}```"
+    yield from ("Before:", table(before[0], before[1:]), "After:", table(after[0], after[1:]))
 
 
-def _reasons(stage: Stage) -> list[str]:
+def reasons(stage: Stage) -> list[str]:
+    """The reasons a stage can give."""
     return [*stage.declared.reasons, *([f"{stage.name}_crashed"] if stage.hazard else [])]
 
 
@@ -230,7 +191,7 @@ def _prose(stage: Stage) -> str:
     return "\n\n".join(kept)
 
 
-def _layout(places: dict) -> str:
+def layout(places: dict) -> str:
     shown = [f"`{ours}: {theirs}`" for ours, theirs in places.items() if ours != "meta"]
     meta = places.get("meta", {})
     return ", ".join(shown) + (f"; in `meta`: {code(meta)}" if meta else "")
@@ -241,7 +202,7 @@ def own_formats() -> list[Format]:
     return [one for one in formats().values() if one.read.__module__.startswith(HOME)]
 
 
-def _format(one: Format) -> tuple[str, str, str]:
+def format_row(one: Format) -> tuple[str, str, str]:
     return f"`{one.name}`", code(one.endings), "yes" if one.in_folders else ""
 
 
@@ -313,7 +274,9 @@ def functions() -> Iterator[str]:
             continue
         signature = MODULES.sub("", str(inspect.signature(thing)))
         doc = inspect.getdoc(thing).split("\n\n")[0].replace("\n", " ")
-        yield f"### `{name}`\n\n`{name}{signature}`\n\n{doc}"
+        yield f"## `{name}`\n\n`{name}{signature}`\n\n{doc}"
+        if verb := next((verb for verb, function in FUNCTIONS.items() if function == name), None):
+            yield f"On the command line: [`curate {verb}`](commands.md#curate-{verb})."
 
 
 def file_map() -> str:

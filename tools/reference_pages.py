@@ -1,0 +1,152 @@
+"""The pages of the reference, made from what the code says of itself."""
+
+from collections.abc import Iterator
+
+from reference import (
+    EXIT_CODES,
+    VARIABLES,
+    code,
+    columns,
+    commands,
+    error_classes,
+    format_row,
+    functions,
+    layout,
+    manifest,
+    messages,
+    options,
+    own_formats,
+    own_stages,
+    reading_reasons,
+    reasons,
+    stage_page,
+    table,
+)
+
+from curate.documents import COLUMNS, REJECT, TRANSIENT
+from curate.engine.plan import EVIDENCE, PUBLISHED
+from curate.manifest.models import UNITS
+from curate.sources import COMPRESSIONS
+from curate.sources.layouts import LAYOUTS
+
+PAGES = {
+    "commands": "Commands and environment variables",
+    "python": "Python",
+    "manifest": "Manifest",
+    "sources": "Sources: formats and layouts",
+    "stages": "Stages",
+    "columns": "Columns",
+    "reasons": "Reasons",
+    "errors": "Errors and exit codes",
+}
+
+
+def pages() -> dict[str, str]:
+    """The text of every page, by its path in docs/."""
+    makers = (_commands, _python, _manifest, _sources, _stages, _columns, _reasons, _errors)
+    made = {
+        f"reference/{name}.md": [f"# {title}", *make()]
+        for (name, title), make in zip(PAGES.items(), makers, strict=True)
+    }
+    made |= {f"reference/stages/{stage.name}.md": [*stage_page(stage)] for stage in own_stages()}
+    made["reference.md"] = [
+        "# Reference",
+        "Written by `python tools/regenerate.py` from the code; do not edit. "
+        "To get started, see the [tutorial](tutorial.md); for terms and guarantees, [concepts](concepts.md).",
+        "\n".join(f"- [{title}](reference/{name}.md)" for name, title in PAGES.items()),
+    ]
+    return {name: "\n\n".join(parts) + "\n" for name, parts in made.items()}
+
+
+def _commands() -> Iterator[str]:
+    yield from commands()
+    yield "## Environment variables"
+    yield table(("variable", "meaning"), ((f"`{name}`", meaning) for name, meaning in VARIABLES.items()))
+
+
+def _python() -> Iterator[str]:
+    yield "`import curate`; every [command](commands.md) is one of these functions."
+    yield from functions()
+
+
+def _manifest() -> Iterator[str]:
+    sizes = ", ".join(f"`{unit.replace('I', 'i')}`" for unit in UNITS if unit)
+    yield f"Keys with a default are optional. Sizes are a number of bytes or end in {sizes}."
+    yield from manifest()
+
+
+def _sources() -> Iterator[str]:
+    endings = ", ".join(f"`{ending}`" for ending in COMPRESSIONS)
+    yield f"Inferred from the file extension, and that of a compression after it ({endings})."
+    yield (
+        "In a folder, files of the formats marked so are found by their extension. For the others, set `format:`, or "
+        "name the files."
+    )
+    yield table(("format", "extensions", "in folders"), map(format_row, own_formats()))
+    yield "## Options of formats"
+    yield "Set under `options:` of a source."
+    yield table(("format", "option", "type", "default", "meaning"), options())
+    yield "## Layouts"
+    yield (
+        "`column.field` is a field of a struct, of an object, or of a string that holds JSON. Of places joined by "
+        "`|`, the first that is not null is used. `columns:` in a manifest has the same form."
+    )
+    yield table(("layout", "our column: theirs"), ((name, layout(places)) for name, places in LAYOUTS.items()))
+
+
+def _stages() -> Iterator[str]:
+    yield (
+        "A stage is written as its name, or as its name with parameters. A value that is not a mapping goes to the "
+        "first parameter: `exact_dedup: url` is `exact_dedup: {by: url}`. The second use of a stage in one list "
+        "is called `NAME.2` in counts and in `set:`."
+    )
+    limits = ", ".join(f"{stage.max_removed} for `{stage.name}`" for stage in own_stages() if stage.max_removed)
+    yield (
+        "Every stage also has `max_removed`, the share of a source (0 to 1) that it may remove; more stops the run "
+        f"before the release. Default: {limits}; otherwise no limit, but a warning if a stage removes nearly all of "
+        "a source. A document at which a map stage raises an exception is rejected as `NAME_failed`, one that "
+        "crashes or hangs it as `NAME_crashed`."
+    )
+    rows = ((f"[`{stage.name}`](stages/{stage.name}.md)", stage.kind, _summary(stage)) for stage in own_stages())
+    yield table(("stage", "kind", "what it does"), rows)
+
+
+def _summary(stage) -> str:
+    return stage.function.__doc__.strip().split("\n\n")[0].replace("\n", " ")
+
+
+def _columns() -> Iterator[str]:
+    yield "Columns of a document table. Stages add others, listed with each [stage](stages.md)."
+    yield table(("column", "type", "meaning"), columns(COLUMNS))
+    yield (
+        f"`{REJECT.name}` is the stage and the reason, `STAGE.REASON`, of a rejected document; null in one that "
+        "is kept. Archives also have these columns, for the stages of the same job; they are never stored:"
+    )
+    yield table(("column", "type", "meaning"), columns(TRANSIENT))
+    yield (
+        f"Published, if the documents have them: {code(PUBLISHED)}, and those that `shards.columns` adds. Recorded "
+        f"for rejected documents: {code(EVIDENCE)}, `stage`, `reason`."
+    )
+
+
+def _reasons() -> Iterator[str]:
+    yield "Every rejected document has a stage and a reason."
+    yield "## Reading"
+    yield "In a release, the stage of these is `read`."
+    yield table(("format", "reason", "meaning"), reading_reasons())
+    yield "## Stages"
+    named = ((f"[`{stage.name}`](stages/{stage.name}.md)", code(reasons(stage))) for stage in own_stages())
+    yield table(("stage", "reasons"), ((name, found) for name, found in named if found))
+
+
+def _errors() -> Iterator[str]:
+    yield (
+        'An error says what, where and how to fix it. With `--json` it is `{"error": {"what", "where", "fix"}}`, and '
+        '`{"error": {"problems": [...]}}` for all mistakes in a manifest. `…` stands for the parts that vary.'
+    )
+    yield "## Exit codes"
+    yield table(("code", "meaning"), EXIT_CODES.items())
+    yield "## Classes"
+    yield table(("class", "exit code", "meaning"), error_classes())
+    yield "## Messages"
+    yield table(("error", "fix"), messages())
