@@ -134,6 +134,34 @@ def test_reference_and_map_are_up_to_date():
     assert reference.with_map(readme) == readme, fix
 
 
+def test_every_page_is_in_the_navigation():
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    named = re.findall(r"([\w/.-]+\.md)$", text, re.MULTILINE)
+    assert sorted(named) == sorted(path.relative_to(ROOT / "docs").as_posix() for path in ROOT.glob("docs/**/*.md"))
+
+
+@pytest.mark.parametrize("page", sorted(path.name for path in ROOT.glob("docs/how-to/*.md")))
+def test_manifests_of_how_tos_are_valid(page):
+    text = (ROOT / "docs" / "how-to" / page).read_text(encoding="utf-8")
+    for block in BLOCK.finditer(text):
+        if block["kind"] == "yaml" and block["name"] != "no-run":
+            assert curate.loads(block["body"]).sources
+
+
+def test_every_verb_and_its_function_link_to_each_other():
+    commands = (ROOT / "docs/reference/commands.md").read_text(encoding="utf-8")
+    python = (ROOT / "docs/reference/python.md").read_text(encoding="utf-8")
+    for verb, function in reference.FUNCTIONS.items():
+        assert f"](python.md#{function})" in commands
+        assert f"](commands.md#curate-{verb})" in python
+
+
+def test_every_stage_has_an_example_or_says_what_it_needs():
+    names = {stage.name for stage in reference.own_stages()}
+    assert reference.EXAMPLES.keys() | reference.NEEDS.keys() == names
+    assert not reference.EXAMPLES.keys() & reference.NEEDS.keys()
+
+
 def test_map_names_everything_at_the_top():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for folder in ("pipelines", "manifests", "classifiers", "examples", "docs", "tests", "tools"):
