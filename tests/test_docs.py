@@ -145,7 +145,7 @@ def test_manifests_of_how_tos_are_valid(page):
     text = (ROOT / "docs" / "how-to" / page).read_text(encoding="utf-8")
     for block in BLOCK.finditer(text):
         if block["kind"] == "yaml" and block["name"] != "no-run":
-            assert curate.loads(block["body"]).sources
+            assert curate.loads(block["body"]).name
 
 
 def test_every_verb_and_its_function_link_to_each_other():
