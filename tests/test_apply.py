@@ -43,8 +43,7 @@ def test_against_one_row_at_a_time(rows, limits):
     block = docs(*[str(value) for value in values], n=pa.array(values, pa.int64()))
     block = block.append_column("reject", pa.array(["read.broken" if gone else None for gone in out], pa.string()))
     stages = [threshold(f"s{place}", limit) for place, limit in enumerate(limits)]
-    counts: dict = {}
-    result = apply(block, stages, counts)
+    result, counts = apply(block, stages)
     expected = reference(values, out, limits)
     assert result["id"].to_pylist() == block["id"].to_pylist()
     assert result["reject"].to_pylist() == expected
@@ -60,19 +59,17 @@ def test_against_one_row_at_a_time(rows, limits):
         assert sum(reached) == count["in"]
 
 
-def test_counts_add_up_over_blocks():
+def test_what_is_counted():
     block = docs("é", "b", n=pa.array([1, 5])).append_column("reject", pa.nulls(2, pa.string()))
-    counts: dict = {}
-    for _ in range(3):
-        apply(block, [threshold("s", 2)], counts)
-    assert counts == {"s": {"in": 6, "kept": 3, "bytes": 3, "reasons": {"low": 3}}}
+    _, counts = apply(block, [threshold("s", 2)])
+    assert counts == {"s": {"in": 2, "kept": 1, "bytes": 1, "reasons": {"low": 1}}}
 
 
 def test_a_stage_that_drops_a_row_is_a_bug():
     stage = Configured("bad", Stage("bad", "map", 1, lambda table: table.slice(1)), {})
     block = docs("a", "b").append_column("reject", pa.nulls(2, pa.string()))
     with pytest.raises(AssertionError, match="bad returned 1 rows of 2"):
-        apply(block, [stage], {})
+        apply(block, [stage])
 
 
 KINDS = {"int32": 7, "int64": 1 << 40, "double": 0.5, "string": "seven", "bool": True, "list[int32]": [1]}
@@ -90,7 +87,7 @@ def test_stages_may_add_a_column_of_one_name_in_other_types(kinds):
         return Configured(f"s{place}", Stage(f"s{place}", "map", 1, run, adds_from=lambda: {"same": kind}), {})
 
     block = docs(*"abcd", n=[0, 1, 2, 3]).append_column("reject", pa.nulls(4, pa.string()))
-    found = apply(block, [adding(place, kind) for place, kind in enumerate(kinds)], {})
+    found, _ = apply(block, [adding(place, kind) for place, kind in enumerate(kinds)])
     assert found["same"].type == arrow_type(kinds[-1])
     for row, value in enumerate(found["same"].to_pylist()):
         added = kinds[min(row, len(kinds) - 1)]  # by the stage that took the row, or the last

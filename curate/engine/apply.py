@@ -33,49 +33,69 @@ class Configured:
             raise
 
 
-def apply(block: pa.Table, stages: list[Configured], counts: dict, guard: Callable | None = None) -> pa.Table:
-    """The block with what the stages added and changed, and `reject` for those that are out.
+class _Rows:
+    """The rows of a block: those that are live, and those set aside because something rejected them."""
 
-    block   rows of a partition, with a `reject` column: null where a row is live
-    counts  {label: {in, kept, bytes, reasons}}, added to; bytes: UTF-8 bytes of the text of the kept
-    guard   called as guard(stage, docs) in place of stage(docs): see `curate.engine.guard`
+    def __init__(self, block: pa.Table):
+        self.live, self.places = block, np.arange(block.num_rows)
+        self.aside: list[tuple[np.ndarray, pa.Table]] = []
+        self.set_aside()
+
+    def set_aside(self) -> None:
+        """Set aside the live rows that have a reason in `reject`; the others lose that column."""
+        out = self.live[REJECT.name].is_valid()
+        if pc.any(out).as_py():
+            mask, dead = out.to_numpy(), _stored(self.live).filter(out)
+            self.aside.append((self.places[mask], set_column(dead, REJECT.name, dead[REJECT.name].cast(pa.string()))))
+            self.live, self.places = self.live.filter(pc.invert(out)), self.places[~mask]
+        self.live = self.live.drop_columns(REJECT.name)
+
+    def all(self) -> pa.Table:
+        """All rows in the order of the block, with `reject`."""
+        live = self.live.append_column(REJECT.name, pa.nulls(self.live.num_rows, pa.string()))
+        if not self.aside:
+            return live
+        order = np.argsort(np.concatenate([*(places for places, _ in self.aside), self.places]), kind="stable")
+        dead = [_of_types(table, live.schema) for _, table in self.aside]
+        return pa.concat_tables([*dead, live], promote_options="default").take(pa.array(order))
+
+
+def apply(block: pa.Table, stages: list[Configured], guard: Callable | None = None) -> tuple[pa.Table, dict]:
+    """The block with what the stages added and changed, and `reject` for those that are out; and what they counted.
+
+    block  rows of a partition, with a `reject` column: null where a row is live
+    guard  called as guard(stage, docs) in place of stage(docs): see `curate.engine.guard`
+
+    The counts are {label: {in, kept, bytes, reasons}}; bytes: UTF-8 bytes of the text of the kept.
     """
-    out = block[REJECT.name].is_valid()
-    rows = np.arange(block.num_rows)
-    settled, places = [], []
-    live = block
-    if pc.any(out).as_py():
-        live, rows = _split(block, rows, out, settled, places)
-    live = live.drop_columns(REJECT.name)
+    rows, counts = _Rows(block), {}
     reading = [place for place, stage in enumerate(stages) if TRANSIENT.keys() & {*stage.stage.reads(stage.params)}]
-    live = live if reading else _stored(live)
+    rows.live = rows.live if reading else _stored(rows.live)
     for place, stage in enumerate(stages):
-        old = [name for name in stage.stage.adds(stage.params) if name in live.column_names]
-        live = live.drop_columns(old)  # of an earlier stage that adds the same
-        result = guard(stage, live) if guard else stage(live)
-        if result.num_rows != live.num_rows:
-            raise AssertionError(f"stage {stage.label} returned {result.num_rows} rows of {live.num_rows}")
-        count = counts.setdefault(stage.label, {"in": 0, "kept": 0, "bytes": 0, "reasons": {}})
-        count["in"] += result.num_rows
-        live = result if place < max(reading, default=0) else _stored(result)  # payloads are large to copy
-        if REJECT.name in live.column_names:
-            reasons = live[REJECT.name].cast(pa.string())
-            out = reasons.is_valid()
-            live = set_column(live, REJECT.name, pc.binary_join_element_wise(stage.label, reasons, "."))
-            tally = Counter(count["reasons"])
-            tally.update(pc.drop_null(reasons).to_pylist())
-            count["reasons"] = dict(sorted(tally.items()))
-            if pc.any(out).as_py():
-                live, rows = _split(live, rows, out, settled, places)
-            live = live.drop_columns(REJECT.name)
-        count["kept"] += live.num_rows
-        count["bytes"] += _text_bytes(live)
-    live = live.append_column(REJECT.name, pa.nulls(live.num_rows, pa.string()))
-    if not settled:
-        return live
-    order = np.argsort(np.concatenate([*places, rows]), kind="stable")
-    settled = [_of_types(table, live.schema) for table in settled]
-    return pa.concat_tables([*settled, live], promote_options="default").take(pa.array(order))
+        old = [name for name in stage.stage.adds(stage.params) if name in rows.live.column_names]
+        result = _result(stage, rows.live.drop_columns(old), guard)  # old: of an earlier stage that adds the same
+        rows.live = result if place < max(reading, default=0) else _stored(result)  # payloads are large to copy
+        reasons: Counter = Counter()
+        if REJECT.name in result.column_names:
+            verdict = result[REJECT.name].cast(pa.string())
+            reasons.update(pc.drop_null(verdict).to_pylist())
+            full = pc.binary_join_element_wise(stage.label, verdict, ".")
+            rows.live = set_column(rows.live, REJECT.name, full)
+            rows.set_aside()
+        counts[stage.label] = {
+            "in": result.num_rows,
+            "kept": rows.live.num_rows,
+            "bytes": _text_bytes(rows.live),
+            "reasons": dict(sorted(reasons.items())),
+        }
+    return rows.all(), counts
+
+
+def _result(stage: Configured, docs: pa.Table, guard: Callable | None) -> pa.Table:
+    result = guard(stage, docs) if guard else stage(docs)
+    if result.num_rows != docs.num_rows:
+        raise AssertionError(f"stage {stage.label} returned {result.num_rows} rows of {docs.num_rows}")
+    return result
 
 
 def _of_types(table: pa.Table, schema: pa.Schema) -> pa.Table:
@@ -91,15 +111,6 @@ def of_type(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
         return column.cast(kind)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return pa.chunked_array([pa.nulls(len(column), kind)])
-
-
-def _split(table: pa.Table, rows: np.ndarray, out: pa.ChunkedArray, settled: list, places: list) -> tuple:
-    """Set aside the rows that are out; return those that are not, and their places."""
-    mask = out.to_numpy()
-    dead = _stored(table).filter(out)
-    settled.append(set_column(dead, REJECT.name, dead[REJECT.name].cast(pa.string())))
-    places.append(rows[mask])
-    return table.filter(pc.invert(out)), rows[~mask]
 
 
 def _stored(table: pa.Table) -> pa.Table:

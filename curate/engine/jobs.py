@@ -85,7 +85,8 @@ def map_stages(store: Store, args: dict, draft: Path, counts: dict, where: dict,
     try:
         with Writer(draft) as writer:
             for block in blocks:
-                table = apply(block, stages, counts["stages"], guard)
+                table, counted = apply(block, stages, guard)
+                assemble.add(counts["stages"], counted)
                 counts["rows"] += table.num_rows
                 counts["kept"] += table[REJECT.name].null_count
                 if "n_bytes" in types:

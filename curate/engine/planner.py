@@ -12,7 +12,7 @@ from curate.errors import CurateError, ManifestError, did_you_mean
 from curate.manifest.call import Call
 from curate.manifest.manifest import Manifest
 from curate.sources import File
-from curate.stage_api import arrow_type
+from curate.stage_api import Step, arrow_type
 from curate.tokens.requested import Encoding, encoding
 
 BIN_BYTES = 256 << 20
@@ -204,15 +204,27 @@ class Planner:
         self.adds_its_own(call)
         if not self.has_resources(call) or self.problems:
             return
+        taking_part = lanes if self.scope or call.stage.new_only else [*lanes, *self.references]
+        before, said = self.verdicts(taking_part, call, input_bytes(lanes))
+        self.collect(lanes, call, before, said)
+
+    def verdicts(self, lanes: list[Lane], call: Call, size: int) -> tuple[str, str]:
+        """Plan the steps of a group stage. Returns the gate of its verdicts, and what stands for it in the identity of
+        the parts made of them: the gate as it would be if all went to one bin, since where the work is cut says nothing
+        of the verdicts."""
         params = dict(call.params)
         if params.get("bins") == 0:
-            params["bins"] = min(1 << (input_bytes(lanes) // BIN_BYTES).bit_length(), 1024)
-        taking_part = lanes if self.scope or call.stage.new_only else [*lanes, *self.references]
-        said = before = self.steps(taking_part, call, params)
-        if params.get("bins", 1) != 1:  # where the work is cut says nothing of the verdicts
-            params["bins"], aside = 1, Planner()
-            aside.held, aside.indexed = self.held, self.indexed
-            said = aside.steps(taking_part, call, params)
+            params["bins"] = min(1 << (size // BIN_BYTES).bit_length(), 1024)
+        before = self.steps(lanes, call, params)
+        if params.get("bins", 1) == 1:
+            return before, before
+        aside = Planner()
+        aside.held, aside.indexed = self.held, self.indexed
+        return before, aside.steps(lanes, call, params | {"bins": 1})
+
+    def collect(self, lanes: list[Lane], call: Call, before: str, said: str) -> None:
+        """Plan the part that each lane gets of the verdicts. before, said: see `verdicts`."""
+        params = call.params | ({"bins": 1} if "bins" in call.params else {})
         last, identity = call.stage.steps(params)[-1]
         applied = last.over == "apply"  # carried out where verdicts are collected
         types = types_of(lanes)
@@ -231,8 +243,7 @@ class Planner:
 
     def steps(self, lanes: list[Lane], call: Call, params: dict) -> str:
         """Plan the steps of a group stage, without one that is applied. Returns the gate of its verdicts."""
-        before, bins, local, types = "", 0, False, types_of(lanes)
-        everything, whose = ("id", "priority", *call.reads), {"label": call.label}
+        before, bins, local, types, whose = "", 0, False, types_of(lanes), {"label": call.label}
         for number, (step, identity) in enumerate(call.stage.steps(params)):
             if step.over == "apply":
                 break
@@ -240,15 +251,9 @@ class Planner:
             base |= {"before": before} if before else {}
             label = f"{f'{self.scope}: ' if self.scope else ''}{call.label} {number + 1}"
             if step.over == "docs":
-                index = call.stage.index if number == 0 else None
                 fps = []
                 for place, lane in enumerate(lanes):
-                    if index and call is self.indexed:
-                        self.keys(lane, call)
-                    if index and index.column in lane.columns:
-                        args = self.documents(lane, (index.column,), {})
-                    else:
-                        args = self.documents(lane, everything if step.reads is None else step.reads, types)
+                    args = self.looked_at(lane, call, step, types, first=number == 0)
                     args |= base | ({"place": place} if before else {})
                     fps.append(self.add("step", f"{label}, {lane.name}", args, [*args["reading"], before], whose))
             elif step.over == "bins":
@@ -261,6 +266,17 @@ class Planner:
                 fps = [self.add("step", label, base | {"heads": heads}, [before, heads], whose)]
             before, bins, local = self.gate(label, fps), step.bins, step.over == "docs"
         return before
+
+    def looked_at(self, lane: Lane, call: Call, step: Step, types: dict[str, str], first: bool) -> dict:
+        """What a job must know to read what a step looks at in a lane. The first step of a stage with an index reads
+        the lane's keys in place of texts, where there are any."""
+        index = call.stage.index if first else None
+        if index and call is self.indexed:
+            self.keys(lane, call)
+        if index and index.column in lane.columns:
+            return self.documents(lane, (index.column,), {})
+        names = ("id", "priority", *call.reads) if step.reads is None else step.reads
+        return self.documents(lane, names, types)
 
     def keys(self, lane: Lane, call: Call) -> None:
         """Plan the part with a lane's keys for the release's index, unless it has them. The stage reads it in place of

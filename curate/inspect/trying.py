@@ -74,7 +74,7 @@ def _one(table: pa.Table, call: Call) -> pa.Table:
     if missing := [name for name in call.reads if name not in table.column_names]:
         raise CurateError(f"`{call.label}` reads the column `{missing[0]}`", fix="give it, or a stage that adds it")
     if call.stage.kind == "map":
-        return apply(table, [Configured(call.label, call.stage, params)], {})
+        return apply(table, [Configured(call.label, call.stage, params)])[0]
     live = table[REJECT.name].is_null().to_numpy()
     (found,) = run_group(call.stage, [table.filter(pa.array(live)).drop_columns(REJECT.name)], params)
     why = pc.binary_join_element_wise(call.label, found[REJECT.name].cast(pa.string()), ".")
