@@ -47,7 +47,8 @@ def test_no_circles():
             {f"curate.stages.{name}" for name in ("extract", "_charset", "_html_cost", "_formulas")}
             | {"curate.stages._scripts", "curate.stages._visible_text"},
         ),
-        ("fastwarc", {"curate.sources.http"}),
+        ("fastwarc", {"curate.models.marked_pages", "curate.sources.http"}),
+        ("lightgbm", {"curate.models.train_main_content"}),
         ("isal", {"curate.sources.codecs"}),
         ("zstandard", {"curate.sources.codecs"}),
         ("lz4", {"curate.sources.codecs"}),

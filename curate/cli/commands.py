@@ -136,6 +136,7 @@ def status(manifest: ManifestArgument, settings: Set = None, work: Work = WORK, 
 def explain(
     manifest: ManifestArgument,
     document: Annotated[str, typer.Argument(help="id, the first digits of an id, or URL")],
+    blocks: Annotated[bool, typer.Option("--blocks", help="show the verdict on each block of the page")] = False,
     settings: Set = None,
     work: Work = WORK,
     as_json: Json = False,
@@ -144,7 +145,7 @@ def explain(
     from curate.cli.render import explain_lines
     from curate.inspect.explain import explain
 
-    found = explain(loaded(manifest, settings), document, work)
+    found = explain(loaded(manifest, settings), document, work, blocks)
     return {"documents": found}, explain_lines(found), 0
 
 
@@ -178,7 +179,7 @@ def train(
     allow_code: AllowCode = None,
     as_json: Json = False,
 ):
-    """Train the fastText classifier of a recipe. Does nothing if it exists already for the same inputs."""
+    """Train the model of a recipe: a fastText classifier, or one of main content. Does nothing if it exists."""
     from curate.cli.render import trained_lines
     from curate.inspect.progress import follow
     from curate.models.train import train

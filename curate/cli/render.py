@@ -160,7 +160,10 @@ def mixture_lines(mixture: Mixture) -> Iterator[str]:
 
 
 def trained_lines(trained) -> Iterator[str]:
-    """What a classifier was trained on, and how it does on held-out documents."""
+    """What a model was trained on, and how it does on what was held out."""
+    if "sets" in trained.lock:
+        yield from _content_lines(trained)
+        return
     rows = [("side", "source", "documents", "used", "held out")]
     for name, source in trained.lock["sources"].items():
         count = trained.lock["documents"][name]
@@ -176,6 +179,20 @@ def trained_lines(trained) -> Iterator[str]:
     yield f"ROC-AUC {trained.metrics['roc_auc']:.4f}, Brier score {trained.metrics['brier']:.4f}"
     yield f"classifier: {trained.path}{'' if trained.changed else ' (unchanged)'}"
     yield f"model.bin: sha256:{trained.lock['files']['model.bin']}"
+
+
+def _content_lines(trained) -> Iterator[str]:
+    """The same, of a model of main content."""
+    rows = [("set", "pages", "blocks", "F1", "precision", "recall", "parts found", "left out")]
+    for name, set_ in trained.lock["sets"].items():
+        found = trained.metrics[name]
+        keys = ("f1", "precision", "recall", "found", "left_out")
+        shares = ("" if (share := found.get(key)) is None else f"{share:.3f}" for key in keys)
+        rows.append((name, f"{set_['pages']:,}", f"{set_['blocks']:,}", *shares))
+    yield from table(rows, frozenset(range(1, 8)))
+    yield ""
+    yield f"model: {trained.path}{'' if trained.changed else ' (unchanged)'}"
+    yield f"model.npz: sha256:{trained.lock['files']['model.npz']}"
 
 
 def calibrated_lines(made) -> Iterator[str]:
@@ -243,6 +260,11 @@ def explain_lines(found: list[dict]) -> Iterator[str]:
                 yield f"    text: {step['text']['characters']:,} characters: {start[:100]}"
             for name, value in step["columns"].items():
                 yield f"    {name}: {value}"
+        for block in document.get("blocks", ()):
+            signs = ", ".join(f"{one['feature']} {one['value']} ({one['weight']:+})" for one in block["because"])
+            verdict = f"{'keep' if block['kept'] else 'drop'} {block['likely']:4.0%}"
+            yield f"  {verdict}  {' '.join(block['text'].split())[:60]}"
+            yield f"            {signs}"
         if kept := document.get("kept"):
             similarity = "" if kept["similarity"] is None else f", similarity {kept['similarity']:.3f}"
             yield f"  duplicate of {kept['id']}{similarity}; this document on the left, the kept one on the right:"

@@ -13,19 +13,22 @@ from curate.engine.lane import Lane
 from curate.engine.plan import Plan, shards
 from curate.engine.store import Store
 from curate.errors import CurateError
+from curate.inspect.page_blocks import blocks_of
 from curate.manifest.manifest import Manifest, load
 from curate.release.extend import rename
 from curate.release.lock import shard_names
 from curate.release.make import recall
 
 
-def explain(manifest: str | Path | Manifest, document: str, work: str | Path) -> list[dict]:
+def explain(manifest: str | Path | Manifest, document: str, work: str | Path, blocks: bool = False) -> list[dict]:
     """What became of the documents with this id (or its first digits, 6 or more) or this URL.
 
     Returns one dictionary a document: its provenance, `steps` (each with the stage labels, the columns added or
     changed, and the reason where it ended there), `released` ({"shard", "row"}) or None, `places` (all
     such: a mixture may repeat a document), and for a duplicate `kept`
-    (id of the document that stayed, similarity, and both texts: `text` of that one, `against` of this).
+    (id of the document that stayed, similarity, and both texts: `text` of that one, `against` of this). With `blocks`,
+    the source is read once more for the blocks of a page that `extract: {extractor: curate}` has judged: `blocks`, see
+    `page_blocks.blocks_of`.
     """
     manifest = manifest if isinstance(manifest, Manifest) else load(manifest)
     plan, store = recall(manifest, work), Store(Path(work) / "store")
@@ -36,7 +39,10 @@ def explain(manifest: str | Path | Manifest, document: str, work: str | Path) ->
             raise CurateError("this manifest has not run yet", str(work), "run `curate run` first")
         ids = store.open(lane.parts[0]).read(columns=["id", "url"])
         mask = pc.starts_with(ids["id"], document) if is_id else pc.equal(ids["url"], document)
-        found += [_walk(plan, store, lane, row) for row in pc.indices_nonzero(pc.fill_null(mask, False)).to_pylist()]
+        walked = [_walk(plan, store, lane, row) for row in pc.indices_nonzero(pc.fill_null(mask, False)).to_pylist()]
+        for one in walked if blocks else ():
+            one["blocks"] = blocks_of(plan, lane, one["id"])
+        found += walked
     if not found:
         what = f"no document has the {'id' if is_id else 'URL'} {document}"
         raise CurateError(what, fix="look it up in the shards of the release or in evidence/rejected.parquet")

@@ -47,21 +47,22 @@ BASIS, PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
 """Of FNV-1a, 64 bits. Names are compared by hash alone: one that passes for another must not be found by hand."""
 
 
-def _hash(name: str) -> int:
+def hash_of(name: str) -> int:
+    """FNV-1a, see BASIS."""
     value = int(BASIS)
     for character in name.encode():
         value = (value ^ character) * int(PRIME) % 2**64
     return value
 
 
-def _table(values: dict[str, int], size: int) -> tuple[np.ndarray, np.ndarray]:
+def table(values: dict[str, int], size: int) -> tuple[np.ndarray, np.ndarray]:
     """An open-addressed table from the hashes of names."""
     keys, found = np.zeros(size, np.uint64), np.zeros(size, np.int64)
     for name, value in values.items():
-        slot = _hash(name) % size
+        slot = hash_of(name) % size
         while keys[slot]:
             slot = (slot + 1) % size
-        keys[slot], found[slot] = _hash(name), value
+        keys[slot], found[slot] = hash_of(name), value
     return keys, found
 
 
@@ -70,17 +71,17 @@ _FLAGS: dict[str, int] = {}
 for _set, _names in _SETS.items():
     for _name in _names.split():
         _FLAGS[_name] = _FLAGS.get(_name, 0) | _BITS[_set]
-TAG_KEYS, TAG_FLAGS = _table(_FLAGS, 512)
+TAG_KEYS, TAG_FLAGS = table(_FLAGS, 512)
 BLOCK, BOX, ROWS, CELL, RAW, FLAT, UNSEEN, JUDGED, SCRIPT, FORMULA, FOREIGN, NESTING, OPTION, LIST = list(
     _BITS.values()
 )[:14]
 LINK, PICTURED, PROGRAM, EMPTY, BREAKOUT, HTML_IN_SVG, HTML_IN_MATH = list(_BITS.values())[14:]
-TABLE, SCRIPT_KEY, PLAINTEXT = (np.uint64(_hash(name)) for name in ("table", "script", "plaintext"))
+TABLE, SCRIPT_KEY, PLAINTEXT = (np.uint64(hash_of(name)) for name in ("table", "script", "plaintext"))
 
 CLASS, ID, VALUED, PRESENT, HREF, TYPE = range(1, 7)
 _KINDS = [CLASS, ID, VALUED, VALUED, VALUED, VALUED, PRESENT, PRESENT, PRESENT, HREF, TYPE]
-ATTRIBUTE_KEYS, ATTRIBUTE_KINDS = _table(dict(zip(_ATTRIBUTES.split(), _KINDS, strict=True)), 64)
-VALUE_KEYS, VALUE_KINDS = _table(dict.fromkeys(_RULED_VALUES.split(), 1), 64)
+ATTRIBUTE_KEYS, ATTRIBUTE_KINDS = table(dict(zip(_ATTRIBUTES.split(), _KINDS, strict=True)), 64)
+VALUE_KEYS, VALUE_KINDS = table(dict.fromkeys(_RULED_VALUES.split(), 1), 64)
 JAVASCRIPT = np.frombuffer(b"javascript:", np.uint8).copy()
 MATH_TYPE = np.frombuffer(b"math/", np.uint8).copy()
 NBSP_REF, AMP_REF, GT_REF, LT_REF, QUOT_REF = (
@@ -94,7 +95,7 @@ LETTERS[ord("a") : ord("z") + 1] = LETTERS[ord("A") : ord("Z") + 1] = np.arange(
 LETTERS[[ord(character) for character in " \t\n\r\f_-"]] = 27
 
 
-def _automaton(patterns: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
+def automaton(patterns: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
     """(next state of each state and letter, what has been found on the way there) by Aho and Corasick, 1975."""
     next_, found, fails = [[0] * 28], [0], [0]
     for pattern, bit in patterns.items():
@@ -117,7 +118,8 @@ def _automaton(patterns: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
                 queue.append(child)
             else:
                 next_[state][letter] = after
-    return np.array(next_, np.int16), np.array(found, np.int8)
+    return np.array(next_, np.int16), np.array(found, np.uint64)
 
 
-NEXT, FOUND = _automaton(dict.fromkeys(_NAMES.split(), NAMED) | dict.fromkeys(_FORMULAS.split(), IN_FORMULA))
+NEXT, FOUND = automaton(dict.fromkeys(_NAMES.split(), NAMED) | dict.fromkeys(_FORMULAS.split(), IN_FORMULA))
+FOUND = FOUND.astype(np.int8)

@@ -7,14 +7,13 @@ true ones, but never above 1. A text's result does not depend on the other texts
 """
 
 import hashlib
-import json
-import zipfile
 
 import numpy as np
 
 from curate.errors import CurateError
 from curate.kernels import fasttext as kernels
 from curate.models.fasttext_file import LONGEST_NGRAM, MOST_BUCKETS
+from curate.models.npz import read_npz, write_npz
 
 HUGE = 1e30  # beyond any weight, and its sums are finite
 ROWS, BYTES, DOCS = 1 << 16, 1 << 21, 1 << 12  # worked on at a time
@@ -68,15 +67,13 @@ class Collapsed:
         numbers = self.features._asdict()
         arrays = {name: numbers.pop(name) for name in ("keys", "rows", "prune")}
         del numbers["slots"], numbers["kept"]
-        about = json.dumps({"labels": self.labels, "source": self.source, "numbers": numbers})
-        with open(path, "wb") as file:
-            np.savez(file, about=np.array(about), **arrays)
+        write_npz(path, {"labels": self.labels, "source": self.source, "numbers": numbers}, **arrays)
 
     @classmethod
     def load(cls, path):
         """Read what ``save`` wrote; raises CurateError for anything else."""
         try:
-            about, arrays = _read_npz(path)
+            about, arrays = read_npz(path, ("keys", "rows", "prune"))
             numbers = about["numbers"]
             _check_collapsed(about, arrays)
         except Exception as error:  # a file of any kind makes NumPy, zipfile and json raise nearly anything
@@ -85,15 +82,6 @@ class Collapsed:
             raise CurateError(what, str(path), fix) from error
         slots, kept = _index(arrays["keys"], path), kernels.pack_kept(arrays["prune"], numbers["bucket"])
         return cls(about["labels"], about["source"], kernels.Features(**arrays, slots=slots, kept=kept, **numbers))
-
-
-def _read_npz(path):
-    """(about, arrays) of a file, in no more memory than its size: nothing in it is compressed."""
-    with zipfile.ZipFile(path) as archive:
-        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
-            raise ValueError("its arrays are compressed")
-    with np.load(path, allow_pickle=False) as file:
-        return json.loads(str(file["about"])), {name: file[name] for name in ("keys", "rows", "prune")}
 
 
 def _check_collapsed(about, arrays):

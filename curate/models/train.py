@@ -1,7 +1,8 @@
-"""A classifier recipe to a fastText model: what is good, what is not, and how to train on them.
+"""A classifier recipe to a model.
 
-A recipe names sources as a manifest does, on a positive and a negative side. Documents are sampled by hash, a share of
-them is held out to measure with, and the work folder gets
+A recipe with `pages` makes a model of main content, see `train_main_content`. All others make a fastText model and say
+what is good, what is not, and how to train on them. Such a recipe names sources as a manifest does, on a positive and a
+negative side. Documents are sampled by hash, a share of them is held out to measure with, and the work folder gets
 
     classifiers/NAME/
       model.bin     the fastText model
@@ -17,7 +18,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from importlib.metadata import version
@@ -50,6 +51,7 @@ from curate.models.fasttext_file import MOST_BUCKETS, load_model
 from curate.models.fasttext_model import collapse
 from curate.models.metrics import measure
 from curate.models.resources import read_text, sha256
+from curate.models.train_main_content import ContentRecipe, identity_of, make
 from curate.release.lock import made_before
 from curate.release.make import prepare
 from curate.release.pages import environment
@@ -102,6 +104,14 @@ class Classifier:
 
 
 @dataclass(frozen=True)
+class ContentModel:
+    """A recipe of main content that holds. folder: where relative paths start."""
+
+    recipe: ContentRecipe
+    folder: Path
+
+
+@dataclass(frozen=True)
 class Trained:
     """The model is there. changed: whether it was made anew."""
 
@@ -111,7 +121,7 @@ class Trained:
     changed: bool
 
 
-def load(path: str | Path) -> Classifier:
+def load(path: str | Path) -> Classifier | ContentModel:
     """Read the recipe at a path, or the one of that name that comes with curate.
 
     Raises ManifestError with all mistakes, CurateError if there is no such file.
@@ -123,6 +133,10 @@ def load(path: str | Path) -> Classifier:
     file = YamlFile(str(path), folder)
     text = read_text(path, "the recipe")
     value = file.parse(text)
+    if isinstance(value, dict) and "pages" in value:
+        content = file.validate(ContentRecipe, value)
+        file.check()
+        return ContentModel(content, folder.resolve())
     recipe = file.validate(Recipe, value)
     pipelines: dict[str, list[Call]] = {}
     sources: dict[str, Sample] = {}
@@ -142,7 +156,7 @@ def load(path: str | Path) -> Classifier:
 
 
 def train(
-    recipe: Classifier | str | Path,
+    recipe: Classifier | ContentModel | str | Path,
     work: str | Path = "work",
     workers: int | None = None,
     scheduler: str | None = None,
@@ -153,26 +167,38 @@ def train(
     A model that already exists, of the same recipe, inputs and versions, is not trained again. Raises CurateError
     for what is wrong with the recipe, the inputs or the number of documents, Stopped where running again goes on.
     """
-    classifier = recipe if isinstance(recipe, Classifier) else load(recipe)
+    classifier = load(recipe) if isinstance(recipe, str | Path) else recipe
     work = Path(work).absolute()
+    if isinstance(classifier, ContentModel):
+        found, folder = classifier.recipe, classifier.folder
+        identity = identity_of(found, folder)
+        yield _made(work, found.name, identity, lambda home: make(found, folder, identity, home))
+        return
     check_code(classifier.manifest, allow_code)
     plan, store = prepare(classifier.manifest, work), Store(work / "store")
     with cluster(workers, scheduler) as submit:
         yield from execute(_jobs(plan), store, submit)
     check_damage(plan, store)
     identity = _identity(classifier.recipe, plan)
-    home = work / "classifiers" / classifier.recipe.name
+    yield _made(
+        work, classifier.recipe.name, identity, lambda home: _make(classifier.recipe, plan, store, identity, home)
+    )
+
+
+def _made(work: Path, name: str, identity: dict, make: Callable[[Path], None]) -> Trained:
+    """A model's folder, made if it is not there already, whole and of the same identity."""
+    home = work / "classifiers" / name
     lock = made_before(home, identity["fingerprint"])
     if lock is None:
         home.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=home.parent) as draft:
             made = Path(draft) / "made"
             made.mkdir()
-            _make(classifier.recipe, plan, store, identity, made)
+            make(made)
             shutil.rmtree(home, ignore_errors=True)
             made.rename(home)
     metrics = json.loads((home / "metrics.json").read_text(encoding="utf-8"))
-    yield Trained(home, lock or json.loads((home / "lock.json").read_text(encoding="utf-8")), metrics, lock is None)
+    return Trained(home, lock or json.loads((home / "lock.json").read_text(encoding="utf-8")), metrics, lock is None)
 
 
 def _jobs(plan: Plan) -> list[Job]:

@@ -1,6 +1,8 @@
 """Text out of web pages."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import pyarrow as pa
@@ -10,32 +12,57 @@ from resiliparse.parse.html import CSSParserException, HTMLParserException, HTML
 
 from curate.base.parameters import Positive
 from curate.errors import CurateError
+from curate.models.main_content import MainContent, TooManyBlocksError
+from curate.models.resources import Name
 from curate.stage_api import reject, set_column, stage
 from curate.stages._charset import read
 from curate.stages._error_pages import is_error_page
 from curate.stages._html_cost import refusal, too_deep
+from curate.stages._main_content import path_of, rewritten
 from curate.stages._page_source import Source, look
 from curate.stages._payload_kind import HTML, TEXT, kind_of
 from curate.stages._visible_text import mark_skipped, prepare, selector_of
 
-TextOf = Callable[[str, Source], tuple[str | None, str]]
-"""Of a page, as decoded, and a look at its source: its title and its text."""
+
+@dataclass(frozen=True)
+class _Page:
+    """What is made of a page. Of a model of blocks also: the share of its bytes that is kept, and how sure that is."""
+
+    title: str | None
+    text: str
+    kept_share: float | None = None
+    content_score: float | None = None
 
 
-class _TooDeepError(Exception):
-    """A page's elements nest too deep."""
+TextOf = Callable[[str, bytes], _Page]
+"""Of a page, as decoded and as UTF-8."""
+
+
+class _RefusedError(Exception):
+    """A page's elements would take a parser too long; the reason."""
 
 
 def _packages(extractor: str, **_) -> tuple[str, ...]:
     return ("resiliparse", "trafilatura") if extractor == "trafilatura" else ("resiliparse",)
 
 
-@stage(version=4, packages=_packages, hazard=True, dry=True)
+def _adds(extractor: str, **_) -> dict[str, str]:
+    return {"kept_share": "float", "content_score": "float"} if extractor == "curate" else {}
+
+
+def _resources(extractor: str, model: str | None, **_) -> dict:
+    return {"model": path_of(model)} if extractor == "curate" else {}
+
+
+@stage(version=4, packages=_packages, adds_from=_adds, resources_from=_resources, hazard=True, dry=True)
 def extract(
     docs: pa.Table,
     *,
-    extractor: Literal["resiliparse", "trafilatura"] = "resiliparse",
+    extractor: Literal["curate", "resiliparse", "trafilatura"] = "resiliparse",
     main_content: bool = True,
+    format: Literal["text", "markdown"] = "text",
+    title: bool = False,
+    model: Name | None = None,
     repair: bool = True,
     links: bool = False,
     comments: bool = True,
@@ -52,9 +79,13 @@ def extract(
 ) -> pa.Table:
     """Extract the text of archived web pages.
 
-    By default the main content as Resiliparse finds it, without menus, sidebars and footers, one block a
-    line. Text that already exists, as in a WET file, stays as it is, and so does a `text/plain` payload
-    once it is decoded.
+    The main content, without menus, sidebars and footers. Text that already exists, as in a WET file, stays as it is,
+    and so does a `text/plain` payload once it is decoded.
+
+    `curate` tells blocks by boosted trees (docs/extraction.md): better text than the others in the time that
+    Resiliparse takes. Paragraphs are parted by an empty line, items of a list and rows of a table by a line, cells by
+    `|`. It adds `kept_share`, the share of the page that is kept, and `content_score`, how likely that is main content,
+    for rules of `filter`.
 
     No visible character is lost: for every block that is kept, the characters of its DOM text are in the text, in
     order. A block is the text between two borders of block-level elements (`p`, `div`, `li`, `td`, `br` ...); it
@@ -63,30 +94,39 @@ def extract(
     `10<sup>6</sup>` is `10^6`, `H<sub>2</sub>O` is `H_2O`, a linked footnote `[1]`. A formula is its TeX where the
     page has it, else one line of text.
 
-    extractor            `resiliparse` (Bevendorff et al., ECIR 2018) or `trafilatura` (Barbaresi, ACL 2021),
+    extractor            `curate`, `resiliparse` (Bevendorff et al., ECIR 2018) or `trafilatura` (Barbaresi, ACL 2021),
                          which is many times slower
     main_content         false: the whole page
+    format               `markdown`: with headings, code, quotations and tables marked; this and the next two are
+                         options of `curate`
+    title                begin with the title of the page, where its text does not
+    model                a model that `curate train` has made of marked pages; null: the one that comes with curate
     repair               false: the very bytes of Resiliparse, which loses words within sentences, lists near `body`
                          and formulas (docs/decisions/0013), as corpora made with it have; `trafilatura` has no repair
-    links, comments      keep the targets of links; keep readers' comments
-    preserve_formatting  keep line breaks, indents and lists; this and the next five are options of Resiliparse, and
-                         the other extractor has no such choice
+    links, comments      keep the targets of links, which `curate` never does; keep readers' comments
+    preserve_formatting  keep line breaks, indents and lists; this, and the alt texts, form fields and noscript below,
+                         are options of Resiliparse
     list_bullets         put bullets and numbers before the items of lists
     alt_texts            keep the texts that stand for pictures
     form_fields          keep what stands in fields of forms
     noscript             keep what is for browsers without scripts
-    skip_elements        CSS selectors of what goes
+    skip_elements        CSS selectors of what goes; not of Trafilatura
     favor_precision, deduplicate
                          options of Trafilatura: less text, but surer; a page's own repeats left out
     max_bytes            largest payload, in bytes
     keep_error_pages     keep pages that answer 200 and say "page not found"
 
     Reads: payload, http_status, content_type, identified_type, charset, text
+    Adds: kept_share (float, 0 to 1), content_score (float, 0 to 1)
     Changes: text
     Reasons: http_status, too_large, pdf, image, audio_video, script, not_html, undecodable, too_deep,
         too_complex, parser_failure, empty, error_page
     """
-    if extractor == "trafilatura":
+    if extractor == "curate":
+        text_of = _curate(
+            path_of(model), main_content, format == "markdown", title, comments, list_bullets, skip_elements
+        )
+    elif extractor == "trafilatura":
         text_of = _trafilatura(main_content, deduplicate, links, comments, favor_precision)
     else:
         text_of = _resiliparse(
@@ -101,7 +141,10 @@ def extract(
             form_fields=form_fields,
             noscript=noscript,
         )
+    added = _adds(extractor)
     if "payload" not in docs.column_names:
+        for name in added:
+            docs = set_column(docs, name, pa.nulls(docs.num_rows, pa.float32()))
         return reject(docs, empty=_is_empty(docs["text"]))
     payloads = docs["payload"].combine_chunks()
     types, charsets = docs["content_type"].to_pylist(), docs["charset"].to_pylist()
@@ -112,11 +155,15 @@ def extract(
     todo = pc.and_(payloads.is_valid(), pc.invert(pc.or_(http_status, too_large)))
 
     texts, reasons = docs["text"].to_pylist(), [None] * docs.num_rows
+    measured = {name: [None] * docs.num_rows for name in added}
     for row in pc.indices_nonzero(todo).to_pylist():
         payload = payloads[row].as_py()
-        texts[row], reasons[row] = _extract(
-            payload, (types[row], identified[row]), charsets[row], text_of, keep_error_pages
-        )
+        page, reasons[row] = _extract(payload, (types[row], identified[row]), charsets[row], text_of, keep_error_pages)
+        texts[row] = page and page.text
+        for name, values in measured.items():
+            values[row] = page and getattr(page, name)
+    for name, values in measured.items():
+        docs = set_column(docs, name, pa.array(values, pa.float32()))
     text, reason = pa.array(texts, docs.schema.field("text").type), pa.array(reasons, pa.string())
     named = {name: pc.equal(reason, name) for name in pc.unique(reason.drop_null()).to_pylist()}
     return reject(
@@ -130,44 +177,72 @@ def extract(
 
 def _extract(
     payload: bytes, types: tuple[str | None, str | None], charset: str | None, text_of: TextOf, keep_error_pages: bool
-) -> tuple[str | None, str | None]:
-    """(text, reason to reject it). An error page has both, so that a person can see what it said.
+) -> tuple[_Page | None, str | None]:
+    """(page, reason to reject it). An error page has both, so that a person can see what it said.
 
     types  what the server claims, and what the crawler found
     """
     kind = kind_of(payload, *types)
     if kind not in (HTML, TEXT):
         return None, kind
-    page, data = read(payload, charset)
-    if page is None:
+    text, data = read(payload, charset)
+    if text is None:
         return None, "undecodable"
-    title, text = None, page
+    page = _Page(None, text)
     if kind == HTML:
-        source = look(data)
-        if refused := refusal(source):
-            return None, refused
         try:
-            title, text = text_of(page, source)
-        except _TooDeepError:
-            return None, "too_deep"
+            page = text_of(text, data)
+        except _RefusedError as refused:
+            return None, str(refused)
+        except TooManyBlocksError:
+            return None, "too_complex"
         except (HTMLParserException, ValueError):
             return None, "parser_failure"
-    if not keep_error_pages and is_error_page(title, text):
-        return text, "error_page"
-    return text, None
+    if not keep_error_pages and is_error_page(page.title, page.text):
+        return page, "error_page"
+    return page, None
+
+
+def _curate(
+    path: Path,
+    main_content: bool,
+    markdown: bool,
+    title: bool,
+    comments: bool,
+    bullets: bool,
+    skip_elements: tuple[str, ...],
+) -> TextOf:
+    model = MainContent.load(path)
+    _check_selectors(skip_elements)
+
+    def text_of(page: str, data: bytes) -> _Page:
+        found = model.read(data, not main_content)
+        if found.has_formulas or skip_elements:
+            found = model.read(rewritten(_parsed(page, _looked_at(data)), skip_elements), not main_content)
+        text = found.text(markdown, bullets, comments)
+        if title and found.title and not text.removeprefix("# ").startswith(found.title):
+            text = f"{'# ' if markdown else ''}{found.title}\n\n{text}"
+        return _Page(found.title, text, found.kept_share, found.score)
+
+    return text_of
+
+
+def _check_selectors(selectors: tuple[str, ...]) -> None:
+    try:
+        extract_plain_text("<p>", skip_elements=list(selectors) or None)
+    except CSSParserException as error:
+        raise CurateError(f"`skip_elements` are CSS selectors: {error}", fix="fix or remove the selector") from error
 
 
 def _resiliparse(repair: bool, skip_elements: tuple[str, ...], **options) -> TextOf:
     skipped = list(skip_elements) or None
-    try:
-        extract_plain_text("<p>", skip_elements=skipped, **options)
-    except CSSParserException as error:
-        raise CurateError(f"`skip_elements` are CSS selectors: {error}", fix="fix or remove the selector") from error
+    _check_selectors(skip_elements)
     if not repair:
-        return lambda page, source: _title_and_text(_parsed(page, source), skip_elements=skipped, **options)
+        return lambda page, data: _title_and_text(_parsed(page, _looked_at(data)), skip_elements=skipped, **options)
     main_content = options["main_content"]
 
-    def text_of(page: str, source: Source) -> tuple[str | None, str]:
+    def text_of(page: str, data: bytes) -> _Page:
+        source = _looked_at(data)
         mark = source.mark(page) if main_content else ""
         marked = source.marked(mark) if main_content else source.page
         tree = _parsed(page if marked is source.page else marked.decode(), source)
@@ -175,20 +250,30 @@ def _resiliparse(repair: bool, skip_elements: tuple[str, ...], **options) -> Tex
         if skipped:
             selectors = [mark_skipped(tree, skipped)]
         prepare(tree, mark, main_content, options["links"], selector_of(source, main_content))
-        title, text = _title_and_text(tree, skip_elements=selectors, **options)
-        return (title and title.replace(mark, ""), text.replace(mark, "")) if mark else (title, text)
+        found = _title_and_text(tree, skip_elements=selectors, **options)
+        if not mark:
+            return found
+        return _Page(found.title and found.title.replace(mark, ""), found.text.replace(mark, ""))
 
     return text_of
 
 
-def _title_and_text(tree: HTMLTree, **options) -> tuple[str | None, str]:
-    return tree.title, extract_plain_text(tree, **options)
+def _title_and_text(tree: HTMLTree, **options) -> _Page:
+    return _Page(tree.title, extract_plain_text(tree, **options))
+
+
+def _looked_at(data: bytes) -> Source:
+    """The source of a page that no parser takes long for."""
+    source = look(data)
+    if refused := refusal(source):
+        raise _RefusedError(refused)
+    return source
 
 
 def _parsed(page: str, source: Source) -> HTMLTree:
     tree = HTMLTree.parse(page)
     if too_deep(tree, source):
-        raise _TooDeepError
+        raise _RefusedError("too_deep")
     return tree
 
 
@@ -201,10 +286,10 @@ def _trafilatura(main_content: bool, deduplicate: bool, links: bool, comments: b
             "the extractor `trafilatura` is not installed", fix='pip install "curate-corpus[trafilatura]"'
         ) from error
 
-    def text_of(page: str, source: Source) -> tuple[str | None, str]:
-        title = _parsed(page, source).title
+    def text_of(page: str, data: bytes) -> _Page:
+        title = _parsed(page, _looked_at(data)).title
         if not main_content:
-            return title, trafilatura.html2txt(page)
+            return _Page(title, trafilatura.html2txt(page))
         if deduplicate:  # what it remembers of other pages would make a text depend on what came before it
             LRU_TEST.clear()
         text = trafilatura.extract(
@@ -214,7 +299,7 @@ def _trafilatura(main_content: bool, deduplicate: bool, links: bool, comments: b
             favor_precision=favor_precision,
             deduplicate=deduplicate,
         )
-        return title, text or ""
+        return _Page(title, text or "")
 
     return text_of
 

@@ -1,0 +1,68 @@
+"""The blocks of a document's page, read anew from its source: what was kept of it, and why."""
+
+from typing import Any
+
+import numpy as np
+
+from curate.engine.lane import Lane
+from curate.engine.plan import Plan
+from curate.kernels.block_names import FEATURES
+from curate.kernels.boosted_trees import HIGH, LEAVES, LOW, NODES
+from curate.models.main_content import UNIT, MainContent
+from curate.sources import Origin, partitions
+from curate.stages._charset import read
+from curate.stages._main_content import path_of
+
+_WEIGHTIEST = 3
+
+
+def blocks_of(plan: Plan, lane: Lane, document: str) -> list[dict[str, Any]]:
+    """Of a document whose text a model of main content has told: {"text", "likely", "kept", "because"} of each block.
+
+    because  the features that weigh most: {"feature", "value", "weight"}, the weight in log-odds
+
+    Empty for any other document. Raises CurateError where the source cannot be read.
+    """
+    job = plan.jobs[lane.parts[0]]
+    calls = [stage for stage in job.args.get("stages", []) if stage["call"]["stage"] == "extract"]
+    params = calls[0]["call"]["params"] if calls else {}
+    if params.get("extractor") != "curate" or lane.partition is None:
+        return []
+    model = MainContent.load(path_of(params["model"]))
+    files = {piece.file.path: piece.file for piece in lane.partition.pieces}
+    for table in partitions.read(job.args["read"], files, Origin(job.args["lane"])):
+        ids = table["id"].to_pylist()
+        if document in ids:
+            row = table.slice(ids.index(document), 1).to_pylist()[0]
+            _, page = read(row["payload"], row["charset"])
+            return _told(model, page)
+    return []
+
+
+def _told(model: MainContent, page: bytes) -> list[dict[str, Any]]:
+    found = model.read(page)
+    return [
+        {"text": block.text, "likely": block.likely, "kept": block.kept, "because": _because(model, row)}
+        for block, row in zip(found.blocks(), found.features, strict=True)
+    ]
+
+
+def _because(model: MainContent, row: np.ndarray) -> list[dict[str, Any]]:
+    """The features that weigh most in a verdict: how much each test on the way to a leaf changes the mean of the leaves
+    below, summed over the trees (Saabas, 2014)."""
+    weights: dict[int, float] = {}
+    for tree, leaves in zip(model.nodes, model.values.astype(float), strict=True):
+        node, first, size = 0, 0, LEAVES
+        while node < NODES:
+            feature, bound = int(tree[node]) >> HIGH, int(tree[node]) & LOW
+            right = int(row[feature]) > bound
+            mean = leaves[first : first + size].mean()
+            size //= 2
+            first += size if right else 0
+            weights[feature] = weights.get(feature, 0.0) + leaves[first : first + size].mean() - mean
+            node = 2 * node + 1 + right
+    ranked = sorted(weights.items(), key=lambda pair: (-abs(pair[1]), pair[0]))[:_WEIGHTIEST]
+    return [
+        {"feature": FEATURES[feature], "value": int(row[feature]), "weight": round(weight / UNIT, 2)}
+        for feature, weight in ranked
+    ]

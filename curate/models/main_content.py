@@ -1,0 +1,155 @@
+"""Main content of web pages, told block by block by boosted trees over what can be counted.
+
+    read = MainContent.load().read(page)     # UTF-8
+    read.text()                                 # of the blocks that are kept
+
+`curate train main-content` makes the model from pages whose main content people have marked. That blocks can be told by
+their text, their links and their neighbors is due to Kohlschütter et al. ("Boilerplate Detection using Shallow Text
+Features", WSDM 2010).
+"""
+
+import html
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from curate.errors import CurateError
+from curate.kernels.block_features import features
+from curate.kernels.block_names import FEATURES, N_FEATURES
+from curate.kernels.block_text import in_comments, kept_of, text_of
+from curate.kernels.boosted_trees import HIGH, LEAVES, LOW, NODES, sums_of_trees
+from curate.kernels.page_reader import END, FORMULAS, SOLID_BYTES, START, TITLE, TITLE_END, read_page
+from curate.models.npz import read_npz, write_npz
+
+FORMAT = 1
+UNIT = 1024
+"""Of a leaf: this many make one in log-odds."""
+SHIPPED_PATH = Path(__file__).with_name("main-content.npz")
+"""The model that comes with curate."""
+MAX_BLOCKS = 100_000
+"""Of a page; what is counted of so many takes 70 MB."""
+_MOST_TREES = 10_000
+_SURE = np.array([math.ceil(UNIT * math.log(k / (1000 - k))) for k in range(1, 1000)])
+"""From which sum on something is at least as likely as so many thousandths."""
+
+
+class TooManyBlocksError(ValueError):
+    """A page has more than MAX_BLOCKS."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of a page: its text, how likely it is main content, and whether it is kept."""
+
+    text: str
+    likely: float
+    kept: bool
+
+
+@dataclass(frozen=True)
+class Read:
+    """A page that was read, and the verdict on each of its blocks.
+
+    features  int16 of shape (blocks, features), in the order of `FEATURES`
+    likely    int64 of shape (blocks,), thousandths
+    kept      bool of shape (blocks,)
+    """
+
+    page: np.ndarray
+    parts: tuple
+    features: np.ndarray
+    likely: np.ndarray
+    kept: np.ndarray
+
+    def text(self, markdown: bool = False, bullets: bool = True, comments: bool = True) -> str:
+        """The text of what is kept. comments: also of what stands among readers' comments."""
+        text, blocks, elements, words = self.parts[:4]
+        kept = self.kept if comments else self.kept & ~in_comments(blocks, elements, words)
+        return bytes(text_of(text, blocks, elements, kept, markdown, bullets)).decode("utf-8", "replace")
+
+    @cached_property
+    def title(self) -> str | None:
+        """What the page calls itself."""
+        counts = self.parts[4]
+        raw = bytes(self.page[counts[TITLE] : counts[TITLE_END]]).decode("utf-8", "replace")
+        return " ".join(html.unescape(raw).split()) or None
+
+    @property
+    def has_formulas(self) -> bool:
+        """Whether the page has formulas, which a parser can write as TeX before the page is read again."""
+        return bool(self.parts[4][FORMULAS])
+
+    @property
+    def kept_share(self) -> float:
+        """The share of the page's visible bytes that is kept, 0 to 1."""
+        sizes = self.parts[1][:, SOLID_BYTES].astype(np.int64)
+        return float(sizes[self.kept].sum() / max(1, sizes.sum()))
+
+    @property
+    def score(self) -> float:
+        """How likely what is kept is main content: the mean by bytes, 0 to 1."""
+        sizes = self.parts[1][self.kept, SOLID_BYTES].astype(np.int64)
+        return float((sizes * self.likely[self.kept]).sum() / max(1, 1000 * sizes.sum()))
+
+    def blocks(self) -> Iterator[Block]:
+        text, blocks = self.parts[:2]
+        for row, likely, kept in zip(blocks, self.likely.tolist(), self.kept.tolist(), strict=True):
+            yield Block(bytes(text[row[START] : row[END]]).decode("utf-8", "replace"), likely / 1000, kept)
+
+
+@dataclass(frozen=True)
+class MainContent:
+    """A model. nodes, values: see `boosted_trees.sums_of_trees`."""
+
+    nodes: np.ndarray
+    values: np.ndarray
+
+    @staticmethod
+    @lru_cache(4)
+    def load(path: str | Path = SHIPPED_PATH) -> "MainContent":
+        """Read a model. Raises CurateError for a file that is none, or one of other features."""
+        try:
+            about, arrays = read_npz(path, ("nodes", "values"))
+            _check(**arrays)
+            same = about["format"] == FORMAT and about["features"] == FEATURES
+        except Exception as error:  # a file of any kind makes NumPy, zipfile and json raise nearly anything
+            what = f"cannot read the model of main content: {str(error) or type(error).__name__}"
+            raise CurateError(what, str(path), "train it anew, or fetch it again") from error
+        if not same:
+            what = "the model tests other features than this version of curate counts"
+            raise CurateError(what, str(path), "train it anew")
+        return MainContent(**arrays)
+
+    def save(self, path: str | Path) -> None:
+        """Write the model, the same bytes each time."""
+        write_npz(path, {"format": FORMAT, "features": FEATURES}, nodes=self.nodes, values=self.values)
+
+    def likely(self, measured: np.ndarray) -> np.ndarray:
+        """Of features: how likely each block is main content, int64 in thousandths."""
+        return np.searchsorted(_SURE, sums_of_trees(measured, self.nodes, self.values), side="right")
+
+    def read(self, page: bytes, everything: bool = False) -> Read:
+        """Read a page, its UTF-8. everything: keep all blocks, whatever they are. Raises TooManyBlocksError."""
+        data = np.frombuffer(page, np.uint8)
+        parts = read_page(data)
+        if len(parts[1]) > MAX_BLOCKS:
+            raise TooManyBlocksError
+        measured = features(data, *parts)
+        likely = self.likely(measured)
+        kept = np.ones(len(likely), np.bool_) if everything else kept_of(likely, measured)
+        return Read(data, parts, measured, likely, kept)
+
+
+def _check(nodes: np.ndarray, values: np.ndarray) -> None:
+    """Raise ValueError unless the arrays are trees: the kernel checks no index."""
+    if nodes.dtype != np.uint32 or values.dtype != np.int16:
+        raise ValueError("its numbers are of another type")
+    trees = len(nodes)
+    if not 0 < trees <= _MOST_TREES or nodes.shape != (trees, NODES) or values.shape != (trees, LEAVES):
+        raise ValueError("its trees are of another shape")
+    if int((nodes >> HIGH).max()) >= N_FEATURES or int((nodes & LOW).max()) > np.iinfo(np.int16).max:
+        raise ValueError("its trees test what is not there")
