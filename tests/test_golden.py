@@ -33,6 +33,7 @@ CALLS = {
     "exact_dedup": {"exact_dedup": "normalized_text"},
     "keep_top": {"keep_top": {"fraction": 0.4, "column": "n_bytes"}},
     "select": {"select": {"count": 9, "order": ["-n_bytes"], "by": "minhash"}},
+    "extract_curate": {"extract": {"extractor": "curate"}},
     "datatrove": {"datatrove": {"block": "datatrove.pipeline.filters.GopherQualityFilter"}},
 }
 PAGE = "<html><head><title>{0}</title></head><body><nav>Menu</nav><main><h1>{0}</h1><p>{1}</p></main></body></html>"
@@ -50,7 +51,7 @@ def result_of(name: str, folder: Path) -> dict:
     ]
     pages += [response("http://a/pdf", "%PDF-1.4", kind="application/pdf"), response("http://a/void", "")]
     (folder / "in.warc.gz").write_bytes(b"".join(pages))
-    inputs = ["in.warc.gz"] if name == "extract" else ["in.jsonl"]
+    inputs = ["in.warc.gz"] if name.startswith("extract") else ["in.jsonl"]
     source = {"inputs": inputs, "pipeline": [CALLS.get(name, name)]}
     document = {"name": "golden", "version": "1.0.0", "license": "cc0-1.0", "sources": {"only": source}}
     manifest = write_manifest(folder / "manifest.yaml", document)
@@ -74,8 +75,9 @@ def _of_url(manifest: Path, url: str, work: Path) -> list[dict]:
 
 
 def ours() -> list[str]:
-    """The stages that need no model or word list."""
-    return [name for name, home in sorted(stage_homes().items()) if home.startswith("curate.") and not _needs(name)]
+    """The stages that need no model or word list, and `extract` with the model that comes with curate."""
+    stages = [name for name, home in sorted(stage_homes().items()) if home.startswith("curate.") and not _needs(name)]
+    return sorted([*stages, "extract", "extract_curate"])
 
 
 def _needs(name: str) -> bool:

@@ -88,7 +88,7 @@ PARAMS = {
     "filter": [{"short": "length(text) < 20", "no_name": "url is null and position = 3"}],
     "length": [{"min_chars": 10, "max_chars": 2000}],
     "normalize": [{}, {"strip_lines": True, "max_newlines": 1}],
-    "extract": [{}, {"main_content": False, "links": True, "skip_elements": ["h1"]}],
+    "extract": [{}, {"extractor": "curate"}, {"main_content": False, "links": True, "skip_elements": ["h1"]}],
     "decontaminate": [
         {"sets": {"prose": {"path": str(QUESTIONS), "columns": ["question"]}}},
         {"sets": {"prose": {"path": str(QUESTIONS), "columns": ["question"]}}, "n": 4, "share": 0.2, "mode": "mark"},

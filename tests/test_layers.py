@@ -45,7 +45,7 @@ def test_no_circles():
         (
             "resiliparse",
             {f"curate.stages.{name}" for name in ("extract", "_charset", "_html_cost", "_formulas")}
-            | {"curate.stages._scripts", "curate.stages._visible_text"},
+            | {"curate.stages._main_content", "curate.stages._scripts", "curate.stages._visible_text"},
         ),
         ("fastwarc", {"curate.models.marked_pages", "curate.sources.http"}),
         ("lightgbm", {"curate.models.train_main_content"}),

@@ -150,6 +150,7 @@ def test_references_are_read_as_the_standard_says():
         ("said<sup><a href='#n1'>1</a></sup>.", ["said[1]."]),
         ("<button>a</button>b", ["a", "b"]),
         ("\ufeffa\0b", ["\ufeffab"]),
+        ("<p>\x01<p>a\x0b", ["\x01", "a\x0b"]),
         ("", []),
         ("<p>   </p>", []),
     ],

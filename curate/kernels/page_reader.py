@@ -208,7 +208,7 @@ def read_page(page):
             if byte == 0:
                 i = end
                 continue
-            blank = is_space(byte) or byte == 0x0B or (size == 2 and byte == 0xC2 and glyph[2] == 0xA0)
+            blank = is_space(byte) or (size == 2 and byte == 0xC2 and glyph[2] == 0xA0)
             if blank:
                 unbraced = -1
                 if not as_is:
@@ -329,7 +329,7 @@ def read_page(page):
             unbraced, script = script if kind == MARKED else -1, -1
         if border:
             if begun:
-                while text[used - 1] <= _SPACE:
+                while is_space(text[used - 1]):
                     used -= 1
                 blocks[count, END], blocks[count, LINKED_BYTES], blocks[count, SOLID_BYTES] = used, linked, solid
                 base = used
@@ -382,7 +382,7 @@ def read_page(page):
             else:
                 i = end
     if begun:
-        while text[used - 1] <= _SPACE:
+        while is_space(text[used - 1]):
             used -= 1
         blocks[count, END], blocks[count, LINKED_BYTES], blocks[count, SOLID_BYTES] = used, linked, solid
         count += 1

@@ -76,7 +76,7 @@ OTHERS = {
     ],
     "pii": [{"preset": "recall"}],
     "multiple_choice": [{"form": "blank"}],
-    "extract": [{"extractor": "trafilatura"}],
+    "extract": [{"extractor": "trafilatura"}, {"extractor": "curate", "format": "markdown"}],
     "code": [{"licenses": ["MIT"], "languages": ["Python"], "name": "url"}],
 }
 """{stage: parameters}, beside those of the laws, that lead to other code."""

@@ -88,7 +88,7 @@ def html(data: bytes) -> None:
     for name, value in (("content_type", kind), ("identified_type", None), ("charset", charset)):
         page = page.append_column(name, pa.array([value or None], pa.string()))
     stage = find_stage("extract")
-    for params in ({}, {"main_content": False, "links": True}):
+    for params in ({}, {"extractor": "curate", "format": "markdown"}, {"main_content": False, "links": True}):
         found = stage(page, **stage.configure(params))
         found.validate(full=True)
         assert found.num_rows == 1
