@@ -185,7 +185,8 @@ def test_text_that_is_there_already_has_no_share():
 
 
 def trees(**changed) -> dict:
-    return {"nodes": np.zeros((1, NODES), np.uint32), "values": np.zeros((1, LEAVES), np.int16)} | changed
+    nodes, values, means = ((1, NODES), np.uint32), ((1, LEAVES), np.int16), ((1, NODES), np.int16)
+    return {"nodes": np.zeros(*nodes), "values": np.zeros(*values), "means": np.zeros(*means)} | changed
 
 
 def test_a_model_comes_back_as_it_was_written(tmp_path):

@@ -6,9 +6,8 @@ import numpy as np
 
 from curate.engine.lane import Lane
 from curate.engine.plan import Plan
-from curate.kernels.block_names import FEATURES
-from curate.kernels.boosted_trees import HIGH, LEAVES, LOW, NODES
-from curate.models.main_content import UNIT, MainContent
+from curate.kernels.block_names import COLUMN
+from curate.models.main_content import MainContent
 from curate.sources import Origin, partitions
 from curate.stages._charset import read
 from curate.stages._main_content import path_of
@@ -23,9 +22,8 @@ def blocks_of(plan: Plan, lane: Lane, document: str) -> list[dict[str, Any]]:
 
     Empty for any other document. Raises CurateError where the source cannot be read.
     """
-    job = plan.jobs[lane.parts[0]]
-    calls = [stage for stage in job.args.get("stages", []) if stage["call"]["stage"] == "extract"]
-    params = calls[0]["call"]["params"] if calls else {}
+    job, calls = plan.jobs[lane.parts[0]], [*plan.manifest.pipelines[lane.source], *plan.manifest.stages]
+    params = next((call.params for call in calls if call.stage.name == "extract"), {})
     if params.get("extractor") != "curate" or lane.partition is None:
         return []
     model = MainContent.load(path_of(params["model"]))
@@ -48,21 +46,8 @@ def _told(model: MainContent, page: bytes) -> list[dict[str, Any]]:
 
 
 def _because(model: MainContent, row: np.ndarray) -> list[dict[str, Any]]:
-    """The features that weigh most in a verdict: how much each test on the way to a leaf changes the mean of the leaves
-    below, summed over the trees (Saabas, 2014)."""
-    weights: dict[int, float] = {}
-    for tree, leaves in zip(model.nodes, model.values.astype(float), strict=True):
-        node, first, size = 0, 0, LEAVES
-        while node < NODES:
-            feature, bound = int(tree[node]) >> HIGH, int(tree[node]) & LOW
-            right = int(row[feature]) > bound
-            mean = leaves[first : first + size].mean()
-            size //= 2
-            first += size if right else 0
-            weights[feature] = weights.get(feature, 0.0) + leaves[first : first + size].mean() - mean
-            node = 2 * node + 1 + right
-    ranked = sorted(weights.items(), key=lambda pair: (-abs(pair[1]), pair[0]))[:_WEIGHTIEST]
+    ranked = sorted(model.because(row).items(), key=lambda pair: (-abs(pair[1]), pair[0]))
     return [
-        {"feature": FEATURES[feature], "value": int(row[feature]), "weight": round(weight / UNIT, 2)}
-        for feature, weight in ranked
+        {"feature": name, "value": int(row[COLUMN[name]]), "weight": round(weight, 2)}
+        for name, weight in ranked[:_WEIGHTIEST]
     ]

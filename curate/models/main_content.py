@@ -103,17 +103,23 @@ class Read:
 
 @dataclass(frozen=True)
 class MainContent:
-    """A model. nodes, values: see `boosted_trees.sums_of_trees`."""
+    """A model.
+
+    nodes, values  see `boosted_trees.sums_of_trees`
+    means          int16 of the shape of `nodes`: what the blocks that reached a node in training reached in the mean,
+                   for `because`
+    """
 
     nodes: np.ndarray
     values: np.ndarray
+    means: np.ndarray
 
     @staticmethod
     @lru_cache(4)
     def load(path: str | Path = SHIPPED_PATH) -> "MainContent":
         """Read a model. Raises CurateError for a file that is none, or one of other features."""
         try:
-            about, arrays = read_npz(path, ("nodes", "values"))
+            about, arrays = read_npz(path, ("nodes", "values", "means"))
             _check(**arrays)
             same = about["format"] == FORMAT and about["features"] == FEATURES
         except Exception as error:  # a file of any kind makes NumPy, zipfile and json raise nearly anything
@@ -126,11 +132,32 @@ class MainContent:
 
     def save(self, path: str | Path) -> None:
         """Write the model, the same bytes each time."""
-        write_npz(path, {"format": FORMAT, "features": FEATURES}, nodes=self.nodes, values=self.values)
+        write_npz(
+            path, {"format": FORMAT, "features": FEATURES}, nodes=self.nodes, values=self.values, means=self.means
+        )
 
     def likely(self, measured: np.ndarray) -> np.ndarray:
         """Of features: how likely each block is main content, int64 in thousandths."""
         return np.searchsorted(_SURE, sums_of_trees(measured, self.nodes, self.values), side="right")
+
+    def because(self, row: np.ndarray) -> dict[str, float]:
+        """How much each feature weighs in the verdict on a block, in log-odds: what each test on the way to a leaf
+        changes of the mean, summed over the trees (Saabas, 2014).
+
+        row  the features of the block
+        """
+        weights: dict[str, float] = {}
+        for tree, leaves, means in zip(self.nodes.tolist(), self.values.tolist(), self.means.tolist(), strict=True):
+            node = 0
+            while node < NODES:
+                feature = tree[node] >> HIGH
+                following = 2 * node + 1 + int(row[feature] > tree[node] & LOW)
+                after = means[following] if following < NODES else leaves[following - NODES]
+                if after != means[node]:
+                    name = FEATURES[feature]
+                    weights[name] = weights.get(name, 0.0) + (after - means[node]) / UNIT
+                node = following
+        return weights
 
     def read(self, page: bytes, everything: bool = False) -> Read:
         """Read a page, its UTF-8. everything: keep all blocks, whatever they are. Raises TooManyBlocksError."""
@@ -144,12 +171,13 @@ class MainContent:
         return Read(data, parts, measured, likely, kept)
 
 
-def _check(nodes: np.ndarray, values: np.ndarray) -> None:
+def _check(nodes: np.ndarray, values: np.ndarray, means: np.ndarray) -> None:
     """Raise ValueError unless the arrays are trees: the kernel checks no index."""
-    if nodes.dtype != np.uint32 or values.dtype != np.int16:
+    if nodes.dtype != np.uint32 or values.dtype != np.int16 or means.dtype != np.int16:
         raise ValueError("its numbers are of another type")
     trees = len(nodes)
-    if not 0 < trees <= _MOST_TREES or nodes.shape != (trees, NODES) or values.shape != (trees, LEAVES):
+    shapes = (nodes.shape, means.shape, values.shape)
+    if not 0 < trees <= _MOST_TREES or shapes != ((trees, NODES), (trees, NODES), (trees, LEAVES)):
         raise ValueError("its trees are of another shape")
     if int((nodes >> HIGH).max()) >= N_FEATURES or int((nodes & LOW).max()) > np.iinfo(np.int16).max:
         raise ValueError("its trees test what is not there")

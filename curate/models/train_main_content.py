@@ -37,7 +37,9 @@ from curate.release.pages import environment
 
 FOLDS = 5
 _UNKNOWN = -1.0
-_NO_MODEL = MainContent(np.zeros((1, NODES), np.uint32), np.zeros((1, LEAVES), np.int16))
+_NO_MODEL = MainContent(
+    np.zeros((1, NODES), np.uint32), np.zeros((1, LEAVES), np.int16), np.zeros((1, NODES), np.int16)
+)
 _MOST = np.iinfo(np.int16).max
 
 
@@ -166,10 +168,12 @@ def fit(pages: Iterable[Learned], boosting: Boosting, seed: int = 0) -> MainCont
 
 def _flattened(trees: list[dict]) -> MainContent:
     """LightGBM's trees as complete ones of integers."""
-    tested, bounds = (np.zeros((len(trees), NODES), np.int64) for _ in range(2))
+    tested, bounds, means = (np.zeros((len(trees), NODES), np.int64) for _ in range(3))
     values = np.zeros((len(trees), LEAVES), np.int16)
 
     def place(tree: int, node: dict, at: int) -> None:
+        if at < NODES:
+            means[tree, at] = _leaf(node.get("internal_value", node.get("leaf_value")))
         if "split_feature" in node:
             tested[tree, at] = node["split_feature"]
             bounds[tree, at] = min(max(int(np.floor(node["threshold"])), 0), _MOST)
@@ -180,11 +184,15 @@ def _flattened(trees: list[dict]) -> MainContent:
             place(tree, node, 2 * at + 1)
             place(tree, node, 2 * at + 2)
         else:
-            values[tree, at - NODES] = np.clip(round(node["leaf_value"] * UNIT), -_MOST, _MOST)
+            values[tree, at - NODES] = _leaf(node["leaf_value"])
 
     for number, tree in enumerate(trees):
         place(number, tree["tree_structure"], 0)
-    return MainContent(packed(tested, bounds), values)
+    return MainContent(packed(tested, bounds), values, means.astype(np.int16))
+
+
+def _leaf(value: float) -> int:
+    return min(max(round(value * UNIT), -_MOST), _MOST)
 
 
 def fold_of(page: MarkedPage) -> int:
