@@ -30,8 +30,8 @@ def test_the_docstring_is_where_it_says_so():
 def test_schema_and_reference_show_it():
     schema = json.loads((ROOT / "manifests" / "manifest.schema.json").read_text(encoding="utf-8"))
     entries = schema["$defs"]["Stage"]["anyOf"][1:]
-    page = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
     for name in STAGES:
+        page = (ROOT / "docs" / "reference" / "stages" / f"{name}.md").read_text(encoding="utf-8")
         [inner] = [entry["properties"][name]["anyOf"][0] for entry in entries if name in entry["properties"]]
         for parameter, field in find_stage(name).params.model_fields.items():
             assert inner["properties"][parameter]["description"] == field.description

@@ -179,7 +179,7 @@ def train(
     allow_code: AllowCode = None,
     as_json: Json = False,
 ):
-    """Train the model of a recipe: a fastText classifier, or one of main content. Does nothing if it exists."""
+    """Train a classifier, or a model of main content. Does nothing if it exists already for the same inputs."""
     from curate.cli.render import trained_lines
     from curate.inspect.progress import follow
     from curate.models.train import train

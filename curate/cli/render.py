@@ -259,7 +259,7 @@ def explain_lines(found: list[dict]) -> Iterator[str]:
                 start = " ".join(step["text"]["start"].split())
                 yield f"    text: {step['text']['characters']:,} characters: {start[:100]}"
             for name, value in step["columns"].items():
-                yield f"    {name}: {value}"
+                yield f"    {name}: {value:.6g}" if isinstance(value, float) else f"    {name}: {value}"
         for block in document.get("blocks", ()):
             signs = ", ".join(f"{one['feature']} {one['value']} ({one['weight']:+})" for one in block["because"])
             verdict = f"{'keep' if block['kept'] else 'drop'} {block['likely']:4.0%}"

@@ -222,7 +222,7 @@ def _curate(
         text = found.text(markdown, bullets, comments)
         if title and found.title and not text.removeprefix("# ").startswith(found.title):
             text = f"{'# ' if markdown else ''}{found.title}\n\n{text}"
-        return _Page(found.title, text, found.kept_share, found.score)
+        return _Page(found.title, text, round(found.kept_share, 4), round(found.score, 4))
 
     return text_of
 
