@@ -218,9 +218,10 @@ def in_folds(pages: list[Learned], boosting: Boosting, seed: int, text_of: Calla
 def metrics_of(pages: Iterable[Learned], texts: dict[str, str]) -> dict:
     """{"pages", "precision", "recall", "f1", "by_kind": {kind: f1}} of pages whose text is marked whole, means of
     pages; {"found", "left_out", "parts_f1"} of marked parts."""
-    scores, kinds = [], defaultdict(list)
+    scores, kinds, counted = [], defaultdict(list), 0
     inside, out = [], []
     for page in (one.page for one in pages):
+        counted += 1
         text = texts[page.name]
         if page.text is not None:
             scores.append(word_f1(words_of(text), words_of(page.text)))
@@ -228,7 +229,7 @@ def metrics_of(pages: Iterable[Learned], texts: dict[str, str]) -> dict:
         else:
             inside += [part in text for part in page.inside]
             out += [part not in text for part in page.out]
-    found = {"pages": len(scores)}
+    found: dict = {"pages": counted}
     if scores:
         names = ("precision", "recall", "f1")
         found |= {name: round(float(value), 4) for name, value in zip(names, np.mean(scores, 0), strict=True)}
