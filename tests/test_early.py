@@ -59,5 +59,7 @@ def test_once_a_command_has_started_it_is_an_exception(tmp_path):
     code += "curate.inspect.doctor.examine = interrupted\ncurate.cli.commands.main()\n"
     done = interrupted(tmp_path, "interrupting", ["-c", code])
     assert done.returncode == Stopped.exit_code
-    assert done.stderr == "error: stopped by Ctrl-C\nfix: run the same command again to resume\n"
+    heard, *rest = done.stderr.lstrip("\n").splitlines()
+    assert heard == "stopping; what is done is kept. Press Ctrl-C again to stop at once."
+    assert rest == ["error: stopped by Ctrl-C", "fix: run the same command again to resume"]
     assert '"stopped by Ctrl-C"' in done.stdout

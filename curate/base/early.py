@@ -14,9 +14,18 @@ EXIT_CODE = 3
 
 
 def leave_ctrl_c() -> None:
-    """Ctrl-C raises KeyboardInterrupt from here on: there is something to put in order."""
+    """Ctrl-C raises KeyboardInterrupt from here on, and says so at once: putting things in order may take seconds.
+
+    A second one ends the process where it stands. Its workers end with it, and a later run takes no half of a result.
+    """
     if signal.getsignal(signal.SIGINT) is _end:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, _wind_up)
+
+
+def end_ctrl_c() -> None:
+    """It has no effect any more: the process is on its way out, with the exit code that it has."""
+    if signal.getsignal(signal.SIGINT) is _end:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _is_command_line() -> bool:
@@ -29,6 +38,12 @@ def _is_command_line() -> bool:
 def _end(signum: int, frame: FrameType | None) -> None:
     os.write(2, b"stopped by Ctrl-C\n")
     os._exit(EXIT_CODE)  # whatever was being imported could turn an exception into another
+
+
+def _wind_up(signum: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGINT, _end)
+    os.write(2, b"\nstopping; what is done is kept. Press Ctrl-C again to stop at once.\n")
+    raise KeyboardInterrupt
 
 
 if _is_command_line() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is not to be heard

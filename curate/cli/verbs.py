@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from curate import __version__
-from curate.base.early import leave_ctrl_c
+from curate.base.early import end_ctrl_c, leave_ctrl_c
 from curate.base.redact import in_error
 from curate.base.terminal import say, show, show_json
 from curate.errors import Stopped
@@ -61,8 +61,14 @@ def options(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing while jobs run.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Name each job as it ends.")] = False,
 ) -> None:
     """What stands before the verb."""
+    if quiet or verbose:
+        from curate.inspect.progress import EVERYTHING, NOTHING, set_detail
+
+        set_detail(EVERYTHING if verbose else NOTHING)
 
 
 def obey(app: typer.Typer) -> int:
@@ -92,6 +98,7 @@ def command(function: Callable) -> Callable:
                     show(line)
             sys.stdout.flush()
         except KeyboardInterrupt:
+            end_ctrl_c()
             raise Stopped("stopped by Ctrl-C", fix="run the same command again to resume") from None
         except BrokenPipeError:  # whoever reads, such as `head`, has enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

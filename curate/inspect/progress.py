@@ -19,11 +19,19 @@ from curate.base.terminal import shown
 from curate.engine.execute import Ended, Lost, Started
 
 SPARSE_SECONDS = 15
+NOTHING, NOW_AND_THEN, EVERYTHING = range(3)
+_detail = NOW_AND_THEN
+
+
+def set_detail(detail: int) -> None:
+    """How much is said while jobs run: NOTHING, NOW_AND_THEN, or EVERYTHING, each job as it ends."""
+    global _detail
+    _detail = detail
 
 
 def follow(events: Iterator) -> Any:
     """Consume the events of a run and show them. Returns the last, which is what it made."""
-    console = Console(file=sys.stderr, highlight=False)
+    console = Console(file=sys.stderr, highlight=False, quiet=_detail == NOTHING)
     watch = _Live(console) if console.is_terminal else _Log(console)
     with watch:
         for event in events:
@@ -53,6 +61,16 @@ class _Counting:
             self.out += sum(count["in"] - count["kept"] for count in event.marker.get("stages", {}).values())
         self.show(event)
 
+    def beginning(self, event: Started) -> str:
+        """What a run, or another round of it, has to do."""
+        if self.rounds > 1:
+            return f"{event.jobs:,} more jobs to run"
+        if event.reused:
+            return (
+                f"resuming: {event.reused:,} of {event.reused + event.jobs:,} jobs are done, {event.jobs:,} jobs to run"
+            )
+        return f"{event.jobs:,} jobs to run"
+
     @property
     def words(self) -> str:
         if not self.read:
@@ -73,6 +91,10 @@ class _Live(_Counting):
         self.progress.stop()
 
     def show(self, event) -> None:
+        if isinstance(event, Started) and event.jobs and event.reused and self.rounds == 1:
+            self.console.print(self.beginning(event), markup=False)
+        elif isinstance(event, Ended) and _detail == EVERYTHING:
+            self.console.print(f"{shown(event.job.label)}: done", markup=False)
         label = shown(event.job.label) if isinstance(event, Ended) else "starting"
         self.progress.update(self.task, description=label, total=self.jobs, completed=self.done, words=self.words)
 
@@ -87,9 +109,13 @@ class _Log(_Counting):
 
     def show(self, event) -> None:
         if isinstance(event, Started) and event.jobs:
-            first = f"{event.jobs:,} jobs to run, {event.reused:,} reused"
-            self.console.print(first if self.rounds == 1 else f"{event.jobs:,} more jobs to run", markup=False)
+            self.say(self.beginning(event))
+        elif isinstance(event, Ended) and _detail == EVERYTHING:
+            self.say(f"{event.job.label}: done ({self.done:,} of {self.jobs:,} jobs)")
         elif isinstance(event, Ended) and time.monotonic() - self.last >= SPARSE_SECONDS:
             self.last = time.monotonic()
             words = f"; {self.words}" if self.words else ""
-            self.console.print(f"{self.done:,} of {self.jobs:,} jobs done{words}", markup=False)
+            self.say(f"{self.done:,} of {self.jobs:,} jobs done{words}")
+
+    def say(self, line: str) -> None:
+        self.console.print(f"{time.strftime('%H:%M:%S')} {shown(line)}", markup=False, soft_wrap=True)
