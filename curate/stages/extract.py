@@ -141,11 +141,18 @@ def extract(
             form_fields=form_fields,
             noscript=noscript,
         )
-    added = _adds(extractor)
+    added = tuple(_adds(extractor))
     if "payload" not in docs.column_names:
         for name in added:
             docs = set_column(docs, name, pa.nulls(docs.num_rows, pa.float32()))
         return reject(docs, empty=_is_empty(docs["text"]))
+    return _of_payloads(docs, text_of, added, max_bytes, keep_error_pages)
+
+
+def _of_payloads(
+    docs: pa.Table, text_of: TextOf, added: tuple[str, ...], max_bytes: int, keep_error_pages: bool
+) -> pa.Table:
+    """The text of each payload, what is `added` of its page, and why it is rejected."""
     payloads = docs["payload"].combine_chunks()
     types, charsets = docs["content_type"].to_pylist(), docs["charset"].to_pylist()
     known = "identified_type" in docs.column_names
