@@ -1,6 +1,6 @@
 """`curate run` over an archive against the bare loop of FastWARC and Resiliparse over the same archive.
 
-    python tests/bench/extract.py [--quality] [--copies 32] [--runs 3] [--json]
+    python tests/bench/extract.py [--quality] [--extractor resiliparse] [--copies 32] [--runs 3] [--json]
 
 Both use one process to extract, and take turns. The bare loop is timed without its imports, the command from
 its start to its end: plan, read, extract, store, shuffle, shards, card and lock. On a busy machine read
@@ -51,7 +51,7 @@ sources:
   web:
     inputs: [{archive}]
     format: warc
-    pipeline: [extract]
+    pipeline: [extract: {{extractor: {extractor}}}]
 """
 
 
@@ -76,11 +76,11 @@ def bare(archive: Path) -> Run:
     return Run(time.perf_counter() - start, time.process_time() - cpu, texts)
 
 
-def command(archive: Path) -> Run:
+def command(archive: Path, extractor: str) -> Run:
     """The whole command, from its start to its end."""
     with tempfile.TemporaryDirectory() as work:
         manifest = Path(work, "web-a.yaml")
-        manifest.write_text(MANIFEST.format(archive=archive))
+        manifest.write_text(MANIFEST.format(archive=archive, extractor=extractor))
         call = [sys.executable, "-m", "curate", "run", manifest, "--work", work, "--workers", "1", "--json"]
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
         start, cpu = time.perf_counter(), cpu_of_children()
@@ -176,7 +176,7 @@ def characters_lost(payloads: dict[str, bytes], texts: dict[str, str]) -> int:
     return sum(len(line) for url, page in pages.items() if page for line in lost(page, texts[url], text_of_tree))
 
 
-def times(copies: int, runs: int) -> dict[str, float]:
+def times(copies: int, runs: int, extractor: str) -> dict[str, float]:
     """Of the command over an archive of so many copies, and of the bare loop."""
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder, "web-a.warc.gz")
@@ -184,7 +184,7 @@ def times(copies: int, runs: int) -> dict[str, float]:
         bare_runs, command_runs = [], []
         for _ in range(runs):
             bare_runs.append(bare(archive))
-            command_runs.append(command(archive))
+            command_runs.append(command(archive, extractor))
     bare_seconds, seconds = (median(run.seconds for run in runs) for runs in (bare_runs, command_runs))
     bare_cpu, cpu = (median(run.cpu for run in runs) for runs in (bare_runs, command_runs))
     count = len(bare_runs[0].texts) * copies
@@ -205,13 +205,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--copies", type=int, default=32, help="how often the archive of 12 MB is repeated")
     parser.add_argument("--runs", type=int, default=3, help="of each; the median counts")
+    parser.add_argument("--extractor", choices=["resiliparse", "curate"], default="resiliparse", help="of whole runs")
     parser.add_argument("--quality", action="store_true", help="without the times of whole runs")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     args = parser.parse_args()
     if not (CRAWL / "web-a.warc.gz").exists():
         sys.exit(f"the archive is not here: {CRAWL / 'web-a.warc.gz'}")
 
-    result = {} if args.quality else times(args.copies, args.runs)
+    result = {} if args.quality else times(args.copies, args.runs, args.extractor)
     result |= measured_quality(bare(CRAWL / "web-a.warc.gz").texts)
     width = max(map(len, result))
     for name, value in result.items():
