@@ -117,18 +117,13 @@ def test_a_share_that_is_none_is_an_error(value):
         loads(f"{HEAD}stages:\n  - length: {{max_removed: {value}}}\n")
 
 
-def test_the_set_of_a_source_gives_it_too():
-    given = loads(f"{HEAD}stages: [length, near_dedup]\nset: {{length.max_removed: 0.3}}\n")
-    assert [call.max_removed for call in given.stages] == [0.3, 0.9]
+def test_the_set_of_a_source_and_the_former_name_give_it_too():
+    given = loads(f"{HEAD}stages: [length, near_dedup: {{alarm: 0.7}}]\nset: {{length.max_removed: 0.3}}\n")
+    assert [call.max_removed for call in given.stages] == [0.3, 0.7]
     assert loads(f"{HEAD}stages: [near_dedup]\n").stages[0].max_removed == 0.9
     assert loads(f"{HEAD}stages: [near_dedup: {{max_removed: null}}]\n").stages[0].max_removed is None
     with pytest.raises(ManifestError, match="alarm"):
         loads(f"{HEAD}stages: [length: {{alarm: 0.7}}]\n")
-
-
-def test_the_former_name_is_an_error_that_gives_the_new_one():
-    with pytest.raises(ManifestError, match="`alarm` is called `max_removed`"):
-        loads(f"{HEAD}stages: [near_dedup: {{alarm: 0.7}}]\n")
 
 
 def test_the_schema_has_it_for_every_stage():

@@ -216,9 +216,8 @@ class YamlFile:
                 return None
             params = {first: params}
         given = {**(params or {}), **overrides}
-        if name == "near_dedup" and "alarm" in given:
-            self.wrong((*at, name, "alarm"), "`alarm` is called `max_removed`", "rename it")
-            return None
+        if name == "near_dedup" and "alarm" in given:  # what it was called there
+            given.setdefault("max_removed", given.pop("alarm"))
         checked = {key: given.pop(key) for key in Checks.model_fields if key in given}
         try:
             given = given if stage.free else self.environment.expand_parameters(given)
