@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import cases_machine
 from case import ROOT, SHARED, Case
 from small_runs import FINE, MANIFEST, SECRETS, released, run_python, serving, some_words, with_lock
 
@@ -252,11 +253,9 @@ def yaml_bomb(case: Case) -> None:
 
 
 CASES = {
-    number + "-" + name.replace("_", "-"): globals()[name]
-    for name, number in {
-        path.name[3:].replace("-", "_"): path.name[:2]
-        for path in sorted((SHARED / "cases" / "security").glob("[0-9][0-9]-*"))
-    }.items()
-    if name in globals()
+    path.name: check
+    for path in sorted((SHARED / "cases" / "security").glob("[0-9][0-9]-*"))
+    if (name := path.name[3:].replace("-", "_"))
+    and (check := globals().get(name) or getattr(cases_machine, name, None))
 }
 """{name of the case's folder: what it must give}"""
