@@ -12,7 +12,7 @@ from curate.kernels.html import ATTRIBUTES, COST, DEEPEST, FORMULAS, LISTS, NEST
 
 # --- tokens
 
-NAMES = {kind: frozenset(names.encode().split()) for kind, names in html_names._SETS.items()}
+NAMES = {kind: frozenset(names.encode().split()) for kind, names in html_names.SETS.items()}
 HTML_IN = dict.fromkeys(NAMES["html_in_svg"], b"svg") | dict.fromkeys(NAMES["html_in_math"], b"math")
 RULED_VALUES = frozenset(html_names._RULED_VALUES.encode().split())
 RULED_NAMES = html_names._NAMES.encode().split()

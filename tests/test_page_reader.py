@@ -95,7 +95,7 @@ def test_the_text_is_that_of_the_tree(page):
 @given(
     st.lists(
         WORDS
-        | st.tuples(st.sampled_from(SOUP), st.sampled_from(["", " href=x", ' class="a b"', "/"])).map(
+        | st.tuples(st.sampled_from(SOUP), st.sampled_from(["", " href=x", ' class="a b"', "/", " / "])).map(
             "<{0[0]}{0[1]}>".format
         )
         | st.sampled_from(SOUP).map("</{}>".format),

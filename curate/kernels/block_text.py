@@ -25,8 +25,8 @@ _PROSE = 200
 _CHARACTERS, _WORDS, _WIDE, _LINK_SHARE, _SENTENCES = (
     COLUMN[name] for name in ["characters", "words", "wide_share", "link_share", "sentences"]
 )
-_H1, _LI, _OL, _UL, _DD = (TAG[name] for name in ["h1", "li", "ol", "ul", "dd"])
-_BLOCKQUOTE, _ARTICLE, _BODY, _HTML = (TAG[name] for name in ["blockquote", "article", "body", "html"])
+_H1, _LI, _OL, _UL = (TAG[name] for name in ("h1", "li", "ol", "ul"))
+_BLOCKQUOTE, _BODY, _HTML = (TAG[name] for name in ("blockquote", "body", "html"))
 _HEADINGS = np.zeros(256, np.int64)
 for _level in range(1, 7):
     _HEADINGS[TAG[f"h{_level}"]] = _level

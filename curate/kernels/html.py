@@ -14,15 +14,12 @@ import numpy as np
 from curate.kernels import device, kernel
 from curate.kernels.html_markup import (
     AND,
-    APOSTROPHE,
     BANG,
     DASH,
-    EQUALS,
     GT,
     HASH,
     LT,
     QUESTION,
-    QUOTE,
     SLASH,
     end_of_cdata,
     end_of_comment,
@@ -31,7 +28,10 @@ from curate.kernels.html_markup import (
     is_letter,
     is_space,
     is_unread,
+    look_up,
     may_start_with,
+    read_attribute,
+    read_tag_name,
     starts_with,
 )
 from curate.kernels.html_names import (
@@ -100,16 +100,6 @@ def _blank(byte):
 
 
 @device
-def _look_up(keys, values, key):
-    slot = key % np.uint64(len(keys))
-    while keys[slot] != 0:
-        if keys[slot] == key:
-            return values[slot]
-        slot = (slot + np.uint64(1)) % np.uint64(len(keys))
-    return 0
-
-
-@device
 def _opened(keys, counts, key, by):
     """Change how many elements of a name are open; whether there was one to close, or room to open one."""
     slot = key % np.uint64(_NAMES_KEPT)
@@ -150,7 +140,7 @@ def _is_ruled_value(page, start, end):
         if page[k] == AND:
             return True
         key = hashed(key, page[k])
-    return _look_up(VALUE_KEYS, VALUE_KINDS, key) == 1
+    return look_up(VALUE_KEYS, VALUE_KINDS, key) == 1
 
 
 @device
@@ -266,11 +256,8 @@ def scan(page):
                 j += 1
             i = j + 1
             continue
-        key = BASIS
-        while j < n and not (is_space(page[j]) or page[j] == SLASH or page[j] == GT):
-            key = hashed(key, page[j])
-            j += 1
-        flags = _look_up(TAG_KEYS, TAG_FLAGS, key)
+        key, j = read_tag_name(page, j)
+        flags = look_up(TAG_KEYS, TAG_FLAGS, key)
         place, attributes, found, ruled, control_here, in_formula = j, 0, 0, False, False, False
         looked_at = not closing and (flags & (BLOCK | UNSEEN) == 0 or flags & (CELL | PICTURED | PROGRAM) != 0)
 
@@ -282,34 +269,9 @@ def scan(page):
                 continue
             closed_itself = False
             attributes += 1
-            name, first = BASIS, j
-            while j < n and not (is_space(page[j]) or page[j] == SLASH or page[j] == GT):
-                if page[j] == EQUALS and j > first:
-                    break
-                name = hashed(name, page[j])
-                j += 1
-            while j < n and is_space(page[j]):
-                j += 1
-            value, value_end = j, j
-            if j < n and page[j] == EQUALS:
-                j += 1
-                while j < n and is_space(page[j]):
-                    j += 1
-                if j < n and (page[j] == QUOTE or page[j] == APOSTROPHE):
-                    quote = page[j]
-                    j += 1
-                    value = j
-                    while j < n and page[j] != quote:
-                        j += 1
-                    value_end = j
-                    j += 1
-                else:
-                    value = j
-                    while j < n and not (is_space(page[j]) or page[j] == GT):
-                        j += 1
-                    value_end = j
+            name, value, value_end, j = read_attribute(page, j)
             if looked_at:
-                kind = _look_up(ATTRIBUTE_KEYS, ATTRIBUTE_KINDS, name)
+                kind = look_up(ATTRIBUTE_KEYS, ATTRIBUTE_KINDS, name)
                 if kind in (CLASS, ID):
                     found |= _found_in(page, value, value_end)
                 elif kind == VALUED:

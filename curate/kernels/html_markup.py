@@ -30,6 +30,59 @@ def hashed(key, byte):
 
 
 @device
+def look_up(keys, values, key):
+    """What `html_names.table` has for a key, or 0."""
+    slot = key % np.uint64(len(keys))
+    while keys[slot] != 0:
+        if keys[slot] == key:
+            return values[slot]
+        slot = (slot + np.uint64(1)) % np.uint64(len(keys))
+    return 0
+
+
+@device
+def read_tag_name(page, j):
+    """(hash of the name that begins at ``j``, where it ends)."""
+    n, key = len(page), BASIS
+    while j < n and not (is_space(page[j]) or page[j] == SLASH or page[j] == GT):
+        key = hashed(key, page[j])
+        j += 1
+    return key, j
+
+
+@device
+def read_attribute(page, j):
+    """(hash of the name of the attribute that begins at ``j``, start and end of its value, where it is over)."""
+    n, name, first = len(page), BASIS, j
+    while j < n and not (is_space(page[j]) or page[j] == SLASH or page[j] == GT):
+        if page[j] == EQUALS and j > first:
+            break
+        name = hashed(name, page[j])
+        j += 1
+    while j < n and is_space(page[j]):
+        j += 1
+    value, value_end = j, j
+    if j < n and page[j] == EQUALS:
+        j += 1
+        while j < n and is_space(page[j]):
+            j += 1
+        if j < n and (page[j] == QUOTE or page[j] == APOSTROPHE):
+            quote = page[j]
+            j += 1
+            value = j
+            while j < n and page[j] != quote:
+                j += 1
+            value_end = j
+            j += 1
+        else:
+            value = j
+            while j < n and not (is_space(page[j]) or page[j] == GT):
+                j += 1
+            value_end = j
+    return name, value, value_end, j
+
+
+@device
 def starts_with(page, start, end, text):
     if end - start < len(text):
         return False

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-_SETS = {
+SETS = {
     "block": """address article aside blockquote body br caption center dd details dialog dir div dl dt fieldset
         figcaption figure footer form frameset h1 h2 h3 h4 h5 h6 header hgroup hr html legend li main menu nav ol
         optgroup option p pre search section summary table tbody td tfoot th thead tr ul""",
@@ -66,9 +66,9 @@ def table(values: dict[str, int], size: int) -> tuple[np.ndarray, np.ndarray]:
     return keys, found
 
 
-_BITS = {name: 1 << i for i, name in enumerate(_SETS)}
+_BITS = {name: 1 << i for i, name in enumerate(SETS)}
 _FLAGS: dict[str, int] = {}
-for _set, _names in _SETS.items():
+for _set, _names in SETS.items():
     for _name in _names.split():
         _FLAGS[_name] = _FLAGS.get(_name, 0) | _BITS[_set]
 TAG_KEYS, TAG_FLAGS = table(_FLAGS, 512)

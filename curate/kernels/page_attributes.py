@@ -3,7 +3,7 @@
 import numpy as np
 
 from curate.kernels import device
-from curate.kernels.html_markup import APOSTROPHE, EQUALS, GT, HASH, QUOTE, SLASH, hashed, is_space, lower
+from curate.kernels.html_markup import GT, SLASH, hashed, is_space, look_up, lower, read_attribute
 from curate.kernels.html_names import BASIS, LETTERS
 from curate.kernels.page_names import (
     ATTRIBUTE,
@@ -18,46 +18,24 @@ from curate.kernels.page_names import (
     bytes_of,
 )
 
-WORDS, SIGNATURE, FLAGS, PAGE_WORDS_FOUND, LANGUAGE = range(5)
+WORDS, SIGNATURE, FLAGS, PAGE_WORDS_FOUND, FOUND = range(5)
 """What is found in a tag: bits of `NEAR_WORDS`; a hash of its class; see LINKED; bits of `PAGE_WORDS`."""
-FOUND = 5
-LINKED, HIDDEN, TO_ITSELF, CLOSED, DATA, TEX = 1, 2, 4, 8, 16, 32
-"""Whether it has `href`; is hidden; links to a place in its own page; closes itself; is JSON-LD; a formula."""
+LINKED, HIDDEN, CLOSED, DATA, TEX = 1, 2, 4, 8, 16
+"""Whether it has `href`; is hidden; closes itself; is JSON-LD; a formula."""
 
-_CLASS, _ID, _ROLE, _ITEMPROP, _HREF, _HIDDEN, _STYLE, _TYPE, _PROPERTY, _NAME, _CONTENT, _ITEMTYPE = (
-    ATTRIBUTE[name]
-    for name in [
-        "class",
-        "id",
-        "role",
-        "itemprop",
-        "href",
-        "hidden",
-        "style",
-        "type",
-        "property",
-        "name",
-        "content",
-        "itemtype",
-    ]
+_CLASS, _ID, _ROLE, _ITEMPROP, _HREF, _HIDDEN = (
+    ATTRIBUTE[name] for name in ("class", "id", "role", "itemprop", "href", "hidden")
 )
-_BODY, _HTML, _META, _SCRIPT = TAG["body"], TAG["html"], KEY_OF["meta"], TAG["script"]
+_STYLE, _TYPE, _PROPERTY, _NAME, _CONTENT, _ITEMTYPE = (
+    ATTRIBUTE[name] for name in ("style", "type", "property", "name", "content", "itemtype")
+)
+_BODY, _HTML, _META = TAG["body"], TAG["html"], KEY_OF["meta"]
 _KINDS = np.array([KEY_OF[name] for name in ("og:type", "generator", "application-name")], np.uint64)
 _NONE, _INVISIBLE, _JSON_LD, _MATH, _TYPE_KEY = (
     bytes_of(name) for name in ("display:none", "visibility:hidden", "ld+json", "math/", "@type")
 )
 _LONGEST_KIND = 100
 """Bytes of a value that says what a page is."""
-
-
-@device
-def _look_up(keys, values, key):
-    slot = key % np.uint64(len(keys))
-    while keys[slot] != 0:
-        if keys[slot] == key:
-            return values[slot]
-        slot = (slot + np.uint64(1)) % np.uint64(len(keys))
-    return 0
 
 
 @device
@@ -103,7 +81,7 @@ def _note(page, start, end, kind, found):
         if kind == _CLASS:
             found[SIGNATURE] = _key_of(page, start, end)
     elif kind == _HREF:
-        found[FLAGS] |= np.uint64(LINKED | (TO_ITSELF if start < end and page[start] == HASH else 0))
+        found[FLAGS] |= np.uint64(LINKED)
     elif kind == _HIDDEN:
         found[FLAGS] |= np.uint64(HIDDEN)
     elif kind == _STYLE:
@@ -124,41 +102,15 @@ def read_attributes(page, j, n, tag, key, found):
     """
     for k in range(FOUND):
         found[k] = 0
-    content, content_end, says_kind = 0, 0, False
+    content, content_end, says_kind, closed = 0, 0, False, False
     while j < n and page[j] != GT:
         if is_space(page[j]) or page[j] == SLASH:
-            if page[j] == SLASH:
-                found[FLAGS] |= np.uint64(CLOSED)
+            closed = page[j] == SLASH
             j += 1
             continue
-        found[FLAGS] &= ~np.uint64(CLOSED)
-        name, first = BASIS, j
-        while j < n and not (is_space(page[j]) or page[j] == SLASH or page[j] == GT):
-            if page[j] == EQUALS and j > first:
-                break
-            name = hashed(name, page[j])
-            j += 1
-        while j < n and is_space(page[j]):
-            j += 1
-        start, end = j, j
-        if j < n and page[j] == EQUALS:
-            j += 1
-            while j < n and is_space(page[j]):
-                j += 1
-            if j < n and (page[j] == QUOTE or page[j] == APOSTROPHE):
-                quote = page[j]
-                j += 1
-                start = j
-                while j < n and page[j] != quote:
-                    j += 1
-                end = j
-                j += 1
-            else:
-                start = j
-                while j < n and not (is_space(page[j]) or page[j] == GT):
-                    j += 1
-                end = j
-        kind = _look_up(ATTRIBUTE_KEYS, ATTRIBUTE_NUMBERS, name)
+        closed = False
+        name, start, end, j = read_attribute(page, j)
+        kind = look_up(ATTRIBUTE_KEYS, ATTRIBUTE_NUMBERS, name)
         if kind == 0:
             continue
         if key == _META:
@@ -169,8 +121,10 @@ def read_attributes(page, j, n, tag, key, found):
                 says_kind = value == _KINDS[0] or value == _KINDS[1] or value == _KINDS[2]
             continue
         _note(page, start, end, kind, found)
-        if kind == _ITEMTYPE or ((tag in (_BODY, _HTML)) and (kind in (_CLASS, _ID))):
+        if kind == _ITEMTYPE or (tag in (_BODY, _HTML) and kind in (_CLASS, _ID)):
             found[PAGE_WORDS_FOUND] |= _words_in(page, start, end, PAGE_NEXT, PAGE_FOUND)
+    if closed:
+        found[FLAGS] |= np.uint64(CLOSED)
     if says_kind:
         found[PAGE_WORDS_FOUND] |= _words_in(page, content, content_end, PAGE_NEXT, PAGE_FOUND)
     return j

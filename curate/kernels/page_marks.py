@@ -3,7 +3,7 @@
 import numpy as np
 
 from curate.kernels import device
-from curate.kernels.html_markup import HASH, is_letter
+from curate.kernels.html_markup import HASH, is_letter, look_up
 from curate.kernels.html_names import BASIS, PRIME
 from curate.kernels.page_names import (
     C1,
@@ -26,16 +26,6 @@ def is_digit(byte):
 def is_word(byte):
     """Whether a byte is of a letter or digit, or of a character beyond ASCII."""
     return byte >= 0x80 or is_letter(byte) or is_digit(byte)
-
-
-@device
-def _number_of(key):
-    slot = key % np.uint64(len(REFERENCE_KEYS))
-    while REFERENCE_KEYS[slot] != 0:
-        if REFERENCE_KEYS[slot] == key:
-            return REFERENCE_NUMBERS[slot]
-        slot = (slot + np.uint64(1)) % np.uint64(len(REFERENCE_KEYS))
-    return 0
 
 
 @device
@@ -95,11 +85,11 @@ def read_reference(page, i, n, glyph):
         key = (key ^ np.uint64(page[j])) * PRIME
         j += 1
         if j - i - 1 <= LONGEST_BARE_REFERENCE and j - i > 2:
-            number = _number_of(key)
+            number = look_up(REFERENCE_KEYS, REFERENCE_NUMBERS, key)
             if number:
                 best, end = number, j
     if j < n and page[j] == _SEMICOLON:
-        number = _number_of((key ^ np.uint64(_SEMICOLON)) * PRIME)
+        number = look_up(REFERENCE_KEYS, REFERENCE_NUMBERS, (key ^ np.uint64(_SEMICOLON)) * PRIME)
         if number:
             best, end = number, j + 1
     if best:
@@ -112,11 +102,12 @@ _CARET, _LOW_LINE, _OPENING, _CLOSING = ord("^"), ord("_"), ord("{"), ord("}")
 _BRACKET, _CLOSING_BRACKET, _PARENTHESIS, _PLUS, _MINUS, _STAR = (ord(sign) for sign in "[](+-*")
 _LONGEST = 40
 """Bytes from which on a text is small print, no script."""
-_ORDINALS_IN_WORDS = """
+_NO_SCRIPT_IN_WORDS = """
 st nd rd th er ère re e o a os as ème ième eme te de ste ter mo ma tm sm mc md
 """
-_ORDINALS = np.array([int.from_bytes(word.encode(), "little") for word in _ORDINALS_IN_WORDS.split()], np.int64)
+NO_SCRIPT = frozenset(_NO_SCRIPT_IN_WORDS.split())
 """Endings of ordinal numbers, abbreviations and marks, which stay as they stand: `1st`, `Nº`."""
+_ORDINALS = np.array([int.from_bytes(word.encode(), "little") for word in sorted(NO_SCRIPT)], np.int64)
 PLAIN, MARKED, NOTE, BRACED = range(4)
 """How a script is written: `1st`, `10^6`, `[1]`, `x^{n+1}`."""
 
@@ -152,7 +143,7 @@ def script_kind(text, before, start, end, upper, linked, formula):
         digits += is_digit(byte)
         letters += is_letter(byte)
         words += is_word(byte) and byte & 0xC0 != 0x80
-        others += not is_word(byte) and not (k == start and (byte in (_PLUS, _MINUS)))
+        others += not is_word(byte) and not (k == start and byte in (_PLUS, _MINUS))
     signed = first in (_PLUS, _MINUS) or _is_minus(text, start, end)
     if upper:
         if _is_ordinal(text, start, end) or not (digits or words == 1 or signed or formula):

@@ -7,7 +7,7 @@ from html.entities import html5
 
 import numpy as np
 
-from curate.kernels.html_names import automaton, hash_of, table
+from curate.kernels.html_names import SETS, automaton, hash_of, table
 
 _KINDS = {
     "border": """address article aside blockquote body br button caption center dd details dialog dir div dl dt fieldset
@@ -26,13 +26,12 @@ _KINDS = {
     "heading": "h1 h2 h3 h4 h5 h6",
     "unseen": """audio canvas colgroup datalist frameset head iframe noembed noframes object optgroup option
         script select style svg template textarea title video""",
-    "raw": "iframe noembed noframes plaintext script style textarea title xmp",
+    "raw": SETS["raw"],
     "verbatim": "listing plaintext pre textarea xmp",
     "table_part": "caption colgroup tbody td tfoot th thead tr",
     "rows": "tbody tfoot thead",
-    "foreign": "math svg",
-    "breakout": """b big blockquote body br center code dd div dl dt em embed h1 h2 h3 h4 h5 h6 head hr i img li listing
-        menu meta nobr ol p pre ruby s small span strike strong sub sup table tt u ul var""",
+    "foreign": SETS["foreign"],
+    "breakout": SETS["breakout"],
     "html_in_svg": "desc foreignobject title",
     "html_in_math": "annotation-xml mi mn mo ms mtext",
     "list": "dir menu ol ul",
@@ -52,147 +51,30 @@ _ATTRIBUTES = {
     "itemprop": "itemprop",
     "href": "href",
     "hidden": "hidden",
-    "aria-hidden": "aria_hidden",
     "style": "style",
     "type": "type",
     "property": "property",
     "name": "name",
     "content": "content",
     "itemtype": "itemtype",
-    "start": "start",
-    "lang": "lang",
     "data-testid": "id",
-    "aria-label": "label",
 }
-NEAR_WORDS = [
-    "nav",
-    "menu",
-    "foot",
-    "head",
-    "side",
-    "comment",
-    "relat",
-    "share",
-    "social",
-    "cookie",
-    "_ad_",
-    "_ads_",
-    "promo",
-    "bread",
-    "post",
-    "content",
-    "article",
-    "entry",
-    "main",
-    "body",
-    "title",
-    "meta",
-    "author",
-    "date",
-    "tag",
-    "widget",
-    "banner",
-    "modal",
-    "popup",
-    "sub",
-    "newsletter",
-    "product",
-    "price",
-    "desc",
-    "review",
-    "forum",
-    "thread",
-    "message",
-    "reply",
-    "list",
-    "item",
-    "card",
-    "grid",
-    "hero",
-    "section",
-    "toolbar",
-    "search",
-    "login",
-    "hidden",
-    "copyright",
-    "legal",
-    "pag",
-    "toc",
-    "caption",
-    "text",
-    "rich",
-    "wiki",
-    "doc",
-    "answer",
-    "question",
-    "user",
-    "button",
-    "katex",
-    "math",
-]
+_NEAR = """
+    nav menu foot head side comment relat share social cookie _ad_ _ads_ promo bread post content article entry main
+    body title meta author date tag widget banner modal popup sub newsletter product price desc review forum thread
+    message reply list item card grid hero section toolbar search login hidden copyright legal pag toc caption text
+    rich wiki doc answer question user button katex math
+"""
+NEAR_WORDS = _NEAR.split()
 """Looked for in `class`, `id`, `role` and `itemprop`; `_` stands for what parts words. One bit each."""
-PAGE_WORDS = [
-    "product",
-    "article",
-    "blog",
-    "website",
-    "newsarticle",
-    "blogposting",
-    "discussion",
-    "forum",
-    "thread",
-    "question",
-    "answer",
-    "faq",
-    "recipe",
-    "review",
-    "event",
-    "itemlist",
-    "collection",
-    "searchresults",
-    "profile",
-    "video",
-    "book",
-    "software",
-    "course",
-    "jobposting",
-    "realestate",
-    "localbusiness",
-    "organization",
-    "breadcrumb",
-    "wordpress",
-    "shopify",
-    "woocommerce",
-    "magento",
-    "phpbb",
-    "vbulletin",
-    "xenforo",
-    "discourse",
-    "drupal",
-    "joomla",
-    "wix",
-    "squarespace",
-    "mediawiki",
-    "sphinx",
-    "docusaurus",
-    "mkdocs",
-    "gitbook",
-    "hugo",
-    "jekyll",
-    "ghost",
-    "home",
-    "archive",
-    "category",
-    "single",
-    "search",
-    "page",
-    "listing",
-    "catalog",
-    "service",
-    "contact",
-    "about",
-    "docs",
-]
+_PAGE = """
+    product article blog website newsarticle blogposting discussion forum thread question answer faq recipe review
+    event itemlist collection searchresults profile video book software course jobposting realestate localbusiness
+    organization breadcrumb wordpress shopify woocommerce magento phpbb vbulletin xenforo discourse drupal joomla
+    wix squarespace mediawiki sphinx docusaurus mkdocs gitbook hugo jekyll ghost home archive category single search
+    page listing catalog service contact about docs
+"""
+PAGE_WORDS = _PAGE.split()
 """Looked for in what describes the page as a whole: `meta`, attributes of `html` and `body`, types of JSON-LD."""
 
 

@@ -18,12 +18,13 @@ from curate.kernels.html_markup import (
     end_of_cdata,
     end_of_comment,
     end_of_raw,
-    hashed,
     is_letter,
     is_space,
+    look_up,
+    read_tag_name,
     starts_with,
 )
-from curate.kernels.html_names import BASIS, CDATA
+from curate.kernels.html_names import CDATA
 from curate.kernels.page_attributes import (
     CLOSED,
     DATA,
@@ -79,45 +80,19 @@ BLOCK_COLUMNS = 12
 """Of a block: where its text begins and ends; its element; bytes of links and of all, white space aside; how many `br`
 are before it; whether white space stands as it is; elements of its row, cell and item, or -1; whether it is hidden; how
 many elements are open."""
-PARENT, ELEMENT_TAG, ELEMENT_SIGNATURE, ELEMENT_HIDDEN, IMAGES, CONTROLS, ELEMENT_COLUMNS = range(7)
+PARENT, ELEMENT_TAG, ELEMENT_SIGNATURE, IMAGES, CONTROLS, ELEMENT_COLUMNS = range(6)
 """Of an element: its parent, or -1; the number of its tag; a hash of tag and class; pictures and controls in it."""
 TAGS, FORMS, INPUTS, PICTURES, PROGRAMS, DEEP, TITLE, TITLE_END, FORMULAS, COUNTS = range(10)
 """Of a page: how many tags it has, forms, controls, pictures, scripts; how deep it is; where its title stands; how many
 parts of formulas it has."""
 
-_A, _BODY, _BR, _FORM, _HEAD, _HTML, _I, _IMG, _MATH, _PLAINTEXT, _PRE, _SCRIPT, _SPAN, _SUB, _SUP, _TITLE, _XMP = (
-    TAG[name]
-    for name in [
-        "a",
-        "body",
-        "br",
-        "form",
-        "head",
-        "html",
-        "i",
-        "img",
-        "math",
-        "plaintext",
-        "pre",
-        "script",
-        "span",
-        "sub",
-        "sup",
-        "title",
-        "xmp",
-    ]
+_A, _BODY, _BR, _FORM, _HEAD, _HTML, _I, _IMG, _MATH = (
+    TAG[name] for name in ("a", "body", "br", "form", "head", "html", "i", "img", "math")
+)
+_PLAINTEXT, _PRE, _SCRIPT, _SPAN, _SUB, _SUP, _TITLE, _XMP = (
+    TAG[name] for name in ("plaintext", "pre", "script", "span", "sub", "sup", "title", "xmp")
 )
 _NEWLINE, _RETURN, _SPACE = 0x0A, 0x0D, 0x20
-
-
-@device
-def _look_up(keys, values, key):
-    slot = key % np.uint64(len(keys))
-    while keys[slot] != 0:
-        if keys[slot] == key:
-            return values[slot]
-        slot = (slot + np.uint64(1)) % np.uint64(len(keys))
-    return 0
 
 
 @device
@@ -128,6 +103,15 @@ def _opened(blocks, count, start, stack, top, breaks):
     blocks[count, VERBATIM_TEXT], blocks[count, BLOCK_HIDDEN] = stack[top, KEPT_AS_IS], stack[top, HIDING]
     blocks[count, BLOCK_ROW], blocks[count, BLOCK_CELL] = stack[top, ROW], stack[top, CELL]
     blocks[count, BLOCK_ITEM] = stack[top, ITEM]
+
+
+@device
+def _ended(blocks, count, text, used, linked, solid):
+    """End a block. Gives where its text ends, white space behind it apart."""
+    while is_space(text[used - 1]):
+        used -= 1
+    blocks[count, END], blocks[count, LINKED_BYTES], blocks[count, SOLID_BYTES] = used, linked, solid
+    return used
 
 
 @device
@@ -267,11 +251,9 @@ def read_page(page):
                 j += 1
             i = j + 1
             continue
-        key, name = BASIS, j
-        while j < n and not (is_space(page[j]) or page[j] == SLASH or page[j] == GT):
-            key = hashed(key, page[j])
-            j += 1
-        value = _look_up(TAG_KEYS, TAG_VALUES, key)
+        name = j
+        key, j = read_tag_name(page, j)
+        value = look_up(TAG_KEYS, TAG_VALUES, key)
         if value == 0 and _is_made_up(page, name, j):
             value = BORDER
         tag = value & 255
@@ -281,7 +263,7 @@ def read_page(page):
         i = j + 1
         _count(counts, value, tag)
         page_words |= found[PAGE_WORDS_FOUND]
-        in_formula = found[WORDS] & IN_FORMULA != 0 and (tag in (_SPAN, _IMG))
+        in_formula = found[WORDS] & IN_FORMULA != 0 and tag in (_SPAN, _IMG)
         counts[FORMULAS] += tag == _MATH or in_formula or found[FLAGS] & np.uint64(TEX) != 0
         outside = stack[top, OUTSIDE] != 0
 
@@ -329,10 +311,7 @@ def read_page(page):
             unbraced, script = script if kind == MARKED else -1, -1
         if border:
             if begun:
-                while is_space(text[used - 1]):
-                    used -= 1
-                blocks[count, END], blocks[count, LINKED_BYTES], blocks[count, SOLID_BYTES] = used, linked, solid
-                base = used
+                base = _ended(blocks, count, text, used, linked, solid)
                 count += 1
             begun, space, used, unbraced = False, False, base, -1
             breaks += tag == _BR and not closing
@@ -356,7 +335,6 @@ def read_page(page):
         elements[element] = 0
         elements[element, PARENT], elements[element, ELEMENT_TAG] = stack[top, ELEMENT], tag
         elements[element, ELEMENT_SIGNATURE] = np.int32((found[SIGNATURE] ^ key) & np.uint64(0x7FFFFFFF))
-        elements[element, ELEMENT_HIDDEN] = hidden
         words[element] = found[WORDS]
         elements[stack[top, ELEMENT], CONTROLS] += value & CONTROL != 0
         raw = value & RAW != 0 and not outside
@@ -365,7 +343,7 @@ def read_page(page):
         counts[DEEP] = max(counts[DEEP], top)
         if tag == _PRE and i < n and page[i] == _NEWLINE:
             i += 1
-        if (tag in (_SUP, _SUB)) and script < 0 and begun:
+        if tag in (_SUP, _SUB) and script < 0 and begun:
             upper, script, script_depth, formula = tag == _SUP, used, top, False
             behind, in_note = 0 if space else text[used - 1], stack[top, LINKING] != 0
         elif script >= 0:
@@ -382,8 +360,6 @@ def read_page(page):
             else:
                 i = end
     if begun:
-        while is_space(text[used - 1]):
-            used -= 1
-        blocks[count, END], blocks[count, LINKED_BYTES], blocks[count, SOLID_BYTES] = used, linked, solid
+        used = _ended(blocks, count, text, used, linked, solid)
         count += 1
     return text[:used].copy(), blocks[:count].copy(), elements[:made].copy(), words[:made].copy(), counts, page_words

@@ -9,8 +9,8 @@ Sites are dealt to five folds; what is said of the model was measured on sites t
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -200,7 +200,7 @@ def fold_of(page: MarkedPage) -> int:
     return crc32(page.site.encode()) % FOLDS
 
 
-def in_folds(pages: list[Learned], boosting: Boosting, seed: int, text_of: Callable = Read.text) -> dict[str, str]:
+def in_folds(pages: list[Learned], boosting: Boosting, seed: int) -> dict[str, str]:
     """The text of each page, {name: text}, by a model that has seen no page of its site."""
     texts = {}
     for fold in range(FOLDS):
@@ -211,7 +211,7 @@ def in_folds(pages: list[Learned], boosting: Boosting, seed: int, text_of: Calla
         for page in held:
             likely = model.likely(page.read.features)
             kept = kept_of(likely, page.read.features)
-            texts[page.page.name] = text_of(Read(page.read.page, page.read.parts, page.read.features, likely, kept))
+            texts[page.page.name] = replace(page.read, likely=likely, kept=kept).text()
     return texts
 
 

@@ -4,13 +4,10 @@ import re
 
 from resiliparse.parse.html import ElementNode, HTMLTree, Node, NodeType
 
+from curate.kernels.page_marks import NO_SCRIPT
+
 _LONGEST = 40
 """Characters from which on a text is small print, no script."""
-_NO_SCRIPT_IN_WORDS = """
-st nd rd th er ère re e o a os as ème ième eme te de ste ter mo ma tm sm mc md
-"""
-_NO_SCRIPT = frozenset(_NO_SCRIPT_IN_WORDS.split())
-"""Endings of ordinal numbers, abbreviations and marks, which stay as they stand: `1st`, `Nº`."""
 _NEEDS_MARK = re.compile(r"\d|^\W*\w\W*$|^[+\-\u2212\u2213\xb1]")
 _GREEK = re.compile(r"[\u0370-\u03ff]")
 _ONE_TOKEN = re.compile(r"[+\-\u2212]?\w+")
@@ -30,7 +27,7 @@ def mark_script(tree: HTMLTree, element: ElementNode, mark: str) -> None:
         return
     opening, closing = ("^", "") if element.tag == "sup" else ("_", "")
     if element.tag == "sup":
-        if text.casefold() in _NO_SCRIPT or not (_NEEDS_MARK.search(text) or _is_formula(element)):
+        if text.casefold() in NO_SCRIPT or not (_NEEDS_MARK.search(text) or _is_formula(element)):
             return
         if _FOOTNOTE.fullmatch(text) and _is_link(element):
             opening, closing = "[", "]"
