@@ -7,10 +7,12 @@ import numpy as np
 from curate.engine.lane import Lane
 from curate.engine.plan import Plan
 from curate.kernels.block_names import COLUMN
-from curate.models.main_content import MainContent
+from curate.models.main_content import MainContent, Read
 from curate.sources import Origin, partitions
 from curate.stages._charset import read
-from curate.stages._main_content import path_of
+from curate.stages._html_cost import RefusedError
+from curate.stages._main_content import path_of, read_page
+from curate.stages._payload_kind import HTML, kind_of
 
 _WEIGHTIEST = 3
 
@@ -20,7 +22,8 @@ def blocks_of(plan: Plan, lane: Lane, document: str) -> list[dict[str, Any]]:
 
     because  the features that weigh most: {"feature", "value", "weight"}, the weight in log-odds
 
-    Empty for any other document. Raises CurateError where the source cannot be read.
+    Empty for any other document, and for one that `extract` does not get that far with. Raises CurateError where the
+    source cannot be read.
     """
     job, calls = plan.jobs[lane.parts[0]], [*plan.manifest.pipelines[lane.source], *plan.manifest.stages]
     params = next((call.params for call in calls if call.stage.name == "extract"), {})
@@ -31,17 +34,30 @@ def blocks_of(plan: Plan, lane: Lane, document: str) -> list[dict[str, Any]]:
     for table in partitions.read(job.args["read"], files, Origin(job.args["lane"])):
         ids = table["id"].to_pylist()
         if document in ids:
-            row = table.slice(ids.index(document), 1).to_pylist()[0]
-            _, page = read(row["payload"], row["charset"])
-            return _told(model, page)
+            page = _read(model, params, table.slice(ids.index(document), 1).to_pylist()[0])
+            return _told(model, page) if page else []
     return []
 
 
-def _told(model: MainContent, page: bytes) -> list[dict[str, Any]]:
-    found = model.read(page)
+def _read(model: MainContent, params: dict, row: dict) -> Read | None:
+    """The page of a row as `extract` reads it, if it does."""
+    payload = row.get("payload")
+    if payload is None or row["http_status"] not in (None, 200) or len(payload) > params["max_bytes"]:
+        return None
+    if kind_of(payload, row["content_type"], row.get("identified_type")) != HTML:
+        return None
+    page, data = read(payload, row["charset"])
+    options = (params[name] for name in ("main_content", "comments", "skip_elements"))
+    try:
+        return None if page is None else read_page(model, page, data, *options)
+    except (RefusedError, ValueError):
+        return None
+
+
+def _told(model: MainContent, page: Read) -> list[dict[str, Any]]:
     return [
         {"text": block.text, "likely": block.likely, "kept": block.kept, "because": _because(model, row)}
-        for block, row in zip(found.blocks(), found.features, strict=True)
+        for block, row in zip(page.blocks(), page.features, strict=True)
     ]
 
 

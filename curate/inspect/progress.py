@@ -38,7 +38,7 @@ def follow(events: Iterator) -> Any:
             watch.count(event)
             if isinstance(event, Lost):
                 names = ", ".join(job.label for job in event.jobs[:3])
-                console.print(shown(f"retrying {names}: {event.why}"), markup=False)
+                watch.say(f"retrying {names}: {event.why}")
     return event
 
 
@@ -92,11 +92,14 @@ class _Live(_Counting):
 
     def show(self, event) -> None:
         if isinstance(event, Started) and event.jobs and event.reused and self.rounds == 1:
-            self.console.print(self.beginning(event), markup=False)
+            self.say(self.beginning(event))
         elif isinstance(event, Ended) and _detail == EVERYTHING:
-            self.console.print(f"{shown(event.job.label)}: done", markup=False)
+            self.say(f"{event.job.label}: done")
         label = shown(event.job.label) if isinstance(event, Ended) else "starting"
         self.progress.update(self.task, description=label, total=self.jobs, completed=self.done, words=self.words)
+
+    def say(self, line: str) -> None:
+        self.console.print(shown(line), markup=False)
 
 
 class _Log(_Counting):

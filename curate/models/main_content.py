@@ -1,7 +1,7 @@
 """Main content of web pages, told block by block by boosted trees over what can be counted.
 
-    read = MainContent.load().read(page)     # UTF-8
-    read.text()                                 # of the blocks that are kept
+    read = MainContent.load().read(page)  # UTF-8
+    read.text()  # of the blocks that are kept
 
 `curate train main-content` makes the model from pages whose main content people have marked. That blocks can be told by
 their text, their links and their neighbors is due to Kohlschütter et al. ("Boilerplate Detection using Shallow Text
@@ -65,11 +65,10 @@ class Read:
     likely: np.ndarray
     kept: np.ndarray
 
-    def text(self, markdown: bool = False, bullets: bool = True, comments: bool = True) -> str:
-        """The text of what is kept. comments: also of what stands among readers' comments."""
-        text, blocks, elements, words = self.parts[:4]
-        kept = self.kept if comments else self.kept & ~in_comments(blocks, elements, words)
-        return bytes(text_of(text, blocks, elements, kept, markdown, bullets)).decode("utf-8", "replace")
+    def text(self, markdown: bool = False, bullets: bool = True) -> str:
+        """The text of what is kept."""
+        text, blocks, elements = self.parts[:3]
+        return bytes(text_of(text, blocks, elements, self.kept, markdown, bullets)).decode("utf-8", "replace")
 
     @cached_property
     def title(self) -> str | None:
@@ -159,8 +158,12 @@ class MainContent:
                 node = following
         return weights
 
-    def read(self, page: bytes, everything: bool = False) -> Read:
-        """Read a page, its UTF-8. everything: keep all blocks, whatever they are. Raises TooManyBlocksError."""
+    def read(self, page: bytes, everything: bool = False, comments: bool = True) -> Read:
+        """Read a page, its UTF-8. Raises TooManyBlocksError.
+
+        everything  keep all blocks, whatever they are
+        comments    keep also what stands among readers' comments
+        """
         data = np.frombuffer(page, np.uint8)
         parts = read_page(data)
         if len(parts[1]) > MAX_BLOCKS:
@@ -168,6 +171,8 @@ class MainContent:
         measured = features(data, *parts)
         likely = self.likely(measured)
         kept = np.ones(len(likely), np.bool_) if everything else kept_of(likely, measured)
+        if not comments:
+            kept &= ~in_comments(*parts[1:4])
         return Read(data, parts, measured, likely, kept)
 
 

@@ -5,10 +5,10 @@ Resiliparse reads the text of each nested `div`, `article`, `footer` and `ul` an
 minutes. What is refused here would take longer than some seconds; real pages stay far below.
 """
 
-from resiliparse.parse.html import HTMLTree
+from resiliparse.parse.html import HTMLParserException, HTMLTree
 
 from curate.kernels.html import ATTRIBUTES, COST, DEEPEST, NESTS, OPTIONS, TAGS
-from curate.stages._page_source import Source
+from curate.stages._page_source import Source, look
 
 MAX_DEPTH = 5_000
 """How deep elements may nest."""
@@ -21,6 +21,10 @@ MAX_COST = 400_000_000
 
 _MANY_TAGS = 10_000
 """Fewer tags than this take no parser long, whatever they are, if they do not nest."""
+
+
+class RefusedError(Exception):
+    """The reason why a page has no tree: its elements would take a parser too long, or it fails."""
 
 
 def refusal(source: Source) -> str | None:
@@ -50,3 +54,22 @@ def too_deep(tree: HTMLTree, source: Source) -> bool:
             if depth <= 0:
                 return False
         node = node.next_sibling
+
+
+def looked_at(data: bytes) -> Source:
+    """The source of a page that no parser takes long for. Raises RefusedError for any other."""
+    source = look(data)
+    if refused := refusal(source):
+        raise RefusedError(refused)
+    return source
+
+
+def parsed(page: str, source: Source) -> HTMLTree:
+    """The tree of a page. Raises RefusedError where it is too deep, or the parser fails."""
+    try:
+        tree = HTMLTree.parse(page)
+    except HTMLParserException as error:
+        raise RefusedError("parser_failure") from error
+    if too_deep(tree, source):
+        raise RefusedError("too_deep")
+    return tree

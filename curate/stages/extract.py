@@ -17,9 +17,8 @@ from curate.models.resources import Name
 from curate.stage_api import reject, set_column, stage
 from curate.stages._charset import read
 from curate.stages._error_pages import is_error_page
-from curate.stages._html_cost import refusal, too_deep
-from curate.stages._main_content import path_of, rewritten
-from curate.stages._page_source import Source, look
+from curate.stages._html_cost import RefusedError, looked_at, parsed
+from curate.stages._main_content import path_of, read_page
 from curate.stages._payload_kind import HTML, TEXT, kind_of
 from curate.stages._visible_text import mark_skipped, prepare, selector_of
 
@@ -36,10 +35,6 @@ class _Page:
 
 TextOf = Callable[[str, bytes], _Page]
 """Of a page, as decoded and as UTF-8."""
-
-
-class _RefusedError(Exception):
-    """A page's elements would take a parser too long; the reason."""
 
 
 def _packages(extractor: str, **_) -> tuple[str, ...]:
@@ -199,7 +194,7 @@ def _extract(
     if kind == HTML:
         try:
             page = text_of(text, data)
-        except _RefusedError as refused:
+        except RefusedError as refused:
             return None, str(refused)
         except TooManyBlocksError:
             return None, "too_complex"
@@ -223,10 +218,8 @@ def _curate(
     _check_selectors(skip_elements)
 
     def text_of(page: str, data: bytes) -> _Page:
-        found = model.read(data, not main_content)
-        if found.has_formulas or skip_elements:
-            found = model.read(rewritten(_parsed(page, _looked_at(data)), skip_elements), not main_content)
-        text = found.text(markdown, bullets, comments)
+        found = read_page(model, page, data, main_content, comments, skip_elements)
+        text = found.text(markdown, bullets)
         if title and found.title and not text.removeprefix("# ").startswith(found.title):
             text = f"{'# ' if markdown else ''}{found.title}\n\n{text}"
         return _Page(found.title, text, round(found.kept_share, 4), round(found.score, 4))
@@ -245,14 +238,14 @@ def _resiliparse(repair: bool, skip_elements: tuple[str, ...], **options) -> Tex
     skipped = list(skip_elements) or None
     _check_selectors(skip_elements)
     if not repair:
-        return lambda page, data: _title_and_text(_parsed(page, _looked_at(data)), skip_elements=skipped, **options)
+        return lambda page, data: _title_and_text(parsed(page, looked_at(data)), skip_elements=skipped, **options)
     main_content = options["main_content"]
 
     def text_of(page: str, data: bytes) -> _Page:
-        source = _looked_at(data)
+        source = looked_at(data)
         mark = source.mark(page) if main_content else ""
         marked = source.marked(mark) if main_content else source.page
-        tree = _parsed(page if marked is source.page else marked.decode(), source)
+        tree = parsed(page if marked is source.page else marked.decode(), source)
         selectors = None
         if skipped:
             selectors = [mark_skipped(tree, skipped)]
@@ -269,21 +262,6 @@ def _title_and_text(tree: HTMLTree, **options) -> _Page:
     return _Page(tree.title, extract_plain_text(tree, **options))
 
 
-def _looked_at(data: bytes) -> Source:
-    """The source of a page that no parser takes long for."""
-    source = look(data)
-    if refused := refusal(source):
-        raise _RefusedError(refused)
-    return source
-
-
-def _parsed(page: str, source: Source) -> HTMLTree:
-    tree = HTMLTree.parse(page)
-    if too_deep(tree, source):
-        raise _RefusedError("too_deep")
-    return tree
-
-
 def _trafilatura(main_content: bool, deduplicate: bool, links: bool, comments: bool, favor_precision: bool) -> TextOf:
     try:
         import trafilatura
@@ -294,7 +272,7 @@ def _trafilatura(main_content: bool, deduplicate: bool, links: bool, comments: b
         ) from error
 
     def text_of(page: str, data: bytes) -> _Page:
-        title = _parsed(page, _looked_at(data)).title
+        title = parsed(page, looked_at(data)).title
         if not main_content:
             return _Page(title, trafilatura.html2txt(page))
         if deduplicate:  # what it remembers of other pages would make a text depend on what came before it
