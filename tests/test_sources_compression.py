@@ -74,6 +74,14 @@ def test_lines_that_are_cut_by_units_are_whole(tmp_path, ending):
     assert origin.of(f"a.jsonl{ending}").lost == 0
 
 
+def test_a_damaged_frame_that_begins_like_lines_hides_no_later_one(folder):
+    """lz4 keeps as they are bytes that it cannot make fewer, so that the rest of a frame may look like plain lines."""
+    first, second = (COMPRESS[".lz4"](content(n, n + 1)) for n in range(2))
+    for place in range(1, len(first)):
+        rows, _ = read(folder, first[place:] + first[:place] + second, "a.jsonl.lz4")
+        assert line_of(1) in texts(rows), place
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.data())
 @pytest.mark.parametrize("ending", COMPRESS)

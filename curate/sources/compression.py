@@ -42,7 +42,7 @@ def decompressed(raw: BinaryIO, path: str, named: str | None, origin: Told) -> I
     found = next((name for name in kinds if CODECS[name].magic.match(head)), None)
     if found is None and SKIPPABLE.match(head):
         found = named if named == "lz4" else "zstd"
-    if found is None and (named is None or _is_lines(head)):
+    if found is None and (named is None or (_is_lines(head) and not _has_frame(raw, named))):
         if named and size:
             origin.note(path, f"it is not compressed, though its name says {named}")
         raw.seek(0)
@@ -55,6 +55,11 @@ def decompressed(raw: BinaryIO, path: str, named: str | None, origin: Told) -> I
 
 def _is_lines(head: bytes) -> bool:
     return head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[")
+
+
+def _has_frame(raw: BinaryIO, named: str) -> bool:
+    """Whether such a frame begins later: what looks like lines is then a damaged frame that holds them as they are."""
+    return CODECS[named].magic.search(_at(raw, 0, _OUT)) is not None
 
 
 def _gathered(pieces: Iterator[bytes | None]) -> Iterator[bytes | None]:
