@@ -9,24 +9,19 @@ Beside it a recipe for a classifier, and a small evaluation set: paragraphs of t
 """
 
 import gzip
-import importlib
 import inspect
 import json
-import pydoc
-import re
 import shutil
-import sys
 import sysconfig
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from pydoc_data import topics
-from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from curate.base.library_pages import library_pages
 from curate.errors import CurateError
 from curate.manifest.library import library
 from curate.models.resources import folders
@@ -102,49 +97,11 @@ def _write(path: Path, content: bytes) -> None:
 
 def _archive() -> Iterator[bytes]:
     yield _record("warcinfo", f"{SITE}/", b"software: curate\r\n", "application/warc-fields")
-    for name in sorted(sys.stdlib_module_names):
-        page = _page(name)
-        if page:
-            yield _response(f"{SITE}/library/{name}.html", "200 OK", "text/html; charset=utf-8", page)
+    for name, page in library_pages().items():
+        yield _response(f"{SITE}/library/{name}.html", "200 OK", "text/html; charset=utf-8", page)
     for status, kind, path, body in ODD_PAGES:
         yield _response(SITE + path, status, kind, body)
     yield _record("revisit", f"{SITE}/library/json.html", b"HTTP/1.1 304 Not Modified\r\n\r\n", "application/http")
-
-
-class _Pages(pydoc.HTMLDoc):
-    """Names data without its value: that may be the environment, the command line or a folder of this machine."""
-
-    def docother(self, object: object, name: Any = None, mod: Any = None, *ignored: Any) -> str:
-        return f"<strong>{name}</strong>"
-
-
-PAGES = _Pages()
-
-
-def _page(name: str) -> bytes | None:
-    """pydoc's page of a module, free of what differs between machines; None if it has none."""
-    if name.startswith("_") or name in (
-        "antigravity",
-        "cgi",  # its signatures show the environment
-        "this",
-        "idlelib",
-        "lib2to3",
-        "turtle",
-        "tkinter",
-        "turtledemo",
-    ):
-        return None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            module = importlib.import_module(name)
-            page = PAGES.page(pydoc.describe(module), PAGES.document(module, name))
-    except ImportError:  # of another platform
-        return None
-    page = re.sub(r'<a href="file:[^"]*">[^<]*</a>', "", page)
-    page = page.replace(sys.executable, "python")
-    page = re.sub(r"(\s|&nbsp;)at(\s|&nbsp;)0x[0-9a-fA-F]+", "", page)
-    return page.encode("utf-8", "replace")
 
 
 def _response(url: str, status: str, kind: str, body: bytes) -> bytes:

@@ -2,12 +2,15 @@
 
 import gzip
 import hashlib
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from curate.base.library_pages import library_pages
 
 SECRET = "c0ffee-do-not-publish"
 
@@ -40,3 +43,13 @@ def test_no_page_tells_the_environment(corpora):
     pages = gzip.decompress(corpora[0]["web.warc.gz"])
     assert SECRET.encode() not in pages
     assert os.environ["PATH"].encode() not in pages
+
+
+def test_what_a_package_adds_to_the_standard_library_is_on_no_page(monkeypatch):
+    def added_by_a_package(self):
+        """What no interpreter comes with."""
+
+    monkeypatch.setattr(json.JSONEncoder, "added_by_a_package", added_by_a_package, raising=False)
+    page = library_pages()["json"]
+    assert b"JSONEncoder" in page
+    assert b"added_by_a_package" not in page
