@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from curate.errors import CurateError
 from curate.kernels.block_names import COLUMN, FEATURES, N_FEATURES
 from curate.kernels.block_text import HIGHEST, LOWEST, kept_of
-from curate.kernels.boosted_trees import LEAVES, LEVELS, NODES, packed, sums_of_trees
+from curate.kernels.boosted_trees import LEAVES, LEVELS, NODES, TOGETHER, packed, sums_of_trees
 from curate.models.main_content import MainContent
 from curate.models.npz import write_npz
 from curate.stages.extract import extract
@@ -53,6 +53,7 @@ def a_tree(draw):
 def test_trees_sum_the_leaves_that_a_row_reaches(data):
     trees = [a_tree(data.draw) for _ in range(data.draw(st.integers(1, 3)))]
     rows = data.draw(arrays(np.int16, (data.draw(st.integers(0, 9)), 6), elements=st.integers(-1, 25)))
+    rows = np.tile(rows, (data.draw(st.sampled_from([1, TOGETHER // 8, TOGETHER])), 1))
 
     def walk(row, tree) -> int:
         features, bounds, leaves = tree

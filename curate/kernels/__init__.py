@@ -73,3 +73,6 @@ kernel = numba.njit(cache=True, nogil=True, error_model="numpy")
 device = numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 """For functions that kernels call once a character: they allocate nothing, so they are compiled without counting
 references to the arrays they are given, which would cost more than their work."""
+
+written_out = numba.njit(nogil=True, error_model="numpy", inline="always")
+"""Of a kernel's own part: its loops become those of the kernel, where more is known of their arrays."""
