@@ -141,6 +141,7 @@ class _Dask:
                 # What a job frees the next one takes: given back to the system at once, as Dask wants it, all pages
                 # are cleared again, a third of the time of jobs that only move rows.
                 "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 512 << 20,
+                "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 32 << 20,
                 "distributed.nanny.pre-spawn-environ.MIMALLOC_PURGE_DELAY": 2000,
             }
         )

@@ -198,11 +198,15 @@ class Rows:
 
 
 def binary(values: Sequence[bytes | None]) -> pa.Array:
-    """pa.array(values, pa.binary()), its bytes joined in one go: several times as fast for what is large."""
+    """pa.array(values, pa.binary()), several times as fast for what is large: Arrow's memory is used again."""
     sizes = np.fromiter((len(value or b"") for value in values), np.int64, len(values))
     if sizes.sum() >= 1 << 31:  # more than the offsets of `binary` reach: Arrow's own error says so
         return pa.array(values, pa.binary())
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
     valid = pa.array([value is not None for value in values], pa.bool_())
-    data = pa.py_buffer(b"".join(value or b"" for value in values))
+    data, end = pa.allocate_buffer(int(sizes.sum())), 0
+    bytes_of_data = memoryview(data).cast("B")
+    for value in filter(None, values):
+        start, end = end, end + len(value)
+        bytes_of_data[start:end] = value
     return pa.Array.from_buffers(pa.binary(), len(values), [valid.buffers()[1], pa.py_buffer(offsets), data])

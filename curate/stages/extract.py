@@ -11,6 +11,7 @@ from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.html import CSSParserException, HTMLParserException, HTMLTree
 
 from curate.base.parameters import Positive
+from curate.documents import utf8
 from curate.errors import CurateError
 from curate.models.main_content import MainContent, TooManyBlocksError
 from curate.models.resources import Name
@@ -158,8 +159,9 @@ def _of_payloads(
 
     texts, reasons = docs["text"].to_pylist(), [None] * docs.num_rows
     measured = {name: [None] * docs.num_rows for name in added}
+    data, offsets = utf8(payloads)
     for row in pc.indices_nonzero(todo).to_pylist():
-        payload = payloads[row].as_py()
+        payload = data[offsets[row] : offsets[row + 1]].tobytes()
         page, reasons[row] = _extract(payload, (types[row], identified[row]), charsets[row], text_of, keep_error_pages)
         texts[row] = page and page.text
         for name, values in measured.items():
