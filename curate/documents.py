@@ -44,8 +44,12 @@ TRANSIENT = {
 }
 """What an archive also yields to the stages of the same job. Never stored."""
 
+TALLY = "tally"
+"""A struct of int64 that a map stage may give beside its documents. Never stored: the lock has the sums of its fields, by
+source, over the documents that the stage keeps."""
+
 RESERVED = frozenset(
-    {"id", "source", "path", "position", "n_bytes", "reject"}  # which document a row is, and whether it is in
+    {"id", "source", "path", "position", "n_bytes", "reject", TALLY}  # which document a row is, and whether it is in
     | {"doc", "bin", "order", "priority", "text_bytes", "band_keys"}  # what the engine sends along with documents
 )
 """Columns that no stage may add."""

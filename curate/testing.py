@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.documents import COLUMNS, TRANSIENT, document_id
+from curate.documents import COLUMNS, TALLY, TRANSIENT, document_id
 from curate.sources import File, Origin
 from curate.sources.format_api import format_for
 from curate.stage_api import Stage, Step, arrow_type, find_stage, set_column
@@ -111,7 +111,7 @@ def declared(stage: Stage, table: pa.Table, params: dict) -> None:
     for name in table.column_names:
         if name not in stage.declared.changes and name not in added:
             assert result[name].equals(table[name]), f"{stage.name} changes {name} and does not say so"
-    new = [name for name in result.column_names if name not in table.column_names and name != "reject"]
+    new = [name for name in result.column_names if name not in table.column_names and name not in ("reject", TALLY)]
     assert set(new) <= set(added), f"{stage.name} adds {new} and declares {list(added)}"
     for name, kind in added.items():
         assert result.schema.field(name).type == kind, f"{stage.name} adds {name} as another type than {kind}"

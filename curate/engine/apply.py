@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.documents import REJECT, TRANSIENT
+from curate.documents import REJECT, TALLY, TRANSIENT
 from curate.errors import CurateError
 from curate.stage_api import Stage, find_stage, set_column
 
@@ -66,7 +66,8 @@ def apply(block: pa.Table, stages: list[Configured], guard: Callable | None = No
     block  rows of a partition, with a `reject` column: null where a row is live
     guard  called as guard(stage, docs) in place of stage(docs): see `curate.engine.guard`
 
-    The counts are {label: {in, kept, bytes, reasons}}; bytes: UTF-8 bytes of the text of the kept.
+    The counts are {label: {in, kept, bytes, reasons}}; bytes: UTF-8 bytes of the text of the kept. Of a stage that
+    gives a `tally`, also its sums.
     """
     rows, counts = _Rows(block), {}
     reading = [place for place, stage in enumerate(stages) if TRANSIENT.keys() & {*stage.stage.reads(stage.params)}]
@@ -74,10 +75,13 @@ def apply(block: pa.Table, stages: list[Configured], guard: Callable | None = No
     for place, stage in enumerate(stages):
         old = [name for name in stage.stage.adds(stage.params) if name in rows.live.column_names]
         result = _result(stage, rows.live.drop_columns(old), guard)  # old: of an earlier stage that adds the same
+        tally = result[TALLY] if TALLY in result.column_names else None
+        result = result.drop_columns(TALLY) if tally is not None else result
         rows.live = result if place < max(reading, default=0) else _stored(result)  # payloads are large to copy
         reasons: Counter = Counter()
         if REJECT.name in result.column_names:
             verdict = result[REJECT.name].cast(pa.string())
+            tally = tally if tally is None else tally.filter(verdict.is_null())
             reasons.update(pc.drop_null(verdict).to_pylist())
             full = pc.binary_join_element_wise(stage.label, verdict, ".")
             rows.live = set_column(rows.live, REJECT.name, full)
@@ -87,8 +91,14 @@ def apply(block: pa.Table, stages: list[Configured], guard: Callable | None = No
             "kept": rows.live.num_rows,
             "bytes": _text_bytes(rows.live),
             "reasons": dict(sorted(reasons.items())),
-        }
+        } | ({} if tally is None else {"tally": _sums(tally)})
     return rows.all(), counts
+
+
+def _sums(tally: pa.ChunkedArray) -> dict[str, int]:
+    """The sum of each field of a column of structs."""
+    names = [field.name for field in tally.type]
+    return {name: pc.sum(pc.struct_field(tally, name)).as_py() or 0 for name in names}
 
 
 def _result(stage: Configured, docs: pa.Table, guard: Callable | None) -> pa.Table:

@@ -14,6 +14,7 @@ from curate.kernels.page_reader import (
     ELEMENT_TAG,
     END,
     PARENT,
+    SOLID_BYTES,
     START,
     VERBATIM_TEXT,
 )
@@ -31,6 +32,8 @@ _HEADINGS = np.zeros(256, np.int64)
 for _level in range(1, 7):
     _HEADINGS[TAG[f"h{_level}"]] = _level
 _IS_COMMENT = np.uint64(1 << NEAR_WORDS.index("comment"))
+KINDS = ("paragraph", "heading", "list", "table", "quote", "code")
+_PARAGRAPH, _HEADING, _ITEM, _CELL, _QUOTE, _CODE = range(len(KINDS))
 _NEWLINE, _SPACE, _BAR, _DASH, _HASH, _TICK, _GREATER, _DOT = 10, 32, *(ord(sign) for sign in "|-#`>.")
 _MOST_INDENT, _FAR = 8, 64
 
@@ -99,6 +102,35 @@ def _ancestor(elements, element, tag, other):
             return element
         element = elements[element, PARENT]
     return -1
+
+
+@device
+def _kind(block, elements):
+    """What a block is, of KINDS: the first of code, heading, cell of a table, item of a list and quotation that it is,
+    else a paragraph."""
+    if block[VERBATIM_TEXT]:
+        return _CODE
+    if _HEADINGS[elements[block[BLOCK_OWNER], ELEMENT_TAG]]:
+        return _HEADING
+    if block[BLOCK_CELL] >= 0:
+        return _CELL
+    if block[BLOCK_ITEM] >= 0:
+        return _ITEM
+    if _ancestor(elements, block[BLOCK_OWNER], _BLOCKQUOTE, _BLOCKQUOTE) >= 0:
+        return _QUOTE
+    return _PARAGRAPH
+
+
+@kernel
+def sizes_by_kind(blocks, elements, kept):
+    """Visible bytes of all blocks, and of those that are kept: int64 of shape (2, len(KINDS))."""
+    sizes = np.zeros((2, len(KINDS)), np.int64)
+    for b in range(len(blocks)):
+        kind, size = _kind(blocks[b], elements), blocks[b, SOLID_BYTES]
+        sizes[0, kind] += size
+        if kept[b]:
+            sizes[1, kind] += size
+    return sizes
 
 
 @device

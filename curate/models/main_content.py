@@ -20,7 +20,7 @@ import numpy as np
 from curate.errors import CurateError
 from curate.kernels.block_features import features
 from curate.kernels.block_names import FEATURES, N_FEATURES
-from curate.kernels.block_text import in_comments, kept_of, text_of
+from curate.kernels.block_text import in_comments, kept_of, sizes_by_kind, text_of
 from curate.kernels.boosted_trees import HIGH, LEAVES, LOW, NODES, sums_of_trees
 from curate.kernels.page_reader import END, FORMULAS, SOLID_BYTES, START, TITLE, TITLE_END, read_page
 from curate.models.npz import read_npz, write_npz
@@ -93,6 +93,10 @@ class Read:
         """How likely what is kept is main content: the mean by bytes, 0 to 1."""
         sizes = self.parts[1][self.kept, SOLID_BYTES].astype(np.int64)
         return float((sizes * self.likely[self.kept]).sum() / max(1, 1000 * sizes.sum()))
+
+    def sizes_by_kind(self) -> np.ndarray:
+        """Visible bytes of all blocks, and of those that are kept, by what they are: int64 of shape (2, KINDS)."""
+        return sizes_by_kind(*self.parts[1:3], self.kept)
 
     def blocks(self) -> Iterator[Block]:
         text, blocks = self.parts[:2]

@@ -1,5 +1,6 @@
 """The card of a release: its README.md, for people and for `datasets.load_dataset`. Every number is the lock's."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 import yaml
@@ -52,11 +53,23 @@ def facts(lock: Lock, manifest: str) -> dict:
         "composition": {name: list(lines(lock, name)) for name in ("language", "license")},
         "funnel": [(name, sum(left.values())) for name, left in funnel(lock)],
         "curves": curves(lock),
+        "page_parts": dict(page_parts(lock)),
         "accounts": list(accounts(lock.sources)),
         "decontaminated": [stage for stage in lock.stages if stage.stage == "decontaminate"],
         "deduplicated": [stage for stage in lock.stages if stage.stage in DEDUPLICATION],
         "bytes": sum(file.bytes for file in lock.shards),
     }
+
+
+def page_parts(lock: Lock) -> Iterator[tuple[str, list[tuple[str, int, int]]]]:
+    """(stage, [(kind of block, its visible bytes, those kept)]) of each stage that tells main content block by block."""
+    for stage in lock.stages:
+        tally: Counter[str] = Counter()
+        for passed in stage.sources.values():
+            tally.update(passed.tally)
+        kinds = [name.removesuffix("_found") for name, size in tally.items() if name.endswith("_found") and size]
+        if stage.stage == "extract" and kinds:
+            yield stage.label, [(kind, tally[f"{kind}_found"], tally[f"{kind}_kept"]) for kind in kinds]
 
 
 def configs(lock: Lock) -> dict[str, dict[str, dict]]:

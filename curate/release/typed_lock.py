@@ -112,12 +112,14 @@ Composition = Annotated[dict[str, dict[str, Amount]], AfterValidator(_of_sources
 
 
 class Passed(Open):
-    """What went through a stage or was read: so many in, so many kept, the others for these reasons."""
+    """What went through a stage or was read: so many in, so many kept, the others for these reasons. tally: the sums
+    of what else the stage counts."""
 
     in_: Count = Field(alias="in")
     kept: Count
     reasons: dict[str, Count]
     bytes: Count | None = None
+    tally: dict[str, Count] = {}
 
 
 class Input(Open):

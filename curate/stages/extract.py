@@ -5,14 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.html import CSSParserException, HTMLParserException, HTMLTree
 
 from curate.base.parameters import Positive
-from curate.documents import utf8
+from curate.documents import TALLY, utf8
 from curate.errors import CurateError
+from curate.kernels.block_text import KINDS
 from curate.models.main_content import MainContent, TooManyBlocksError
 from curate.models.resources import Name
 from curate.stage_api import reject, set_column, stage
@@ -26,12 +28,14 @@ from curate.stages._visible_text import mark_skipped, prepare, selector_of
 
 @dataclass(frozen=True)
 class _Page:
-    """What is made of a page. Of a model of blocks also: the share of its bytes that is kept, and how sure that is."""
+    """What is made of a page. Of a model of blocks also: the share of its bytes that is kept, how sure that is, and
+    `sizes`, see `block_text.sizes_by_kind`."""
 
     title: str | None
     text: str
     kept_share: float | None = None
     content_score: float | None = None
+    sizes: np.ndarray | None = None
 
 
 TextOf = Callable[[str, bytes], _Page]
@@ -50,7 +54,7 @@ def _resources(extractor: str, model: str | None, **_) -> dict:
     return {"model": path_of(model)} if extractor == "curate" else {}
 
 
-@stage(version=4, packages=_packages, adds_from=_adds, resources_from=_resources, hazard=True, dry=True)
+@stage(version=5, packages=_packages, adds_from=_adds, resources_from=_resources, hazard=True, dry=True)
 def extract(
     docs: pa.Table,
     *,
@@ -159,6 +163,7 @@ def _of_payloads(
 
     texts, reasons = docs["text"].to_pylist(), [None] * docs.num_rows
     measured = {name: [None] * docs.num_rows for name in added}
+    sizes = np.zeros((docs.num_rows, 2, len(KINDS)), np.int64)
     data, offsets = utf8(payloads)
     for row in pc.indices_nonzero(todo).to_pylist():
         payload = data[offsets[row] : offsets[row + 1]].tobytes()
@@ -166,8 +171,11 @@ def _of_payloads(
         texts[row] = page and page.text
         for name, values in measured.items():
             values[row] = page and getattr(page, name)
+        if page and page.sizes is not None:
+            sizes[row] = page.sizes
     for name, values in measured.items():
         docs = set_column(docs, name, pa.array(values, pa.float32()))
+    docs = set_column(docs, TALLY, _tally(sizes)) if added else docs
     text, reason = pa.array(texts, docs.schema.field("text").type), pa.array(reasons, pa.string())
     named = {name: pc.equal(reason, name) for name in pc.unique(reason.drop_null()).to_pylist()}
     return reject(
@@ -177,6 +185,14 @@ def _of_payloads(
         **named,
         empty=_is_empty(text),
     )
+
+
+def _tally(sizes: np.ndarray) -> pa.Array:
+    """Of sizes, int64 of shape (documents, 2, KINDS): a struct with `paragraph_found`, `paragraph_kept` and so on."""
+    fields = {
+        f"{kind}_{what}": sizes[:, w, k] for k, kind in enumerate(KINDS) for w, what in enumerate(("found", "kept"))
+    }
+    return pa.StructArray.from_arrays([pa.array(column) for column in fields.values()], names=[*fields])
 
 
 def _extract(
@@ -224,7 +240,7 @@ def _curate(
         text = found.text(markdown, bullets)
         if title and found.title and not text.removeprefix("# ").startswith(found.title):
             text = f"{'# ' if markdown else ''}{found.title}\n\n{text}"
-        return _Page(found.title, text, round(found.kept_share, 4), round(found.score, 4))
+        return _Page(found.title, text, round(found.kept_share, 4), round(found.score, 4), found.sizes_by_kind())
 
     return text_of
 
