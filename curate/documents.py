@@ -45,8 +45,8 @@ TRANSIENT = {
 """What an archive also yields to the stages of the same job. Never stored."""
 
 TALLY = "tally"
-"""A struct of int64 that a map stage may give beside its documents. Never stored: the lock has the sums of its fields, by
-source, over the documents that the stage keeps."""
+"""A struct of int64 that a map stage may give beside its documents. Never stored: the lock has the sums of its fields,
+by source, over the documents that the stage keeps."""
 
 RESERVED = frozenset(
     {"id", "source", "path", "position", "n_bytes", "reject", TALLY}  # which document a row is, and whether it is in

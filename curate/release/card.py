@@ -62,7 +62,7 @@ def facts(lock: Lock, manifest: str) -> dict:
 
 
 def page_parts(lock: Lock) -> Iterator[tuple[str, list[tuple[str, int, int]]]]:
-    """(stage, [(kind of block, its visible bytes, those kept)]) of each stage that tells main content block by block."""
+    """(stage, [(kind of block, its visible bytes, those kept)]) of each stage that tells main content by blocks."""
     for stage in lock.stages:
         tally: Counter[str] = Counter()
         for passed in stage.sources.values():
