@@ -18,16 +18,22 @@ from curate.base import early  # noqa: F401 (it takes effect when imported, befo
 if TYPE_CHECKING:
     from curate.calibration.calibrate import calibrate
     from curate.calibration.distance import compare
-    from curate.demo import init_manifest, make_demo
+    from curate.demo_corpus import demo
     from curate.errors import CurateError, ManifestError, Stopped
-    from curate.inspect.doctor import examine
+    from curate.hub.publish import publish
+    from curate.inspect.doctor import doctor
     from curate.inspect.explain import explain
-    from curate.inspect.opened import Release, open_release, run
-    from curate.inspect.status import collect_garbage, explain_plan, status
+    from curate.inspect.fetch import fetch
+    from curate.inspect.making import run, train
+    from curate.inspect.opened import Release, open_release, report
+    from curate.inspect.starter import init
+    from curate.inspect.status import gc, plan, status
     from curate.inspect.trying import apply_stages
     from curate.manifest.manifest import load, loads
+    from curate.release.diff import diff
     from curate.release.lock import read_lock, verify
     from curate.release.make import prepare, run_events
+    from curate.release.takedown import remove
     from curate.stage_api import Step, group, reject, stage
 
 __version__ = "0.1.0"
@@ -35,16 +41,22 @@ __version__ = "0.1.0"
 _HOMES = {
     "calibration.calibrate": ["calibrate"],
     "calibration.distance": ["compare"],
-    "demo": ["init_manifest", "make_demo"],
+    "demo_corpus": ["demo"],
     "errors": ["CurateError", "ManifestError", "Stopped"],
-    "inspect.doctor": ["examine"],
+    "hub.publish": ["publish"],
+    "inspect.doctor": ["doctor"],
     "inspect.explain": ["explain"],
-    "inspect.opened": ["Release", "open_release", "run"],
-    "inspect.status": ["collect_garbage", "explain_plan", "status"],
+    "inspect.fetch": ["fetch"],
+    "inspect.making": ["run", "train"],
+    "inspect.opened": ["Release", "open_release", "report"],
+    "inspect.starter": ["init"],
+    "inspect.status": ["gc", "plan", "status"],
     "inspect.trying": ["apply_stages"],
     "manifest.manifest": ["load", "loads"],
+    "release.diff": ["diff"],
     "release.lock": ["read_lock", "verify"],
     "release.make": ["prepare", "run_events"],
+    "release.takedown": ["remove"],
     "stage_api": ["Step", "group", "reject", "stage"],
 }
 _HOME = {name: f"curate.{home}" for home, names in _HOMES.items() for name in names}
@@ -57,24 +69,30 @@ __all__ = [
     "Stopped",
     "apply_stages",
     "calibrate",
-    "collect_garbage",
     "compare",
-    "examine",
+    "demo",
+    "diff",
+    "doctor",
     "explain",
-    "explain_plan",
+    "fetch",
+    "gc",
     "group",
-    "init_manifest",
+    "init",
     "load",
     "loads",
-    "make_demo",
     "open_release",
+    "plan",
     "prepare",
+    "publish",
     "read_lock",
     "reject",
+    "remove",
+    "report",
     "run",
     "run_events",
     "stage",
     "status",
+    "train",
     "verify",
 ]
 

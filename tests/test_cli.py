@@ -29,7 +29,7 @@ VERBS = {
     "train",
     "gc",
 }
-VERBS |= {"doctor"}
+VERBS |= {"doctor", "fetch"}
 
 
 @pytest.fixture(scope="module")
@@ -80,12 +80,34 @@ def test_version(said):
     assert said("--version").out == f"curate {__version__}\n"
 
 
+def completed(shell: str, line: str, **environment: str) -> str:
+    """What the command answers a shell that asks how a line may go on."""
+    words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1), "_TYPER_COMPLETE_ARGS": line}
+    environment = os.environ | words | {"_CURATE_COMPLETE": shell} | environment
+    command = [sys.executable, "-c", "from curate.cli.commands import app; app(prog_name='curate')"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60).stdout
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion(shell):
-    environment = os.environ | {"_CURATE_COMPLETE": f"source_{shell}"}
-    command = [sys.executable, "-c", "from curate.cli.commands import app; app(prog_name='curate')"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
-    assert "_CURATE_COMPLETE=complete_" in done.stdout
+    assert "_CURATE_COMPLETE=complete_" in completed(f"source_{shell}", "")
+    for line, expected in {"curate pu": "publish", "curate run --wor": "--workers"}.items():
+        answer = completed(f"complete_{shell}", line, _TYPER_COMPLETE_FISH_ACTION="get-args")
+        assert expected in answer
+        assert "verify" not in answer
+
+
+def test_bash_completes_with_what_is_installed(tmp_path):
+    """Its own function, as `--install-completion` writes it, over a command of that name."""
+    (tmp_path / "curate").write_text(f"#!{sys.executable}\nfrom curate.cli.commands import main\nmain()\n")
+    (tmp_path / "curate").chmod(0o755)
+    (tmp_path / "completion.sh").write_text(completed("source_bash", ""))
+    script = f". {tmp_path}/completion.sh; COMP_WORDS=(curate ca); COMP_CWORD=1; _curate_completion curate; "
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-c", script + 'echo "${COMPREPLY[@]}"'], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == "calibrate\n"
 
 
 def test_plan_status_explain(made, said, found):
@@ -154,7 +176,7 @@ def test_gc(made, tmp_path, said, found):
 
 def test_init_then_plan(tmp_path, said, found):
     path, data = tmp_path / "new" / "mine.yaml", tmp_path / "pages.warc.gz"
-    assert found("init", path, "--input", str(data), "--input", "more/*.warc.gz") == {"manifest": str(path)}
+    assert found("init", path, "--input", str(data), "--input", "more/*.warc.gz")["manifest"] == str(path)
     assert str(data) in path.read_text()
     assert "already exists" in said("init", path, code=2).err
     error = found("plan", path, "--work", tmp_path / "work", code=2)["error"]

@@ -12,7 +12,7 @@ from curate.cli.render import plan_lines, release_lines
 from curate.engine.damage import SHOWN
 from curate.engine.execute import Ended
 from curate.errors import CurateError, Stopped
-from curate.inspect.status import explain_plan
+from curate.inspect.status import plan as plan_of_run
 from curate.release import make
 from curate.release.make import prepare, run_events
 from curate.sources import partitions
@@ -103,7 +103,7 @@ def test_a_parquet_file_that_is_read_in_ranges_is_one_file(tmp_path, monkeypatch
     pq.write_table(table, tmp_path / "a.parquet", row_group_size=100)
     document = {"name": "n", "version": "1.0.0", "license": "mit", "sources": {"s": {"inputs": ["a.parquet"]}}}
     path = write_manifest(tmp_path / "m.yaml", document)
-    plan = explain_plan(path, tmp_path / "work")
+    plan = plan_of_run(path, tmp_path / "work")
     assert plan["sources"]["s"]["partitions"] == 4
     [entry] = release(path, tmp_path / "work").lock["sources"]["s"]["files"]
     assert (entry["path"], entry["documents"]) == ("a.parquet", 400)
@@ -113,7 +113,7 @@ def test_files_that_were_not_taken_stand_in_plan_lock_and_report(tmp_path):
     path = manifest(tmp_path)
     for name in ("b.md", "a.txt"):
         (tmp_path / "in" / name).write_text("x")
-    found = explain_plan(path, tmp_path / "work")
+    found = plan_of_run(path, tmp_path / "work")
     line = "not read in s (ending unknown): 2 files: a.txt, b.md"
     assert line in list(plan_lines(found))
     made = release(path, tmp_path / "work")
@@ -148,6 +148,6 @@ def test_all_sources_with_inputs_that_are_not_data_are_named_at_once(tmp_path):
     sources = {name: {"inputs": [file]} for name, file in (("a", "page.warc.gz"), ("b", "pointer.jsonl"))}
     document = {"name": "n", "version": "1.0.0", "license": "mit", "sources": sources}
     with pytest.raises(CurateError) as caught:
-        explain_plan(write_manifest(tmp_path / "m.yaml", document), tmp_path / "work")
+        plan_of_run(write_manifest(tmp_path / "m.yaml", document), tmp_path / "work")
     assert "page.warc.gz: an HTML page" in str(caught.value)
     assert "pointer.jsonl: a Git LFS pointer" in str(caught.value)

@@ -16,7 +16,7 @@ SECRET = "c0ffee-do-not-publish"
 
 
 def _make(folder: Path, **environment: str) -> dict[str, bytes]:
-    script = "import sys; from curate.demo import make_demo; make_demo(sys.argv[1])"
+    script = "import sys; from curate.demo_corpus import make_demo; make_demo(sys.argv[1])"
     folder.mkdir()
     root = str(Path(__file__).parents[1])
     given = os.environ | {"PYTHONPATH": root} | environment

@@ -56,7 +56,7 @@ def test_once_a_command_has_started_it_is_an_exception(tmp_path):
     code = "import sys\nsys.argv[:] = ['curate', 'doctor', '--json']\n"
     code += "import curate.cli.commands, curate.inspect.doctor\n"
     code += "def interrupted(*_):\n    import interrupting\n"
-    code += "curate.inspect.doctor.examine = interrupted\ncurate.cli.commands.main()\n"
+    code += "curate.inspect.doctor.doctor = interrupted\ncurate.cli.commands.main()\n"
     done = interrupted(tmp_path, "interrupting", ["-c", code])
     assert done.returncode == Stopped.exit_code
     heard, *rest = done.stderr.lstrip("\n").splitlines()

@@ -13,7 +13,7 @@ from curate.engine.estimate import estimate
 from curate.engine.plan import make
 from curate.engine.store import Store
 from curate.errors import CurateError
-from curate.inspect.status import explain_plan
+from curate.inspect.status import plan as plan_of_run
 from curate.manifest.manifest import loads
 from curate.release.make import run_events
 from curate.sources import File
@@ -29,7 +29,7 @@ def manifest(folder, stages: list, name: str = "a.jsonl"):
 
 
 def expected(folder, path) -> dict:
-    return explain_plan(path, folder / "work")["estimate"]
+    return plan_of_run(path, folder / "work")["estimate"]
 
 
 def of_size(tmp_path, size: int, format: str = "warc", stages: list = (), workers: int = 1) -> dict:
@@ -103,12 +103,12 @@ def test_the_plan_shows_all_of_it_in_words(tmp_path, monkeypatch):
     monkeypatch.setattr(machine, "cores", lambda: 3)
     write_jsonl(tmp_path / "a.jsonl", rows(4, 50))
     path = manifest(tmp_path, [])
-    (line,) = (line for line in plan_lines(explain_plan(path, tmp_path / "work")) if line.startswith("estimate: "))
+    (line,) = (line for line in plan_lines(plan_of_run(path, tmp_path / "work")) if line.startswith("estimate: "))
     assert re.search(
         r"document.* of text; .* of memory a worker, .* for the largest job, .* of disk, 1 s on 3 workers", line
     )
     release(path, tmp_path / "work")
-    assert not any(line.startswith("estimate") for line in plan_lines(explain_plan(path, tmp_path / "work")))
+    assert not any(line.startswith("estimate") for line in plan_lines(plan_of_run(path, tmp_path / "work")))
 
 
 @pytest.mark.parametrize(

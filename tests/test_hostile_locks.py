@@ -14,7 +14,7 @@ from small_tokenizers import small_tokenizer
 from curate.calibration.calibrate import calibrate
 from curate.cli.render import diff_lines, release_lines
 from curate.errors import CurateError
-from curate.inspect.status import explain_plan
+from curate.inspect.status import plan as plan_of_run
 from curate.release.diff import diff
 from curate.release.files import read_release
 from curate.release.lock import load_whole_lock, verify
@@ -44,7 +44,7 @@ def planned(key: str):
     def plan(made: Path, folder: Path) -> None:
         document = {"name": "next", "version": "2.0.0", "license": "mit", "stages": ["near_dedup"]}
         document |= {"sources": {"new": {"inputs": ["in.jsonl"]}}, key: str(made) if key == "extends" else [str(made)]}
-        explain_plan(write_manifest(folder / f"{key}.yaml", document), folder / "work")
+        plan_of_run(write_manifest(folder / f"{key}.yaml", document), folder / "work")
 
     return plan
 
@@ -209,5 +209,5 @@ def test_an_address_of_no_release_is_refused_without_its_secrets(folder, key, ad
     document = {"name": "next", "version": "2.0.0", "license": "mit", "stages": ["near_dedup"]}
     document |= {"sources": {"new": {"inputs": ["in.jsonl"]}}, key: address if key == "extends" else [address]}
     with pytest.raises(CurateError, match="not the address of a release") as caught:
-        explain_plan(write_manifest(folder / f"{key}.yaml", document), folder / "work")
+        plan_of_run(write_manifest(folder / f"{key}.yaml", document), folder / "work")
     assert "hunter2" not in str(caught.value)

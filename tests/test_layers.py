@@ -78,7 +78,7 @@ def test_only_the_store_writes_parquet():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Attribute) and node.attr in ("ParquetWriter", "write_table") and _of_parquet(node)
     }
-    assert writers == {"curate.engine.store", "curate.demo"}  # the demo writes inputs
+    assert writers == {"curate.engine.store", "curate.demo_corpus"}  # the demo writes inputs
 
 
 def _of_parquet(node: ast.Attribute) -> bool:

@@ -9,7 +9,7 @@ from releases import write_jsonl, write_manifest
 from curate.cli.render import plan_lines, release_lines
 from curate.engine.execute import Ended
 from curate.errors import CurateError, ManifestError
-from curate.inspect.status import explain_plan
+from curate.inspect.status import plan as plan_of_run
 from curate.manifest.manifest import loads
 from curate.manifest.schema import json_schema
 from curate.release.make import Released, run_events
@@ -99,13 +99,13 @@ def test_a_stage_without_it_that_takes_nearly_all_is_a_warning(tmp_path):
 
 def test_bands_that_miss_many_pairs_are_a_warning_of_plan_and_lock(tmp_path):
     path = manifest(tmp_path, [{"near_dedup": {"bands": 9, "rows": 13, "max_removed": None}}])
-    found = explain_plan(path, tmp_path / "work")
+    found = plan_of_run(path, tmp_path / "work")
     (warning,) = found["warnings"]
     assert "9 bands of 13 rows propose only 40% of the pairs at the threshold 0.8" in warning
     assert f"warning: {warning}" in list(plan_lines(found))
     assert warning in made(path).lock["warnings"]
     write_manifest(path, yaml.safe_load(path.read_text()) | {"stages": ["near_dedup"]})
-    assert explain_plan(path, tmp_path / "work")["warnings"] == []
+    assert plan_of_run(path, tmp_path / "work")["warnings"] == []
 
 
 HEAD = "name: n\nversion: 1.0.0\nlicense: mit\nsources: {a: {inputs: [a.jsonl]}}\n"

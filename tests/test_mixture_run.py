@@ -16,7 +16,7 @@ from releases import COPY, rejected_rows, release, sentence, write_jsonl, write_
 from curate.engine.execute import Ended
 from curate.errors import CurateError, ManifestError
 from curate.inspect.explain import explain
-from curate.inspect.status import explain_plan
+from curate.inspect.status import plan as plan_of_run
 from curate.manifest.manifest import load
 from curate.mix.mixture import Mixture
 from curate.mix.splits import Documents, compose
@@ -161,7 +161,7 @@ def test_a_new_weight_reads_no_document_before_the_mixture(tmp_path):
     release(manifest(tmp_path, PHASES), tmp_path / "work")
     changed = PHASES | {"weights": {"web": 0.7, "code": 0.3}}
     path = manifest(tmp_path, changed)
-    plan = explain_plan(path, tmp_path / "work")
+    plan = plan_of_run(path, tmp_path / "work")
     assert [step["step"] for step in plan["steps"] if step["run"]] == ["mix", "evidence: rejected"]
     ended = [
         event.job.task

@@ -6,7 +6,7 @@ import shutil
 import pytest
 from releases import release
 
-from curate.demo import make_demo
+from curate.demo_corpus import make_demo
 from curate.manifest.library import library
 from curate.manifest.manifest import load
 

@@ -14,7 +14,7 @@ from releases import CORPUS, release, rows, write_corpus, write_jsonl, write_man
 from curate.engine.execute import Ended
 from curate.engine.job import fingerprint
 from curate.errors import ManifestError
-from curate.inspect.status import explain_plan
+from curate.inspect.status import plan as plan_of_run
 from curate.manifest.manifest import load
 from curate.release.make import prepare, run_events
 
@@ -155,7 +155,7 @@ def test_a_stages_version_and_packages_count(corpus, tmp_path, monkeypatch):
 
 
 def reasons(corpus, work, step: str) -> dict:
-    found = explain_plan(corpus, work)
+    found = plan_of_run(corpus, work)
     return dict(next(entry["why"] for entry in found["steps"] if entry["step"] == step))
 
 
@@ -188,7 +188,7 @@ def reasons(corpus, work, step: str) -> dict:
     ],
 )
 def test_plan_says_why(made, edit, step, why):
-    assert explain_plan(made, made.parent / "work")["run"] == 0
+    assert plan_of_run(made, made.parent / "work")["run"] == 0
     changed(made, edit)
     found = reasons(made, made.parent / "work", step)
     assert any(why in reason for reason in found), found

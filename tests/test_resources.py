@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from releases import release
+from releases import release, rows, write_jsonl, write_manifest
 
 from curate.engine import jobs
 from curate.engine.apply import Configured
 from curate.engine.planner import Planner
-from curate.errors import CurateError
+from curate.errors import CurateError, ManifestError
+from curate.inspect.fetch import fetch
 from curate.models import resources
 from curate.models.resources import Known, locate
 from curate.release.lock import verify
@@ -228,3 +229,30 @@ def test_what_is_no_note_of_ours_is_neither_waited_for_nor_read(tmp_path, corpus
     change(made.path / "lock.json")
     with pytest.raises((OSError, CurateError), match=r"lock\.json"):
         verify(made.path)
+
+
+def test_fetch_brings_what_a_manifest_needs_and_a_run_needs_no_network_for_it(home, web, tmp_path):
+    address, asked = web
+    write_jsonl(tmp_path / "a.jsonl", rows(1, 30))
+    filtered = {"url_filter": {"domains": [f"{address}/words.txt"]}}
+    source = {"inputs": ["a.jsonl"], "pipeline": [filtered]}
+    document = {"name": "x", "version": "1.0.0", "license": "mit", "sources": {"a": source}}
+    manifest = write_manifest(tmp_path / "m.yaml", document)
+    (found,) = fetch(manifest)
+    assert (found["stage"], found["bytes"], found["sha256"]) == ("url_filter", len(WORDS), DIGEST)
+    assert Path(found["path"]).read_bytes() == WORDS
+    assert fetch(manifest) == [found]
+    release(manifest, tmp_path / "work")
+    assert len(asked) == 1
+
+
+def test_fetch_names_all_that_is_nowhere(home, tmp_path):
+    (tmp_path / "a.jsonl").write_text("")
+    calls = [{"url_filter": {"domains": ["here/none.txt"]}}, {"quality": {"model": "no-such.bin", "label": "hq"}}]
+    source = {"inputs": ["a.jsonl"], "pipeline": calls}
+    document = {"name": "x", "version": "1.0.0", "license": "mit", "sources": {"a": source}}
+    with pytest.raises(ManifestError) as caught:
+        fetch(write_manifest(tmp_path / "m.yaml", document))
+    one, two = (problem.what for problem in caught.value.problems)
+    assert "here/none.txt" in one
+    assert "no model `no-such.bin`" in two

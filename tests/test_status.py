@@ -9,13 +9,15 @@ import pytest
 import yaml
 from releases import release, released_rows, rows, write_jsonl, write_manifest
 
-from curate.cli.render import plan_lines
+from curate.cli.render import plan_lines, status_lines
 from curate.engine.execute import Ended
 from curate.engine.store import Store
 from curate.errors import CurateError
 from curate.inspect.explain import explain
-from curate.inspect.status import collect_garbage, explain_plan, status
+from curate.inspect.status import gc, status
+from curate.inspect.status import plan as plan_of_run
 from curate.manifest.manifest import load
+from curate.release.accounts import funnel_rows
 from curate.release.lock import verify
 from curate.release.make import prepare, recall, run_events
 
@@ -40,7 +42,7 @@ def test_status_before_in_the_middle_and_after(corpus, tmp_path):
 
 
 @pytest.mark.parametrize("below", ["", "work"])
-@pytest.mark.parametrize("verb", [explain_plan, status, lambda manifest, work: collect_garbage([manifest], work)])
+@pytest.mark.parametrize("verb", [plan_of_run, status, lambda manifest, work: gc([manifest], work)])
 def test_a_work_folder_that_is_a_file_is_an_error(tmp_path, verb, below):
     write_jsonl(tmp_path / "a.jsonl", rows(1, 5))
     document = {"name": "x", "version": "1.0.0", "license": "mit", "sources": {"a": {"inputs": ["a.jsonl"]}}}
@@ -51,11 +53,29 @@ def test_a_work_folder_that_is_a_file_is_an_error(tmp_path, verb, below):
     assert caught.value.exit_code == 2
 
 
+def test_status_has_the_funnel_of_what_is_done(tmp_path):
+    write_jsonl(tmp_path / "a.jsonl", rows(1, 40))
+    source = {"inputs": ["a.jsonl"], "pipeline": [{"length": {"min_words": 20}}]}
+    document = {"name": "x", "version": "1.0.0", "license": "mit", "sources": {"a": source}}
+    manifest = write_manifest(tmp_path / "m.yaml", document | {"stages": [{"exact_dedup": "text"}]})
+    assert status(manifest, tmp_path / "work")["funnel"] == []
+    made = release(manifest, tmp_path / "work")
+    found = status(manifest, tmp_path / "work")
+    lock = [
+        {"source": name, "stage": stage, "in": docs_in, "kept": kept}
+        for name, stage, docs_in, kept, _ in funnel_rows(made.typed)
+    ]
+    assert [{key: row[key] for key in ("source", "stage", "in", "kept")} for row in found["funnel"]] == lock
+    assert [list(row["reasons"]) for row in found["funnel"]] == [[], ["too_few_words"], ["duplicate_text"]]
+    assert all(row["in"] - row["kept"] == sum(row["reasons"].values()) for row in found["funnel"])
+    assert any(line.split()[:4] == ["a", "read", "40", "40"] for line in status_lines(found))
+
+
 def test_the_lines_of_a_plan_have_one_for_each_stage(tmp_path):
     write_jsonl(tmp_path / "a.jsonl", rows(1, 5))
     document = {"name": "x", "version": "1.0.0", "license": "mit", "sources": {"a": {"inputs": ["a.jsonl"]}}}
     manifest = write_manifest(tmp_path / "m.yaml", document | {"stages": ["near_dedup"]})
-    found = explain_plan(manifest, tmp_path / "work")
+    found = plan_of_run(manifest, tmp_path / "work")
     steps = [line.split() for line in plan_lines(found) if line.startswith("near_dedup ")]
     jobs = [step["jobs"] for step in found["steps"] if step["step"].startswith("near_dedup ")]
     assert (len(jobs) > 4, steps) == (True, [["near_dedup", str(sum(jobs)), str(sum(jobs)), "new"]])
@@ -63,11 +83,11 @@ def test_the_lines_of_a_plan_have_one_for_each_stage(tmp_path):
 
 def test_plan_counts_what_will_run(corpus, tmp_path):
     work = tmp_path / "work"
-    before = explain_plan(corpus, work)
+    before = plan_of_run(corpus, work)
     assert (before["reused"], before["shards_planned"]) == (0, False)
     assert before["sources"]["old"]["files"] == 2
     ended = sum(isinstance(event, Ended) for event in run_events(corpus, work, workers=0))
-    after = explain_plan(corpus, work)
+    after = plan_of_run(corpus, work)
     assert (after["run"], after["reused"], after["shards_planned"]) == (0, ended, True)
 
 
@@ -79,19 +99,19 @@ def test_garbage(corpus, tmp_path):
     document["stages"] = [{"length": {"min_words": 9}}]
     other = write_manifest(corpus.with_name("other.yaml"), document)
     second = release(other, work)
-    assert collect_garbage([str(corpus), str(other)], work)["removed"] == 0
+    assert gc([str(corpus), str(other)], work)["removed"] == 0
     draft = work / "store" / "ab" / f"{'ab' * 16}.{'0123' * 8}.tmp"
     draft.parent.mkdir(exist_ok=True)
     draft.write_bytes(b"half")
-    would = collect_garbage([str(corpus)], work, dry_run=True)
+    would = gc([str(corpus)], work, dry_run=True)
     assert draft.exists()
-    did = collect_garbage([str(corpus)], work)
+    did = gc([str(corpus)], work)
     assert did == would
     assert did["removed"] > 0
     assert did["bytes"] > 4
     assert not draft.exists()
-    assert explain_plan(corpus, work)["run"] == 0
-    assert explain_plan(other, work)["run"] > 0
+    assert plan_of_run(corpus, work)["run"] == 0
+    assert plan_of_run(other, work)["run"] > 0
     assert release(other, work).lock == second.lock
     assert release(corpus, work).lock == first.lock
     assert verify(first.path) == verify(second.path) == []
@@ -105,9 +125,9 @@ def test_one_note_of_a_plan_that_was_cut_off_does_no_harm(corpus, tmp_path):
         for path in (work / "plans").iterdir():
             path.write_bytes(content)
         assert status(corpus, work)["made"] > 0
-        assert explain_plan(corpus, work)["run"] == 0
+        assert plan_of_run(corpus, work)["run"] == 0
     write_jsonl(corpus.parent / "in" / "extra.jsonl", rows(77, 3))
-    assert explain_plan(corpus, work)["run"] > 0
+    assert plan_of_run(corpus, work)["run"] > 0
     assert len(list(Store(work / "store").fingerprints())) > 0
 
 
@@ -125,9 +145,9 @@ def test_status_explain_and_garbage_need_neither_inputs_nor_network(corpus, tmp_
     monkeypatch.setattr(socket.socket, "connect", no_network)
     assert status(corpus, work) == before
     assert explain(corpus, row["id"], work)[0]["released"]
-    assert collect_garbage([str(corpus)], work)["removed"] == 0
+    assert gc([str(corpus)], work)["removed"] == 0
     with pytest.raises(CurateError, match="no file matches"):
-        explain_plan(corpus, work)
+        plan_of_run(corpus, work)
     corpus.write_text(corpus.read_text() + "\n# another text, so another plan\n")
     with pytest.raises(CurateError, match="no file matches"):
         status(corpus, work)
@@ -170,10 +190,10 @@ def test_garbage_is_only_what_curate_names_so_and_never_behind_a_link(corpus, tm
     (going[3] / "half").write_text("half")
     (going[3] / "link").symlink_to(theirs)
     going[4].symlink_to(theirs)
-    would = collect_garbage([str(corpus)], work, dry_run=True)
+    would = gc([str(corpus)], work, dry_run=True)
     assert sorted(would["paths"]) == sorted(path.relative_to(work).as_posix() for path in going)
     assert all(map(os.path.lexists, going))
-    assert collect_garbage([str(corpus)], work) == would
+    assert gc([str(corpus)], work) == would
     assert not any(map(os.path.lexists, going))
     assert all(path.read_text() == "mine" for path in kept)
     assert sorted(path.name for path in theirs.iterdir()) == [f".1.0.0.{'0' * 32}", f"{'ab' * 16}.parquet"]

@@ -21,7 +21,7 @@ from token_readers import FORMATS, documents, from_mds, from_megatron, from_npy,
 from curate.engine.execute import Ended
 from curate.errors import CurateError
 from curate.hub.publish import publish
-from curate.inspect.status import explain_plan
+from curate.inspect.status import plan as plan_of_run
 from curate.release.diff import diff
 from curate.release.lock import read_lock, verify
 from curate.release.make import run_events
@@ -173,7 +173,7 @@ def test_only_what_differs_runs_again(tmp_path):
 
     def rerun(tokens):
         manifest(tmp_path, tokens)
-        planned = {step["step"]: step["why"] for step in explain_plan(path, tmp_path / "work")["steps"] if step["run"]}
+        planned = {step["step"]: step["why"] for step in plan_of_run(path, tmp_path / "work")["steps"] if step["run"]}
         *events, last = run_events(path, tmp_path / "work", workers=0)
         return {event.job.task for event in events if isinstance(event, Ended)}, planned, last
 

@@ -14,7 +14,7 @@ from warcio.warcwriter import WARCWriter
 from curate.errors import CurateError, ManifestError
 from curate.models.main_content import MainContent
 from curate.models.marked_pages import marked_pages
-from curate.models.train import load, train
+from curate.models.train import load, train_events
 from curate.models.train_main_content import word_f1
 
 pytest.importorskip("lightgbm")
@@ -58,7 +58,7 @@ def recipe(tmp_path):
 
 
 def trained(recipe, work):
-    return list(train(recipe, work))[-1]
+    return list(train_events(recipe, work))[-1]
 
 
 def test_training_gives_a_model_and_its_card(recipe, tmp_path):

@@ -42,9 +42,16 @@ def look(folder: Path) -> str | None:
 def others(manifest: Path) -> None:
     for event in curate.run_events(manifest, workers=2):
         print(event)
-    curate.explain_plan(manifest, "work")
+    print(curate.plan(manifest, "work")["estimate"])
+    curate.init("manifest.yaml", ["crawl/*.warc.gz"])
+    print(curate.train("recipe.yaml", progress=False).metrics)
+    curate.fetch(manifest)
+    print(curate.remove("release", ids="ids.txt").version, curate.diff("old", "new")["bump"])
+    curate.publish(Path("release"), dry_run=True)
+    curate.report("release").read_text()
+    curate.doctor()
     curate.explain(manifest, "https://a.example/", "work")
-    curate.collect_garbage([str(manifest)], "work", dry_run=True)
+    curate.gc([str(manifest)], "work", dry_run=True)
     curate.calibrate("work/releases/a/1.0.0", "awq", sequences=8).lock["digest"]
     curate.compare("one", Path("two"))["distance"]
 

@@ -42,7 +42,7 @@ LAYERS = [
     {"curate.calibration", "curate.models.marked_pages", "curate.models.metrics"},
     {"curate.models.train", "curate.models.train_main_content"},
     {"curate.inspect"},
-    {"curate.demo"},
+    {"curate.demo_corpus"},
     {"curate"},
     {"curate.cli"},
     {"curate.__main__"},

@@ -32,21 +32,6 @@ EXIT_CODES = {
     70: "a bug in curate",
 }
 
-# Verbs and the functions that do the same.
-FUNCTIONS = {
-    "demo": "make_demo",
-    "init": "init_manifest",
-    "plan": "explain_plan",
-    "run": "run",
-    "report": "open_release",
-    "status": "status",
-    "explain": "explain",
-    "verify": "verify",
-    "gc": "collect_garbage",
-    "calibrate": "calibrate",
-    "doctor": "examine",
-}
-
 VARIABLES = {
     "CURATE_WORK": "the work folder, as `--work`",
     "CURATE_WORKERS": "worker processes, as `--workers`",
@@ -81,8 +66,7 @@ def commands() -> Iterator[str]:
         yield f"`{' '.join(['curate', name, *usage])}`"
         yield verb.help.strip()
         yield table(("", "meaning"), ((f"`{_name_of(param)}`", param.help or "") for param in verb.params))
-        if function := FUNCTIONS.get(name):
-            yield f"In Python: [`curate.{function}`](python.md#{function})."
+        yield f"In Python: [`curate.{name}`](python.md#{name})."
 
 
 def _name_of(param) -> str:
@@ -268,6 +252,7 @@ MODULES = re.compile(r"curate\.[a-z.]+\.|pathlib\.|collections\.abc\.|typing\.|(
 
 def functions() -> Iterator[str]:
     """Signature and first sentence of everything `curate` exports."""
+    verbs = typer.main.get_command(cli.app).commands
     for name in curate.__all__:
         thing = getattr(curate, name)
         if isinstance(thing, type) and issubclass(thing, errors.CurateError):
@@ -275,8 +260,8 @@ def functions() -> Iterator[str]:
         signature = MODULES.sub("", str(inspect.signature(thing)))
         doc = inspect.getdoc(thing).split("\n\n")[0].replace("\n", " ")
         yield f"## `{name}`\n\n`{name}{signature}`\n\n{doc}"
-        if verb := next((verb for verb, function in FUNCTIONS.items() if function == name), None):
-            yield f"On the command line: [`curate {verb}`](commands.md#curate-{verb})."
+        if name in verbs:
+            yield f"On the command line: [`curate {name}`](commands.md#curate-{name})."
 
 
 def file_map() -> str:

@@ -7,6 +7,7 @@ What a command finds goes to stdout, talk goes to stderr. `--json` makes stdout 
 import os
 import sys
 import traceback
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,7 +35,7 @@ from curate.errors import refusal
 if TYPE_CHECKING:
     from curate.manifest.manifest import Manifest
 
-ORDER = "demo init plan run report status explain verify publish remove diff gc train calibrate compare doctor"
+ORDER = "demo init fetch plan run report status explain verify publish remove diff gc train calibrate compare doctor"
 """Of the verbs in `curate --help`."""
 
 
@@ -47,15 +48,14 @@ def demo(
     as_json: Json = False,
 ):
     """Build a release from files bundled with Python. Works offline; no input needed."""
-    from curate.demo import language_model, make_demo, recipe_of
-    from curate.inspect.progress import follow
-    from curate.models.train import train
+    from curate.demo_corpus import language_model, make_demo, recipe_of
+    from curate.inspect.making import train
 
     path = make_demo(folder)
     say(f"corpus and manifest: {folder}")
     if not language_model():
         say("no language identification: lid.176.ftz is not in CURATE_MODEL_DIR or the cache (optional)")
-    trained = follow(train(recipe_of(folder), folder / "work", workers=0))
+    trained = train(recipe_of(folder), folder / "work", workers=0)
     say(f"classifier: {trained.path}, ROC-AUC {trained.metrics['roc_auc']:.3f} on held-out documents")
     result, lines, code = _release(str(path), folder / "work", workers, None, replace=True)
     return result, [*lines, f"run it again: curate run {path} --work {folder / 'work'}"], code
@@ -67,20 +67,33 @@ def init(
     inputs: Annotated[list[str] | None, typer.Option("--input", help="file, glob, folder or URL; repeatable")] = None,
     as_json: Json = False,
 ):
-    """Create a starter manifest."""
-    from curate.demo import init_manifest
+    """Look at the inputs and write a commented manifest for them."""
+    from curate.cli.render import looked_lines
+    from curate.inspect.starter import init
 
-    init_manifest(path, inputs or [])
-    return {"manifest": str(path)}, [f"wrote {path}", f"next: curate plan {path}"], 0
+    found = init(path, inputs or [])
+    result = {"manifest": str(path), "sources": [asdict(one) for one in found]}
+    return result, [*looked_lines(found), f"wrote {path}", f"next: curate plan {path}"], 0
+
+
+@command
+def fetch(manifest: ManifestArgument, settings: Set = None, as_json: Json = False):
+    """Download the models and lists that a manifest needs. Also tokenizers and evaluation sets; not its inputs."""
+    from curate.cli.render import size
+    from curate.inspect.fetch import fetch
+
+    found = fetch(loaded(manifest, settings))
+    lines = [f"{file['stage']}: {file['path']}, {size(file['bytes'])}" for file in found]
+    return {"files": found}, lines or ["this manifest needs no files beside its inputs"], 0
 
 
 @command
 def plan(manifest: ManifestArgument, settings: Set = None, work: Work = WORK, as_json: Json = False):
     """Show what a run would do and what it would reuse. Says why the rest runs."""
     from curate.cli.render import plan_lines
-    from curate.inspect.status import explain_plan
+    from curate.inspect.status import plan
 
-    found = explain_plan(loaded(manifest, settings), work)
+    found = plan(loaded(manifest, settings), work)
     return found, plan_lines(found), 0
 
 
@@ -124,7 +137,7 @@ def _release(
 
 @command
 def status(manifest: ManifestArgument, settings: Set = None, work: Work = WORK, as_json: Json = False):
-    """Show the progress of a run."""
+    """Show how far a run is, and what each stage has kept so far."""
     from curate.cli.render import status_lines
     from curate.inspect.status import status
 
@@ -158,9 +171,9 @@ def gc(
 ):
     """Delete cached results that these manifests do not use."""
     from curate.cli.render import size
-    from curate.inspect.status import collect_garbage
+    from curate.inspect.status import gc
 
-    found = collect_garbage(manifests, work, dry_run)
+    found = gc(manifests, work, dry_run)
     verb = "would remove" if dry_run else "removed"
     lines = [f"  {path}" for path in found["paths"]] if dry_run else []
     return (
@@ -181,10 +194,9 @@ def train(
 ):
     """Train a classifier, or a model of main content. Does nothing if it exists already for the same inputs."""
     from curate.cli.render import trained_lines
-    from curate.inspect.progress import follow
-    from curate.models.train import train
+    from curate.inspect.making import train
 
-    trained = follow(train(recipe, work, workers, scheduler, allow_code or []))
+    trained = train(recipe, work, workers=workers, scheduler=scheduler, allow_code=allow_code or ())
     result = {"classifier": str(trained.path), "changed": trained.changed, "lock": trained.lock}
     return result | {"metrics": trained.metrics}, trained_lines(trained), 0
 
@@ -192,9 +204,9 @@ def train(
 @command
 def doctor(work: Work = WORK, as_json: Json = False):
     """Check this machine: Python, packages, memory, disk, models. Exits with 1 if something is missing."""
-    from curate.inspect.doctor import examine
+    from curate.inspect.doctor import doctor
 
-    checks = examine(work)
+    checks = doctor(work)
     lines = [f"{'ok ' if check['ok'] else 'no '} {check['name']}: {check['found']}" for check in checks]
     lines += [f"fix: {check['fix']}" for check in checks if not check["ok"]]
     return {"checks": checks}, lines, 0 if all(check["ok"] for check in checks) else 1

@@ -3,22 +3,26 @@
 import re
 from collections import Counter
 from collections.abc import Iterator
-from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from curate.base.phrases import counted, reasons, size
 from curate.base.terminal import table
+from curate.engine.funnel import funnel_table
 from curate.inspect.side_by_side import side_by_side
 from curate.release.accounts import damage_lines, funnel_rows, not_taken_lines
 from curate.release.card import empty_sources
 from curate.release.typed_lock import Lock, Mixture, NotTaken
+
+if TYPE_CHECKING:
+    from curate.inspect.first_look import Look
 
 __all__ = [
     "calibrated_lines",
     "compared_lines",
     "counted",
     "explain_lines",
+    "looked_lines",
     "plan_lines",
     "published_lines",
     "release_lines",
@@ -79,15 +83,17 @@ def duration(seconds: int) -> str:
 def status_lines(found: dict) -> Iterator[str]:
     yield f"{found['name']} {found['version']}: {found['made']:,} of {found['jobs']:,} jobs done"
     yield f"documents read: {found['documents']:,}, kept so far: {found['kept']:,}"
+    if found["funnel"]:
+        rows = (
+            (row["source"], row["stage"], row["in"], row["kept"], reasons(row["reasons"])) for row in found["funnel"]
+        )
+        yield from funnel_table(rows)
     yield f"release: {found['release'] or 'not written yet'}"
 
 
 def release_lines(lock: Lock, path: Path, changed: bool = True) -> Iterator[str]:
     """What went into a release and what was left out. changed: whether its folder was written anew."""
-    rows = [("source", "stage", "in", "kept", "reasons")]
-    for name, of_source in groupby(funnel_rows(lock), itemgetter(0)):
-        rows += [(name if not place else "", *row[1:]) for place, row in enumerate(of_source)]
-    yield from table(rows, frozenset({2, 3}))
+    yield from funnel_table(funnel_rows(lock))
     for name, source in lock.sources.items():
         yield from damage_lines(name, source.files)
         yield from not_taken_lines(name, source.not_taken)
@@ -277,3 +283,15 @@ def explain_lines(found: list[dict]) -> Iterator[str]:
             yield f"  released: {place['shard']}, row {place['row']}"
         if len(places) > 1:
             yield f"  drawn {len(places):,} times by the mixture"
+
+
+def looked_lines(looks: "list[Look]") -> Iterator[str]:
+    """What a first look at inputs has found, a paragraph a source."""
+    for one in looks:
+        if lines := list(one.lines()):
+            yield ", ".join(one.inputs)
+            yield from (f"  {line}" for line in lines)
+            for document in one.documents:
+                yield ""
+                yield from (f"  {name:<8} {value}" for name, value in document.items())
+            yield ""

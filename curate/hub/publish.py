@@ -12,7 +12,7 @@ from functools import partial
 from hashlib import sha1
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from curate.errors import CurateError
 from curate.hub.client import FAILURES, Event, Remote, address_of, check_repository, logged_in
@@ -72,7 +72,7 @@ def publish(
     dry_run: bool = False,
     endpoint: str | None = None,
     token: str | None = None,
-    report: Callable[[Event], None] = lambda event: None,
+    report: Callable[[Event], None] | None = None,
 ) -> Published:
     """Bring a release folder to the dataset repository `repo` (default: the manifest's `publish.repo`, else the user's
     own, named as the release).
@@ -89,12 +89,12 @@ def publish(
         check_repository(repo)
     if pr and branch not in (None, "main"):
         raise CurateError("a pull request goes to main", f"branch {branch}", "use one or the other")
-    release = Path(release)
+    release, report = Path(release), report or (lambda event: None)
     lock, files = read_release(release)
     report(Event("verified", f"{len(files)} files match the lock"))
     tag, title, revision = f"v{lock.version}", lock.title, branch or "main"
     wish = lock.publish or Publish(repo=None)
-    repo, private = repo or wish.repo or lock.name, private or wish.private
+    repo, private = repo or wish.repo or lock.name or release.name, private or wish.private
     everything = _plan({}, files, release, title)
     if dry_run and not logged_in(token):
         return _unasked(repo, endpoint, revision, tag, everything)
@@ -194,7 +194,7 @@ def _check_remote(
     return problem and CurateError(problem.what, f"{address}/{file.path}", "publish the release again")
 
 
-def _same(file: File, remote, release: Path) -> bool:
+def _same(file: File, remote: Any, release: Path) -> bool:
     """Whether the Hub's file is this one: by sha256, or by git's blob id where it is not stored as LFS."""
     if remote is None or remote.size != file.bytes:
         return False
@@ -234,7 +234,8 @@ def _same_version(remote: Remote, commit: str, files: list[File], release: Path)
 
 def _send(remote: Remote, revision: str, files: list[File], release: Path, title: str) -> tuple[str, list[Commit]]:
     """Commit until the Hub holds the release; the commit that does, and what was sent."""
-    sent, made, attempt = [], None, 1
+    sent: list[Commit] = []
+    made, attempt = None, 1
     while True:
         head = remote.head(revision)
         commits = _plan(remote.files(head), files, release, title)

@@ -10,6 +10,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from curate.base import machine
+from curate.models.resources import KNOWN, folders
+from curate.release.make import WORK
 
 DISTRIBUTION = "curate-corpus"
 """Our name on PyPI, where `curate` is another package."""
@@ -19,8 +21,13 @@ LEAST_MEMORY = 1 << 30
 """Of a worker."""
 
 
-def examine(work: str | Path) -> list[dict]:
-    """Checks, each {"name", "ok", "found", "fix"}."""
+def doctor(work: str | Path = WORK) -> list[dict]:
+    """What this machine has, and whether it is enough: checks, each {"name", "ok", "found", "fix"}.
+
+    work  where results would go
+
+        [check["name"] for check in curate.doctor() if not check["ok"]]
+    """
     checks = [
         {
             "name": "python",
@@ -41,6 +48,7 @@ def examine(work: str | Path) -> list[dict]:
             "fix": f"run with --workers {max(1, machine.memory() // LEAST_MEMORY)}",
         },
         _disk(Path(work)),
+        _models(),
     ]
     try:
         wanted = [text for text in requires(DISTRIBUTION) or [] if "extra ==" not in text]
@@ -59,6 +67,20 @@ def _disk(work: Path) -> dict:
         "found": f"{work}: {free / 1e9:.0f} GB free" + ("" if writable else ", not writable"),
         "fix": "choose another folder with --work or CURATE_WORK",
     }
+
+
+def _models() -> dict:
+    """What models are on this machine, and how others come to it, with and without a network."""
+    there = {path.name: path for home in reversed(folders()) if home.is_dir() for path in sorted(home.iterdir())}
+    found = [f"{name} ({path.parent})" for name, path in sorted(there.items()) if path.is_file()]
+    wanted = [f"{name} ({known.url})" for name, known in KNOWN.items() if name not in there]
+    lines = [", ".join(found) or f"none in {' or '.join(map(str, folders()))}"]
+    if wanted:
+        lines.append(f"not here: {', '.join(wanted)}")
+        lines.append(
+            f"`curate fetch MANIFEST` brings what a manifest needs; without a network, copy files to {folders()[0]}"
+        )
+    return {"name": "models", "ok": True, "found": "; ".join(lines), "fix": ""}
 
 
 def _package(wanted: Requirement) -> dict:

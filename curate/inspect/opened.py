@@ -1,6 +1,5 @@
 """A release as a notebook sees it: its documents, what was left out, its numbers, and SQL over all of it."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
@@ -12,13 +11,10 @@ import pyarrow.dataset as datasets
 
 from curate.base.phrases import counted, size
 from curate.errors import CurateError
-from curate.inspect.progress import follow
-from curate.manifest.manifest import Manifest
 from curate.release import lock as locks
 from curate.release.accounts import funnel_rows
 from curate.release.charts import funnel_chart
-from curate.release.fetched import READ, hold
-from curate.release.make import WORK, Released, run_events
+from curate.release.fetched import PAGES, READ, hold
 from curate.release.typed_lock import Lock, as_json
 
 if TYPE_CHECKING:
@@ -163,35 +159,6 @@ class Release:
         return "\n".join(parts)
 
 
-def run(
-    manifest: Manifest | str | Path,
-    work: str | Path = WORK,
-    *,
-    workers: int | None = None,
-    scheduler: str | None = None,
-    replace: bool = False,
-    allow_empty: bool = False,
-    allow_code: Iterable[str] = (),
-    progress: bool = True,
-) -> Release:
-    """Make the release of a manifest, and open it. Whatever was made before is not made again.
-
-    progress  whether to show how far the run is, on stderr. For the rest see `curate.run_events`, which yields what
-              happens instead of waiting for the end.
-
-    Raises CurateError for what is wrong with the manifest or the inputs, Stopped where running again resumes.
-
-        release = curate.run("manifest.yaml")
-        release.documents().head(3)
-    """
-    events = run_events(manifest, work, workers, scheduler, replace, allow_empty, allow_code)
-    if progress:
-        return Release(follow(events).path)
-    *_, last = events
-    assert isinstance(last, Released)
-    return Release(last.path)
-
-
 def open_release(place: str | Path) -> Release:
     """A release by its folder or its address on the Hub.
 
@@ -204,3 +171,15 @@ def open_release(place: str | Path) -> Release:
     """
     held = hold(place, READ)
     return Release(held.folder, str(place) if held.published else "")
+
+
+def report(place: str | Path) -> Path:
+    """The report of a release, a page for the browser that needs no other file.
+
+    place  a folder that holds lock.json, or hf://datasets/ORG/NAME@vVERSION, of which the page is downloaded
+
+    Raises CurateError where there is no release.
+
+        webbrowser.open(curate.report("work/releases/web/1.0.0").absolute().as_uri())
+    """
+    return hold(place, PAGES).file("report.html")

@@ -11,13 +11,14 @@ from typing import Any
 
 from curate.engine import recall as recalling
 from curate.engine.estimate import estimate
+from curate.engine.funnel import funnel_counts
 from curate.engine.job import Job, unmade
 from curate.engine.plan import Plan, shards
 from curate.engine.store import Store
 from curate.manifest.manifest import Manifest, load
 from curate.mix.mixture import notes
 from curate.models.resources import remove
-from curate.release.make import prepare, recall
+from curate.release.make import WORK, prepare, recall
 from curate.release.new_lock import deduplicating
 from curate.sources.identify import FETCHED
 from curate.tokens import requested as tokens
@@ -26,7 +27,7 @@ UPSTREAM = {"reading", "readings", "before", "order", "heads", "mix", "shard", "
 """Arguments of a job that say whose parts it reads: a change there began further up."""
 
 
-def explain_plan(manifest: str | Path | Manifest, work: str | Path) -> dict:
+def plan(manifest: str | Path | Manifest, work: str | Path = WORK) -> dict:
     """What a run would do: {"sources", "steps", "notes", "estimate", "run", "reused"}.
 
     steps  one for each kind of job: {"step", "jobs", "run", "why": {reason: jobs}}. A reason names what differs from
@@ -77,12 +78,20 @@ def explain_plan(manifest: str | Path | Manifest, work: str | Path) -> dict:
     }
 
 
-def status(manifest: str | Path | Manifest, work: str | Path) -> dict:
-    """How far a run has come: {"jobs", "made", "documents", "kept", "release"}."""
+def status(manifest: str | Path | Manifest, work: str | Path = WORK) -> dict:
+    """How far a run has come: {"jobs", "made", "documents", "kept", "release", "funnel"}.
+
+    release  its folder, once it is there
+    funnel   {"source", "stage", "in", "kept", "reasons"} of each source and stage, of the jobs that are done
+    """
     made, store = _prepared(manifest, work)
     jobs = _all_jobs(made, store)
     first = [store.marker(lane.parts[0]) for lane in made.lanes]
     last = [store.marker(lane.parts[-1]) for lane in made.lanes]
+    funnel = [
+        {"source": source, "stage": label, "in": count["in"], "kept": count["kept"], "reasons": count["reasons"]}
+        for source, label, count in funnel_counts(made, store)
+    ]
     release = Path(work) / "releases" / made.manifest.name / made.manifest.version
     return {
         "name": made.manifest.name,
@@ -92,10 +101,11 @@ def status(manifest: str | Path | Manifest, work: str | Path) -> dict:
         "documents": sum(marker["rows"] for marker in first if marker),
         "kept": sum(marker["kept"] for marker in last if marker),
         "release": str(release) if (release / "lock.json").is_file() else None,
+        "funnel": funnel,
     }
 
 
-def collect_garbage(manifests: list[str], work: str | Path, dry_run: bool = False) -> dict:
+def gc(manifests: list[str], work: str | Path = WORK, dry_run: bool = False) -> dict:
     """Remove the parts that none of these manifests uses, and drafts of runs that were killed.
 
     Only what `curate` itself names so is touched, never anything behind a link: a link of such a name goes itself.

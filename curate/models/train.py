@@ -155,7 +155,7 @@ def load(path: str | Path) -> Classifier | ContentModel:
     return Classifier(recipe, Manifest(document, pipelines, [], folder.resolve(), path, text))
 
 
-def train(
+def train_events(
     recipe: Classifier | ContentModel | str | Path,
     work: str | Path = "work",
     workers: int | None = None,

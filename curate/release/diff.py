@@ -50,9 +50,10 @@ def diff(old: str | Path, new: str | Path) -> dict:
 
 def _manifests(old: Held, new: Held) -> list[str]:
     """The manifests without comments and layout, in which only what they say differs."""
-    trees = [_manifest(release) for release in (old, new)]
-    said = [yaml.safe_dump(tree, sort_keys=False, allow_unicode=True) for tree in trees]
-    lines = difflib.unified_diff(*(text.splitlines() for text in said), "old", "new", n=1, lineterm="")
+    was, now = (
+        yaml.safe_dump(_manifest(release), sort_keys=False, allow_unicode=True).splitlines() for release in (old, new)
+    )
+    lines = difflib.unified_diff(was, now, "old", "new", n=1, lineterm="")
     return [line for line in lines if not line.startswith(("---", "+++"))]
 
 
@@ -84,7 +85,7 @@ def _stages(old: Lock, new: Lock) -> Iterator[dict]:
 
 def _counts(lock: Lock) -> dict[tuple[str, str], tuple[int, int]]:
     """{(source, stage): (documents in, documents kept)}, from reading on."""
-    found = {}
+    found: dict[tuple[str, str], tuple[int, int]] = {}
     for name, source in lock.sources.items():
         steps = [("read", source.read), *((stage.label, stage.sources.get(name)) for stage in lock.stages)]
         found |= {(name, label): (passed.in_, passed.kept) for label, passed in steps if passed}
@@ -97,7 +98,7 @@ def _documents(old: Held, new: Held) -> dict:
     with duckdb.connect() as connection:
         shared = 0
         for name, held in (("old", old), ("new", new)):
-            shared = sum(file.rows for file in held.lock.shards if file.sha256 in same)
+            shared = sum(file.rows or 0 for file in held.lock.shards if file.sha256 in same)
             files = [held.file(file.path) for file in held.lock.shards if file.sha256 not in same]
             paths = [glob.escape(str(path)) for path in files]  # for DuckDB a name is a pattern
             rows = "select id, min(hash(text)) as text from read_parquet($1) group by id"  # one row an id
@@ -112,7 +113,7 @@ def _documents(old: Held, new: Held) -> dict:
                       count(*) filter (o.id = n.id), count(*) filter (o.id = n.id and o.text <> n.text)
                from old o full join new n on o.id = n.id"""
         ).fetchone()
-        added, removed, both, text = counted
+        added, removed, both, text = counted or (0, 0, 0, 0)
         only = "select id from {} where id not in (select id from {}) order by id limit ?"
         ids = [
             connection.execute(only.format(*pair), [EXAMPLES]).fetchall() for pair in (("new", "old"), ("old", "new"))
@@ -146,7 +147,7 @@ def _shards(old: Lock, new: Lock) -> dict:
 def _bump(found: dict, old: Lock, new: Lock) -> str | None:
     """See docs/versions.md: readers break at a major, find other documents at a minor, lack some at a patch."""
     gone = [name for name, (was, now) in found["columns"].items() if was is not None and was != now]
-    phases = [{split.phase for split in lock.mixture.splits} for lock in (old, new)]
+    phases = [{split.phase for split in (lock.mixture.splits if lock.mixture else ())} for lock in (old, new)]
     documents = found["documents"]
     if gone or phases[0] - phases[1] or old.license != new.license:
         return "major"

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -77,7 +78,7 @@ def remove(
         inside(release, file.path)
     if problems := verify(release):
         raise Unverified(f"{problems[0].where}: {problems[0].what}", str(release), "run the manifest again")
-    version = patch(lock.version)
+    version = patch(lock.version or "")
     target = release.parent / version
     if target.exists() or target.is_symlink():
         raise CurateError(f"version {version} already exists", str(target), f"remove from {version} instead")
@@ -153,7 +154,7 @@ def _budgeted(manifest: str) -> bool:
     return isinstance(mixture, dict) and bool({"budget", "phases"} & mixture.keys())
 
 
-def _lost(release: Path, path: str, keep) -> pa.Table:
+def _lost(release: Path, path: str, keep: np.ndarray) -> pa.Table:
     return pq.read_table(release / path, columns=["id", "source"]).filter(pa.array(~keep))
 
 

@@ -41,7 +41,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
 
 from curate.calibration.calibrate import calibrate
-from curate.demo import make_demo
+from curate.demo_corpus import make_demo
 from curate.models import tokenizer as tokenizers
 from curate.release.make import run_events
 

@@ -32,7 +32,8 @@ from curate.cli import render as report  # noqa: E402
 from curate.errors import CurateError, refusal  # noqa: E402
 from curate.hub.publish import publish  # noqa: E402
 from curate.inspect.explain import explain  # noqa: E402
-from curate.inspect.status import collect_garbage, explain_plan, status  # noqa: E402
+from curate.inspect.status import gc, status  # noqa: E402
+from curate.inspect.status import plan as plan_of_run  # noqa: E402
 from curate.release.diff import diff  # noqa: E402
 from curate.release.lock import load_lock, read_lock, verify  # noqa: E402
 from curate.release.takedown import remove  # noqa: E402
@@ -191,10 +192,10 @@ def _commands(place: Place, chance: random.Random) -> list[Callable[[], object]]
     any_, one = chance.choice(place.manifests), chance.choice([old, new, place.releases[mixed]])
     urls = place.home / "urls.txt"
     return [
-        lambda: list(report.plan_lines(explain_plan(any_, place.work))),
+        lambda: list(report.plan_lines(plan_of_run(any_, place.work))),
         lambda: list(report.status_lines(status(any_, place.work))),
         lambda: list(report.explain_lines(explain(any_, "https://1.example/2", place.work))),
-        lambda: collect_garbage([str(any_)], place.work, dry_run=chance.random() < 0.5),
+        lambda: gc([str(any_)], place.work, dry_run=chance.random() < 0.5),
         lambda: list(report.release_lines(load_lock(one), one)),
         lambda: list(report.diff_lines(diff(old, new))),
         lambda: remove(one, urls=urls, dry_run=True),

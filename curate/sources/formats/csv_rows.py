@@ -62,11 +62,12 @@ def read(
     Rows that cannot be used are counted in `origin.of(file.path)`, bytes that cannot be read too. Raises CurateError
     for a mapping that is none, and for a file that lacks a column, has one twice or is UTF-16.
     """
-    found = _rows(file, origin, mapping(layout, columns), columns or {}, delimiter or _delimiter(file.path), names)
+    found = _rows(file, origin, mapping(layout, columns), columns or {}, delimiter or delimiter_of(file.path), names)
     yield from tables(found, file, origin)
 
 
-def _delimiter(path: str) -> str:
+def delimiter_of(path: str) -> str:
+    """What stands between fields, as the ending of a file says: a tab, or a comma."""
     name = path.lower()
     bare = next((name.removesuffix(ending) for ending in COMPRESSIONS if name.endswith(ending)), name)
     return "\t" if bare.endswith(TABS) else ","

@@ -22,10 +22,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.base.library_pages import library_pages
-from curate.errors import CurateError
+from curate.inspect.making import run, train
+from curate.inspect.opened import Release
 from curate.manifest.library import library
 from curate.models.resources import folders
-from curate.sources.format_api import find_format, format_of
 
 DATE = "2025-01-01T00:00:00Z"
 SITE = "https://docs.example"
@@ -54,6 +54,19 @@ SKIPPED_PACKAGES = {
     "turtledemo",
     "ensurepip",
 }
+
+
+def demo(folder: str | Path = "curate-demo", *, workers: int | None = None, progress: bool = True) -> Release:
+    """Make a corpus of files that come with Python, a classifier, and a release of them. Needs no data and no network.
+
+    folder    for the corpus, the manifest `quickstart.yaml` and the work folder
+    progress  whether to show how far it is, on stderr
+
+        curate.demo().funnel
+    """
+    path, work = make_demo(folder), Path(folder) / "work"
+    train(str(recipe_of(Path(folder))), work, workers=0, progress=progress)
+    return run(path, work, workers=workers, replace=True, progress=progress)
 
 
 def make_demo(folder: str | Path) -> Path:
@@ -168,27 +181,3 @@ def _code() -> pa.Table:
         "max_line_length": [max(map(len, split)) for split in lines],
     }
     return pa.table(columns)
-
-
-def init_manifest(path: str | Path, inputs: list[str]) -> None:
-    """Write a starter manifest for these inputs. Raises CurateError if the file exists.
-
-    Rows (JSON lines, Parquet) are only normalized; all else is taken for a crawl, and goes through `quickstart`.
-    """
-    path = Path(path)
-    if path.exists():
-        raise CurateError(f"{path} already exists", fix="name another file, or remove it")
-    text = (library("manifests") / "template.yaml").read_text(encoding="utf-8")
-    listed = "".join(f"      - {json.dumps(item)}\n" for item in inputs or ["data/*.warc.gz"])
-    if inputs and all(map(_are_rows, inputs)):
-        text = text.replace("  web:", "  rows:").replace("pipeline: quickstart", "pipeline: [normalize]")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text.replace("      - INPUTS\n", listed), encoding="utf-8")
-
-
-def _are_rows(item: str) -> bool:
-    """Whether an input is a file of rows, or a folder in which there is one and no archive."""
-    folder = Path(item)
-    names = [path.name for path in folder.rglob("*")] if folder.is_dir() else [item]
-    kinds = {kind for name in names if (kind := format_of(name))}
-    return bool(kinds) and "wet" not in kinds and not any(find_format(kind).payload for kind in kinds)

@@ -1,0 +1,45 @@
+"""What a manifest needs beside its inputs, brought to this machine ahead of a run."""
+
+from pathlib import Path
+from typing import Any
+
+from curate.errors import CurateError, ManifestError, Stopped
+from curate.manifest.manifest import Manifest, load
+from curate.tokens import requested
+
+
+def fetch(manifest: str | Path | Manifest) -> list[dict[str, Any]]:
+    """Bring the models, tokenizers, lists and evaluation sets of a manifest to this machine.
+
+    Returns {"stage", "path", "bytes", "sha256"} of each, fetched now or before: a later run needs no network for them.
+    A machine without one takes copies of these files in its CURATE_MODEL_DIR.
+
+    Raises ManifestError with all that are nowhere, or are other files than they should be; Stopped where a server is
+    busy.
+
+        curate.fetch("manifest.yaml")
+    """
+    manifest = manifest if isinstance(manifest, Manifest) else load(manifest)
+    found: dict[str, dict[str, Any]] = {}
+    problems: list[CurateError] = []
+    for _, call in manifest.calls:
+        try:
+            for digest, path in call.stage.resources(call.params).items():
+                found.setdefault(path, _told(call.label, digest, Path(path)))
+        except Stopped as error:
+            raise call.blame(error) from error
+        except CurateError as error:
+            problems.append(call.blame(error))
+    if manifest.document.tokens:
+        try:
+            encoding, file = requested.encoding(manifest.document.tokens)
+            found.setdefault(str(file), _told("tokens", encoding.tokenizer, file))
+        except CurateError as error:
+            problems.append(error)
+    if problems:
+        raise ManifestError(problems)
+    return list(found.values())
+
+
+def _told(stage: str, digest: str, path: Path) -> dict[str, Any]:
+    return {"stage": stage, "path": str(path), "bytes": path.stat().st_size, "sha256": digest.removeprefix("sha256:")}
