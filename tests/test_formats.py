@@ -323,6 +323,14 @@ def test_a_table_whose_first_row_cannot_be_read_is_lost(tmp_path):
     assert "its first row, which names its columns, cannot be read: not_csv" in origin.files["a.csv"].damage[0]
 
 
+@pytest.mark.parametrize("cut", range(1, 36))
+def test_no_more_of_a_table_is_lost_than_there_is(tmp_path, cut):
+    """Where damage takes the row with the names, what it took and what is left are the file."""
+    data = gzip.compress(b"text,url\n" + b"a,u\n" * 99, mtime=0)[:cut]
+    _, origin = read(tmp_path, "a.csv.gz", data)
+    assert 0 < origin.files["a.csv.gz"].lost <= len(data)
+
+
 def test_a_row_of_a_table_is_bounded(tmp_path, monkeypatch):
     monkeypatch.setattr("curate.sources.formats.csv_rows.MAX_ROW", 100)
     monkeypatch.setattr(row_tables, "MAX_ROW", 100)

@@ -280,17 +280,17 @@ def count_n_grams(data, starts, ends, doc_words, stop_hashes, classes, n_grams, 
             most = max(most, ends[last - 1] - starts[first])
         for word in range(first, last):
             reach = max(reach, ends[min(word + _LAST, last) - 1] - starts[word])
-    size = table_size(longest)
+    size = table_size(longest)  # places and counts are int32: a document is no longer than 2 GiB
     keys, counts = np.empty(size, np.uint64), np.empty(size, np.int32)
     letters, powers = np.zeros(most + _BEGINNING, np.uint8), np.ones(reach + 1, np.uint64)
     for i in range(reach):
         powers[i + 1] = powers[i] * BASE
-    prefixes, places = np.zeros(longest + 1, np.uint64), np.zeros(longest + 1, np.int64)
+    prefixes, places = np.zeros(longest + 1, np.uint64), np.zeros(longest + 1, np.int32)
     hashes = np.empty(longest, np.uint64)
-    grams, slots = np.empty(longest, np.uint64), np.empty(longest, np.int64)
-    before = np.zeros(longest + 1, np.int64)
-    dclm_hashes, dclm_before = np.empty(longest, np.uint64), np.zeros(longest + 1, np.int64)
-    candidates, repeated = np.empty(longest, np.int64), np.empty(longest, np.bool_)
+    grams, slots = np.empty(longest, np.uint64), np.empty(longest, np.int32)
+    before = np.zeros(longest + 1, np.int32)
+    dclm_hashes, dclm_before = np.empty(longest, np.uint64), np.zeros(longest + 1, np.int32)
+    candidates, repeated = np.empty(longest, np.int32), np.empty(longest, np.bool_)
     unused = np.zeros(3, np.int64)
 
     stop_size = table_size(8 * len(stop_hashes))  # wide, so that most words meet a free slot

@@ -7,7 +7,8 @@ column that it reads, and many small documents; every reader gets hostile files,
 that is not covered is an error. Each has a process of its own, which takes all inputs at both sizes.
 
 `worst_growth` is how many times as long the double size takes, of what takes 50 ms or more; `slowest_mb_s` the least
-speed, by processor time and the megabytes of the input or of the rows made of it, whichever are more;
+speed, by processor time and the megabytes of the input as it is without compression, or of the rows made of it,
+whichever are more;
 `peak_mb_per_input_mb` the most memory beyond what the process had before; `exit_70` how many inputs raised anything
 that is no CurateError; `hung` how many processes did not end. Needs Linux for the memory.
 """
@@ -19,6 +20,7 @@ import random
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import cache, partial
@@ -28,7 +30,7 @@ import pyarrow as pa
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parents[1])]
 
-from hostile_files import LAID_OUT, READERS, files  # noqa: E402
+from hostile_files import LAID_OUT, READERS, files, plain_size  # noqa: E402
 
 from curate.dedup.near_dedup import Scheme  # noqa: E402
 from curate.documents import COLUMNS, TRANSIENT  # noqa: E402
@@ -218,8 +220,8 @@ def measured(work: Callable) -> dict:
 
 
 def _seconds() -> float:
-    """Of the processor, with those of processes begun here."""
-    return sum(os.times()[:4])
+    """Of the processor, with those of processes begun here, which are only known to a hundredth."""
+    return time.process_time() + sum(os.times()[2:4])
 
 
 def _memory(name: str) -> float:
@@ -268,7 +270,7 @@ def of_reader(name: str) -> dict[str, list[dict]]:
                 tries = [partial(read_file, path, content[file], layout) for content in sizes[1:]]
                 results = at_both(file, *tries)
                 for result, content in zip(results, sizes[1:], strict=True):
-                    result["megabytes"] = max(len(content[file]), result.pop("made") or 0) / MB
+                    result["megabytes"] = max(plain_size(content[file]), result.pop("made") or 0) / MB
                 found[f"{file} {layout or ''}".strip()] = results
         return found
 

@@ -6,6 +6,7 @@ import json
 import lzma
 import random
 import zlib
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -153,6 +154,17 @@ PACKED = {
     "lz4": lz4.frame.compress,
     "xz": lzma.compress,
 }
+
+
+UNPACK = (gzip.decompress, zstandard.decompress, bz2.decompress, lz4.frame.decompress, lzma.decompress)
+
+
+def plain_size(content: bytes) -> int:
+    """Bytes of a file once it is decompressed, where it is sound and all of it is; else as it lies on disk."""
+    for unpack in UNPACK:
+        with suppress(Exception):  # of another compression, or damaged
+            return max(len(unpack(content)), len(content))
+    return len(content)
 
 
 def tables(size: int, folder: Path) -> dict[str, bytes]:

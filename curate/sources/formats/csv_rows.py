@@ -96,9 +96,12 @@ def _rows(
             origin.skipped["blank_line"] += 1
             continue
         if names is None and isinstance(fields, BadRow) and not feed.first.startswith(_WIDE):
-            left = max(file.size - origin.of(file.path).lost, 1)
+            left = file.size - origin.of(file.path).lost if file.size >= 0 else 1
             why = f"its first row, which names its columns, cannot be read: {fields.reason}: {fields.detail}"
-            origin.lose(file.path, 0, left, why)
+            if left > 0:
+                origin.lose(file.path, 0, left, why)
+            else:  # damage has all of it already
+                origin.note(file.path, why)
             return
         if names is None:
             names = _header(fields, feed, file, place, columns, delimiter)
