@@ -289,7 +289,8 @@ def count_n_grams(data, starts, ends, doc_words, stop_hashes, classes, n_grams, 
     hashes = np.empty(longest, np.uint64)
     grams, slots = np.empty(longest, np.uint64), np.empty(longest, np.int32)
     before = np.zeros(longest + 1, np.int32)
-    dclm_hashes, dclm_before = np.empty(longest, np.uint64), np.zeros(longest + 1, np.int32)
+    dclm_longest = longest if dclm else 0
+    dclm_hashes, dclm_before = np.empty(dclm_longest, np.uint64), np.zeros(dclm_longest + 1, np.int32)
     candidates, repeated = np.empty(longest, np.int32), np.empty(longest, np.bool_)
     unused = np.zeros(3, np.int64)
 
@@ -329,16 +330,18 @@ def count_n_grams(data, starts, ends, doc_words, stop_hashes, classes, n_grams, 
             is_word = every & MARK == 0
             row.words += is_word
             row.word_characters += is_word * characters
-            dclm_hashes[k] = h
-            dclm_before[k + 1] = dclm_before[k] + characters
-            k += begins & (LETTER | NUMERIC) != 0
+            if begins & (LETTER | NUMERIC) != 0:
+                row.dclm_characters += characters
+                if dclm:
+                    dclm_hashes[k] = h
+                    dclm_before[k + 1] = row.dclm_characters
+                k += 1
             slot = find(stop_keys, stop_counts, stop_size, h, secret)
             if slot >= 0 and seen_in[slot] != doc:
                 seen_in[slot] = doc
                 row.stop_words += 1
             m += 1
         row.dclm_words = k
-        row.dclm_characters = dclm_before[k]
         if n_grams:
             _chain(
                 hashes, before, m, _LAST_TOP, grams, repeated, slots, candidates, keys, counts,
