@@ -46,7 +46,7 @@ def recipe(tmp_path):
 
 
 def trained(recipe, work=None):
-    return list(training.train(recipe, work or recipe.parent / "work", workers=0))[-1]
+    return list(training.train_events(recipe, work or recipe.parent / "work", workers=0))[-1]
 
 
 def files(path):
