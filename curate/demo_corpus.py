@@ -25,7 +25,7 @@ from curate.base.library_pages import library_pages
 from curate.inspect.making import run, train
 from curate.inspect.opened import Release
 from curate.manifest.library import library
-from curate.models.resources import folders
+from curate.models.resources import at_hand
 
 DATE = "2025-01-01T00:00:00Z"
 SITE = "https://docs.example"
@@ -100,7 +100,7 @@ def recipe_of(folder: Path) -> Path:
 
 def language_model() -> Path | None:
     """The language model that the demo uses, if it is on this machine: it is not worth a download."""
-    return next((path for path in (home / "lid.176.ftz" for home in folders()) if path.is_file()), None)
+    return at_hand("lid.176.ftz")
 
 
 def _write(path: Path, content: bytes) -> None:

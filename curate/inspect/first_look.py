@@ -18,7 +18,7 @@ from curate.engine.apply import Configured, apply
 from curate.errors import CurateError
 from curate.inspect.row_guess import PLACES, columns_of, layout_of
 from curate.inspect.trying import apply_stages
-from curate.models.resources import folders
+from curate.models.resources import at_hand
 from curate.sources import File, Origin, inputs, is_remote, json_scan, layouts, partitions
 from curate.sources.format_api import Format, ambiguous, format_for, format_of, formats
 from curate.sources.formats.csv_rows import delimiter_of
@@ -26,8 +26,6 @@ from curate.sources.row_tables import MAX_ROW, Content, lines
 from curate.sources.stores import local_path, random_access
 from curate.stage_api import find_stage
 
-SAMPLED_FILES = 3
-"""Of a source: the first, the last, and one between them."""
 SAMPLED_DOCUMENTS = 100
 """Of a file."""
 _EXCERPT = 72
@@ -101,7 +99,7 @@ def look(item: str, base: Path) -> Look:
         if len(kinds) > 1:
             found.problem = f"files of several formats: {', '.join(kinds)}; give each kind its own --input"
             return found
-        _sample(found, [files[place] for place in sorted({0, len(files) // 2, len(files) - 1})][:SAMPLED_FILES])
+        _sample(found, [files[place] for place in sorted({0, len(files) // 2, len(files) - 1})])
     except CurateError as error:
         found.problem = error.what.partition("\n")[0]
     except (OSError, ValueError, pa.ArrowException) as error:
@@ -166,7 +164,7 @@ def _documents(file: File, kind: Format, options: dict) -> pa.Table:
 
 def _languages(documents: pa.Table) -> dict[str, int]:
     """{language: documents}, the most frequent first, where a model of languages is on this machine."""
-    model = next((path for home in folders() if (path := home / "lid.176.ftz").is_file()), None)
+    model = at_hand("lid.176.ftz")
     if model is None or not documents.num_rows:
         return {}
     told = apply_stages(documents.select(["text"]), [{"language": {"model": str(model)}}])["language"].to_pylist()

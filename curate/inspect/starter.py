@@ -85,6 +85,6 @@ def _source(name: str, one: Look) -> Iterator[str]:
     if one.columns:
         yield "    columns:"
         yield from (f"      {column}: {json.dumps(place, ensure_ascii=False)}" for column, place in one.columns.items())
-    extracts = one.format is None or one.format == "arc" or find_format(one.format).payload
+    extracts = one.format is None or find_format(one.format).payload
     yield f"    pipeline: {'quickstart' if extracts else '[normalize]'}"
     yield "    license: other # an SPDX identifier, such as cc-by-4.0"

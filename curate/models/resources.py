@@ -74,6 +74,11 @@ def folders() -> list[Path]:
     return [Path(chosen), cache] if chosen else [cache]
 
 
+def at_hand(name: str) -> Path | None:
+    """The file of a named resource, if it is on this machine already."""
+    return next((path for path in (home / name for home in folders()) if path.is_file()), None)
+
+
 def locate(name: str | Path, kind: Kind = "model", url: str | None = None, sha256: str | None = None) -> Path:
     """The local file of a resource, downloaded if it must be.
 

@@ -302,7 +302,7 @@ def summary(found: dict[str, dict | None]) -> dict:
         for kind, (once, twice, *larger) in (inputs or {}).items():
             place = f"{name}: {kind}"
             if once["seconds"] >= LONG:
-                growth.append((min(twice["seconds"] / once["seconds"], *larger, 99), place))
+                growth.append((min([twice["seconds"] / once["seconds"], *larger]), place))
             for size, one in ((1, once), (2, twice)):
                 megabytes = one.get("megabytes", size)
                 speed.append((megabytes / max(one["seconds"], 1e-3), place))
