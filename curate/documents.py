@@ -12,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.base.messages import IMAGES, MESSAGES
+
 
 @dataclass(frozen=True)
 class Column:
@@ -33,6 +35,18 @@ COLUMNS = {
     "meta": Column(pa.string(), "other fields of the source: a JSON object with sorted keys"),
 }
 """What a source yields and the first part of a partition keeps."""
+
+MORE = {
+    "messages": Column(MESSAGES, "a conversation: what each role says"),
+    "prompt": Column(pa.string(), "what two answers are compared for"),
+    "chosen": Column(MESSAGES, "the conversation with the better answer"),
+    "rejected": Column(MESSAGES, "the conversation with the worse answer"),
+    "tools": Column(pa.string(), "tools that the assistant may call: JSON"),
+    "extras": Column(pa.string(), "other fields of messages: a JSON object {column: [fields or null, one a message]}"),
+    "images": Column(IMAGES, "pictures, in the order of their marks in the text"),
+    "group": Column(pa.string(), "what rows of one question have in common"),
+}
+"""What a source yields besides where its rows are more than text, as far as its layout has it."""
 
 TRANSIENT = {
     "payload": Column(pa.binary(), "body of the record, decoded from its transfer and content encodings"),

@@ -33,6 +33,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pydantic
 
+from curate.base.features import element_type, struct_fields
 from curate.errors import CurateError, did_you_mean
 from curate.models.resources import each, sha256
 
@@ -343,9 +344,13 @@ def read_parameters(doc: str, names: Collection[str]) -> dict[str, str]:
 
 
 def arrow_type(name: str) -> pa.DataType:
-    """The Arrow type a docstring names: any of Arrow's own aliases, or `list[...]` of one."""
+    """The Arrow type of a name: an alias of Arrow's, `list[...]` of one, or a list or struct as Arrow prints it."""
     if name.startswith("list["):
         return pa.list_(arrow_type(name[5:-1]))
+    if (element := element_type(name)) and element[0] == "list":
+        return pa.list_(arrow_type(element[1]))
+    if name.startswith("struct<"):
+        return pa.struct([(field, arrow_type(kind)) for field, kind in struct_fields(name)])
     return pa.type_for_alias(name)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.documents import COLUMNS, TALLY, TRANSIENT, document_id
+from curate.documents import COLUMNS, MORE, TALLY, TRANSIENT, document_id
 from curate.sources import File, Origin
 from curate.sources.format_api import format_for
 from curate.stage_api import Stage, Step, arrow_type, find_stage, set_column
@@ -76,7 +76,7 @@ HOSTILE = (
 def docs(*texts: str | None, **columns: Iterable) -> pa.Table:
     """A document table of these texts, with all columns of `curate.documents` and distinct ids.
 
-    columns  values by name, one a text; those of `TRANSIENT` get their type, any others are inferred
+    columns  values by name, one a text; those of `MORE` and `TRANSIENT` get their type, any others are inferred
     """
     count = len(texts)
     columns = {
@@ -86,7 +86,7 @@ def docs(*texts: str | None, **columns: Iterable) -> pa.Table:
         "position": range(count),
         "text": texts,
     } | columns
-    known = COLUMNS | TRANSIENT
+    known = COLUMNS | MORE | TRANSIENT
     names = [*COLUMNS, *(name for name in columns if name not in COLUMNS)]
     return pa.table(
         {

@@ -149,8 +149,8 @@ def test_a_value_that_arrow_does_not_take_is_of_one_row(tmp_path, monkeypatch):
     row_of = jsonl.row_of
 
     def odd(line, place):
-        text, others = row_of(line, place)
-        return text, (object(), *others[1:]) if text == "two" else others
+        (found,) = row_of(line, place)
+        return [found._replace(others=(object(), *found.others[1:])) if found.text == "two" else found]
 
     monkeypatch.setattr(jsonl, "row_of", odd)
     rows, _ = _read(jsonl, path)

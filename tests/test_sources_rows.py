@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from source_rows import lines, table
 
 from curate.errors import CurateError
-from curate.sources import File, Origin, layouts
+from curate.sources import File, Origin, layouts, row_mapping
 from curate.sources.format_api import format_for, format_of
 from curate.sources.formats import jsonl
-from curate.sources.layouts import mapping
+from curate.sources.row_mapping import mapping
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "rows"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared rows are not on this machine")
@@ -133,9 +133,9 @@ def test_a_nested_text_is_found(tmp_path):
 
 def test_mistakes_in_a_mapping():
     with pytest.raises(CurateError, match="did you mean `slimpajama`"):
-        layouts.mapping("slimpyjama")
+        row_mapping.mapping("slimpyjama")
     with pytest.raises(CurateError, match="did you mean `text`"):
-        layouts.mapping(columns={"txt": "a"})
+        row_mapping.mapping(columns={"txt": "a"})
 
 
 @given(

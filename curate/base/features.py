@@ -21,6 +21,9 @@ PLAINER = {
 PLAINER |= {"time32[s]": "time32[ms]", "timestamp[s]": "timestamp[ms]"}
 """Types that Parquet does not keep, or readers of Parquet do not all know, and what is written in their place."""
 
+IMAGE = "struct<bytes: binary, path: string>"
+"""What `datasets` calls an image."""
+
 _VALUE = re.compile(
     r"null|bool|u?int(8|16|32|64)|halffloat|float|double|(large_)?(string|binary)|(string|binary)_view|date(32\[day\]|64\[ms\])"
     r"|time(32\[m?s\]|64\[[un]s\])|(timestamp|duration)\[(s|ms|us|ns)\]|timestamp\[(s|ms|us|ns), tz=[A-Za-z0-9/_+:-]+\]"
@@ -35,6 +38,8 @@ def plainer(alias: str) -> str:
     """
     if alias.startswith("list["):
         return f"list[{plainer(alias[5:-1])}]"
+    if (element := element_type(alias)) and element[0] == "list":
+        return f"list<element: {plainer(element[1])}>"
     if "interval" in alias:
         raise ValueError(f"`datasets` has no type for `{alias}`")
     return PLAINER.get(alias, alias)
@@ -47,7 +52,7 @@ def feature(name: str, kind: str) -> dict:
 
 def value_type(kind: str) -> str:
     """The type of a column's values, or of the values in its lists: `int32` of `list<element: int32>`."""
-    while (inner := _element(kind)) is not None:
+    while (inner := element_type(kind)) is not None:
         kind = inner[1]
     return kind
 
@@ -57,18 +62,25 @@ def _described(kind: str) -> dict:
         return {"dtype": DTYPES.get(kind, kind)}
     if dictionary := re.fullmatch(r"dictionary<values=(.*), indices=\w+, ordered=\d>", kind):
         return _described(dictionary[1])
-    if (list_ := _element(kind)) is not None:
+    if kind == IMAGE:
+        return {"dtype": "image"}
+    if (list_ := element_type(kind)) is not None:
         key, inner, length = list_
         described = _described(inner)
         inside = described["dtype"] if list(described) == ["dtype"] else described.get("struct", described)
         return {key: inside} | ({"length": length} if length else {})
     if kind.startswith("struct<") and kind.endswith(">"):
-        fields = (field.partition(": ") for field in _parts(kind[7:-1]))
-        return {"struct": [feature(name, _bare(inner)) for name, _, inner in fields]}
+        return {"struct": [feature(name, inner) for name, inner in struct_fields(kind)]}
     raise ValueError(f"`datasets` has no type for `{kind}`")
 
 
-def _element(kind: str) -> tuple[str, str, int] | None:
+def struct_fields(kind: str) -> list[tuple[str, str]]:
+    """The names and types of the fields of `struct<a: int32, b: string>`."""
+    fields = (field.partition(": ") for field in _parts(kind[7:-1]))
+    return [(name, _bare(inner)) for name, _, inner in fields]
+
+
+def element_type(kind: str) -> tuple[str, str, int] | None:
     """Of a list type: the word for it, the type of its elements, and its length where that is fixed."""
     found = re.fullmatch(r"(large_|fixed_size_)?list<\w+: (.*)>(?:\[(\d+)\])?", kind)
     if not found:

@@ -15,6 +15,9 @@ ROLES = ("system", "user", "assistant", "tool")
 CONVERSATIONS = ("messages", "chosen", "rejected")
 """Columns of messages."""
 
+SAID = (*CONVERSATIONS, "prompt")
+"""Columns that hold what the text does."""
+
 BETWEEN = "\n\n"
 """What stands between contents in a text."""
 
@@ -28,13 +31,12 @@ def text_of(docs: pa.Table) -> pa.Array:
     """The text of each row (string[rows]): the contents of its messages. Null where it has none."""
     lists = [_list(docs[name]) for name in conversations(docs)]
     if "chosen" in docs.column_names and "rejected" in docs.column_names:
-        lists[-1] = _without_start(lists[-1], lists[-2])
+        lists[-1] = _filtered(lists[-1], pa.array(differing(lists[-1], lists[-2])))
     texts = [pc.binary_join(_contents(one), BETWEEN) for one in lists]
-    if len(texts) < 2:
-        return texts[0] if texts else pa.nulls(docs.num_rows, pa.string())
-    joined = pc.binary_join_element_wise(*texts, BETWEEN, null_handling="skip")
-    known = np.any([text.is_valid().to_numpy(zero_copy_only=False) for text in texts], axis=0)
-    return pc.if_else(pa.array(known), joined, None)
+    joined = texts[0] if texts else pa.nulls(docs.num_rows, pa.string())
+    for text in texts[1:]:
+        joined = pc.coalesce(pc.binary_join_element_wise(joined, text, BETWEEN), joined, text)
+    return joined
 
 
 def said_by(docs: pa.Table, role: str) -> pa.Array:
@@ -98,8 +100,8 @@ def _filtered(messages: pa.ListArray, keep: pa.Array) -> pa.ListArray:
     return pa.ListArray.from_arrays(pa.array(bounds.astype(np.int32)), values, mask=messages.is_null())
 
 
-def _without_start(messages: pa.ListArray, other: pa.ListArray) -> pa.ListArray:
-    """The messages from the first that differs from the one at its place in `other`."""
+def differing(messages: pa.ListArray, other: pa.ListArray) -> np.ndarray:
+    """Which messages come from the first on that differs from the one at its place in `other`: bool[messages]."""
     begins, others = _offsets(messages), _offsets(other)
     row = np.repeat(np.arange(len(messages)), np.diff(begins))
     at = np.arange(begins[-1]) - begins[row]
@@ -111,4 +113,4 @@ def _without_start(messages: pa.ListArray, other: pa.ListArray) -> pa.ListArray:
     first = np.diff(begins)
     differs = ~same.to_numpy(zero_copy_only=False)
     np.minimum.at(first, row[differs], at[differs])
-    return _filtered(messages, pa.array(at >= first[row]))
+    return at >= first[row]

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.documents import REJECT, TALLY, TRANSIENT
+from curate.engine.by_message import acts_on_messages, by_message
 from curate.errors import CurateError
 from curate.stage_api import Stage, find_stage, set_column
 
@@ -27,6 +28,8 @@ class Configured:
 
     def __call__(self, docs: pa.Table) -> pa.Table:
         try:
+            if acts_on_messages(self.stage, docs):
+                return by_message(self.stage, self.params, docs)
             return self.stage.function(docs, **self.params)
         except CurateError as error:
             error.label = self.label  # so that the manifest's place can be named where the manifest is known

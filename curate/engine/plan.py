@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from curate.base.features import plainer
-from curate.documents import COLUMNS, TRANSIENT
+from curate.documents import COLUMNS, MORE, TRANSIENT
 from curate.engine.job import Job
 from curate.engine.lane import Lane
 from curate.engine.planner import Planner, Shard
@@ -20,7 +20,7 @@ from curate.manifest.manifest import Manifest
 from curate.sources.partitions import Partition
 from curate.tokens.requested import Encoding
 
-PUBLISHED = ("id", "text", "source", "path", "url", "date", "language", "license", "n_tokens", "meta")
+PUBLISHED = ("id", "text", *MORE, "source", "path", "url", "date", "language", "license", "n_tokens", "meta")
 """Columns of a released row, as far as the documents have them."""
 
 EVIDENCE = ("id", "source", "path", "position", "url", "duplicate_of", "similarity", "cluster", "meta")
@@ -78,6 +78,7 @@ def make(manifest: Manifest, inputs: dict[str, list[Partition]], against: Iterab
         ]
         for lane in mine:
             lane.types = {column: str(spec.type) for column, spec in COLUMNS.items()}
+            lane.types |= {column: str(MORE[column].type) for column in lane.partition.more}
             if lane.partition.payload:
                 lane.types |= {column: str(spec.type) for column, spec in TRANSIENT.items()}
         planner.scope = name

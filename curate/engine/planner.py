@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from curate.documents import COLUMNS, REJECT, RESERVED, TRANSIENT
+from curate.base.messages import SAID
+from curate.documents import COLUMNS, MORE, REJECT, RESERVED, TRANSIENT
 from curate.engine.job import Job, fingerprint
 from curate.engine.lane import Lane, input_bytes, types_of
 from curate.errors import CurateError, ManifestError, did_you_mean
@@ -32,6 +33,12 @@ class Shard:
     columns: dict[str, str]
     rows: int | None = None
     keys: dict | None = None
+
+
+def changed(lane: Lane, call: Call) -> list[str]:
+    """The columns of a lane that a stage changes: messages too, where it changes text."""
+    changes = [*call.stage.declared.changes]
+    return [*changes, *(name for name in SAID if name in lane.types)] if "text" in changes else changes
 
 
 class Planner:
@@ -102,11 +109,15 @@ class Planner:
     def has_columns(self, lane: Lane, call: Call) -> bool:
         """Whether the lane has what the stage reads. What is missing becomes a problem."""
         missing = [name for name in call.reads if name not in lane.types]
+        if "text" in call.reads:  # which stands for what only some sources have
+            missing = [name for name in missing if name not in MORE]
         if not lane.parts:  # what is no archive has no payload, and stages that read one know
             missing = [name for name in missing if name not in TRANSIENT]
         for name in missing:
             what = f"no column `{name}` for stage `{call.label}` in source `{lane.source}`"
             fix = did_you_mean(name, lane.types)
+            if name in MORE:
+                fix = f"its rows are text alone: set a `layout:` of conversations, or remove `{call.label}`"
             if name in TRANSIENT:
                 fix = f"put `{call.label}` before filters and stages that compare documents: a payload is read once"
             self.problems.append(CurateError(what, call.place, fix))
@@ -143,12 +154,13 @@ class Planner:
             return
         calls, lane.waiting = lane.waiting, []
         # What a stage makes anew is read as well: rows that are out keep what they have.
-        made: dict[str, None] = {} if lane.parts else dict.fromkeys(COLUMNS)
+        made: dict[str, None] = {} if lane.parts else dict.fromkeys([*COLUMNS, *lane.partition.more])
         wanted: dict[str, None] = {}
         for call in calls:
             wanted |= {name: None for name in call.reads if name not in made}
-            wanted |= {name: None for name in call.stage.declared.changes if name not in made}
-            made |= dict.fromkeys([*call.adds, *call.stage.declared.changes])
+            changes = changed(lane, call)
+            wanted |= {name: None for name in changes if name not in made}
+            made |= dict.fromkeys([*call.adds, *changes])
         if "text" in made:
             made["n_bytes"] = None
         args = {
@@ -201,6 +213,10 @@ class Planner:
         for lane in lanes:
             self.flush(lane)
             self.has_columns(lane, call)
+            if len(changed(lane, call)) > len(call.stage.declared.changes):
+                what = f"`{call.label}` cannot change conversations, which source `{lane.source}` has"
+                fix = "remove it, or put it into the pipelines of the sources of text"
+                self.problems.append(CurateError(what, call.place, fix))
         self.adds_its_own(call)
         if not self.has_resources(call) or self.problems:
             return

@@ -259,11 +259,13 @@ class YamlFile:
                 self.blame(error, (*place, "options"), known[name].options)
 
     def check_source(self, source: Source, place: Place) -> None:
-        from curate.sources.layouts import LAYOUTS, SETTABLE
+        from curate.sources.layouts import SETTABLE
+        from curate.sources.row_mapping import known_layouts
 
         self.check_format(source, place)
-        if source.layout and source.layout not in LAYOUTS:
-            self.wrong((*place, "layout"), f"unknown layout `{source.layout}`", did_you_mean(source.layout, LAYOUTS))
+        if source.layout and source.layout not in known_layouts():
+            fix = did_you_mean(source.layout, known_layouts())
+            self.wrong((*place, "layout"), f"unknown layout `{source.layout}`", fix)
         if source.layout and source.columns:
             self.wrong((*place, "columns"), "a source has a layout or columns, not both", "remove one of them")
         if unknown := [name for name in source.columns or () if name not in SETTABLE]:

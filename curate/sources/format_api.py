@@ -48,6 +48,7 @@ class Format:
     recognizes  whether first bytes are those of this format, where another has the same ending
     may_be_empty  whether a file of no bytes is one without documents
     ranges      ranges(file, target_bytes) cuts a file into pieces that `read` takes as `rows`
+    seen        seen(file): the layout `curate` with the columns of `curate.documents.MORE` that a release's file has
     text_share  bytes of text in a byte on disk, for estimates; of a compressed file, where they differ
     plain_share the same of a file that is not compressed
     reasons     {reason: meaning} of rows or records that cannot be used
@@ -67,6 +68,7 @@ class Format:
     recognizes: Callable[[bytes], bool] | None = None
     may_be_empty: bool = False
     ranges: Callable[[File, int], list[tuple[int, int]]] | None = None
+    seen: Callable[[File], str] | None = None
     text_share: float = 1.0
     plain_share: float | None = None
     reasons: dict[str, str] | None = None

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from curate.errors import CurateError, did_you_mean
 
@@ -105,20 +105,47 @@ class BadRow(Exception):
         self.reason, self.detail = reason, detail
 
 
+class Found(NamedTuple):
+    """A document of a row.
+
+    text    None where the columns in `more` hold it
+    others  url, date, language, license and meta
+    more    of `curate.documents.MORE`, in the mapping's order
+    record  tells documents of one row apart
+    """
+
+    text: str | None
+    others: tuple[str | None, ...]
+    more: tuple = ()
+    record: str | None = None
+
+
 @dataclass(frozen=True)
 class Mapping:
-    """Where each column of the document table is in a row. rest: all that is not ours goes into meta."""
+    """Where each column of the document table is in a row. rest: all that is not ours goes into meta; more: columns
+    of `curate.documents.MORE` that rows have as they are."""
 
     places: dict[str, str]
     meta: dict[str, str]
     rest: bool = False
+    more: tuple[str, ...] = ()
+
+    @property
+    def needed(self) -> dict[str, str]:
+        """{what for: a place that a table must have}"""
+        return {"text": self.places["text"]}
 
     def columns(self, there: Iterable[str]) -> list[str]:
         """Those of a table's columns that are used."""
         if self.rest:
             return list(there)
-        used = [option for place in (*self.places.values(), *self.meta.values()) for option in options(place)]
+        named = (*self.places.values(), *self.meta.values(), *self.more)
+        used = [option for place in named for option in options(place)]
         return [name for name in there if any(f"{option}.".startswith(f"{name}.") for option in used)]
+
+    def read(self, row: dict) -> list[Found]:
+        """The document of a row. Raises BadRow, see `text`."""
+        return [Found(self.text(row), self.others(row), tuple(row.get(name) for name in self.more))]
 
     def text(self, row: dict) -> str:
         """Raises BadRow: no_text, text_not_string."""
@@ -143,23 +170,17 @@ class Mapping:
         return (*found, as_json(meta) if meta else None)
 
 
-def mapping(layout: str | None = None, columns: dict | None = None) -> Mapping:
-    """The mapping of a layout, with what `columns` says in place of it; without both, the columns' own names.
-
-    columns  {text: place, url: place, ..., meta: [place, ...] or {key: place}}. Raises CurateError.
-    """
+def text_mapping(layout: str | None, columns: dict | None, more: tuple[str, ...] = ()) -> Mapping:
+    """The mapping of one of LAYOUTS, with what `columns` says in place of it: see `curate.sources.row_mapping`."""
     columns = columns or {}
-    if layout is not None and layout not in LAYOUTS:
-        raise CurateError(f"unknown layout `{layout}`", fix=did_you_mean(layout, LAYOUTS))
     if unknown := sorted(set(columns) - {*SETTABLE}):
         fix = did_you_mean(unknown[0], SETTABLE)
         raise CurateError(f"`columns` cannot set `{unknown[0]}`", fix=fix)
     base = LAYOUTS.get(layout, {} if columns else {name: name for name in _PLAIN})
     chosen = {"text": "text"} | base | columns
     meta = chosen.pop("meta", {})
-    return Mapping(
-        chosen, meta if isinstance(meta, dict) else {name: name for name in meta}, not layout and not columns
-    )
+    rest = not layout and not columns
+    return Mapping(chosen, meta if isinstance(meta, dict) else {name: name for name in meta}, rest, more)
 
 
 def _utf8(value: bytes) -> str:

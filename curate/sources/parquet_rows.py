@@ -1,6 +1,7 @@
 """Rows of Parquet files to documents: those that cannot be used stay, without text, and say why."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +12,7 @@ from curate.errors import CurateError
 from curate.sources import UNREADABLE, File, Origin
 from curate.sources.arrow_values import MAX_TEXT, distinct, texts, values
 from curate.sources.layouts import BadRow, Mapping, whole
-from curate.sources.row_tables import TABLE
+from curate.sources.row_tables import TABLE, Row, tables, with_more
 
 
 def rows_to_documents(
@@ -19,6 +20,8 @@ def rows_to_documents(
 ) -> pa.Table:
     """The documents of a batch; where a row stops that, each row by itself."""
     try:
+        if place.more:
+            return _of_more(batch, names, place, file, origin, position)
         return _table(batch, names, place, file, origin, position)
     except (CurateError, MemoryError):
         raise
@@ -27,10 +30,28 @@ def rows_to_documents(
             identity = document_id(origin.source, file.path, position)
             known = {"id": identity, "source": origin.source, "path": file.path, "position": position}
             known |= {"license": origin.license, "reject": UNREADABLE}
-            return pa.Table.from_pylist([known], schema=TABLE)
+            return pa.Table.from_pylist([known], schema=with_more(place.more))
     middle = batch.num_rows // 2
     halves = ((batch.slice(0, middle), position), (batch.slice(middle), position + middle))
     return pa.concat_tables([rows_to_documents(half, names, place, file, origin, start) for half, start in halves])
+
+
+def _of_more(
+    batch: pa.RecordBatch, names: set[str], place: Mapping, file: File, origin: Origin, position: int
+) -> pa.Table:
+    """The documents of rows that are more than text: each row by itself, as its layout reads it."""
+    columns = [(key, column) for key, column in zip(batch.schema.names, batch.columns, strict=True) if key in names]
+    keys = distinct(key for key, _ in columns)
+    cells = zip(*(values(column) for _, column in columns), strict=True) if columns else ((),) * batch.num_rows
+    found = []
+    for row, held in enumerate(cells, position):
+        try:
+            documents = place.read(dict(zip(keys, held, strict=True)))
+        except BadRow as problem:
+            documents = problem
+        found.append(Row(row, f"row {row}", documents))
+    aside = replace(origin, files={})  # the reader counts rows itself
+    return pa.concat_tables([with_more(place.more).empty_table(), *tables(found, file, aside, place.more)])
 
 
 def _table(

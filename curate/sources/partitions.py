@@ -13,6 +13,7 @@ import pyarrow as pa
 from curate.errors import CurateError, Stopped, refusal
 from curate.sources import File, Origin
 from curate.sources.format_api import MAPPING, Format, find_format, format_for
+from curate.sources.row_mapping import mapping
 from curate.sources.stores import unchanged
 
 BUNDLE_BYTES = 64 << 20
@@ -48,6 +49,12 @@ class Partition:
         return find_format(self.format).payload
 
     @property
+    def more(self) -> tuple[str, ...]:
+        """The columns of `curate.documents.MORE` that its documents have."""
+        mapped = {name: self.options[name] for name in MAPPING if name in self.options}
+        return mapping(**mapped).more
+
+    @property
     def identity(self) -> dict:
         """What affects the documents: names and digests of the files, and how they are read."""
         return {
@@ -65,12 +72,14 @@ def partitions(source: str, format: str | None, options: dict, files: list[File]
     """
     result: list[Partition] = []
     bundle: list[Piece] = []
+    released = options.get("layout") == "curate"
     kinds = [format_for(file.path, format or file.format) for file in files]
     _check_options(source, options, kinds)
 
     def close(kind: Format) -> None:
         if bundle:
-            result.append(Partition(source, kind.name, kind.configure(options), tuple(bundle)))
+            given = options | ({"layout": kind.seen(bundle[0].file)} if released and kind.seen else {})
+            result.append(Partition(source, kind.name, kind.configure(given), tuple(bundle)))
             bundle.clear()
 
     for kind, neighbours in groupby(zip(kinds, files, strict=True), key=lambda pair: pair[0]):

@@ -9,6 +9,10 @@ Reasons:
   wrong_columns       the row has more or fewer fields than there are names
   not_utf8            the row is not UTF-8
   no_text             the text is empty
+  no_messages         the conversation is empty
+  bad_messages        the conversation is not a list of messages
+  not_json            the conversation is not JSON
+  too_deep            the conversation is nested more than 100 levels deep
   too_large           the row is longer than 16 MiB
   truncated           damage of the compressed file cuts the row
   unreadable          something else of the row cannot be read
@@ -24,7 +28,8 @@ from pydantic import AfterValidator, Field
 from curate.errors import CurateError, did_you_mean
 from curate.sources import COMPRESSIONS, File, Origin
 from curate.sources.format_api import Format, listed
-from curate.sources.layouts import BadRow, Mapping, mapping, options
+from curate.sources.layouts import BadRow, Found, Mapping, options
+from curate.sources.row_mapping import mapping
 from curate.sources.row_tables import BOM, MAX_ROW, Row, excerpt, lines, tables
 
 TABS = (".tsv", ".tab")
@@ -62,8 +67,9 @@ def read(
     Rows that cannot be used are counted in `origin.of(file.path)`, bytes that cannot be read too. Raises CurateError
     for a mapping that is none, and for a file that lacks a column, has one twice or is UTF-16.
     """
-    found = _rows(file, origin, mapping(layout, columns), columns or {}, delimiter or delimiter_of(file.path), names)
-    yield from tables(found, file, origin)
+    place = mapping(layout, columns)
+    found = _rows(file, origin, place, columns or {}, delimiter or delimiter_of(file.path), names)
+    yield from tables(found, file, origin, place.more)
 
 
 def delimiter_of(path: str) -> str:
@@ -112,13 +118,13 @@ def _rows(
         position += 1
 
 
-def _row_of(fields: list[str], names: list[str], place: Mapping) -> tuple[str, tuple] | BadRow:
-    """Text and the other columns of a row, or why it cannot be used."""
+def _row_of(fields: list[str], names: list[str], place: Mapping) -> list[Found] | BadRow:
+    """The documents of a row, or why it cannot be used."""
     if len(fields) != len(names):
         return BadRow("wrong_columns", f"{len(fields):,} fields, not {len(names):,}: {' | '.join(fields)[:60]!r}")
     row = {name: value or None for name, value in zip(names, fields, strict=True)}
     try:
-        return place.text(row), place.others(row)
+        return place.read(row)
     except BadRow as problem:
         return problem
     except MemoryError:
@@ -134,7 +140,7 @@ def _header(
     if feed.first.startswith(_WIDE):
         fix = "convert it: `iconv -f UTF-16 -t UTF-8`"
         raise CurateError("a table in text is UTF-16, not UTF-8", file.url, fix)
-    wanted = {"text": place.places["text"]} | {name: at for name, at in columns.items() if isinstance(at, str)}
+    wanted = place.needed | {name: at for name, at in columns.items() if isinstance(at, str)}
     for name, where in wanted.items():
         if not any(option in fields or option.partition(".")[0] in fields for option in options(where)):
             others = [mark for mark in ",;\t|" if mark != delimiter and mark in fields[0]]

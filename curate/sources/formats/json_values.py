@@ -11,6 +11,8 @@ Reasons:
   not_object          the value is JSON, but no object
   no_text             the text is null or missing
   text_not_string     the text is a number, a list, an object
+  no_messages         the conversation is missing or empty
+  bad_messages        the conversation is not a list of messages
   too_large           the value is longer than 16 MiB
   too_deep            the value is nested more than 100 levels deep
   truncated           the file ends within the value, or damage cuts it
@@ -27,7 +29,8 @@ from curate.sources.format_api import Format, listed
 from curate.sources.formats.jsonl import FORMAT as JSONL
 from curate.sources.formats.jsonl import row_of
 from curate.sources.json_scan import Cut, values
-from curate.sources.layouts import BadRow, Mapping, mapping
+from curate.sources.layouts import BadRow, Mapping
+from curate.sources.row_mapping import mapping
 from curate.sources.row_tables import BOM, MAX_ROW, Content, Row, excerpt, tables
 
 _OVER_LINES = re.compile(rb"\s*+(?:\[|\{[ \t\r]*+\n)")
@@ -39,7 +42,8 @@ def read(file: File, *, origin: Origin, columns: dict | None = None, layout: str
     Values that cannot be used are counted in `origin.of(file.path)`, bytes that cannot be read too. Raises CurateError
     for a mapping that is none.
     """
-    yield from tables(_rows(file, origin, mapping(layout, columns)), file, origin)
+    place = mapping(layout, columns)
+    yield from tables(_rows(file, origin, place), file, origin, place.more)
 
 
 def _rows(file: File, origin: Origin, place: Mapping) -> Iterator[Row]:

@@ -8,6 +8,8 @@ Reasons:
   not_object          the line is JSON, but no object
   no_text             the text is null or missing
   text_not_string     the text is a number, a list, an object
+  no_messages         the conversation is missing or empty
+  bad_messages        the conversation is not a list of messages
   too_large           the line is longer than 16 MiB
   too_deep            the line is nested more than 100 levels deep
   truncated           damage of the compressed file cuts the line
@@ -21,7 +23,8 @@ import pyarrow as pa
 
 from curate.sources import File, Origin
 from curate.sources.format_api import Format, listed
-from curate.sources.layouts import BadRow, Mapping, mapping, parsed, whole
+from curate.sources.layouts import BadRow, Found, Mapping, parsed, whole
+from curate.sources.row_mapping import mapping
 from curate.sources.row_tables import BOM, MAX_ROW, Row, excerpt, lines, tables
 
 _HALVES = re.compile(rb"\\u[dD]")  # escapes that may spell half a character
@@ -33,7 +36,8 @@ def read(file: File, *, origin: Origin, columns: dict | None = None, layout: str
     Lines that cannot be used are counted in `origin.of(file.path)`, bytes that cannot be read too: whoever asked for
     the documents decides how many are too many. Raises CurateError for a mapping that is none.
     """
-    yield from tables(_rows(file, origin, mapping(layout, columns)), file, origin)
+    place = mapping(layout, columns)
+    yield from tables(_rows(file, origin, place), file, origin, place.more)
 
 
 def _rows(file: File, origin: Origin, place: Mapping) -> Iterator[Row]:
@@ -48,22 +52,26 @@ def _rows(file: File, origin: Origin, place: Mapping) -> Iterator[Row]:
         yield Row(position, f"line {position + 1}", found, sound)
 
 
-def row_of(line: bytes | None, place: Mapping) -> tuple[str, tuple]:
-    """Text and the other columns of an object in JSON. Raises BadRow, and nothing else: no row stops a run."""
+def row_of(line: bytes | None, place: Mapping) -> list[Found]:
+    """The documents of an object in JSON. Raises BadRow, and nothing else: no row stops a run."""
     if line is None:
         raise BadRow("too_large", f"more than {MAX_ROW >> 20} MiB")
     try:
         row = parsed(line.removeprefix(BOM).decode())
         if not isinstance(row, dict):
             raise BadRow("not_object", f"{type(row).__name__}: {excerpt(line)}")
-        text = place.text(row)
-        return whole(text) if _HALVES.search(line) else text, place.others(row)
+        found = place.read(row)
+        return [_whole(one) for one in found] if _HALVES.search(line) else found
     except UnicodeDecodeError as error:
         raise BadRow("not_utf8", str(error)) from None
     except (BadRow, MemoryError):
         raise
     except Exception as error:
         raise BadRow("not_json", f"{error}: {excerpt(line)}") from None
+
+
+def _whole(found: Found) -> Found:
+    return found if found.text is None else found._replace(text=whole(found.text))
 
 
 FORMAT = Format(

@@ -5,6 +5,10 @@ Reasons:
   no_text          the text is null
   not_utf8         the text is not UTF-8
   text_not_string  the text, a field of a column, is a number, a list, a struct
+  no_messages      the conversation is null or empty
+  bad_messages     the conversation is not a list of messages
+  not_json         a field that should hold JSON does not
+  too_deep         a field of JSON is nested more than 100 levels deep
   too_large        the text is longer than 16 MiB
   unreadable       something else of the row cannot be read
 """
@@ -17,13 +21,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from curate.documents import MORE
 from curate.errors import CurateError, Stopped, did_you_mean
 from curate.sources import File, Origin, inputs
 from curate.sources.arrow_values import is_text, storage
 from curate.sources.format_api import Format, listed
-from curate.sources.layouts import Mapping, mapping, options
+from curate.sources.layouts import Mapping, options
 from curate.sources.parquet_pages import TooLarge, extent, longest, well_described
 from curate.sources.parquet_rows import cut, rows_to_documents
+from curate.sources.row_mapping import mapping, released
 
 BATCH_ROWS = 1 << 14
 SMALL = 1 << 20
@@ -89,6 +95,16 @@ def ranges(file: File, target_bytes: int) -> list[tuple[int, int]]:
             cuts.append((first, group + 1))
             first, size = group + 1, 0
     return cuts
+
+
+def seen(file: File) -> str:
+    """The layout of a release's file: it may hold conversations, preferences or pictures."""
+    try:
+        stream, parquet = _open(file)
+    except _Unreadable:
+        return "curate"
+    with stream:
+        return released([name for name in MORE if name in parquet.schema_arrow.names])
 
 
 def read(
@@ -287,7 +303,7 @@ def _check(schema: pa.Schema, place: Mapping, columns: dict, file: File) -> set[
     """The names of the columns to read."""
     fields = [(field.name, field.type) for field in schema]
     names = place.columns(schema.names)
-    wanted = {"text": place.places["text"]} | {name: p for name, p in columns.items() if isinstance(p, str)}
+    wanted = place.needed | {name: p for name, p in columns.items() if isinstance(p, str)}
     for name, where in wanted.items():
         kinds = [kind for option in options(where) if (kind := _type_of(fields, option)) is not None]
         if not kinds:
@@ -299,7 +315,7 @@ def _check(schema: pa.Schema, place: Mapping, columns: dict, file: File) -> set[
             fits = [name for name, kind in fields if is_text(kind)]
             fix = f"columns of text: {', '.join(fits) or 'none'}; set `columns: {{text: ...}}`"
             raise CurateError(f"column `{where}` is {kinds[0]}, not text", file.url, fix)
-    used = {option for where in place.places.values() for option in options(where)}
+    used = {option for where in (*place.places.values(), *place.needed.values()) for option in options(where)}
     for name in sorted(used):
         if schema.names.count(name) > 1:
             fix = "write the file again with one of them, or with another name"
@@ -335,6 +351,7 @@ FORMAT = Format(
     compressed=False,
     begins=re.compile(rb"PAR1"),
     ranges=ranges,
+    seen=seen,
     text_share=2.5,
     reasons=listed(__doc__),
 )

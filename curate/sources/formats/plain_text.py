@@ -15,7 +15,7 @@ from pydantic import Field
 
 from curate.sources import File, Origin
 from curate.sources.format_api import Format, listed
-from curate.sources.layouts import BadRow
+from curate.sources.layouts import BadRow, Found
 from curate.sources.row_tables import BOM, MAX_ROW, Content, Row, tables
 
 _NOTHING = (None,) * 5
@@ -42,7 +42,7 @@ def _rows(file: File, origin: Origin, separator: bytes | None) -> Iterator[Row]:
         if isinstance(found, str) and not found.strip():
             origin.skipped["empty_document"] += 1
             continue
-        found = found if isinstance(found, BadRow) else (found, _NOTHING)
+        found = found if isinstance(found, BadRow) else [Found(found, _NOTHING)]
         yield Row(position, f"document {position + 1}", found, sound)
 
 

@@ -1,0 +1,147 @@
+"""Rows that are more than text: what text stages see of them, and what is released."""
+
+import json
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from releases import rejected_rows, release, released_rows, write_jsonl, write_manifest
+
+from curate.base.messages import CONVERSATIONS, MESSAGES, answer, said_by, text_of
+from curate.engine.apply import Configured, apply
+from curate.errors import CurateError
+from curate.stage_api import find_stage
+from curate.testing import docs
+
+MESSAGE = st.fixed_dictionaries(
+    {"role": st.sampled_from(["system", "user", "assistant"]), "content": st.sampled_from(["", "a", "b\nc", "é"])}
+)
+CONVERSATION = st.none() | st.lists(MESSAGE, max_size=4)
+
+
+def said(*turns: str) -> list[dict]:
+    """A conversation in which user and assistant take turns."""
+    return [{"role": ("user", "assistant")[place % 2], "content": turn} for place, turn in enumerate(turns)]
+
+
+def joined(messages: list[dict] | None) -> str | None:
+    return None if messages is None else "\n\n".join(message["content"] for message in messages)
+
+
+def table(rows: list[dict]) -> pa.Table:
+    """A document table of rows of messages, with the texts that readers give them."""
+    columns = {
+        name: pa.array([row.get(name) for row in rows], MESSAGES)
+        for name in CONVERSATIONS
+        if any(map(name.__contains__, rows[0]))
+    }
+    made = docs(*[row.get("text") for row in rows], **columns)
+    return made.set_column(made.column_names.index("text"), "text", text_of(made))
+
+
+@given(st.lists(CONVERSATION, min_size=1, max_size=5))
+def test_the_text_is_what_is_said(conversations):
+    made = pa.table({"text": ["t"] * len(conversations), "messages": pa.array(conversations, MESSAGES)})
+    assert text_of(made).to_pylist() == list(map(joined, conversations))
+    by_user = [
+        "t" if one is None else joined(found) if (found := [m for m in one if m["role"] == "user"]) else None
+        for one in conversations
+    ]
+    assert said_by(made, "user").to_pylist() == by_user
+    last = [
+        "t" if one is None else one[-1]["content"] if one and one[-1]["role"] == "assistant" else None
+        for one in conversations
+    ]
+    assert answer(made).to_pylist() == last
+    assert text_of(made.slice(1)).to_pylist() == text_of(made).to_pylist()[1:]
+
+
+@given(st.lists(st.tuples(CONVERSATION, CONVERSATION), min_size=1, max_size=5))
+def test_of_the_rejected_only_what_differs_is_text(pairs):
+    made = pa.table(
+        {name: pa.array([pair[k] for pair in pairs], MESSAGES) for k, name in enumerate(("chosen", "rejected"))}
+    )
+    for (chosen, rejected), text in zip(pairs, text_of(made).to_pylist(), strict=True):
+        same = 0
+        while same < min(len(chosen or ()), len(rejected or ())) and chosen[same] == rejected[same]:
+            same += 1
+        texts = [joined(chosen), joined(rejected if rejected is None else rejected[same:])]
+        assert text == (None if texts == [None, None] else "\n\n".join(text for text in texts if text is not None))
+
+
+@given(st.lists(st.lists(MESSAGE, max_size=4), min_size=1, max_size=6))
+def test_stages_that_change_text_change_each_message(conversations):
+    made = docs(*map(joined, conversations), messages=conversations)
+    stage = Configured("normalize", find_stage("normalize"), find_stage("normalize").configure({}))
+    found, _ = apply(made.append_column("reject", pa.nulls(len(conversations), pa.string())), [stage])
+    every = [message["content"] for one in conversations for message in one]
+    alone = iter(stage(docs(*every))["text"].to_pylist() if every else [])
+    expected = [[message | {"content": next(alone)} for message in one] for one in conversations]
+    assert found["messages"].to_pylist() == expected
+    assert found["text"].to_pylist() == list(map(joined, expected))
+
+
+def test_what_a_stage_adds_is_of_the_text_alone():
+    mail = "write to ann@corp.com"
+    row = {"prompt": mail, "chosen": said(mail, "ok"), "rejected": said(mail, "no: bob@corp.com")}
+    made = docs("t", **{name: [value] for name, value in row.items()})
+    made = made.set_column(made.column_names.index("text"), "text", text_of(made))
+    stage = Configured("pii", find_stage("pii"), find_stage("pii").configure({}))
+    (found,) = stage(made).to_pylist()
+    assert found["n_emails"] == 2
+    assert "corp.com" not in json.dumps([found[name] for name in ("text", "prompt", "chosen", "rejected")])
+
+
+def test_a_message_that_is_rejected_takes_its_row_along():
+    made = docs("t", "u", messages=[said("lorem ipsum dolor.", "x"), said("Five words are in here.", "Y.")])
+    stage = Configured("c4", find_stage("c4"), find_stage("c4").configure({"min_sentences": 0, "min_words": 1}))
+    assert stage(made)["reject"].to_pylist()[0] == "lorem_ipsum"
+
+
+def _manifest(tmp_path, **source):
+    found = {"name": "chat", "version": "1.0.0", "license": "cc0-1.0", "stages": ["exact_dedup"]}
+    return write_manifest(tmp_path / "m.yaml", found | {"sources": {"sft": {"inputs": ["a.jsonl"]} | source}})
+
+
+def test_conversations_are_released_with_all_they_hold(tmp_path):
+    call = {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "f", "arguments": {"x": 1}}}]}
+    rows = [
+        {"messages": [*said("What is it?"), call], "tools": [{"name": "f"}], "topic": "t"},
+        {"messages": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]},
+        {"messages": said("a", "b")},
+        {"messages": []},
+        {"messages": "no JSON"},
+        {"messages": [{"content": "who?"}]},
+    ]
+    write_jsonl(tmp_path / "a.jsonl", rows)
+    made = release(_manifest(tmp_path, layout="messages", max_bad_rows=1.0), tmp_path / "work")
+    kept = {row["text"]: row for row in released_rows(made.path)}
+    assert sorted(kept) == ["What is it?\n\n", "a\n\nb"]
+    one = kept["What is it?\n\n"]
+    assert one["messages"] == [{"role": "user", "content": "What is it?"}, {"role": "assistant", "content": ""}]
+    assert json.loads(one["extras"]) == {"messages": [None, {"tool_calls": call["tool_calls"]}]}
+    assert json.loads(one["tools"]) == [{"name": "f"}]
+    assert json.loads(one["meta"]) == {"topic": "t"}
+    assert kept["a\n\nb"]["messages"] == said("a", "b")
+    reasons = sorted(row["reason"] for row in rejected_rows(made.path))
+    assert reasons == ["bad_messages", "duplicate_text", "no_messages", "not_json"]
+
+
+def test_a_release_of_conversations_is_read_again(tmp_path):
+    write_jsonl(tmp_path / "a.jsonl", [{"messages": said(f"q{n}", "a"), "tools": "[]"} for n in range(9)])
+    first = release(_manifest(tmp_path, layout="messages"), tmp_path / "work")
+    again = _manifest(tmp_path, inputs=[str(first.path / "data" / "*.parquet")], layout="curate")
+    second = release(again, tmp_path / "again")
+    columns = ("text", "messages", "tools", "extras")
+    ordered = [
+        sorted(([row[name] for name in columns] for row in released_rows(r.path)), key=str) for r in (first, second)
+    ]
+    assert ordered[0] == ordered[1]
+
+
+def test_the_plan_refuses_what_conversations_cannot_go_through(tmp_path):
+    write_jsonl(tmp_path / "a.jsonl", [{"messages": said("q", "a")}])
+    manifest = _manifest(tmp_path, layout="messages", pipeline=["line_dedup"])
+    with pytest.raises(CurateError, match="`line_dedup` cannot change conversations, which source `sft` has"):
+        release(manifest, tmp_path / "work")
