@@ -2,15 +2,18 @@
 
 import json
 
+import datasets
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from releases import rejected_rows, release, released_rows, write_jsonl, write_manifest
+from small_tokenizers import small_tokenizer
 
 from curate.base.messages import CONVERSATIONS, MESSAGES, answer, said_by, text_of
 from curate.engine.apply import Configured, apply
 from curate.errors import CurateError
+from curate.inspect.trying import apply_stages
 from curate.stage_api import find_stage
 from curate.testing import docs
 
@@ -145,3 +148,45 @@ def test_the_plan_refuses_what_conversations_cannot_go_through(tmp_path):
     manifest = _manifest(tmp_path, layout="messages", pipeline=["line_dedup"])
     with pytest.raises(CurateError, match="`line_dedup` cannot change conversations, which source `sft` has"):
         release(manifest, tmp_path / "work")
+
+
+def test_the_card_counts_what_each_role_says(tmp_path):
+    rows = [{"messages": said(f"q{n}", "an answer")} for n in range(3)]
+    rows.append({"messages": [{"role": "system", "content": "é"}, *said("q", "a", "q", "a")]})
+    write_jsonl(tmp_path / "a.jsonl", rows)
+    made = release(_manifest(tmp_path, layout="messages"), tmp_path / "work")
+    expected = {
+        "assistant": {"documents": 4, "bytes": 29, "messages": 5},
+        "system": {"documents": 1, "bytes": 2, "messages": 1},
+        "user": {"documents": 4, "bytes": 8, "messages": 5},
+    }
+    assert made.lock["composition"]["role"] == expected
+    card = (made.path / "README.md").read_text(encoding="utf-8")
+    assert "| assistant | 4 | 5 | 29 B |" in card
+
+
+def test_tokens_are_counted_by_role():
+    params = find_stage("tokens").configure({"tokenizer": small_tokenizer(), "by_role": True})
+
+    def tokens(*texts: str) -> int:
+        return sum(find_stage("tokens")(docs(*texts), **params)["n_tokens"].to_pylist())
+
+    made = docs("t", "u", messages=[said("one two", "three", "four"), None])
+    expected = [[0, tokens("one two", "four"), tokens("three"), 0], [0, 0, 0, 0]]
+    assert find_stage("tokens")(made, **params)["role_tokens"].to_pylist() == expected
+
+
+def test_stages_can_be_tried_on_messages():
+    made = pa.table({"messages": pa.array([said("mail ann@corp.com", "ok")], MESSAGES)})
+    found = apply_stages(made, ["pii"])
+    assert found["text"].to_pylist() == ["mail email@example.com\n\nok"]
+    assert found["messages"].to_pylist() == [said("mail email@example.com", "ok")]
+
+
+def test_datasets_loads_a_release_with_its_features(tmp_path):
+    write_jsonl(tmp_path / "a.jsonl", [{"chosen": said("q", "good"), "rejected": said("q", "bad"), "prompt": "q"}])
+    made = release(_manifest(tmp_path, layout="preference"), tmp_path / "work")
+    loaded = datasets.load_dataset(str(made.path), split="train", cache_dir=str(tmp_path / "cache"))
+    message = {"role": datasets.Value("string"), "content": datasets.Value("string")}
+    assert loaded.features["chosen"] == datasets.List(message)
+    assert loaded[0]["rejected"] == said("q", "bad")

@@ -63,6 +63,21 @@ def answer(docs: pa.Table) -> pa.Array:
     return pc.if_else(pc.is_valid(messages), said, docs["text"].combine_chunks())
 
 
+def turns(docs: pa.Table) -> pa.Table:
+    """All messages that make up texts: `row` (int64), `role`, `content`, in the order of the rows' columns."""
+    found = []
+    for name in conversations(docs):
+        messages = _list(docs[name])
+        flat = messages.flatten()
+        row = np.repeat(np.arange(len(messages)), np.diff(_offsets(messages)))
+        part = pa.table({"row": row, "role": flat.field("role"), "content": flat.field("content")})
+        if name == "rejected" and "chosen" in docs.column_names:
+            part = part.filter(pa.array(differing(messages, _list(docs["chosen"]))))
+        found.append(part)
+    empty = pa.table({"row": np.empty(0, np.int64), "role": pa.array([], "string"), "content": pa.array([], "string")})
+    return pa.concat_tables([empty, *found])
+
+
 def _main(docs: pa.Table) -> pa.ListArray | None:
     """The messages of each row: those of `chosen` where it has no others. None where the table has neither."""
     columns = [_list(docs[name]) for name in ("messages", "chosen") if name in docs.column_names]

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.base.messages import ROLES, conversations, turns
 from curate.documents import REJECT, coded, hashed
 from curate.engine.store import BinnedWriter, Store, Writer, for_block, live_blocks, row_of, sent_to
 from curate.mix.hash_line import hash_line
@@ -160,7 +161,8 @@ def _groups(rows: pa.Table, sequence: pa.Array, schema: pa.Schema, text_bytes: p
 
 
 def composition(rows: pa.Table) -> dict:
-    """{column: {value: {"documents", "bytes", "tokens"}}} for source, language, license; tokens where known.
+    """{column: {value: {"documents", "bytes", "tokens"}}} for source, language, license, and where a stage verified
+    answers `verified`; tokens where known. Of conversations also `role`, whose values have "messages" too.
 
     rows  of a shard. bytes: of text in UTF-8. A missing value is "unknown".
     """
@@ -168,7 +170,7 @@ def composition(rows: pa.Table) -> dict:
     if "n_tokens" in rows.column_names:
         sizes["tokens"] = pc.fill_null(rows["n_tokens"].cast(pa.int64()), 0)
     found = {}
-    for name in ("source", "language", "license"):
+    for name in ("source", "language", "license", *(name for name in ("verified",) if name in rows.column_names)):
         keys = rows[name] if name in rows.column_names else pa.nulls(rows.num_rows, pa.string())
         table = pa.table({"key": pc.fill_null(keys.cast(pa.string()), "unknown")} | sizes)
         grouped = table.group_by("key").aggregate([([], "count_all"), *((size, "sum") for size in sizes)])
@@ -176,6 +178,27 @@ def composition(rows: pa.Table) -> dict:
             row["key"]: {"documents": row["count_all"]} | {size: row[f"{size}_sum"] for size in sizes}
             for row in grouped.sort_by("key").to_pylist()
         }
+    return found | ({"role": _roles(rows)} if conversations(rows) else {})
+
+
+def _roles(rows: pa.Table) -> dict[str, dict[str, int]]:
+    """{role: {"documents" in which it speaks, "messages", "bytes", "tokens" where a stage counted them}}"""
+    said = turns(rows)
+    said = said.append_column("bytes", pc.fill_null(pc.binary_length(said["content"]).cast(pa.int64()), 0))
+    grouped = said.group_by("role").aggregate([("row", "count_distinct"), ([], "count_all"), ("bytes", "sum")])
+    found = {
+        row["role"] or "unknown": {
+            "documents": row["row_count_distinct"],
+            "messages": row["count_all"],
+            "bytes": row["bytes_sum"],
+        }
+        for row in grouped.sort_by("role").to_pylist()
+    }
+    if "role_tokens" in rows.column_names:
+        for place, role in enumerate(ROLES):
+            if role in found:
+                tokens = pc.list_element(pc.drop_null(rows["role_tokens"].combine_chunks()), place)
+                found[role]["tokens"] = pc.sum(tokens).as_py() or 0
     return found
 
 

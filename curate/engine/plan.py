@@ -21,10 +21,12 @@ from curate.sources.partitions import Partition
 from curate.tokens.requested import Encoding
 
 PUBLISHED = ("id", "text", *MORE, "source", "path", "url", "date", "language", "license", "n_tokens", "meta")
+PUBLISHED += ("role_tokens", "verified")
 """Columns of a released row, as far as the documents have them."""
 
 EVIDENCE = ("id", "source", "path", "position", "url", "duplicate_of", "similarity", "cluster", "meta")
 EVIDENCE += ("contamination", "contamination_ngram", "contamination_share", "selection_cluster", "selection_rank")
+EVIDENCE += ("final_answer", "gold_answer", "unverifiable")
 """What a rejected document is recorded with, as far as it has it, beside its stage and reason."""
 
 CLUSTERS = ("id", "source", "path", "position", "url", "cluster", "cluster_size", "duplicate_of", "similarity")

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 
-from curate.documents import COLUMNS, REJECT
+from curate.base.messages import conversations, text_of
+from curate.documents import COLUMNS, MORE, REJECT
 from curate.engine.apply import Configured, apply
 from curate.errors import CurateError
 from curate.manifest.call import Call
@@ -23,7 +24,8 @@ MOST = 100_000
 def apply_stages(documents: pa.Table | Iterable[Any], stages: Iterable[str | Mapping[str, Any]]) -> pa.Table:
     """Documents after some stages, each with what the stages say of it, and in `reject` why it is out, if it is.
 
-    documents  texts, a table with a column `text`, or a Dataset of `datasets` with one; at most 100,000
+    documents  texts, a table with a column `text` or with messages (`curate.documents.MORE`), or a Dataset of
+               `datasets` with one; at most 100,000
     stages     as a manifest lists them: a name, or {name: parameters}
 
     Returns all rows in their order, with the columns that documents have (`curate.documents`), those they came with and
@@ -47,6 +49,10 @@ def _documents(documents: pa.Table | Iterable[Any]) -> pa.Table:
         if wrong := next((text for text in texts if not isinstance(text, str | None)), None):
             raise CurateError(f"a document is a text, not {type(wrong).__name__}", fix="give texts, or a table")
         documents = pa.table({"text": pa.array(texts, pa.string())})
+    for name in {*documents.column_names} & {*MORE}:
+        documents = set_column(documents, name, documents[name].cast(MORE[name].type))
+    if "text" not in documents.column_names and conversations(documents):
+        documents = documents.append_column("text", text_of(documents))
     if "text" not in documents.column_names:
         raise CurateError("the documents have no column `text`", fix="rename the column that holds the text")
     if documents.num_rows > MOST:

@@ -61,6 +61,12 @@ def facts(lock: Lock, manifest: str) -> dict:
     }
 
 
+def _uses(lock: Lock) -> list[str]:
+    """What a release is for, by its columns, in the words of the Hub's tags."""
+    tags = {"messages": "conversational", "chosen": "preference", "images": "image-text-to-text"}
+    return [tag for name, tag in tags.items() if name in lock.columns] or ["pretraining"]
+
+
 def page_parts(lock: Lock) -> Iterator[tuple[str, list[tuple[str, int, int]]]]:
     """(stage, [(kind of block, its visible bytes, those kept)]) of each stage that tells main content by blocks."""
     for stage in lock.stages:
@@ -105,7 +111,7 @@ def front_matter(lock: Lock) -> dict:
         **({"language_bcp47": tags} if tags else {}),
         "size_categories": [next(name for name, limit in LIMITS if documents < limit)],
         "task_categories": ["text-generation"],
-        "tags": ["curate", "pretraining", "croissant"],
+        "tags": ["curate", *_uses(lock), "croissant"],
         "configs": [],
         "dataset_info": [],
     }
