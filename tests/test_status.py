@@ -170,6 +170,7 @@ def test_garbage_is_only_what_curate_names_so_and_never_behind_a_link(corpus, tm
     (theirs / f"{'ab' * 16}.parquet").write_text("theirs")
     home, store = work / "releases" / "small", work / "store"
     kept = [home / ".git", home / ".DS_Store", home / ".1.0.0.backup", store / "ab" / "notes.txt", store / "README"]
+    kept.append(store / "running" / "notes.txt")
     for path in kept:
         path.parent.mkdir(exist_ok=True)
         path.write_text("mine")
@@ -182,6 +183,8 @@ def test_garbage_is_only_what_curate_names_so_and_never_behind_a_link(corpus, tm
         store / "ab" / f"{'ab' * 16}.{'cd' * 16}.tmp",
         home / f".1.0.0.{'12' * 16}",
         home / f".1.0.0-rc.1.{'12' * 16}.old",
+        store / "running" / f"{'ab' * 16}.json",
+        store / "running" / f"{'ab' * 16}.{'cd' * 16}.tmp",
     ]
     going[0].symlink_to(tmp_path / "a release that is gone")
     going[1].write_text("{}")
@@ -190,6 +193,8 @@ def test_garbage_is_only_what_curate_names_so_and_never_behind_a_link(corpus, tm
     (going[3] / "half").write_text("half")
     (going[3] / "link").symlink_to(theirs)
     going[4].symlink_to(theirs)
+    for path in going[5:]:
+        path.write_text("{}")
     would = gc([str(corpus)], work, dry_run=True)
     assert sorted(would["paths"]) == sorted(path.relative_to(work).as_posix() for path in going)
     assert all(map(os.path.lexists, going))

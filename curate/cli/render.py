@@ -82,7 +82,8 @@ def duration(seconds: int) -> str:
 
 def status_lines(found: dict) -> Iterator[str]:
     yield f"{found['name']} {found['version']}: {found['made']:,} of {found['jobs']:,} jobs done"
-    yield f"documents read: {found['documents']:,}, kept so far: {found['kept']:,}"
+    running = f" and {found['running']:,} in running jobs" if found["running"] else ""
+    yield f"documents read: {found['documents']:,}{running}, kept so far: {found['kept']:,}"
     if found["funnel"]:
         rows = (
             (row["source"], row["stage"], row["in"], row["kept"], reasons(row["reasons"])) for row in found["funnel"]

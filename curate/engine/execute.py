@@ -15,8 +15,10 @@ from curate.base import machine
 from curate.engine.isolate import hang_seconds
 from curate.engine.job import Job, unmade
 from curate.engine.jobs import run_job
+from curate.engine.running import forget
 from curate.engine.sandbox import Sandbox
 from curate.engine.store import Damaged, Store
+from curate.engine.weights import NO_WEIGHTS, Weights
 from curate.errors import CurateError, Stopped
 
 ATTEMPTS = 4
@@ -25,10 +27,22 @@ ATTEMPTS = 4
 
 @dataclass(frozen=True)
 class Started:
-    """A round of jobs begins. reused: how many were made already."""
+    """A round of jobs begins.
 
-    jobs: int
+    missing  the jobs that it runs
+    reused   how many were made already
+    store    where running jobs say how far they are, see `curate.engine.running`
+    weights  what the jobs are worth, to tell how far the run is
+    """
+
+    missing: list[Job]
     reused: int
+    store: Store
+    weights: Weights
+
+    @property
+    def jobs(self) -> int:
+        return len(self.missing)
 
 
 @dataclass(frozen=True)
@@ -47,12 +61,13 @@ class Lost:
     why: str
 
 
-def execute(jobs: list[Job], store: Store, submit) -> Iterator[Started | Ended | Lost]:
+def execute(jobs: list[Job], store: Store, submit, weights: Weights = NO_WEIGHTS) -> Iterator[Started | Ended | Lost]:
     """Run the jobs that are not made, again where workers are lost, until all are."""
     isolate: set[str] = set()
     for _ in range(ATTEMPTS):
         missing = unmade(jobs, store.marker)
-        yield Started(len(missing), len(jobs) - len(missing))
+        forget(store, {job.fp for job in missing})
+        yield Started(missing, len(jobs) - len(missing), store, weights)
         if not missing:
             return
         crashed, damaged = [], []

@@ -21,6 +21,7 @@ from curate.engine.apply import Configured, apply, of_type
 from curate.engine.guard import Guard
 from curate.engine.isolate import Isolated, isolated_blocks, watched, watched_blocks
 from curate.engine.job import Job
+from curate.engine.running import Meter
 from curate.engine.store import BinnedWriter, Store, Writer, for_block, globally, live_blocks, partition_of, sent_to
 from curate.errors import CurateError
 from curate.mix.hash_line import held_out
@@ -43,7 +44,7 @@ def run_job(store: str | Path, job: Job, mode: str = "plain") -> dict:
         with _labeled(job), store.commit(job.fp) as (draft, counts):
             counts |= {"task": job.task, "label": job.label}
             if job.task == "map":
-                map_stages(store, args, draft, counts, job.where, mode)
+                map_stages(store, job, args, draft, counts, mode)
             elif job.task == "adopt":
                 counts["rows"] = adopt(Path(job.where["url"]), args)
                 draft.symlink_to(job.where["url"])
@@ -74,18 +75,28 @@ def _placed(args: dict, where: dict) -> dict:
     return placed | ({"before": where.get(args["before"], args["before"])} if "before" in args else {})
 
 
-def map_stages(store: Store, args: dict, draft: Path, counts: dict, where: dict, mode: str = "plain") -> None:
+def map_stages(store: Store, job: Job, args: dict, draft: Path, counts: dict, mode: str = "plain") -> None:
     """Read a partition, or its columns so far, through the map stages that stand together."""
     types = {name: arrow_type(alias) for name, alias in args["columns"].items()}
     stages = [Configured.of(stage) for stage in args["stages"]]
     counts |= {"lane": args["lane"], "rows": 0, "kept": 0, "kept_bytes": 0, "stages": {}}
-    isolated = Isolated()
-    guard = Guard({"watched": watched, "isolated": isolated}.get(mode))
-    blocks = store.blocks(args["reading"]) if "reading" in args else _read(args, where, counts, mode)
+    isolated, origin = Isolated(), Origin(args["lane"])
+    guard, meter = Guard({"watched": watched, "isolated": isolated}.get(mode)), Meter(store, job.fp, 1 + len(stages))
+
+    def guarded(stage: Configured, docs: pa.Table) -> pa.Table:
+        result = guard(stage, docs)
+        meter.passed()
+        return result
+
+    if "reading" in args:
+        blocks = _counted(store, args["reading"], origin)
+    else:
+        blocks = _read(args, job.where, counts, origin, mode)
     try:
-        with Writer(draft) as writer:
+        with Writer(draft) as writer, meter:
             for block in blocks:
-                table, counted = apply(block, stages, guard)
+                meter.read(block.num_rows, origin.share)
+                table, counted = apply(block, stages, guarded)
                 assemble.add(counts["stages"], counted)
                 counts["rows"] += table.num_rows
                 counts["kept"] += table[REJECT.name].null_count
@@ -100,9 +111,18 @@ def map_stages(store: Store, args: dict, draft: Path, counts: dict, where: dict,
         counts["failures"] = guard.failures
 
 
-def _read(args: dict, where: dict, counts: dict, mode: str = "plain") -> Iterator[pa.Table]:
+def _counted(store: Store, reading: dict, origin: Origin) -> Iterator[pa.Table]:
+    """The blocks of a partition that was read before, with the share of it that they are."""
+    total, seen = store.counts(next(iter(reading)))["rows"], 0
+    for block in store.blocks(reading):
+        seen += block.num_rows
+        origin.reached(seen / max(total, 1))
+        yield block
+
+
+def _read(args: dict, where: dict, counts: dict, origin: Origin, mode: str) -> Iterator[pa.Table]:
     """The blocks of a partition from its source, counted by file."""
-    origin, files, reasons = Origin(args["lane"]), Counter(), Counter()
+    files, reasons = Counter(), Counter()
     if mode == "isolated":
         blocks = isolated_blocks(args["read"], where, origin)
     else:

@@ -1,24 +1,23 @@
 """Show the progress of a run: a live line on a terminal, a line now and then in a log. All of it on stderr."""
 
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 from curate.base.terminal import shown
 from curate.engine.execute import Ended, Lost, Started
+from curate.inspect.pace import LOOK_SECONDS, Pace
 
 SPARSE_SECONDS = 15
+BAR_WIDTH, BAR_FROM = 20, 100
+"""Characters of the bar, on terminals of at least so many."""
+
 NOTHING, NOW_AND_THEN, EVERYTHING = range(3)
 _detail = NOW_AND_THEN
 
@@ -42,28 +41,40 @@ def follow(events: Iterator) -> Any:
     return event
 
 
-class _Counting:
-    """Documents read and rejected so far, by the jobs of this run."""
+class _Watch:
+    """Shows what happens, and about once a second how far the running jobs are."""
 
     def __init__(self, console: Console):
-        self.console, self.started = console, time.monotonic()
-        self.rounds = self.jobs = self.done = self.read = self.out = 0
-        self.reading = 0.0
+        self.console, self.pace, self.label = console, Pace(), ""
+        self.ended, self.lock, self.thread = threading.Event(), threading.RLock(), None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.ended.set()
+        if self.thread:
+            self.thread.join()
 
     def count(self, event) -> None:
-        if isinstance(event, Started):
-            self.jobs, self.done, self.rounds = event.jobs, 0, self.rounds + 1
-        elif isinstance(event, Ended):
-            self.done += 1
-            if "read" in event.marker:
-                self.read, self.reading = self.read + event.marker["rows"], time.monotonic() - self.started
-                self.out += event.marker["read"]["in"] - event.marker["read"]["kept"]
-            self.out += sum(count["in"] - count["kept"] for count in event.marker.get("stages", {}).values())
-        self.show(event)
+        with self.lock:
+            self.pace.count(event)
+            if isinstance(event, Ended):
+                self.label = shown(event.job.label)
+            self.show(event)
+        if self.thread is None and not self.console.quiet:  # not before: until now the process may copy itself
+            self.thread = threading.Thread(target=self._tick, daemon=True)
+            self.thread.start()
+
+    def _tick(self) -> None:
+        while not self.ended.wait(LOOK_SECONDS):
+            with self.lock:
+                self.pace.look()
+                self.show(None)
 
     def beginning(self, event: Started) -> str:
         """What a run, or another round of it, has to do."""
-        if self.rounds > 1:
+        if self.pace.rounds > 1:
             return f"{event.jobs:,} more jobs to run"
         if event.reused:
             return (
@@ -71,54 +82,49 @@ class _Counting:
             )
         return f"{event.jobs:,} jobs to run"
 
-    @property
-    def words(self) -> str:
-        if not self.read:
-            return ""
-        return f"{self.read:,} documents read ({self.read / max(self.reading, 1e-3):,.0f}/s), {self.out:,} rejected"
 
-
-class _Live(_Counting):
+class _Live(_Watch):
     def __enter__(self):
-        columns = [TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn()]
-        columns += [TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[words]}")]
+        columns = [TextColumn("{task.fields[line]}", markup=False, table_column=Column(no_wrap=True))]
+        columns = [*columns, TimeElapsedColumn()]
+        self.room = len(" 0:00:00")  # that the line leaves
+        if self.console.width >= BAR_FROM:
+            columns.insert(0, BarColumn(BAR_WIDTH))
+            self.room += BAR_WIDTH + 1
         self.progress = Progress(*columns, console=self.console, transient=True)
-        self.task = self.progress.add_task("jobs", total=None, words="")
+        self.task = self.progress.add_task("", total=None, line="starting")
         self.progress.start()
         return self
 
     def __exit__(self, *exception) -> None:
+        super().__exit__(*exception)
         self.progress.stop()
 
     def show(self, event) -> None:
-        if isinstance(event, Started) and event.jobs and event.reused and self.rounds == 1:
+        if isinstance(event, Started) and event.jobs and event.reused and self.pace.rounds == 1:
             self.say(self.beginning(event))
         elif isinstance(event, Ended) and _detail == EVERYTHING:
             self.say(f"{event.job.label}: done")
-        label = shown(event.job.label) if isinstance(event, Ended) else "starting"
-        self.progress.update(self.task, description=label, total=self.jobs, completed=self.done, words=self.words)
+        line, share = self.pace.line(self.console.width - self.room, self.label), self.pace.share
+        self.progress.update(self.task, total=1.0 if share else None, completed=share, line=line)
 
     def say(self, line: str) -> None:
         self.console.print(shown(line), markup=False)
 
 
-class _Log(_Counting):
-    def __enter__(self):
+class _Log(_Watch):
+    def __init__(self, console: Console):
+        super().__init__(console)
         self.last = time.monotonic()
-        return self
-
-    def __exit__(self, *exception) -> None:
-        pass
 
     def show(self, event) -> None:
         if isinstance(event, Started) and event.jobs:
             self.say(self.beginning(event))
         elif isinstance(event, Ended) and _detail == EVERYTHING:
-            self.say(f"{event.job.label}: done ({self.done:,} of {self.jobs:,} jobs)")
-        elif isinstance(event, Ended) and time.monotonic() - self.last >= SPARSE_SECONDS:
+            self.say(f"{event.job.label}: done ({self.pace.done:,} of {self.pace.jobs:,} jobs)")
+        elif time.monotonic() - self.last >= SPARSE_SECONDS:
             self.last = time.monotonic()
-            words = f"; {self.words}" if self.words else ""
-            self.say(f"{self.done:,} of {self.jobs:,} jobs done{words}")
+            self.say(self.pace.sentence)
 
     def say(self, line: str) -> None:
         self.console.print(f"{time.strftime('%H:%M:%S')} {shown(line)}", markup=False, soft_wrap=True)

@@ -14,6 +14,7 @@ from curate.engine.estimate import estimate
 from curate.engine.funnel import funnel_counts
 from curate.engine.job import Job, unmade
 from curate.engine.plan import Plan, shards
+from curate.engine.running import FOLDER, running
 from curate.engine.store import Store
 from curate.manifest.manifest import Manifest, load
 from curate.mix.mixture import notes
@@ -25,6 +26,10 @@ from curate.tokens import requested as tokens
 
 UPSTREAM = {"reading", "readings", "before", "order", "heads", "mix", "shard", "tokenized"}
 """Arguments of a job that say whose parts it reads: a change there began further up."""
+
+
+STALE_SECONDS = 120
+"""What a job wrote of itself longer ago does not count: it may have been killed."""
 
 
 def plan(manifest: str | Path | Manifest, work: str | Path = WORK) -> dict:
@@ -54,7 +59,7 @@ def plan(manifest: str | Path | Manifest, work: str | Path = WORK) -> dict:
         for piece in lane.partition.pieces if lane.partition else ():
             source["bytes"] += max(piece.file.size, 0) if piece.file.path not in source["files"] else 0
             source["files"].add(piece.file.path)
-    running = sum(step["run"] for step in steps.values())
+    to_run = sum(step["run"] for step in steps.values())
     return {
         "name": made.manifest.name,
         "version": made.manifest.version,
@@ -72,17 +77,19 @@ def plan(manifest: str | Path | Manifest, work: str | Path = WORK) -> dict:
         },
         "warnings": made.manifest.warnings,
         "estimate": estimate(made, store),
-        "run": running,
-        "reused": sum(step["jobs"] for step in steps.values()) - running,
+        "run": to_run,
+        "reused": sum(step["jobs"] for step in steps.values()) - to_run,
         "shards_planned": store.marker(made.mix) is not None,
     }
 
 
 def status(manifest: str | Path | Manifest, work: str | Path = WORK) -> dict:
-    """How far a run has come: {"jobs", "made", "documents", "kept", "release", "funnel"}.
+    """How far a run has come: {"jobs", "made", "documents", "running", "kept", "release", "funnel"}.
 
-    release  its folder, once it is there
-    funnel   {"source", "stage", "in", "kept", "reasons"} of each source and stage, of the jobs that are done
+    documents  that were read by jobs that are done
+    running    more that were, by jobs that are running
+    release    its folder, once it is there
+    funnel     {"source", "stage", "in", "kept", "reasons"} of each source and stage, of the jobs that are done
     """
     made, store = _prepared(manifest, work)
     jobs = _all_jobs(made, store)
@@ -93,12 +100,14 @@ def status(manifest: str | Path | Manifest, work: str | Path = WORK) -> dict:
         for source, label, count in funnel_counts(made, store)
     ]
     release = Path(work) / "releases" / made.manifest.name / made.manifest.version
+    unread = {lane.parts[0] for lane, marker in zip(made.lanes, first, strict=True) if marker is None}
     return {
         "name": made.manifest.name,
         "version": made.manifest.version,
         "jobs": len(jobs),
         "made": len(jobs) - len(unmade(jobs, store.marker)),
         "documents": sum(marker["rows"] for marker in first if marker),
+        "running": sum(counts.documents for counts in running(store, unread, newest=STALE_SECONDS).values()),
         "kept": sum(marker["kept"] for marker in last if marker),
         "release": str(release) if (release / "lock.json").is_file() else None,
         "funnel": funnel,
@@ -120,6 +129,7 @@ def gc(manifests: list[str], work: str | Path = WORK, dry_run: bool = False) -> 
     removed = sum(path.suffix == ".parquet" for path in going)
     kept = sum(path.suffix == ".parquet" for path in parts) - removed
     going += _ours(work / "store", "??", _HALF)
+    going += _ours(work / "store", FOLDER, _RUNNING)
     going += _ours(work / "releases", "*", _DRAFT)
     known = {recalling.memory_of(manifest, work) for manifest in loaded}
     going += [path for path in _ours(work, "plans", _PLAN) if path not in known]
@@ -133,6 +143,7 @@ def gc(manifests: list[str], work: str | Path = WORK, dry_run: bool = False) -> 
 
 _PART = re.compile(r"([0-9a-f]{32})\.(parquet|json)")
 _HALF = re.compile(r"[0-9a-f]{32}\.[0-9a-f]{32}\.tmp")
+_RUNNING = re.compile(r"[0-9a-f]{32}\.(json|[0-9a-f]{32}\.tmp)")
 _DRAFT = re.compile(r"\.[0-9]+\.[0-9]+\.[0-9]+[0-9A-Za-z.+-]*\.[0-9a-f]{32}(\.old)?")
 _PLAN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*-[0-9a-f]{16}\.plan(\.json|\.[0-9a-f]{32}\.tmp)")
 _FETCHED = re.compile(r"[0-9a-f]{32}(\.[0-9a-f]{32}\.tmp)?")

@@ -40,6 +40,7 @@ from curate.engine.execute import cluster, execute
 from curate.engine.job import Job
 from curate.engine.plan import Plan
 from curate.engine.store import Damaged, Store, live_blocks
+from curate.engine.weights import weigh
 from curate.errors import CurateError, Stopped
 from curate.manifest.allowed_code import check_code
 from curate.manifest.call import Call
@@ -177,7 +178,8 @@ def train_events(
     check_code(classifier.manifest, allow_code)
     plan, store = prepare(classifier.manifest, work), Store(work / "store")
     with cluster(workers, scheduler) as submit:
-        yield from execute(_jobs(plan), store, submit)
+        jobs = _jobs(plan)
+        yield from execute(jobs, store, submit, weigh(plan, jobs))
     check_damage(plan, store)
     identity = _identity(classifier.recipe, plan)
     yield _made(

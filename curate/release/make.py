@@ -22,6 +22,7 @@ from curate.engine.plan import Plan
 from curate.engine.resolve import resolve
 from curate.engine.store import Damaged, Store
 from curate.engine.sums import check_sums
+from curate.engine.weights import weigh
 from curate.errors import CurateError, Stopped
 from curate.manifest.allowed_code import check_code
 from curate.manifest.manifest import Manifest, load
@@ -128,7 +129,7 @@ def _release(
     settling = [job for job in plan.jobs.values() if job not in evidence]
     for _ in range(ATTEMPTS):
         with _placed(plan):
-            yield from execute(settling, store, submit)
+            yield from execute(settling, store, submit, weigh(plan, settling, shards_later=True))
         check_damage(plan, store)
         check_failures(plan, store)
         if found := exceeding(plan, store):
@@ -140,7 +141,7 @@ def _release(
         jobs = [*settling, *shards.jobs, *evidence]  # all, since a damaged part may lie further up
         recalling.remember_jobs(plan, jobs, work)
         parts = lay_out(plan, store, shards.data, shards.index)
-        yield from execute(jobs, store, submit)
+        yield from execute(jobs, store, submit, weigh(plan, jobs))
         try:
             check_sums(plan, shards, store)
             said = [*plan.manifest.warnings, *warnings(plan, store), *failures(plan, store)]

@@ -92,6 +92,7 @@ class Origin:
 
     skipped  records that are not documents (`request`, `warcinfo`, `blank_line`, ...), counted by kind.
     files    what reading came to, by the path of the file.
+    share    of all that is to be read what has been, 0 to 1, as far as readers tell. For people alone.
     """
 
     source: str
@@ -99,6 +100,14 @@ class Origin:
     block_bytes: int = BLOCK_BYTES
     skipped: Counter = field(default_factory=Counter)
     files: dict[str, FileRead] = field(default_factory=dict)
+    share: float = 0.0
+    span: tuple[float, float] = (0.0, 1.0)
+    """Between which shares the file lies that is read now."""
+
+    def reached(self, share: float) -> None:
+        """So much of the file that is read now, 0 to 1, has been read."""
+        start, end = self.span
+        self.share = start + (end - start) * min(max(share, 0.0), 1.0)
 
     def of(self, path: str) -> FileRead:
         return self.files.setdefault(path, FileRead())

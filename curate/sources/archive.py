@@ -53,7 +53,9 @@ def tables(grammar: Grammar, file: File, origin: Origin) -> Iterator[pa.Table]:
                 origin.lose(file.path, 0, size, f"not an archive, but {other}")
                 return
             losses, found = Losses(origin, file.path, size), _Found()
-            yield from _rows(records(data, named, grammar, losses), file, origin, found)
+            for table in _rows(records(data, named, grammar, losses), file, origin, found):
+                origin.reached(table["position"][-1].as_py() / size)
+                yield table
             losses.close()
             if losses.total < size and (problem := found.problem()):
                 origin.lose(file.path, 0, size - losses.total, problem)

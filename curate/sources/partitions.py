@@ -6,7 +6,7 @@ small neighbours (by path) are bundled, everything else is a file a partition.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import accumulate, groupby, pairwise
 
 import pyarrow as pa
 
@@ -115,7 +115,9 @@ def read(identity: dict, files: dict[str, File], origin: Origin) -> Iterator[pa.
     Raises Stopped where a file is no longer what was planned. An error shows no secret of an address.
     """
     reader = find_format(identity["format"]).read
-    for path, digest, rows in identity["pieces"]:
+    ends = [0, *accumulate(max(files[path].size, 1) for path, *_ in identity["pieces"])]
+    for (path, digest, rows), (start, end) in zip(identity["pieces"], pairwise(ends), strict=True):
+        origin.span = start / ends[-1], end / ends[-1]
         options = dict(identity["options"]) | ({"rows": tuple(rows)} if rows else {})
         file = replace(files[path], digest=digest)
         try:
@@ -130,4 +132,5 @@ def read(identity: dict, files: dict[str, File], origin: Origin) -> Iterator[pa.
             said = f"{type(error).__name__}: {error}".replace(file.url, file.shown)
             why = f"its reader failed, and what was read before that is used; {said[:300]}"
             origin.lose(path, 0, max(file.size, 1), why)
+        origin.reached(1)
         unchanged(file)

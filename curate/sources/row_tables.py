@@ -1,6 +1,7 @@
 """What the formats of rows share: lines of a file past damage, and rows on their way into document tables."""
 
 import json
+import os
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -57,9 +58,11 @@ class Content:
 
     def __iter__(self) -> Iterator[bytes | None]:
         with inputs.opened(self.file) as raw:
+            size = max(os.fstat(raw.fileno()).st_size, 1)
             for piece in decompressed(raw, self.file.path, compression_of(self.file.path), self):
                 self.before, self.after = self.after, raw.tell()
                 self.size = len(piece or b"")
+                self.origin.reached(self.after / size)
                 yield piece
 
     def place(self, left: int) -> int:

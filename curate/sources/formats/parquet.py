@@ -133,7 +133,11 @@ def read(
         budget = MOST + 1000 * stream.size()
         leaves = _leaves(parquet, names)
         first, last = rows or (0, parquet.num_row_groups)
+        rows_before, rows_end = (
+            sum(parquet.metadata.row_group(n).num_rows for n in range(end)) for end in (first, last)
+        )
         for group, start, batch in _all(stream, parquet, first, last, leaves, file, origin):
+            origin.reached((start + batch.num_rows - rows_before) / max(rows_end - rows_before, 1))
             documents = rows_to_documents(batch, names, place, file, origin, start)
             budget -= documents.nbytes + 3 * documents["meta"].nbytes  # JSON takes its time
             if budget < 0:
