@@ -15,26 +15,39 @@ from typing import TYPE_CHECKING
 
 from curate.base import early  # noqa: F401 (it takes effect when imported, before what takes long)
 
-if TYPE_CHECKING:
-    from curate.calibration.calibrate import calibrate
-    from curate.calibration.distance import compare
-    from curate.demo_corpus import demo
-    from curate.errors import CurateError, ManifestError, Stopped
-    from curate.hub.publish import publish
-    from curate.inspect.doctor import doctor
-    from curate.inspect.explain import explain
-    from curate.inspect.fetch import fetch
-    from curate.inspect.making import run, train
-    from curate.inspect.opened import Release, open_release, report
-    from curate.inspect.starter import init
-    from curate.inspect.status import gc, plan, status
-    from curate.inspect.trying import apply_stages
-    from curate.manifest.manifest import load, loads
-    from curate.release.diff import diff
-    from curate.release.lock import read_lock, verify
-    from curate.release.make import prepare, run_events
-    from curate.release.takedown import remove
-    from curate.stage_api import Step, group, reject, stage
+if TYPE_CHECKING:  # what `_HOMES` has, for type checkers and editors; `as` marks a name as exported
+    from curate.calibration.calibrate import calibrate as calibrate
+    from curate.calibration.distance import compare as compare
+    from curate.demo_corpus import demo as demo
+    from curate.errors import CurateError as CurateError
+    from curate.errors import ManifestError as ManifestError
+    from curate.errors import Stopped as Stopped
+    from curate.hub.publish import publish as publish
+    from curate.inspect.doctor import doctor as doctor
+    from curate.inspect.explain import explain as explain
+    from curate.inspect.fetch import fetch as fetch
+    from curate.inspect.making import run as run
+    from curate.inspect.making import train as train
+    from curate.inspect.opened import Release as Release
+    from curate.inspect.opened import open_release as open_release
+    from curate.inspect.opened import report as report
+    from curate.inspect.starter import init as init
+    from curate.inspect.status import gc as gc
+    from curate.inspect.status import plan as plan
+    from curate.inspect.status import status as status
+    from curate.inspect.trying import apply_stages as apply_stages
+    from curate.manifest.manifest import load as load
+    from curate.manifest.manifest import loads as loads
+    from curate.release.diff import diff as diff
+    from curate.release.lock import read_lock as read_lock
+    from curate.release.lock import verify as verify
+    from curate.release.make import prepare as prepare
+    from curate.release.make import run_events as run_events
+    from curate.release.takedown import remove as remove
+    from curate.stage_api import Step as Step
+    from curate.stage_api import group as group
+    from curate.stage_api import reject as reject
+    from curate.stage_api import stage as stage
 
 __version__ = "0.1.0"
 
@@ -61,41 +74,7 @@ _HOMES = {
 }
 _HOME = {name: f"curate.{home}" for home, names in _HOMES.items() for name in names}
 
-__all__ = [
-    "CurateError",
-    "ManifestError",
-    "Release",
-    "Step",
-    "Stopped",
-    "apply_stages",
-    "calibrate",
-    "compare",
-    "demo",
-    "diff",
-    "doctor",
-    "explain",
-    "fetch",
-    "gc",
-    "group",
-    "init",
-    "load",
-    "loads",
-    "open_release",
-    "plan",
-    "prepare",
-    "publish",
-    "read_lock",
-    "reject",
-    "remove",
-    "report",
-    "run",
-    "run_events",
-    "stage",
-    "status",
-    "train",
-    "verify",
-]
-
+__all__ = sorted(_HOME)
 
 if not TYPE_CHECKING:  # who checks types knows the names above, and that there are no others
 

@@ -1,5 +1,6 @@
 """What a program that uses `curate` has of its types: mypy finds them sound, and finds mistakes with them."""
 
+import ast
 import importlib.util
 import subprocess
 import sys
@@ -26,7 +27,13 @@ def said_of(*arguments: str) -> str:
 def test_every_module_that_exports_something_is_checked():
     homes = {f"{home.replace('.', '/')}.py" for home in curate._HOME.values()}
     assert homes | {"curate/__init__.py"} == set(SETTINGS["files"])
-    assert set(curate._HOME) == set(curate.__all__)
+
+
+def test_type_checkers_see_the_names_that_a_program_finds():
+    tree = ast.parse((ROOT / "curate" / "__init__.py").read_text(encoding="utf-8"))
+    (block,) = (node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+    seen = {alias.asname: (node.module, alias.name) for node in block.body for alias in node.names}
+    assert seen == {name: (home, name) for name, home in curate._HOME.items()}
 
 
 def test_they_are_sound():
