@@ -9,10 +9,7 @@ from curate.engine.plan import Plan
 from curate.kernels.block_names import COLUMN
 from curate.models.main_content import MainContent, Read
 from curate.sources import Origin, partitions
-from curate.stages._charset import read
-from curate.stages._html_cost import RefusedError
-from curate.stages._main_content import path_of, read_page
-from curate.stages._payload_kind import HTML, kind_of
+from curate.stages.extract import judged_page
 
 _WEIGHTIEST = 3
 
@@ -29,29 +26,13 @@ def blocks_of(plan: Plan, lane: Lane, document: str) -> list[dict[str, Any]]:
     params = next((call.params for call in calls if call.stage.name == "extract"), {})
     if params.get("extractor") != "curate" or lane.partition is None:
         return []
-    model = MainContent.load(path_of(params["model"]))
     files = {piece.file.path: piece.file for piece in lane.partition.pieces}
     for table in partitions.read(job.args["read"], files, Origin(job.args["lane"])):
         ids = table["id"].to_pylist()
         if document in ids:
-            page = _read(model, params, table.slice(ids.index(document), 1).to_pylist()[0])
-            return _told(model, page) if page else []
+            judged = judged_page(table.slice(ids.index(document), 1), params)
+            return _told(*judged) if judged else []
     return []
-
-
-def _read(model: MainContent, params: dict, row: dict) -> Read | None:
-    """The page of a row as `extract` reads it, if it does."""
-    payload = row.get("payload")
-    if payload is None or row["http_status"] not in (None, 200) or len(payload) > params["max_bytes"]:
-        return None
-    if kind_of(payload, row["content_type"], row.get("identified_type")) != HTML:
-        return None
-    page, data = read(payload, row["charset"])
-    options = (params[name] for name in ("main_content", "comments", "skip_elements"))
-    try:
-        return None if page is None else read_page(model, page, data, *options)
-    except (RefusedError, ValueError):
-        return None
 
 
 def _told(model: MainContent, page: Read) -> list[dict[str, Any]]:

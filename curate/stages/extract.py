@@ -15,7 +15,7 @@ from curate.base.parameters import Positive
 from curate.documents import TALLY, utf8
 from curate.errors import CurateError
 from curate.kernels.block_text import KINDS
-from curate.models.main_content import MainContent, TooManyBlocksError
+from curate.models.main_content import MainContent, Read, TooManyBlocksError
 from curate.models.resources import Name
 from curate.stage_api import reject, set_column, stage
 from curate.stages._charset import read
@@ -147,6 +147,27 @@ def extract(
             docs = set_column(docs, name, pa.nulls(docs.num_rows, pa.float32()))
         return reject(docs, empty=_is_empty(docs["text"]))
     return _of_payloads(docs, text_of, added, max_bytes, keep_error_pages)
+
+
+def judged_page(docs: pa.Table, params: dict) -> tuple[MainContent, Read] | None:
+    """The model of blocks and what it said of a page, for `curate explain --blocks`.
+
+    docs    one row, as it came from its source
+    params  of `extract: {extractor: curate}`, defaults filled in
+
+    None where the row does not get as far as the model, by the same checks as in a run.
+    """
+    if "payload" not in docs.column_names:
+        return None
+    model, found = MainContent.load(path_of(params["model"])), []
+
+    def text_of(page: str, data: bytes) -> _Page:
+        options = (params[name] for name in ("main_content", "comments", "skip_elements"))
+        found.append((model, read_page(model, page, data, *options)))
+        return _Page(None, "")
+
+    _of_payloads(docs, text_of, (), params["max_bytes"], keep_error_pages=True)
+    return found[0] if found else None
 
 
 def _of_payloads(
