@@ -1,5 +1,6 @@
 """`curate init` looks at the data: what it finds is so, is in the manifest, and the manifest can be planned."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -90,6 +91,12 @@ def test_formats_that_must_be_set_are_set(tmp_path):
     }
     assert sources["rows"]["columns"] == {"text": "body"}
     assert sources["pages"]["pipeline"] == "quickstart"
+
+
+def test_a_long_field_of_a_table_is_looked_at(tmp_path):
+    csv.field_size_limit(1 << 17)  # Python's own, which other packages raise
+    (tmp_path / "a.csv").write_text(f'body,n\n"{PROSE * 1000}",1\n')
+    assert started(tmp_path, tmp_path / "a.csv")["rows"]["columns"] == {"text": "body"}
 
 
 def test_inputs_that_are_read_in_one_way_are_one_source(tmp_path):

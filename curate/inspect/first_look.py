@@ -1,16 +1,14 @@
 """What inputs hold, by their names and their first documents: format, layout, columns, languages."""
 
-import csv
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from curate.base.phrases import counted, size
 from curate.documents import REJECT
@@ -19,11 +17,10 @@ from curate.errors import CurateError
 from curate.inspect.row_guess import PLACES, columns_of, layout_of
 from curate.inspect.trying import apply_stages
 from curate.models.resources import at_hand
-from curate.sources import File, Origin, inputs, is_remote, json_scan, layouts, partitions
+from curate.sources import File, Origin, inputs, is_remote, partitions
 from curate.sources.format_api import Format, ambiguous, format_for, format_of, formats
-from curate.sources.formats.csv_rows import delimiter_of
-from curate.sources.row_tables import MAX_ROW, Content, lines
-from curate.sources.stores import local_path, random_access
+from curate.sources.row_tables import Content
+from curate.sources.stores import local_path
 from curate.stage_api import find_stage
 
 SAMPLED_DOCUMENTS = 100
@@ -178,49 +175,4 @@ def _excerpt(row: dict) -> dict[str, str]:
 
 def _first_rows(file: File, kind: Format) -> list[dict]:
     """The first rows of a file as they are; none of a format that has no rows, or where none can be read."""
-    make = _ROWS.get(kind.name)
-    return list(islice(make(file, Origin("sample")), SAMPLED_DOCUMENTS)) if make else []
-
-
-def _of_parquet(file: File, origin: Origin) -> Iterator[dict]:
-    with random_access(file) as stream:
-        batches = pq.ParquetFile(stream).iter_batches(SAMPLED_DOCUMENTS)
-        first = next(batches, None)
-    yield from first.to_pylist() if first is not None else ()
-
-
-def _of_lines(file: File, origin: Origin) -> Iterator[dict]:
-    yield from _objects(line for line, _ in lines(file, origin) if line)
-
-
-def _objects(texts: Iterable[bytes]) -> Iterator[dict]:
-    """What texts of JSON hold, where that is an object."""
-    for text in texts:
-        try:
-            row = layouts.parsed(text.decode("utf-8-sig"))
-        except (layouts.BadRow, UnicodeDecodeError):
-            continue
-        if isinstance(row, dict):
-            yield row
-
-
-def _of_array(file: File, origin: Origin) -> Iterator[dict]:
-    try:
-        for value in json_scan.values(Content(file, origin), MAX_ROW):
-            yield from _objects([value.data or b""])
-    except json_scan.Cut:
-        return
-
-
-def _of_csv(file: File, origin: Origin) -> Iterator[dict]:
-    text = (line.decode("utf-8-sig", "replace") for line, _ in lines(file, origin) if line is not None)
-    for row in csv.DictReader(text, delimiter=delimiter_of(file.path)):
-        yield {name: value or None for name, value in row.items() if name}
-
-
-_ROWS: dict[str, Callable[[File, Origin], Iterator[dict]]] = {
-    "parquet": _of_parquet,
-    "jsonl": _of_lines,
-    "json": _of_array,
-    "csv": _of_csv,
-}
+    return [] if kind.raw_rows is None else list(islice(kind.raw_rows(file, Origin("sample")), SAMPLED_DOCUMENTS))

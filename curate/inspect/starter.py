@@ -61,12 +61,10 @@ def _names(looks: list[Look]) -> list[str]:
     """What sources are called: after their layout, or after what they are."""
     names: list[str] = []
     for one in looks:
-        rows = one.format in ("parquet", "jsonl", "json", "csv")
-        name = (
-            (one.layout or "rows").replace("-", "_")
-            if rows
-            else {"text": "texts", "html": "pages"}.get(one.format or "", "web")
-        )
+        if one.format and find_format(one.format).raw_rows:
+            name = (one.layout or "rows").replace("-", "_")
+        else:
+            name = {"text": "texts", "html": "pages"}.get(one.format or "", "web")
         names.append(name if name not in names else f"{name}_{len(names) + 1}")
     return names
 

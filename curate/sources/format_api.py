@@ -19,7 +19,7 @@ import pyarrow as pa
 import pydantic
 
 from curate.errors import CurateError, did_you_mean
-from curate.sources import COMPRESSIONS, File, compression_of
+from curate.sources import COMPRESSIONS, File, Origin, compression_of
 
 HOME = "curate.sources.formats"
 ENTRY_POINTS = "curate.formats"
@@ -47,6 +47,8 @@ class Format:
     begins      how every file of it begins, and no other data does: finds files of it where others are expected
     recognizes  whether first bytes are those of this format, where another has the same ending
     may_be_empty  whether a file of no bytes is one without documents
+    raw_rows    raw_rows(file, origin) yields the rows of a file as they are, for a first look, without those that
+                cannot be read. Only of formats of rows, whose columns `layout` and `columns` map
     ranges      ranges(file, target_bytes) cuts a file into pieces that `read` takes as `rows`
     seen        seen(file): the layout `curate` with the columns of `curate.documents.MORE` that a release's file has
     text_share  bytes of text in a byte on disk, for estimates; of a compressed file, where they differ
@@ -67,6 +69,7 @@ class Format:
     begins: re.Pattern[bytes] | None = None
     recognizes: Callable[[bytes], bool] | None = None
     may_be_empty: bool = False
+    raw_rows: Callable[[File, Origin], Iterator[dict]] | None = None
     ranges: Callable[[File, int], list[tuple[int, int]]] | None = None
     seen: Callable[[File], str] | None = None
     text_share: float = 1.0

@@ -20,6 +20,7 @@ Reasons:
 
 import csv
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Annotated
 
 import pyarrow as pa
@@ -77,6 +78,14 @@ def delimiter_of(path: str) -> str:
     name = path.lower()
     bare = next((name.removesuffix(ending) for ending in COMPRESSIONS if name.endswith(ending)), name)
     return "\t" if bare.endswith(TABS) else ","
+
+
+def raw_rows(file: File, origin: Origin) -> Iterator[dict]:
+    text = (line.decode("utf-8-sig", "replace") for line, _ in lines(file, origin) if line is not None)
+    csv.field_size_limit(MAX_ROW)
+    with suppress(csv.Error):
+        for row in csv.DictReader(text, delimiter=delimiter_of(file.path)):
+            yield {name: value or None for name, value in row.items() if name}
 
 
 def _rows(
@@ -204,6 +213,7 @@ FORMAT = Format(
     endings=(".csv", *TABS),
     in_folders=False,
     may_be_empty=True,
+    raw_rows=raw_rows,
     text_share=3.0,
     plain_share=1.0,
     reasons=listed(__doc__),

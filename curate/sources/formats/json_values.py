@@ -21,13 +21,14 @@ Reasons:
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pyarrow as pa
 
 from curate.sources import File, Origin
 from curate.sources.format_api import Format, listed
 from curate.sources.formats.jsonl import FORMAT as JSONL
-from curate.sources.formats.jsonl import row_of
+from curate.sources.formats.jsonl import objects, row_of
 from curate.sources.json_scan import Cut, values
 from curate.sources.layouts import BadRow, Mapping
 from curate.sources.row_mapping import mapping
@@ -69,6 +70,11 @@ def _rows(file: File, origin: Origin, place: Mapping) -> Iterator[Row]:
             )
 
 
+def raw_rows(file: File, origin: Origin) -> Iterator[dict]:
+    with suppress(Cut):
+        yield from objects(value.data for value in values(Content(file, origin), MAX_ROW))
+
+
 def recognizes(head: bytes) -> bool:
     """Whether first bytes are those of an array, or of an object over several lines: then they are not JSON Lines."""
     return _OVER_LINES.match(head.removeprefix(BOM)) is not None
@@ -82,6 +88,7 @@ FORMAT = Format(
     endings=(".json",),
     begins=JSONL.begins,
     recognizes=recognizes,
+    raw_rows=raw_rows,
     text_share=3.0,
     plain_share=1.0,
     reasons=listed(__doc__),

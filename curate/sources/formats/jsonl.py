@@ -17,7 +17,7 @@ Reasons:
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 
@@ -74,6 +74,21 @@ def _whole(found: Found) -> Found:
     return found if found.text is None else found._replace(text=whole(found.text))
 
 
+def raw_rows(file: File, origin: Origin) -> Iterator[dict]:
+    yield from objects(line for line, _ in lines(file, origin))
+
+
+def objects(texts: Iterable[bytes | None]) -> Iterator[dict]:
+    """The objects among texts of JSON."""
+    for text in texts:
+        try:
+            row = parsed((text or b"").removeprefix(BOM).decode())
+        except (BadRow, UnicodeDecodeError):
+            continue
+        if isinstance(row, dict):
+            yield row
+
+
 FORMAT = Format(
     "jsonl",
     "JSON Lines",
@@ -82,6 +97,7 @@ FORMAT = Format(
     endings=(".jsonl", ".ndjson", ".jsonlines", ".jl", ".json"),
     begins=re.compile(rb"[{\[]"),
     may_be_empty=True,
+    raw_rows=raw_rows,
     text_share=3.0,
     plain_share=1.0,
     reasons=listed(__doc__),

@@ -32,6 +32,8 @@ from curate.sources.parquet_rows import cut, rows_to_documents
 from curate.sources.row_mapping import mapping, released
 
 BATCH_ROWS = 1 << 14
+FEW_ROWS = 100
+"""Rows that are decoded at once for a first look."""
 SMALL = 1 << 20
 """Bytes of row groups, as their file says, that are read at once: one by one, those of a row each would take long."""
 
@@ -346,6 +348,12 @@ def _inner(fields: list[tuple[str, pa.DataType]]) -> list[str]:
     return [f"{name}.{field.name}" for name, kind in fields if pa.types.is_struct(kind) for field in kind]
 
 
+def raw_rows(file: File, origin: Origin) -> Iterator[dict]:
+    with inputs.random_access(file) as stream:
+        for batch in pq.ParquetFile(stream).iter_batches(FEW_ROWS):
+            yield from batch.to_pylist()
+
+
 FORMAT = Format(
     "parquet",
     "Parquet",
@@ -354,6 +362,7 @@ FORMAT = Format(
     endings=(".parquet", ".pq"),
     compressed=False,
     begins=re.compile(rb"PAR1"),
+    raw_rows=raw_rows,
     ranges=ranges,
     seen=seen,
     text_share=2.5,
