@@ -1,4 +1,4 @@
-"""A real corpus from what every CPython carries, and a manifest for it: three sources, no network, no file.
+"""The demo corpus: three sources built offline from files bundled with CPython, and a manifest for them.
 
 - web: pydoc's pages of the standard library, as a WARC, with the odd records that crawls have
 - reference: the language reference of `pydoc_data.topics`, as SlimPajama-style rows

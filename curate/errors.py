@@ -125,7 +125,9 @@ def _refused_by_machine(error: OSError) -> CurateError:
     if error.errno == errno.EIO:
         return Stopped(what, where, "check the disk, and run the same command again: it resumes")
     if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN):
-        return Stopped(what, where, "run with fewer --workers, or look for what else uses the machine, and run again")
+        return Stopped(
+            what, where, "run with fewer --workers, or find out what else is using the machine, and run again"
+        )
     return CurateError(what, where, "choose another path, or change its permissions")
 
 

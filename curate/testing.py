@@ -1,4 +1,4 @@
-"""For the tests of stages, ours and those of other packages: small document tables, and the laws.
+"""Helpers for testing stages, built-in or third-party: small document tables, and checks of invariants.
 
     from curate.testing import check, docs
 

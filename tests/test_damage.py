@@ -114,12 +114,12 @@ def test_files_that_were_not_taken_stand_in_plan_lock_and_report(tmp_path):
     for name in ("b.md", "a.txt"):
         (tmp_path / "in" / name).write_text("x")
     found = plan_of_run(path, tmp_path / "work")
-    line = "not read in s (ending unknown): 2 files: a.txt, b.md"
+    line = "not read in s (unknown extension): 2 files: a.txt, b.md"
     assert line in list(plan_lines(found))
     made = release(path, tmp_path / "work")
-    assert made.lock["sources"]["s"]["not_taken"] == [{"why": "ending unknown", "files": 2, "paths": ["a.txt", "b.md"]}]
+    assert made.lock["sources"]["s"]["not_taken"] == [{"why": "unknown extension", "files": 2, "paths": ["a.txt", "b.md"]}]
     assert line in list(release_lines(made.typed, made.path))
-    assert "- 2 files of s were found but not read: ending unknown.\n" in (made.path / "README.md").read_text()
+    assert "- 2 files of s were found but not read: unknown extension.\n" in (made.path / "README.md").read_text()
 
 
 def test_an_input_that_changes_between_planning_and_reading_stops_the_run(tmp_path, monkeypatch):

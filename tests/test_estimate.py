@@ -105,7 +105,7 @@ def test_the_plan_shows_all_of_it_in_words(tmp_path, monkeypatch):
     path = manifest(tmp_path, [])
     (line,) = (line for line in plan_lines(plan_of_run(path, tmp_path / "work")) if line.startswith("estimate: "))
     assert re.search(
-        r"document.* of text; .* of memory a worker, .* for the largest job, .* of disk, 1 s on 3 workers", line
+        r"document.* of text; .* of memory per worker, .* for the largest job, .* of disk, 1 s on 3 workers", line
     )
     release(path, tmp_path / "work")
     assert not any(line.startswith("estimate") for line in plan_lines(plan_of_run(path, tmp_path / "work")))

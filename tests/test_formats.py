@@ -114,7 +114,7 @@ def test_a_folder_without_a_format_takes_what_it_always_took(tmp_path):
         (tmp_path / name).write_text('{"text": "a"}\n')
     found = inputs.discover([str(tmp_path)], tmp_path)
     assert [file.path for file in found.files] == ["a.jsonl"]
-    assert found.passed["ending unknown"] == ["README.md", "index.html", "notes.txt", "numbers.csv"]
+    assert found.passed["unknown extension"] == ["README.md", "index.html", "notes.txt", "numbers.csv"]
     assert len(inputs.discover([str(tmp_path)], tmp_path, "text").files) == 5
 
 

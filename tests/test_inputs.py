@@ -200,7 +200,7 @@ def test_a_format_wins_over_endings(tmp_path):
     assert found.not_taken == [{"why": "hidden", "files": 2, "paths": [".part-00000.crc", "_SUCCESS"]}]
     with pytest.raises(CurateError, match="no file matches input `parts`") as caught:
         inputs.discover(["parts"], tmp_path)
-    assert "ending unknown: _SUCCESS, part-00000" in caught.value.what
+    assert "unknown extension: _SUCCESS, part-00000" in caught.value.what
     assert paths_as(["corpus.txt"], tmp_path, "jsonl") == ["corpus.txt"]
     with pytest.raises(CurateError, match="line 1 of a list of paths"):
         inputs.discover(["corpus.txt"], tmp_path)

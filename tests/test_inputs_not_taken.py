@@ -34,11 +34,11 @@ def test_every_file_of_a_folder_is_taken_or_named(tmp_path):
     found = inputs.discover(["in"], tmp_path)
     assert [file.path for file in found.files] == ["a.jsonl", "deep/b.jl", "e.pq", "q?x.jsonl"]
     assert {entry["why"]: entry["paths"] for entry in found.not_taken} == {
-        "ending unknown": ["README.md", "deep/c"],
+        "unknown extension": ["README.md", "deep/c"],
         "hidden": [".x.jsonl", "deep/.git/"],
         "link out of the folder": ["out.jsonl"],
         "link to a file that is taken": ["same.jsonl"],
-        "link to where the search has been": ["deep/up/", "loop/"],
+        "link to a folder already searched": ["deep/up/", "loop/"],
         "not a regular file": ["pipe.jsonl"],
     }
     followed = inputs.discover(["in"], tmp_path, follow_links=True)
@@ -96,7 +96,7 @@ def test_a_folder_behind_a_link_is_walked_once_where_links_are_followed(tmp_path
     for name in ("one", "two"):
         (tmp_path / "in" / name).symlink_to(tmp_path / "far")
     assert not_taken(["in"], tmp_path, follow_links=True) == {
-        "link to where the search has been": ["one/back/", "two/"]
+        "link to a folder already searched": ["one/back/", "two/"]
     }
     assert [file.path for file in inputs.discover(["in"], tmp_path, follow_links=True).files] == ["one/x/a.jsonl"]
     with pytest.raises(CurateError, match="link out of the folder: one/, two/") as caught:
@@ -129,7 +129,7 @@ def test_links_to_nothing_are_named_all_at_once(tmp_path, item):
     with pytest.raises(CurateError, match="links to nothing") as caught:
         inputs.discover([item], tmp_path)
     assert all(f"{name}.jsonl -> " in caught.value.what for name in ("b", "c", "self"))
-    with pytest.raises(CurateError, match="a link to nothing"):
+    with pytest.raises(CurateError, match="a broken link"):
         inputs.discover(["in/b.jsonl"], tmp_path)
     assert paths(["in/a*"], tmp_path) == ["a.jsonl"]
 
@@ -139,7 +139,7 @@ def test_what_is_not_taken_is_counted_where_it_is_much(tmp_path):
     for number in range(50):
         (tmp_path / f"{number:02d}.log").write_text("x")
     [entry] = inputs.discover(["."], tmp_path).not_taken
-    assert (entry["why"], entry["files"]) == ("ending unknown", 50)
+    assert (entry["why"], entry["files"]) == ("unknown extension", 50)
     assert entry["paths"] == [f"{number:02d}.log" for number in range(inputs.NAMED)]
 
 
@@ -152,7 +152,7 @@ def test_a_name_that_is_not_utf8_is_an_error_only_where_it_would_be_taken(tmp_pa
     assert paths(["ok*.jsonl"], tmp_path) == ["ok.jsonl"]
     (tmp_path / f"{NOT_UTF8}.jsonl").unlink()
     found = inputs.discover(["."], tmp_path)
-    assert found.not_taken == [{"why": "ending unknown", "files": 1, "paths": ["caf\\xe9.txt"]}]
+    assert found.not_taken == [{"why": "unknown extension", "files": 1, "paths": ["caf\\xe9.txt"]}]
 
 
 def test_a_folder_whose_own_name_is_not_utf8_is_read(tmp_path):

@@ -139,7 +139,7 @@ def test_a_lock_is_read_and_written_unchanged(tmp_path):
     assert dumps(as_json(check(turned, path))) == path.read_text()
 
 
-@pytest.mark.parametrize("kind", ["a named pipe", "a socket", "a link to nothing", "a link to a folder"])
+@pytest.mark.parametrize("kind", ["a named pipe", "a socket", "a broken link", "a link to a folder"])
 @pytest.mark.parametrize("known", [True, False])
 def test_verify_names_what_is_no_file(made, kind, known):
     path = sorted((made / "data").iterdir())[0] if known else made / "evidence" / "more"
@@ -150,7 +150,7 @@ def test_verify_names_what_is_no_file(made, kind, known):
         made_socket(path)
     else:
         path.symlink_to(made / "data" if "folder" in kind else "nowhere")
-    what = f"{kind} is in the place of a file" if known else f"{kind} is in the release"
+    what = f"expected a file, found {kind}" if known else f"{kind} is in the release"
     assert problems(made) == [(path.relative_to(made).as_posix(), what)]
 
 

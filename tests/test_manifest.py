@@ -124,7 +124,7 @@ def test_mistakes_of_sources_once_the_rest_holds():
             "9 sources.a.set.length.2.min_words | `min_words` must be a whole number, not 'many' | write a number",
         ),
         ("license: mit", "license: 2020-02-31", "4 license | `2020-02-31` is not a valid YAML value"),
-        ("license: mit", "license: !secret mit", "4 license | `!secret` is not a type of YAML's own | remove the tag"),
+        ("license: mit", "license: !secret mit", "4 license | `!secret` is not a built-in YAML type | remove the tag"),
         ("license: mit", "license: [mit", "5 "),
         ("  - exact_dedup: url", "  - normalize: 3", "12 stages[1].normalize"),
         ("  - exact_dedup: url", "  - 5", "12 stages[1] | "),
@@ -213,7 +213,9 @@ sources:
     assert (b.format, b.priority, b.license, b.description) == ("jsonl", 1, "mit", "More.")
     found = mistakes(HOLDS.replace("sources:", "x-d: &d {prioritty: 1}\nsources:").replace("  a:", "  a:\n    <<: *d"))
     assert found == ["8 sources.a.prioritty | unknown key `prioritty` | did you mean `priority`?"]
-    assert mistakes(HOLDS.replace("  a:", "  a:\n    <<: 5"))[0].startswith("7 sources.a.<< | `<<` merges mappings")
+    assert mistakes(HOLDS.replace("  a:", "  a:\n    <<: 5"))[0].startswith(
+        "7 sources.a.<< | `<<` can merge only mappings"
+    )
 
 
 @pytest.mark.parametrize(
@@ -228,7 +230,7 @@ sources:
         ("? [a]\n: b", "a key is text"),
         ("a: !!set {b}", "not a standard YAML type"),
         ("a: !!binary aGk=", "not bytes"),
-        ('a: "\\ud83d"', "half of a character"),
+        ('a: "\\ud83d"', "a lone surrogate"),
         ('a: "x\\0"', "NUL is not text"),
         ("a: !!bool maybe", "not a valid YAML value"),
         ("a: " + "9" * 5000, "not a valid YAML value"),

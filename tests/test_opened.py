@@ -113,7 +113,7 @@ def test_what_cannot_be_tried_is_said():
         curate.apply_stages(["a"], ["lenght"])
     with pytest.raises(CurateError, match="no column `text`"):
         curate.apply_stages(pa.table({"content": ["a"]}), ["length"])
-    with pytest.raises(CurateError, match="a document is a text, not int"):
+    with pytest.raises(CurateError, match="each document must be a string, not int"):
         curate.apply_stages(["a", 1], ["length"])
     with pytest.raises(CurateError, match="reads the column `quality`"):
         curate.apply_stages(["a"], [{"keep_top": {"column": "quality", "fraction": 0.5}}])

@@ -75,8 +75,8 @@ def test_a_setting_takes_the_place_of_what_is_written(setting, found, expected):
         ("stages.near_dup.ngram=1", "the list has no `near_dup`", "near_dedup"),
         ("stages.7=length", "the list has no `7`", "known: `exact_dedup`, `near_dedup`"),
         ("name.first=a", "not a mapping", "whole value"),
-        ("near_dedup.threshold", "a setting is `PATH=VALUE`", "such as"),
-        ("a..b=1", "a setting is `PATH=VALUE`", "such as"),
+        ("near_dedup.threshold", "`--set` takes `PATH=VALUE`", "for example"),
+        ("a..b=1", "`--set` takes `PATH=VALUE`", "for example"),
         ("name=[", "not YAML", "quotes"),
     ],
 )

@@ -36,9 +36,9 @@ VARIABLES = {
     "CURATE_WORK": "the work folder, as `--work`",
     "CURATE_WORKERS": "worker processes, as `--workers`",
     "CURATE_ALLOW_CODE": "modules whose code manifests may run, separated by commas, as `--allow-code`",
-    "CURATE_MODEL_DIR": "folder with models and tokenizers, looked into before the user's cache",
+    "CURATE_MODEL_DIR": "folder with models and tokenizers, searched before the user's cache",
     "CURATE_PATIENCE": "seconds to wait for a server that is busy or unreachable before the run stops [120]",
-    "CURATE_HANG_SECONDS": "seconds after which a block has hung, a single document after a tenth; 0: no watch [300]",
+    "CURATE_HANG_SECONDS": "seconds before a block counts as hung; a tenth of that for one document; 0: never [300]",
     "CURATE_DEBUG": "any value: print a traceback with every error",
     "NO_COLOR": "any value: no colors on a terminal",
 }
@@ -65,7 +65,8 @@ def commands() -> Iterator[str]:
         yield f"## `curate {name}`"
         yield f"`{' '.join(['curate', name, *usage])}`"
         yield verb.help.strip()
-        yield table(("", "meaning"), ((f"`{_name_of(param)}`", param.help or "") for param in verb.params))
+        shown = [param for param in verb.params if not getattr(param, "hidden", False)]
+        yield table(("", "meaning"), ((f"`{_name_of(param)}`", param.help or "") for param in shown))
         yield f"In Python: [`curate.{name}`](python.md#{name})."
 
 

@@ -1,1 +1,1 @@
-"""What everything stands on, and what knows nothing of documents: names, URLs, limits, the machine, the terminal."""
+"""Shared low-level code that knows nothing about documents: names, URLs, limits, the machine, the terminal."""

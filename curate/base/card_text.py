@@ -1,4 +1,4 @@
-"""The card that a person brings: Markdown, of which the release's own front matter must stay the only one."""
+"""Card text supplied by the user: Markdown without front matter of its own, since the release writes that."""
 
 import re
 from pathlib import Path

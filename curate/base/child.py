@@ -1,4 +1,4 @@
-"""A process beside this one that answers what it is asked, and that may be lost over it."""
+"""A child process that answers requests and may crash while doing so."""
 
 import os
 import pickle

@@ -1,4 +1,4 @@
-"""Ctrl-C while the command line is being imported, which takes a second: it ends as it does later, without a trace.
+"""Handle Ctrl-C during the second it takes to import the command line: exit as cleanly as later, without a traceback.
 
 Imported before everything else, so it imports next to nothing, and takes effect at once.
 """

@@ -1,4 +1,4 @@
-"""Arrays and tables that may outgrow memory: large ones lie in files, which the system brings in and drops by the page.
+"""Arrays and tables that may outgrow memory: large ones are memory-mapped files that the OS pages in and out.
 
 The files have no name, so that nothing of them stays behind, and lie in the folder for temporary files (`TMPDIR`).
 """

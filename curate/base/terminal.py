@@ -1,4 +1,4 @@
-"""All that is printed goes through here: what data has of control characters is shown, not sent to the terminal."""
+"""All terminal output goes through here: control characters in data are escaped, not sent to the terminal."""
 
 import json
 import re

@@ -204,7 +204,7 @@ def _asked(
     takes_tokens = form.tokens is not None
     if (sequences if takes_tokens else tokens) is not None:
         wrong, right = ("--sequences", "--tokens") if takes_tokens else ("--tokens", "--sequences")
-        raise CurateError(f"`{recipe}` takes no {wrong}", wrong, f"give {right} instead")
+        raise CurateError(f"recipe `{recipe}` does not accept {wrong}", wrong, f"use {right} instead")
     for option, value in (("--sequences", sequences), ("--length", context), ("--tokens", tokens)):
         if value is not None and not 1 <= value <= MOST:
             raise CurateError(f"{option} {value} is out of range", option, f"give 1 to {MOST:,}")

@@ -1,1 +1,1 @@
-"""The command line: one function a verb, and what it prints."""
+"""The command line: one function per command, and its output."""

@@ -78,18 +78,18 @@ def init(
 
 @command
 def fetch(manifest: ManifestArgument, settings: Set = None, as_json: Json = False):
-    """Download the models and lists that a manifest needs. Also tokenizers and evaluation sets; not its inputs."""
+    """Download the models and lists that a manifest needs. Includes tokenizers and evaluation sets, not inputs."""
     from curate.cli.render import size
     from curate.inspect.fetch import fetch
 
     found = fetch(loaded(manifest, settings))
     lines = [f"{file['stage']}: {file['path']}, {size(file['bytes'])}" for file in found]
-    return {"files": found}, lines or ["this manifest needs no files beside its inputs"], 0
+    return {"files": found}, lines or ["this manifest needs no files besides its inputs"], 0
 
 
 @command
 def plan(manifest: ManifestArgument, settings: Set = None, work: Work = WORK, as_json: Json = False):
-    """Show what a run would do and what it would reuse. Says why the rest runs."""
+    """Show what a run would reuse and what it would run, and why."""
     from curate.cli.render import plan_lines
     from curate.inspect.status import plan
 
@@ -192,7 +192,7 @@ def train(
     allow_code: AllowCode = None,
     as_json: Json = False,
 ):
-    """Train a classifier, or a model of main content. Does nothing if it exists already for the same inputs."""
+    """Train a classifier or a main-content model. Does nothing if the same inputs already produced one."""
     from curate.cli.render import trained_lines
     from curate.inspect.making import train
 
@@ -207,7 +207,7 @@ def doctor(work: Work = WORK, as_json: Json = False):
     from curate.inspect.doctor import doctor
 
     checks = doctor(work)
-    lines = [f"{'ok ' if check['ok'] else 'no '} {check['name']}: {check['found']}" for check in checks]
+    lines = [f"{'ok  ' if check['ok'] else 'FAIL'} {check['name']}: {check['found']}" for check in checks]
     lines += [f"fix: {check['fix']}" for check in checks if not check["ok"]]
     return {"checks": checks}, lines, 0 if all(check["ok"] for check in checks) else 1
 

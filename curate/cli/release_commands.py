@@ -58,7 +58,7 @@ def publish(
     private: Annotated[bool, typer.Option("--private", help="create the repository as private")] = False,
     branch: Annotated[str | None, typer.Option(help="branch to commit to [default: main]")] = None,
     pr: Annotated[
-        bool, typer.Option("--pr", help="open a pull request; once it is merged, publish again to tag")
+        bool, typer.Option("--pr", help="open a pull request; after it is merged, publish again to create the tag")
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="list the files to upload; needs no login and no network")
@@ -90,7 +90,7 @@ def remove(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show what would be removed; write nothing")] = False,
     as_json: Json = False,
 ):
-    """Take documents out of a release, as a patch version. Only the shards that held them change."""
+    """Write a patch version of a release without certain documents. Only the shards that contained them change."""
     from curate.cli.render import counted
     from curate.release.takedown import RECORD, remove
 
@@ -136,12 +136,13 @@ def calibrate(
         str | None, typer.Option(help="a tokenizer.json [default: the one the release counted tokens with]")
     ] = None,
     sequences: Annotated[
-        int | None, typer.Option(min=1, help="number of sequences [default: gptq and awq 128, kernel 1024]")
+        int | None, typer.Option(min=1, help="number of sequences [default: 128 for gptq and awq, 1024 for kernel]")
     ] = None,
     length: Annotated[
         int | None,
         typer.Option(
-            min=2, help="maximum tokens per sequence [default: awq 512; kernel the phase's context; else 2048]"
+            min=2,
+            help="maximum tokens per sequence [default: 512 for awq, the phase's context for kernel, otherwise 2048]",
         ),
     ] = None,
     tokens: Annotated[int | None, typer.Option(min=2, help="imatrix: tokens of text [default: 262144]")] = None,
@@ -158,7 +159,7 @@ def calibrate(
     ] = None,
     against: Annotated[
         list[str] | None,
-        typer.Option(help="evaluation set (Parquet or JSONL) to keep out of the set; repeatable"),
+        typer.Option(help="skip documents that overlap this evaluation set (Parquet or JSONL); repeatable"),
     ] = None,
     to: Annotated[
         Path | None,
@@ -173,7 +174,7 @@ def calibrate(
     from curate.cli.render import calibrated_lines
 
     if other is not None or recipe == "compare":
-        raise CurateError("comparing is a verb of its own", "--recipe", "use `curate compare SET OTHER`")
+        raise CurateError("`compare` is a separate command", "--recipe", "use `curate compare SET OTHER`")
     draw = {"sequences": sequences, "length": length, "tokens": tokens, "seed": seed, "phase": phase, "join": join}
     made = calibrate(release, recipe, tokenizer=tokenizer, end=end, against=against, to=to, work=work, **draw)
     return {"set": str(made.path), "changed": made.changed, "lock": made.lock}, calibrated_lines(made), 0
@@ -185,7 +186,7 @@ def compare(
     other: Annotated[str, typer.Argument(help="another set, a release, or a Parquet or text file")],
     as_json: Json = False,
 ):
-    """Say how far a calibration set is from another, or from a file."""
+    """Measure how much a calibration set differs from another set, a release, or a file."""
     from curate.calibration.distance import compare
     from curate.cli.render import compared_lines
 

@@ -54,7 +54,8 @@ def plan_lines(found: dict) -> Iterator[str]:
         need = found["estimate"]
         yield (
             f"estimate: {counted(need['documents'], 'document')}, {size(need['text_bytes'])} of text; "
-            f"{size(need['worker_bytes'])} of memory a worker, {size(need['largest_job_bytes'])} for the largest job, "
+            f"{size(need['worker_bytes'])} of memory per worker, "
+            f"{size(need['largest_job_bytes'])} for the largest job, "
             f"{size(need['disk_bytes'])} of disk, {duration(need['seconds'])} on {counted(need['workers'], 'worker')}"
         )
     later = "" if found["shards_planned"] else "; the jobs that write shards are planned during the run"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="curate",
-    help="Turn raw sources into a versioned, documented, checkable dataset release.",
+    help="Turn raw sources into a versioned, documented, verifiable dataset release.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
@@ -40,7 +40,7 @@ Workers = Annotated[
 Scheduler = Annotated[str | None, typer.Option(help="use the running Dask scheduler at this address")]
 AllowCode = Annotated[
     list[str] | None,
-    typer.Option("--allow-code", metavar="MODULE", help="allow the manifest to run code of this module; repeatable"),
+    typer.Option("--allow-code", metavar="MODULE", help="allow the manifest to run code from this module; repeatable"),
 ]
 Set = Annotated[
     list[str] | None,
@@ -61,8 +61,8 @@ def options(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing while jobs run.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Name each job as it ends.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Hide progress while jobs run.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print each job as it finishes.")] = False,
 ) -> None:
     """What stands before the verb."""
     if quiet or verbose:

@@ -58,9 +58,9 @@ class Scheme:
     def of(cls, *, ngram, unit, bands, rows, permutations, seed, threshold, normalize, **_) -> "Scheme":
         """The scheme of the stage's parameters. Raises CurateError where bands do not fit the permutations."""
         if (bands is None) != (rows is None):
-            raise CurateError("`bands` and `rows` go together", fix="give both, or neither")
+            raise CurateError("`bands` and `rows` must be set together", fix="set both, or neither")
         if bands is None and (permutations or 0) > MOST_CHOSEN:
-            what = f"{permutations:,} permutations without `bands` and `rows`, which are chosen for at most "
+            what = f"{permutations:,} permutations, but without `bands` and `rows` the limit is "
             raise CurateError(f"{what}{MOST_CHOSEN:,}", fix="give `bands` and `rows`")
         if bands is None:
             bands, rows = optimal_bands(threshold, permutations) if permutations else (32, 8)

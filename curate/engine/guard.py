@@ -1,4 +1,4 @@
-"""Map stages, guarded: whatever a document makes a stage raise, that document alone is out, and by name.
+"""Map stages, guarded: if a document makes a stage raise, only that document is rejected, with a reason.
 
 A stage that raises on a block runs again on its halves, down to the documents that raise by themselves: they are
 rejected as `STAGE_failed`. Row i of a stage's result depends on row i alone, so neither blocks nor workers affect who
@@ -87,5 +87,5 @@ def named(error: BaseException) -> str:
 
 def hopeless(label: str, where: str, error: str) -> CurateError:
     """What is said of a stage that fails on so many documents that it must be wrong itself."""
-    fix = "look at the stage and its parameters, and at the packages it uses: no document should make it fail"
-    return CurateError(f"`{label}` fails on {where}, the first time with {error}", fix=fix)
+    fix = "check the stage, its parameters and the packages it uses: no document should make a stage fail"
+    return CurateError(f"`{label}` fails on {where}; the first error is {error}", fix=fix)

@@ -183,7 +183,9 @@ class Remote:
         got = Path(self.ask(self.api.hf_hub_download, filename=path, revision=revision, local_dir=root))
         if not got.resolve().is_relative_to(root.resolve()):
             raise CurateError(
-                "a file of the repository lies outside its folder", f"{address}/{path}", "do not trust it"
+                "a file path in the repository points outside its folder",
+                f"{address}/{path}",
+                "do not use this repository",
             )
 
     def snapshot(self, revision: str, patterns: list[str]) -> Path:

@@ -74,7 +74,7 @@ def publish(
     token: str | None = None,
     report: Callable[[Event], None] | None = None,
 ) -> Published:
-    """Bring a release folder to the dataset repository `repo` (default: the manifest's `publish.repo`, else the user's
+    """Upload a release folder to the dataset repository `repo` (default: the manifest's `publish.repo`, else the user's
     own, named as the release).
 
     The repository is made when it is missing, the branch too. With `pr` the files go to a pull request, and

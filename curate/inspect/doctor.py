@@ -38,13 +38,13 @@ def doctor(work: str | Path = WORK) -> list[dict]:
         {
             "name": "cores",
             "ok": True,
-            "found": f"{machine.cores()} of {os.cpu_count()}; `curate run` starts one worker a core",
+            "found": f"{machine.cores()} of {os.cpu_count()}; `curate run` starts one worker per core",
             "fix": "",
         },
         {
             "name": "memory",
             "ok": machine.memory() >= LEAST_MEMORY * machine.cores(),
-            "found": f"{machine.memory() / 1e9:.1f} GB, {machine.memory() / machine.cores() / 1e9:.1f} GB a worker",
+            "found": f"{machine.memory() / 1e9:.1f} GB, {machine.memory() / machine.cores() / 1e9:.1f} GB per worker",
             "fix": f"run with --workers {max(1, machine.memory() // LEAST_MEMORY)}",
         },
         _disk(Path(work)),
@@ -78,7 +78,7 @@ def _models() -> dict:
     if wanted:
         lines.append(f"not here: {', '.join(wanted)}")
         lines.append(
-            f"`curate fetch MANIFEST` brings what a manifest needs; without a network, copy files to {folders()[0]}"
+            f"`curate fetch MANIFEST` downloads what a manifest needs; without a network, copy files to {folders()[0]}"
         )
     return {"name": "models", "ok": True, "found": "; ".join(lines), "fix": ""}
 

@@ -117,7 +117,9 @@ class Release:
             return connection.sql(sql).to_arrow_table()
         except (duckdb.Error, AttributeError) as error:  # a statement that returns nothing has no table
             what = str(error).strip().splitlines()[0] if isinstance(error, duckdb.Error) else "it returns no rows"
-            raise CurateError(f"the query fails: {what}", fix="it sees documents, rejected, near_duplicates") from None
+            raise CurateError(
+                f"the query fails: {what}", fix="the tables are documents, rejected, near_duplicates"
+            ) from None
         finally:
             connection.close()
 

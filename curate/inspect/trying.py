@@ -47,7 +47,9 @@ def _documents(documents: pa.Table | Iterable[Any]) -> pa.Table:
     if not isinstance(documents, pa.Table):
         texts = list(documents)
         if wrong := next((text for text in texts if not isinstance(text, str | None)), None):
-            raise CurateError(f"a document is a text, not {type(wrong).__name__}", fix="give texts, or a table")
+            raise CurateError(
+                f"each document must be a string, not {type(wrong).__name__}", fix="pass strings, or a table"
+            )
         documents = pa.table({"text": pa.array(texts, pa.string())})
     for name in {*documents.column_names} & {*MORE}:
         documents = set_column(documents, name, documents[name].cast(MORE[name].type))

@@ -149,9 +149,11 @@ def _check(file: YamlFile, document: Document, stages: list[Call]) -> None:
     for name, source in document.sources.items():
         file.check_source(source, ("sources", name))
     if document.extends and not any(call.stage.index for call in stages):
-        file.wrong(("extends",), "`extends` needs a stage that compares with it", "add `near_dedup` to `stages:`")
+        what = "`extends` needs a stage that compares documents with the earlier release"
+        file.wrong(("extends",), what, "add `near_dedup` to `stages:`")
     if document.extends and not (document.mixture.takes_everything and not document.mixture.validation):
-        file.wrong(("extends",), "`extends` takes everything that is new", "leave out `mixture:`")
+        what = "`extends` adds every new document, so it cannot be combined with `mixture`"
+        file.wrong(("extends",), what, "leave out `mixture:`")
     if mistake := cards.mistake(document.card, file.folder):
         file.wrong(("card",), *mistake)
     for place, what, fix in mistakes(document.mixture, document.sources):

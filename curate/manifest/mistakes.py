@@ -82,7 +82,7 @@ _TYPES = (
     (r"int_", "a whole number", "write a number, such as 10"),
     (r"float_", "a number", "write a number, such as 0.5"),
     (r"bool_", "true or false", "write `true` or `false`"),
-    (r"list_|tuple_|set_", "a list", "write one item a line, each after `- `"),
+    (r"list_|tuple_|set_", "a list", "write one item per line, each after `- `"),
     (r"dict_|model_", "a mapping", "write `key: value` lines below it, indented"),
     (r"string_", "text", "write it as text, or leave it out"),
 )

@@ -83,7 +83,9 @@ class Source(Strict):
     options: dict[str, Any] = Field({}, description="options of the format, such as `delimiter` of csv")
     follow_links: bool = Field(False, description="follow links that lead out of an input folder")
     layout: str | None = Field(None, description="a known dataset with these columns")
-    columns: dict[str, Any] | None = Field(None, description="our column: theirs, where no layout fits; meta: a list")
+    columns: dict[str, Any] | None = Field(
+        None, description="maps curate's columns to the source's where no layout fits; `meta` takes a list"
+    )
     max_bad_rows: Share = Field(
         0.01,
         description="share of a file's rows, or of files of one row each, that may be unusable; more stops the run",

@@ -34,7 +34,8 @@ def parse(settings: Iterable[str]) -> dict[str, Any]:
     for setting in settings:
         path, equals, text = setting.partition("=")
         if not equals or not all(path.split(".")):
-            raise CurateError("a setting is `PATH=VALUE`", f"--set {setting}", "such as --set near_dedup.threshold=0.7")
+            fix = "for example: --set near_dedup.threshold=0.7"
+            raise CurateError("`--set` takes `PATH=VALUE`", f"--set {setting}", fix)
         tree = read_tree(text)
         if tree.problems:
             raise CurateError(tree.problems[0][1], f"--set {setting}", "put the value in quotes")

@@ -158,7 +158,8 @@ class _Values:
         for one in nodes:
             if not isinstance(one, yaml.MappingNode):
                 self.tree.lines.setdefault(place, node.start_mark.line + 1)
-                self.wrong(place, "`<<` merges mappings", "name the anchor of a mapping, such as `<<: *defaults`")
+                fix = "use the anchor of a mapping, such as `<<: *defaults`"
+                self.wrong(place, "`<<` can merge only mappings", fix)
                 return {}
             for name, value in self.of(one, place).items():
                 found.setdefault(name, value)
@@ -178,7 +179,7 @@ class _Values:
             if node.tag.startswith(_TAG):
                 self.wrong(place, f"`{text[:60]}` is not a valid YAML value", "put it in quotes to take it as text")
             else:
-                self.wrong(place, f"`{node.tag[:60]}` is not a type of YAML's own", "remove the tag")
+                self.wrong(place, f"`{node.tag[:60]}` is not a built-in YAML type", "remove the tag")
             return None
         if isinstance(value, str):
             return text
@@ -192,7 +193,7 @@ class _Values:
         """The text of a scalar, which holds nothing that no file and no program can hold."""
         text = str(node.value)
         if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
-            what = "NUL" if "\0" in text else "half of a character, a lone surrogate,"
+            what = "NUL" if "\0" in text else "a lone surrogate (half a character)"
             self.tree.lines.setdefault(place, node.start_mark.line + 1)
             self.wrong(place, f"{what} is not text", "remove the escape; an emoji is one \\U with eight digits")
             return text.encode("utf-8", "replace").decode().replace("\0", "?")

@@ -180,7 +180,7 @@ def _too_little(short: Short, choice: dict, wants: list[Want], names: list[str],
         what = f"{asking} a share of `{name}`, and the other phases take all {short.there:,} {unit} of it"
         fix = f"lower their budgets, raise `repeats` above {repeats}, or set `repeat_earlier: true` for this phase"
         return CurateError(what, "mixture", fix)
-    what = f"{asking} {short.asked:,} {unit} of `{name}`, and {repeats * short.there:,} can be had: there are "
+    what = f"{asking} {short.asked:,} {unit} of `{name}`, but only {repeats * short.there:,} are available: there are "
     what += f"{short.there:,}, seen {times(repeats)}"
     budgets = {number: want.budget for number, want in enumerate(wants) if want.budget and want.again is False}
     if set(short.phases) - set(budgets):
@@ -210,5 +210,5 @@ def _phases(choice: dict, numbers: list[int]) -> str:
 
 def _empty(given: dict, budget: int, unit: str) -> CurateError:
     what = f"phase `{given['name']}` gets no document" if given["name"] else "the mixture gets no document"
-    what += f": the first one is more than its {budget:,} {unit}"
+    what += f": the first one alone exceeds its budget of {budget:,} {unit}"
     return CurateError(what, "mixture", "raise its budget, or leave it out")

@@ -129,7 +129,7 @@ class MainContent:
             what = f"cannot read the model of main content: {str(error) or type(error).__name__}"
             raise CurateError(what, str(path), "train it anew, or fetch it again") from error
         if not same:
-            what = "the model tests other features than this version of curate counts"
+            what = "the model was trained with a different set of features than this version of curate uses"
             raise CurateError(what, str(path), "train it anew")
         return MainContent(**arrays)
 

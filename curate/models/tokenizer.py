@@ -1,12 +1,11 @@
-"""Tokenizers: any `tokenizer.json` of Hugging Face's format, as fast as it can be trusted to be.
+"""Tokenizers: any `tokenizer.json` of Hugging Face, on the fastest implementation verified to give the same ids.
 
-What counts is what Hugging Face's `tokenizers` says. tokie, which is tens of times faster, is asked instead for
-byte-level BPE if it agrees with `tokenizers` on a thousand short texts; texts where it is known to differ go to
-`tokenizers` at once. Which of the two takes a text depends on that text alone, so that no count depends on what else
-is in a block.
+Hugging Face's `tokenizers` is the reference. For byte-level BPE, tokie, which is tens of times faster, is used instead
+if it agrees with `tokenizers` on a thousand short texts; texts on which it is known to differ are always encoded by
+`tokenizers`. Which of the two encodes a text depends on that text alone, so no count depends on the rest of the block.
 
-Text is text: where a document spells a special token, such as `<|endoftext|>`, it is encoded as the characters it is
-made of, so that no text can end a document or begin a turn.
+Special tokens in a document's text, such as `<|endoftext|>`, are encoded as ordinary characters, so no text can end a
+document or begin a turn.
 """
 
 import json

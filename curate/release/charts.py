@@ -1,4 +1,4 @@
-"""Charts of a release as static SVG: the same bytes on every machine, no font measured and no browser asked."""
+"""Charts of a release as static SVG: the same bytes on every machine, without measuring fonts or running a browser."""
 
 from itertools import pairwise
 

@@ -57,5 +57,5 @@ def complete(lock: Lock, where: str | Path) -> Lock:
         try:
             feature(name, kind)
         except ValueError as error:
-            raise CurateError(f"the lock cannot be believed: columns.{name}: {error}", str(where), again) from None
+            raise CurateError(f"the lock is invalid: columns.{name}: {error}", str(where), again) from None
     return lock

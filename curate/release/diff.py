@@ -21,8 +21,9 @@ NOTHING = "select '' as id, 0 as text limit 0"
 
 
 def diff(old: str | Path, new: str | Path) -> dict:
-    """How a release became another, by their folders or addresses (hf://datasets/ORG/NAME@vVERSION). Raises CurateError
-    where there is none.
+    """What changed between two releases, given their folders or addresses (hf://datasets/ORG/NAME@vVERSION).
+
+    Raises CurateError where there is no release.
 
     manifest   lines of a unified diff of the two manifests, as their values
     inputs     {source: {"added", "removed", "changed": paths}}, sources without a difference left out
@@ -30,7 +31,7 @@ def diff(old: str | Path, new: str | Path) -> dict:
     documents  {"added", "removed", "shared": counts, "added_ids", "removed_ids": some of them, by id}
     text       documents of both with another text
     shards     {"shared", "old", "new": counts, "bytes_new": size of those the old one lacks}
-    bump       the least part of the version that required version bump: "major", "minor", "patch" or None
+    bump       the required version bump: "major", "minor", "patch" or None
     """
     was, now = hold(old), hold(new)
     locks = was.lock, now.lock

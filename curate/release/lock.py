@@ -129,7 +129,7 @@ def check_file(root: Path, file: File) -> CurateError | None:
     if not os.path.lexists(path):
         return CurateError("a file is missing", file.path, again)
     if not path.is_file():
-        return CurateError(f"{kind_of(path)} is in the place of a file", file.path, again)
+        return CurateError(f"expected a file, found {kind_of(path)}", file.path, again)
     if not path.resolve().is_relative_to(root.resolve()):
         return CurateError("a file links outside the release", file.path, "replace the link with the file")
     if (size := path.stat().st_size) != file.bytes:  # said without reading it, however large it is
@@ -150,7 +150,7 @@ def kind_of(path: Path) -> str:
     if stat.S_ISLNK(mode):
         if path.is_dir():
             return "a link to a folder"
-        return "a link to something that is not a file" if path.exists() else "a link to nothing"
+        return "a link to something that is not a file" if path.exists() else "a broken link"
     kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
     return kinds.get(stat.S_IFMT(mode), "a device")
 

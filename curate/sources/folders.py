@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 HIDDEN = "hidden"
-DANGLING = "link to nothing"
+DANGLING = "broken link"
 OUTSIDE = "link out of the folder"
-AGAIN = "link to where the search has been"
+AGAIN = "link to a folder already searched"
 NOT_READABLE = "not readable"
 ODD = "not a regular file"
 OWN = "a work folder"

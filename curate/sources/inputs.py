@@ -35,7 +35,7 @@ from curate.sources.stores import asked, is_web, local, local_path, opened, plac
 
 __all__ = ["Found", "discover", "local", "opened", "random_access", "resolve"]
 
-NO_FORMAT = "ending unknown"
+NO_FORMAT = "unknown extension"
 EMPTY = "empty"
 NOT_READABLE = "not readable"
 TWICE = "taken by another input"
@@ -274,7 +274,7 @@ def _local(path: str, item: str, format: str | None, follow: bool, found: Found)
         return
     is_folder = os.path.isdir(path)
     if not is_folder and os.path.lexists(path):
-        what = "a link to nothing" if os.path.islink(path) else "not a regular file"
+        what = "a broken link" if os.path.islink(path) else "not a regular file"
         raise CurateError(f"input `{escaped(item)}` is {what}", escaped(path), "name a file, a folder or a glob")
     if not is_folder and not _WILD.search(path):
         raise _nothing(path, item, Found())
@@ -367,7 +367,7 @@ def _nothing(path: str, item: str, found: Found) -> CurateError:
         folder, missing = folder.parent, folder.name
     names = sorted(map(escaped, _names(folder)))
     if _SHELL.search(item):
-        fix = "`~`, `$NAME` and `{a,b}` are not expanded: write the paths out, one an item"
+        fix = "`~`, `$NAME` and `{a,b}` are not expanded: list the paths separately, one per item"
         return CurateError(what, f"in {escaped(str(folder))}", fix)
     fix = did_you_mean(escaped(missing), names[:20]) if names else "the folder is empty"
     if glob.has_magic(missing) and any((folder / name).is_dir() for name in glob.glob(missing, root_dir=folder)):

@@ -53,7 +53,7 @@ def _file(line: str, root: str, top: str, scheme: str) -> File:
             raise CurateError(f"`{shown(line)}` may not be named by a list of {scheme or 'paths'}", fix=_ALLOWED)
         return File(shown(line).removesuffix("?…"), line)
     if scheme and (line.startswith(("/", "\\", "~")) or ".." in re.split(r"[/\\]", unquote(line))):
-        raise CurateError(f"`{escaped(line)}` leads out of the list's own address", fix=_ALLOWED)
+        raise CurateError(f"`{escaped(line)}` points outside the list's own URL", fix=_ALLOWED)
     if scheme_of(root):
         if not _bare(line):
             raise CurateError(f"`{escaped(line)}` is not a file", fix="correct the list")
@@ -112,7 +112,8 @@ def commoncrawl(item: dict, base: Path) -> Iterator[File]:
         raise CurateError(f"unknown setting `{unknown[0]}` of a commoncrawl input", str(item), fix)
     chosen = options | item["commoncrawl"]
     if not re.fullmatch(r"CC-MAIN-\d{4}-\d{2}(-\d{2})?", chosen["crawl"] or ""):
-        raise CurateError(f"`{chosen['crawl']}` names no crawl", str(item), "give `crawl: CC-MAIN-YEAR-WEEK`")
+        what = f"`{chosen['crawl']}` is not the name of a crawl"
+        raise CurateError(what, str(item), "use `crawl: CC-MAIN-YEAR-WEEK`")
     paths = f"{chosen['base'].rstrip('/')}/crawl-data/{chosen['crawl']}/{chosen['kind']}.paths.gz"
     files = list(listed({"paths": paths, "base": chosen["base"]}, base))
     yield from sorted(files, key=lambda file: _rank(chosen["seed"], file.path))[: chosen["files"]]

@@ -137,7 +137,7 @@ def as_told(file: File) -> File:
         return replace(file, size=size, digest=f"sha256:{sha256}")
     tag = told.get("blob_id") or told.get("ETag") or told.get("mtime")
     if not tag:
-        raise CurateError("the Hub does not say which file this is", file.shown, "name a revision")
+        raise CurateError("the Hub reports no hash or version for this file", file.shown, "name a revision")
     return replace(file, size=size, digest=f"etag:{tag}:{size}" if size else "")
 
 

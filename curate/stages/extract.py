@@ -270,7 +270,8 @@ def _check_selectors(selectors: tuple[str, ...]) -> None:
     try:
         extract_plain_text("<p>", skip_elements=list(selectors) or None)
     except CSSParserException as error:
-        raise CurateError(f"`skip_elements` are CSS selectors: {error}", fix="fix or remove the selector") from error
+        what = f"invalid CSS selector in `skip_elements`: {error}"
+        raise CurateError(what, fix="fix or remove the selector") from error
 
 
 def _resiliparse(repair: bool, skip_elements: tuple[str, ...], **options) -> TextOf:

@@ -60,9 +60,8 @@ def columns_of(**rules: str) -> tuple[str, ...]:
     for name, rule in rules.items():
         try:
             if not NAME.fullmatch(name):
-                raise CurateError(
-                    "the name of a rule is letters, digits and `_`", fix="it is the reason in the release"
-                )
+                what = "a rule name may contain only letters, digits and `_`"
+                raise CurateError(what, fix="rename it; the name becomes the reason in the release")
             found |= dict.fromkeys(_columns(rule))
         except CurateError as error:
             problems.append(CurateError(error.what, name, error.fix))
@@ -104,10 +103,10 @@ def _columns_of(rule: str) -> tuple[str, ...]:
             what = f"{function}() does not return the same on every run"
             raise CurateError(what, fix="use only columns; `hash(id)` gives a fixed random number")
         elif kind == "FUNCTION" and function in _GROWING:
-            what = f"{function}() can make gigabytes of a few bytes"
+            what = f"{function}() can turn a few bytes into gigabytes"
             raise CurateError(what, fix="compare the values themselves; `||` joins texts")
         elif kind == "FUNCTION" and function in _MULTIPLYING and _growth(node) > _MOST_GROWTH:
-            what = f"{function}() can make gigabytes of a few bytes"
+            what = f"{function}() can turn a few bytes into gigabytes"
             raise CurateError(what, fix="put in short constants, and combine columns outside of it")
         elif kind in ("SUBQUERY", "WINDOW", "STAR") or function in ("unnest", "unlist"):
             raise CurateError("a rule looks at one document only", fix="compare columns of one row")
@@ -221,7 +220,8 @@ def _blame(connection: duckdb.DuckDBPyConnection, table: pa.Table, rules: dict[s
         where += f", where {values}" if values else ""
         fix = _FIXES.get(type(error).__name__, _TRIED)
         return CurateError(f"rule `{name}` fails{where}: {_said(error)}", name, fix)
-    return CurateError("the rules fail together, though each runs alone", fix="put them in separate `filter` stages")
+    what = "the rules fail when combined, although each one works by itself"
+    return CurateError(what, fix="put them in separate `filter` stages")
 
 
 def _error(connection: duckdb.DuckDBPyConnection, query: str, rows: int) -> duckdb.Error | None:

@@ -148,7 +148,7 @@ def _header(
     """The names of the columns. Raises CurateError where one that is needed is not there, or twice."""
     if feed.first.startswith(_WIDE):
         fix = "convert it: `iconv -f UTF-16 -t UTF-8`"
-        raise CurateError("a table in text is UTF-16, not UTF-8", file.url, fix)
+        raise CurateError("the CSV file is UTF-16, not UTF-8", file.url, fix)
     wanted = place.needed | {name: at for name, at in columns.items() if isinstance(at, str)}
     for name, where in wanted.items():
         if not any(option in fields or option.partition(".")[0] in fields for option in options(where)):
