@@ -1,4 +1,4 @@
-"""Turn raw sources into versioned, documented, checkable pretraining data.
+"""Turn raw sources into versioned, documented, verifiable pretraining data.
 
     import curate
 

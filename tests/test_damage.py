@@ -117,7 +117,8 @@ def test_files_that_were_not_taken_stand_in_plan_lock_and_report(tmp_path):
     line = "not read in s (unknown extension): 2 files: a.txt, b.md"
     assert line in list(plan_lines(found))
     made = release(path, tmp_path / "work")
-    assert made.lock["sources"]["s"]["not_taken"] == [{"why": "unknown extension", "files": 2, "paths": ["a.txt", "b.md"]}]
+    expected = [{"why": "unknown extension", "files": 2, "paths": ["a.txt", "b.md"]}]
+    assert made.lock["sources"]["s"]["not_taken"] == expected
     assert line in list(release_lines(made.typed, made.path))
     assert "- 2 files of s were found but not read: unknown extension.\n" in (made.path / "README.md").read_text()
 

@@ -35,7 +35,7 @@ PAGES += ["docs/calibration.md", "docs/formats.md"]
 PAGES += ["docs/how-to/fine-tuning-set.md", "docs/how-to/publish.md"]
 PAGES += ["docs/how-to/crawl-to-release.md", "docs/how-to/deduplicate.md"]
 BLOCK = re.compile(r"^```(?P<kind>\S+)(?: (?P<name>\S+))?\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
-MAP = re.compile(r"<!-- map -->.*<!-- end -->|^## Map\n+```text.*?^```$", re.MULTILINE | re.DOTALL)
+MAP = re.compile(r"<!-- map -->.*<!-- end -->|^## Repository layout\n+```text.*?^```$", re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -187,4 +187,4 @@ def test_reference_names_every_reason_and_exit_code_in_use():
 def test_the_demo_has_one_digest_on_all_pages():
     told = [re.findall(r"digest: (sha256:[0-9a-f]{64})", (ROOT / page).read_text("utf-8")) for page in PAGES[:2]]
     assert len({digest for found in told for digest in found}) == 1
-    assert all("your Python" in (ROOT / page).read_text("utf-8") for page in PAGES[:2])
+    assert all("your own Python installation" in (ROOT / page).read_text("utf-8") for page in PAGES[:2])
