@@ -290,7 +290,7 @@ def test_a_file_in_ranges_counts_its_size_once():
 def test_only_what_is_needed_of_what_is_passed_on_is_made_again():
     plan = planned("near_dedup", {"bins": 4})
     jobs = list(plan.jobs.values())
-    steps = {job.fp for job in jobs if job.task in ("step", "gate", "order")}
+    steps = {job.fp for job in jobs if job.task in ("step", "barrier", "order")}
     assert unmade(jobs, lambda fp: fp not in steps) == []
     lost = next(job.fp for job in jobs if job.label == "two 1/1: near_dedup")
     again = unmade(jobs, lambda fp: fp not in steps | {lost})

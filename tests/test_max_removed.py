@@ -63,7 +63,7 @@ def test_a_stage_that_takes_too_much_stops_the_run(tmp_path, kind, scope):
     write_manifest(path, document)
     *events, last = run_events(path, tmp_path / "work", workers=0)
     tasks = {event.job.task for event in events if isinstance(event, Ended)}
-    assert tasks <= {"scatter", "gate", "shard", "index"}, "more ran than what had not yet run"
+    assert tasks <= {"scatter", "barrier", "shard", "index"}, "more ran than what had not yet run"
     assert last.lock["stages"][0]["max_removed"] == 1
 
 

@@ -168,7 +168,7 @@ def test_a_new_weight_reads_no_document_before_the_mixture(tmp_path):
         for event in run_events(path, tmp_path / "work", workers=0, replace=True)
         if isinstance(event, Ended)
     ]
-    assert set(ended) == {"mix", "rejected", "scatter", "gate", "shard"}
+    assert set(ended) == {"mix", "rejected", "scatter", "barrier", "shard"}
 
 
 def test_upsampling(tmp_path):

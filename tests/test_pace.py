@@ -246,7 +246,7 @@ def test_readers_tell_how_much_they_have_read(tmp_path, name):
 def test_every_job_but_gates_weighs_something(corpus, tmp_path):
     plan = prepare(curate.load(corpus), tmp_path / "work")
     weights = weigh(plan, plan.jobs.values(), shards_later=True)
-    assert weights.jobs.keys() == {job.fp for job in plan.jobs.values() if job.task != "gate"}
+    assert weights.jobs.keys() == {job.fp for job in plan.jobs.values() if job.task != "barrier"}
     assert min(weights.jobs.values()) > 0
     assert weights.later > 0
 

@@ -189,7 +189,7 @@ def test_a_row_has_the_licence_of_its_source(tmp_path):
     manifest = one_source(tmp_path, rows(1, 3), [], sources=sources)
     *events, last = run_events(manifest, tmp_path / "work", workers=0, replace=True)
     assert {row["license"] for row in released_rows(last.path)} == {"mit"}
-    assert {event.job.task for event in events if isinstance(event, Ended)} == {"scatter", "gate", "shard"}
+    assert {event.job.task for event in events if isinstance(event, Ended)} == {"scatter", "barrier", "shard"}
 
 
 def test_what_a_later_stage_rejects_names_the_copy_that_stays(tmp_path):

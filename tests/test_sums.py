@@ -48,7 +48,7 @@ def test_a_mixture_of_too_few_documents_is_made_anew(made):
 
 def test_a_changed_marker_is_not_believed(made):
     first, corpus, work, store = made
-    tasks = ("mix", "scatter", "collect", "gate", "shard", "rejected")
+    tasks = ("mix", "scatter", "collect", "barrier", "shard", "rejected")
     for path in [store.marker_path(of_task(store, task)[0]) for task in tasks]:
         counts = json.loads(path.read_text())
         path.write_text(json.dumps(counts | {"bins": [0], "rows": 1, "splits": []}))

@@ -50,6 +50,6 @@ def _first(plan: Plan, store: Store, call: Call, source: str) -> dict:
     for job in plan.jobs.values():
         if job.task == "map":
             marker = store.marker(job.fp)
-            if marker["lane"] == source and (found := marker.get("failures", {}).get(call.label)):
+            if marker["source"] == source and (found := marker.get("failures", {}).get(call.label)):
                 return found[0]
     return {"id": "", "error": "an error that is not noted"}

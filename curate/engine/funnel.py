@@ -15,7 +15,7 @@ def funnel_counts(plan: Plan, store: Store) -> Iterator[tuple[str, str, dict]]:
     for job in plan.jobs.values():
         marker = store.marker(job.fp) if job.task in ("map", "collect") else None
         if marker:
-            counts = found[marker["lane"]]
+            counts = found[marker["source"]]
             if "read" in job.args:
                 add(counts.setdefault(("", "read"), {}), marker["read"])
             for label, count in marker["stages"].items():  # the same stage may be a source's own and one of all sources

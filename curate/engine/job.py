@@ -33,7 +33,7 @@ class Job:
     scope: str = ""
 
 
-PASSING = ("keys", "step", "gate", "order")
+PASSING = ("keys", "step", "barrier", "order")
 """Tasks whose parts are of use to other jobs alone."""
 
 
@@ -50,7 +50,7 @@ def unmade(jobs: Iterable[Job], made: Callable[[str], Any]) -> list[Job]:
         there = made(job.fp)
         if not there:
             found.append(job)
-        if not there or job.task == "gate":  # who goes through a gate reads what is behind it
+        if not there or job.task == "barrier":  # who goes through a barrier reads what is behind it
             asked.update(job.upstream)
     return found[::-1]
 

@@ -60,7 +60,7 @@ def _labeled(job: Job) -> Iterator[None]:
     try:
         yield
     except CurateError as error:
-        error.source = job.args.get("lane")
+        error.source = job.args.get("source")
         error.label = getattr(error, "label", None) or job.where.get("label")
         raise
 
@@ -79,8 +79,8 @@ def map_stages(store: Store, job: Job, args: dict, draft: Path, counts: dict, mo
     """Read a partition, or its columns so far, through the map stages that stand together."""
     types = {name: arrow_type(alias) for name, alias in args["columns"].items()}
     stages = [Configured.of(stage) for stage in args["stages"]]
-    counts |= {"lane": args["lane"], "rows": 0, "kept": 0, "kept_bytes": 0, "stages": {}}
-    isolated, origin = Isolated(), Origin(args["lane"])
+    counts |= {"source": args["source"], "rows": 0, "kept": 0, "kept_bytes": 0, "stages": {}}
+    isolated, origin = Isolated(), Origin(args["source"])
     guard, meter = Guard({"watched": watched, "isolated": isolated}.get(mode)), Meter(store, job.fp, 1 + len(stages))
 
     def guarded(stage: Configured, docs: pa.Table) -> pa.Table:
@@ -245,18 +245,18 @@ def collect(store: Store, args: dict, draft: Path, counts: dict) -> None:
             writer.write(_conform(set_column(found, REJECT.name, reject), types))
             start += block.num_rows
     count["reasons"] = dict(sorted(reasons.items()))
-    counts |= {"lane": args["lane"], "rows": start, "kept": count["kept"], "kept_bytes": count["bytes"]}
+    counts |= {"source": args["source"], "rows": start, "kept": count["kept"], "kept_bytes": count["bytes"]}
     counts["stages"] = {label: count}
 
 
-def gate(store: Store, args: dict, draft: Path, counts: dict) -> None:
+def barrier(store: Store, args: dict, draft: Path, counts: dict) -> None:
     """Many parts as one: a list of them."""
     with Writer(draft) as writer:
         writer.write(pa.table({"part": pa.array(args["parts"], pa.string())}))
 
 
 TASKS = {
-    "gate": gate,
+    "barrier": barrier,
     "step": step,
     "keys": keys,
     "collect": collect,

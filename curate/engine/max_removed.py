@@ -58,7 +58,7 @@ def counted(plan: Plan, store: Store) -> Iterator[tuple[Call, str, dict]]:
             marker = store.marker(job.fp)
             for label, more in marker["stages"].items():
                 by_source = counts.setdefault((job.scope, label), {})
-                count = by_source.setdefault(marker["lane"], {"in": 0, "kept": 0, "reasons": Counter()})
+                count = by_source.setdefault(marker["source"], {"in": 0, "kept": 0, "reasons": Counter()})
                 count["in"] += more["in"]
                 count["kept"] += more["kept"]
                 count["reasons"].update(more["reasons"])

@@ -114,7 +114,7 @@ def _finish(planner: Planner, manifest: Manifest, lanes: list[Lane]) -> Plan:
         args = {"reading": reading, "seed": manifest.document.seed, "by": mixture.by}
         order.append(planner.add("order", f"{lane.name}: order", args, reading))
     planner.check()
-    before = planner.gate("order", order)
+    before = planner.barrier("order", order)
     args = {"before": before, "shard_bytes": manifest.document.shards.size}
     args |= {"unit": unit, "mixture": mixture.choice(), "version": 2}
     mix = planner.add("mix", "mix", args, [before])
@@ -206,7 +206,7 @@ def shards(plan: Plan, splits: list[dict]) -> Shards:
         args = {"reading": reading, "types": types, "place": place, "mix": plan.mix, "license": license, "version": 2}
         args |= keys
         scattered.append(planner.add("scatter", f"{lane.name}: scatter", args, [*reading, plan.mix]))
-    before = planner.gate("scatter", scattered)
+    before = planner.barrier("scatter", scattered)
     data, index, tokens = [], [], []
     if document.extends and plan.encoding:  # the tokens of its shards are made anew, as this manifest wants them
         old = plan.references[: plan.references[0].of] if plan.references else []

@@ -67,9 +67,9 @@ class Planner:
         self.jobs.setdefault(fp, Job(fp, task, label, args, self.resources | where, read, self.scope))
         return fp
 
-    def gate(self, label: str, fps: list[str]) -> str:
+    def barrier(self, label: str, fps: list[str]) -> str:
         """One job that all of these go through, so that many that read many are not joined each to each."""
-        return self.add("gate", f"{label}, all", {"parts": fps}, fps)
+        return self.add("barrier", f"{label}, all", {"parts": fps}, fps)
 
     # Map stages
 
@@ -164,7 +164,7 @@ class Planner:
         if "text" in made:
             made["n_bytes"] = None
         args = {
-            "lane": lane.source,
+            "source": lane.source,
             "stages": [{"label": call.label, **call.identity} for call in calls],
             "columns": {name: lane.types[name] for name in made},
         }
@@ -225,9 +225,9 @@ class Planner:
         self.collect(lanes, call, before, said)
 
     def verdicts(self, lanes: list[Lane], call: Call, size: int) -> tuple[str, str]:
-        """Plan the steps of a group stage. Returns the gate of its verdicts, and what stands for it in the identity of
-        the parts made of them: the gate as it would be if all went to one bin, since where the work is cut says nothing
-        of the verdicts."""
+        """Plan the steps of a group stage. Returns the barrier of its verdicts, and what stands for it in the identity
+        of the parts made of them: the barrier as it would be if all went to one bin, since the verdicts do not depend
+        on where the work is cut."""
         params = dict(call.params)
         if params.get("bins") == 0:
             params["bins"] = min(1 << (size // BIN_BYTES).bit_length(), 1024)
@@ -251,14 +251,14 @@ class Planner:
             needed = ["n_bytes", *(("id", *call.reads) if applied else ())]
             reading = lane.reading([*needed, *(name for name in columns if name in lane.columns)])
             args = {"label": call.label, "place": place, "before": said, "columns": columns, "reading": reading}
-            args |= {"lane": lane.source} | ({"call": identity} if applied else {})
+            args |= {"source": lane.source} | ({"call": identity} if applied else {})
             label, where = f"{lane.name}: {call.label}", {said: before} if said != before else {}
             fp = self.add("collect", label, args, [*reading, said], where)
             lane.types |= columns
             self.settle(lane, fp, columns)
 
     def steps(self, lanes: list[Lane], call: Call, params: dict) -> str:
-        """Plan the steps of a group stage, without one that is applied. Returns the gate of its verdicts."""
+        """Plan the steps of a group stage, without one that is applied. Returns the barrier of its verdicts."""
         before, bins, local, types, whose = "", 0, False, types_of(lanes), {"label": call.label}
         for number, (step, identity) in enumerate(call.stage.steps(params)):
             if step.over == "apply":
@@ -278,9 +278,9 @@ class Planner:
                     for bin in range(bins)
                 ]
             else:
-                heads = self.gate(f"{label} counts", [lane.parts[-1] for lane in lanes])
+                heads = self.barrier(f"{label} counts", [lane.parts[-1] for lane in lanes])
                 fps = [self.add("step", label, base | {"heads": heads}, [before, heads], whose)]
-            before, bins, local = self.gate(label, fps), step.bins, step.over == "docs"
+            before, bins, local = self.barrier(label, fps), step.bins, step.over == "docs"
         return before
 
     def looked_at(self, lane: Lane, call: Call, step: Step, types: dict[str, str], first: bool) -> dict:

@@ -215,10 +215,10 @@ class Store:
             yield pa.table(columns, schema=pa.schema(fields))
             start = stop
 
-    def behind(self, gate: str) -> list[str]:
-        """The parts that a gate stands for."""
-        with _reading(self, gate):
-            return self.open(gate).read()["part"].to_pylist()
+    def behind(self, barrier: str) -> list[str]:
+        """The parts that a barrier stands for."""
+        with _reading(self, barrier):
+            return self.open(barrier).read()["part"].to_pylist()
 
     def row(self, fp: str, row: int) -> dict:
         """One row of a column part."""

@@ -53,7 +53,7 @@ def weigh(plan: Plan, jobs: Iterable[Job], shards_later: bool = False) -> Weight
         label = job.where.get("label") or job.args.get("label", "")
         if job.task == "map":
             weights[job.fp] = reads.get(job.fp, 0.0) + looks[job.fp] * max(len(job.args["stages"]), 1)
-        elif job.task != "gate":
+        elif job.task != "barrier":
             alike[job.scope, label, GROUP if label else COSTS.get(job.task, RELEASE)].append(job.fp)
     for (scope, _, cost), fps in alike.items():
         weights |= dict.fromkeys(fps, of_source[scope] * cost / len(fps))

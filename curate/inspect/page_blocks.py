@@ -27,7 +27,7 @@ def blocks_of(plan: Plan, lane: Lane, document: str) -> list[dict[str, Any]]:
     if params.get("extractor") != "curate" or lane.partition is None:
         return []
     files = {piece.file.path: piece.file for piece in lane.partition.pieces}
-    for table in partitions.read(job.args["read"], files, Origin(job.args["lane"])):
+    for table in partitions.read(job.args["read"], files, Origin(job.args["source"])):
         ids = table["id"].to_pylist()
         if document in ids:
             judged = judged_page(table.slice(ids.index(document), 1), params)

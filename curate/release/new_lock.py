@@ -138,7 +138,7 @@ def _stages(plan: Plan, store: Store) -> list[dict]:
     for job in _working(plan):
         marker = store.marker(job.fp)
         for label, count in marker["stages"].items():
-            add(counted.setdefault((job.scope, label), {}).setdefault(marker["lane"], {}), count)
+            add(counted.setdefault((job.scope, label), {}).setdefault(marker["source"], {}), count)
     return [
         {
             "scope": scope or "all",
@@ -170,7 +170,7 @@ def _sources(plan: Plan, store: Store) -> dict[str, dict]:
     for job in _working(plan):
         if "read" in job.args:
             marker = store.marker(job.fp)
-            source = found[marker["lane"]]
+            source = found[marker["source"]]
             add(source["read"], marker["read"])
             add(source["skipped"], marker["skipped"])
             for path, file_digest, _ in job.args["read"]["pieces"]:  # a file that is read in ranges is one entry
