@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from curate.manifest.models import Document
+from curate.manifest.models import Spec
 from curate.stage_api import find_stage, read_parameters
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -39,7 +39,7 @@ def test_schema_and_reference_show_it():
 
 
 def test_every_key_of_a_manifest_says_what_it_is_for():
-    waiting, silent = [("", Document)], []
+    waiting, silent = [("", Spec)], []
     for place, model in waiting:
         for name, field in model.model_fields.items():
             inner = reference._models(field.annotation)

@@ -46,7 +46,7 @@ def test_a_manifest_that_holds():
     assert [call.label for call in manifest.stages] == ["length", "exact_dedup"]
     assert manifest.stages[0].params["min_chars"] == 9, "one plain value is the first parameter"
     assert manifest.stages[1].params == {"by": "url", "keep": [], "bins": 0}
-    assert manifest.document.shards.size == 256_000_000
+    assert manifest.spec.shards.size == 256_000_000
 
 
 def test_all_mistakes_at_once():
@@ -208,7 +208,7 @@ sources:
   b: {inputs: [b], priority: 1, <<: [*defaults, *more]}
 """
     )
-    a, b = manifest.document.sources.values()
+    a, b = manifest.spec.sources.values()
     assert (a.format, a.priority, a.license, a.description) == ("jsonl", 7, "mit", "")
     assert (b.format, b.priority, b.license, b.description) == ("jsonl", 1, "mit", "More.")
     found = mistakes(HOLDS.replace("sources:", "x-d: &d {prioritty: 1}\nsources:").replace("  a:", "  a:\n    <<: *d"))
@@ -249,7 +249,7 @@ def test_aliases_take_linear_time():
     shared = "x-inputs: &inputs [a.jsonl]\n" + HOLDS.replace(
         "sources:", "sources:\n" + "".join(f"  s{n}: {{inputs: *inputs}}\n" for n in range(200))
     )
-    assert len(loads(shared).document.sources) == 201
+    assert len(loads(shared).spec.sources) == 201
 
 
 @pytest.mark.parametrize("value", [".inf", "-.inf", ".nan", "-1", str(2**70), "1e400"])

@@ -15,7 +15,7 @@ from curate.errors import ManifestError
 from curate.manifest.call import Checks
 from curate.manifest.library import library
 from curate.manifest.manifest import loads
-from curate.manifest.models import Document
+from curate.manifest.models import Spec
 from curate.manifest.schema import json_schema
 from curate.models.train import Recipe
 from curate.stage_api import stage_homes
@@ -86,7 +86,7 @@ def read_as(field, values: list) -> list:
 
 FIELDS = {
     f"{model.__name__}.{name}": field
-    for model in sorted(models_in(Document) | models_in(Recipe) | {Checks}, key=lambda model: model.__name__)
+    for model in sorted(models_in(Spec) | models_in(Recipe) | {Checks}, key=lambda model: model.__name__)
     for name, field in model.model_fields.items()
 }
 NUMBERS = [name for name, field in FIELDS.items() if read_as(field, [*shapes(2), *shapes(0.25)])]
@@ -94,7 +94,7 @@ NUMBERS = [name for name, field in FIELDS.items() if read_as(field, [*shapes(2),
 
 def test_the_fields_that_hold_numbers_are_found():
     wanted = {"Mixture.budget", "Mixture.weights", "Phase.context", "Tokens.context", "Parameters.lr", "Shards.size"}
-    assert wanted | {"Sample.documents", "CommonCrawl.files", "Source.priority", "Document.seed"} <= {*NUMBERS}
+    assert wanted | {"Sample.documents", "CommonCrawl.files", "Source.priority", "Spec.seed"} <= {*NUMBERS}
 
 
 @pytest.mark.parametrize("name", NUMBERS)

@@ -19,7 +19,7 @@ from curate.inspect.explain import explain
 from curate.inspect.status import plan as plan_of_run
 from curate.manifest.manifest import load
 from curate.mix.mixture import Mixture
-from curate.mix.splits import Documents, compose
+from curate.mix.splits import Candidates, compose
 from curate.release.lock import verify
 from curate.release.make import run_events
 
@@ -151,8 +151,8 @@ def test_the_same_in_any_order_and_partitions_of_the_documents(random):
     mixture = {"weights": {"a": 0.5, "b": 0.3, "c": 0.2}, "validation": 0.1, "repeats": 3}
     mixture["phases"] = [{"name": "one", "budget": 9000}, {"name": "two", "budget": 5000}]
     choice = Mixture.model_validate(mixture).choice()
-    plain = compose(Documents(np.arange(count, dtype=np.uint64), **columns, names=names), choice, "tokens", 5000)
-    other = compose(Documents(doc, **moved, names=names), choice, "tokens", 5000)
+    plain = compose(Candidates(np.arange(count, dtype=np.uint64), **columns, names=names), choice, "tokens", 5000)
+    other = compose(Candidates(doc, **moved, names=names), choice, "tokens", 5000)
     assert columns["line"][plain.row].tolist() == moved["line"][other.row].tolist()
     assert (plain.shard.tolist(), plain.splits) == (other.shard.tolist(), other.splits)
 

@@ -21,21 +21,21 @@ def tiny(tmp_path_factory):
 
 def test_the_full_manifest_has_three_phases_and_is_decontaminated_against_each_set_it_trains_on():
     manifest = load("moxin-7b")
-    phases = manifest.document.mixture.phases
+    phases = manifest.spec.mixture.phases
     assert [phase.context for phase in phases] == [2048, 4096, 4096]
     assert [phase.experimental for phase in phases] == [False, False, True]
     (decontaminate,) = (call for call in manifest.stages if call.stage.name == "decontaminate")
     sets = {one["path"].split("/")[4] for one in decontaminate.params["sets"].values()}
     trained = {
         source.inputs[0].split("/")[4]
-        for name, source in manifest.document.sources.items()
-        if name in phases[2].weights and name not in manifest.document.mixture.weights
+        for name, source in manifest.spec.sources.items()
+        if name in phases[2].weights and name not in manifest.spec.mixture.weights
     }
     assert trained == sets
 
 
 def test_the_tiny_manifest_is_the_same_mixture():
-    full, tiny = (load(name).document.mixture for name in ("moxin-7b", "moxin-7b-tiny"))
+    full, tiny = (load(name).spec.mixture for name in ("moxin-7b", "moxin-7b-tiny"))
     assert tiny.weights == full.weights
     assert [(p.name, p.context, p.experimental) for p in tiny.phases] == [
         (p.name, p.context, p.experimental) for p in full.phases

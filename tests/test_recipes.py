@@ -43,7 +43,7 @@ def test_a_page_shows_how_to_use_it_and_names_differences(page):
     text = page.read_text(encoding="utf-8")
     (example,) = re.findall(r"^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     made = loads(f'name: r\nversion: "0.1.0"\nlicense: other\n{example}')
-    assert made.document.sources
+    assert made.spec.sources
     assert "## Known differences\n\n- " in text
     assert re.search(r"\]\(https://arxiv\.org/abs/", text)
 

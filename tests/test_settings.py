@@ -49,12 +49,12 @@ def with_settings(*given: str, text: str = BASIC):
             lambda m: [m.pipelines[name][0].params["min_words"] for name in ("web", "books")],
             [9, 5],
         ),
-        ("sources.books.priority=-1", lambda m: m.document.sources["books"].priority, -1),
-        ("sources.web.inputs.0=z.jsonl", lambda m: m.document.sources["web"].inputs, ["z.jsonl"]),
-        ("shards.size=1MB", lambda m: m.document.shards.size, 10**6),
-        ("mixture={repeats: 2}", lambda m: m.document.mixture.repeats, 2),
+        ("sources.books.priority=-1", lambda m: m.spec.sources["books"].priority, -1),
+        ("sources.web.inputs.0=z.jsonl", lambda m: m.spec.sources["web"].inputs, ["z.jsonl"]),
+        ("shards.size=1MB", lambda m: m.spec.shards.size, 10**6),
+        ("mixture={repeats: 2}", lambda m: m.spec.mixture.repeats, 2),
         ("name=other", lambda m: m.name, "other"),
-        ("description=a = b", lambda m: m.document.description, "a = b"),
+        ("description=a = b", lambda m: m.spec.description, "a = b"),
     ],
 )
 def test_a_setting_takes_the_place_of_what_is_written(setting, found, expected):
@@ -170,5 +170,5 @@ def test_a_secret_of_the_environment_is_not_published(tmp_path, monkeypatch, cap
 def test_text_that_is_no_path_stays_as_it_is(monkeypatch):
     monkeypatch.setenv("HOME", "/home/me")
     made = loads(BASIC + "description: ${HOME} and ~\n")
-    assert made.document.description == "${HOME} and ~"
+    assert made.spec.description == "${HOME} and ~"
     assert made.environment == {}

@@ -277,7 +277,7 @@ def test_a_manifest_is_refused_when_planned_or_its_card_is_taken(
     document = {"name": name, "version": "1.0.0", "license": license, "description": description, "card": card}
     document |= {"sources": {"a": {"inputs": ["a.jsonl"]}}, "mixture": {"phases": [{"name": phase}]}}
     try:
-        made = loads(json.dumps(document)).document
+        made = loads(json.dumps(document)).spec
     except ManifestError as error:
         assert all(problem.where for problem in error.problems)
         return

@@ -18,7 +18,7 @@ from reference_examples import EXAMPLES, NEEDS, example
 import curate
 from curate import errors
 from curate.cli import commands as cli
-from curate.manifest.models import Document
+from curate.manifest.models import Spec
 from curate.sources.format_api import HOME, Format, formats
 from curate.stage_api import HOMES, Stage, find_stage, read_parameters, stage_homes
 
@@ -76,7 +76,7 @@ def _name_of(param) -> str:
 
 def manifest() -> Iterator[str]:
     """One table for each mapping of a manifest."""
-    waiting: list[tuple[str, type[pydantic.BaseModel]]] = [("", Document)]
+    waiting: list[tuple[str, type[pydantic.BaseModel]]] = [("", Spec)]
     for place, model in waiting:
         if place:
             yield f"## `{place}`"

@@ -17,7 +17,7 @@ from curate.base.messages import ROLES, conversations, turns
 from curate.documents import REJECT, coded, hashed
 from curate.engine.store import BinnedWriter, Store, Writer, for_block, live_blocks, row_of, sent_to
 from curate.mix.hash_line import hash_line
-from curate.mix.splits import Documents, compose
+from curate.mix.splits import Candidates, compose
 from curate.stage_api import arrow_type, find_stage, set_column
 from curate.stages import removed as removals
 
@@ -70,7 +70,7 @@ def mix(store: Store, args: dict, draft: Path, counts: dict) -> None:
     counts["drawn"] = np.bincount(composed.shard, minlength=counts["shards"]).tolist()
 
 
-def _all_documents(store: Store, parts: list[str]) -> Documents:
+def _all_documents(store: Store, parts: list[str]) -> Candidates:
     """The parts that `order` made, in arrays of which each holds all."""
     total = sum(store.counts(fp)["rows"] for fp in parts)
     columns = {"doc": np.uint64, "order": np.uint64, "bytes": np.uint32, "tokens": np.uint32}
@@ -88,7 +88,7 @@ def _all_documents(store: Store, parts: list[str]) -> Documents:
     rank = np.empty(len(names), np.int32)
     rank[[known[name] for name in names]] = np.arange(len(names))
     tokens = arrays["tokens"] if counted else None
-    return Documents(arrays["doc"], arrays["order"], arrays["bytes"], tokens, rank[key], names)
+    return Candidates(arrays["doc"], arrays["order"], arrays["bytes"], tokens, rank[key], names)
 
 
 def scatter(store: Store, args: dict, draft: Path, counts: dict) -> None:

@@ -54,7 +54,7 @@ def check_damage(plan: Plan, store: Store) -> None:
                 size[lane.source] += max(piece.file.size, 0)
     whats, places, fixes = [], [], {}
     for name, reads in file_reads(plan, store).items():
-        source = plan.manifest.document.sources[name]
+        source = plan.manifest.spec.sources[name]
         lost = Counter({path: read.lost for path, read in reads.items() if read.lost})
         if lost.total() > source.max_damaged * size[name]:
             files = [f"{path}: {count:,} bytes lost; {reads[path].damage[0]}" for path, count in lost.most_common()]

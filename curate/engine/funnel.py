@@ -11,7 +11,7 @@ from curate.engine.store import Store
 
 def funnel_counts(plan: Plan, store: Store) -> Iterator[tuple[str, str, dict]]:
     """(source, stage, {"in", "kept", "reasons"}) of what was read and of each stage, of the jobs that are made."""
-    found: dict[str, dict[tuple[str, str], dict]] = {name: {} for name in plan.manifest.document.sources}
+    found: dict[str, dict[tuple[str, str], dict]] = {name: {} for name in plan.manifest.spec.sources}
     for job in plan.jobs.values():
         marker = store.marker(job.fp) if job.task in ("map", "collect") else None
         if marker:

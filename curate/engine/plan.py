@@ -67,12 +67,12 @@ def make(manifest: Manifest, inputs: dict[str, list[Partition]], against: Iterab
     """
     planner, lanes = Planner(), []
     planner.indexed = manifest.indexed
-    first = min((source.priority for source in manifest.document.sources.values()), default=0)
-    if share := manifest.document.mixture.validation:  # what resembles a document that is held out goes, not that one
-        planner.held = {"seed": manifest.document.seed, "share": share, "priority": first - 1}
+    first = min((source.priority for source in manifest.spec.sources.values()), default=0)
+    if share := manifest.spec.mixture.validation:  # what resembles a document that is held out goes, not that one
+        planner.held = {"seed": manifest.spec.seed, "share": share, "priority": first - 1}
     for shard in against:
         planner.references.append(planner.adopt(shard, first - 2))
-    for name, source in manifest.document.sources.items():
+    for name, source in manifest.spec.sources.items():
         partitions = inputs[name]
         mine = [
             Lane(name, number, len(partitions), partition, source.priority)
@@ -100,7 +100,7 @@ def make(manifest: Manifest, inputs: dict[str, list[Partition]], against: Iterab
 
 def _finish(planner: Planner, manifest: Manifest, lanes: list[Lane]) -> Plan:
     """Add what comes after all stages: the order of the documents, the mixture, the evidence."""
-    order, mixture = [], manifest.document.mixture
+    order, mixture = [], manifest.spec.mixture
     unit = mixture.unit or ("tokens" if all("n_tokens" in lane.types for lane in lanes) else "bytes")
     needed = {"by": mixture.by} | ({"unit": "n_tokens"} if unit == "tokens" else {})
     for lane in lanes:
@@ -111,11 +111,11 @@ def _finish(planner: Planner, manifest: Manifest, lanes: list[Lane]) -> Plan:
                 place = f"mixture.{setting}"
                 planner.problems.append(CurateError(what, place, fix or did_you_mean(name, lane.types)))
         reading = lane.reading(["id", "n_bytes", mixture.by, "n_tokens"])
-        args = {"reading": reading, "seed": manifest.document.seed, "by": mixture.by}
+        args = {"reading": reading, "seed": manifest.spec.seed, "by": mixture.by}
         order.append(planner.add("order", f"{lane.name}: order", args, reading))
     planner.check()
     before = planner.barrier("order", order)
-    args = {"before": before, "shard_bytes": manifest.document.shards.size}
+    args = {"before": before, "shard_bytes": manifest.spec.shards.size}
     args |= {"unit": unit, "mixture": mixture.choice(), "version": 2}
     mix = planner.add("mix", "mix", args, [before])
     drawn = "" if mixture.takes_everything else mix
@@ -148,7 +148,7 @@ def _unpublishable(manifest: Manifest, lanes: list[Lane]) -> Iterator[CurateErro
     """The columns to publish that are not there, or of a type that `datasets` does not have."""
     where = f"{manifest.path or 'manifest'}  shards.columns"
     known = {name: kind for lane in lanes for name, kind in lane.types.items()}
-    for name in manifest.document.shards.columns:
+    for name in manifest.spec.shards.columns:
         if name not in known:
             yield CurateError(f"no column `{name}` to publish", where, did_you_mean(name, known))
             continue
@@ -192,7 +192,7 @@ def shards(plan: Plan, splits: list[dict]) -> Shards:
 
     They are planned once the mixture is made, since it is what knows how many there are.
     """
-    planner, lanes, document = Planner(), plan.lanes, plan.manifest.document
+    planner, lanes, document = Planner(), plan.lanes, plan.manifest.spec
     planner.resources = plan.resources
     known = {name: kind for lane in lanes for name, kind in lane.types.items()}
     wanted = dict.fromkeys([*PUBLISHED, *document.shards.columns])
@@ -226,7 +226,7 @@ def shards(plan: Plan, splits: list[dict]) -> Shards:
 
 def _tokens(planner: Planner, plan: Plan, label: str, shard: str, split: int, splits: list[dict]) -> TokenParts:
     """Plan the tokens of a shard, and its sequences where a format has such."""
-    asked, mixture = plan.manifest.document.tokens, plan.manifest.document.mixture
+    asked, mixture = plan.manifest.spec.tokens, plan.manifest.spec.mixture
     args = {"call": plan.encoding.identity, "shard": shard}
     tokenized, packed = planner.add("tokenize", f"{label}: tokenize", args, [shard]), None
     if asked.packs:

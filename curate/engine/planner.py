@@ -97,9 +97,9 @@ class Planner:
 
     def encode(self, manifest: Manifest) -> None:
         """Find the tokenizer of the token shards, and what they need of it."""
-        if manifest.document.tokens:
+        if manifest.spec.tokens:
             try:
-                self.encoding, path = encoding(manifest.document.tokens)
+                self.encoding, path = encoding(manifest.spec.tokens)
             except CurateError as error:
                 where = f"{manifest.path or 'manifest'}  tokens.{error.where}"
                 self.problems.append(CurateError(error.what, where, error.fix))

@@ -27,7 +27,7 @@ def resolve(manifest: Manifest, work: Path) -> Resolved:
     Raises CurateError for an input that is not there or is not data, Stopped where a server is busy.
     """
     found, not_taken, problems = {}, {}, []
-    for name, source in manifest.document.sources.items():
+    for name, source in manifest.spec.sources.items():
         given = [item if isinstance(item, str) else item.model_dump() for item in source.inputs]
         try:
             held = inputs.resolve(given, manifest.folder, work, source.format, source.follow_links)

@@ -82,10 +82,10 @@ def tokens_of(plan: Plan, store: Store, parts: list[TokenParts], splits: list[di
 
     Raises CurateError for a split that does not fill one sequence.
     """
-    tokens, encoding = plan.manifest.document.tokens, plan.encoding
+    tokens, encoding = plan.manifest.spec.tokens, plan.encoding
     entries = []
     for split in splits:
-        context = tokens.context_of(split["phase"], plan.manifest.document.mixture) if tokens.packs else None
+        context = tokens.context_of(split["phase"], plan.manifest.spec.mixture) if tokens.packs else None
         entries.append({"phase": split["phase"], "split": split["split"], "context": context, "shards": []})
     for part in parts:
         marker = store.marker(part.packed or part.tokenized)

@@ -135,7 +135,7 @@ def _released(plan: Plan, store: Store, document: dict) -> list[dict]:
     places: list[dict] = []
     fps = shards(plan, mixed["splits"]).data
     names = [f"data/{name}" for name in shard_names(mixed["splits"])]
-    if plan.manifest.document.extends:
+    if plan.manifest.spec.extends:
         names = [*rename(names, plan.references[0].of if plan.references else 0).values()]
     for name, fp in zip(names, fps, strict=True):
         if store.marker(fp) is None:

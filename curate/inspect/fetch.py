@@ -30,9 +30,9 @@ def fetch(manifest: str | Path | Manifest) -> list[dict[str, Any]]:
             raise call.blame(error) from error
         except CurateError as error:
             problems.append(call.blame(error))
-    if manifest.document.tokens:
+    if manifest.spec.tokens:
         try:
-            encoding, file = requested.encoding(manifest.document.tokens)
+            encoding, file = requested.encoding(manifest.spec.tokens)
             found.setdefault(str(file), _told("tokens", encoding.tokenizer, file))
         except CurateError as error:
             problems.append(error)

@@ -14,7 +14,7 @@ from curate.base import card_text as cards
 from curate.errors import CurateError
 from curate.manifest.call import Call
 from curate.manifest.library import find, library
-from curate.manifest.models import Document
+from curate.manifest.models import Spec
 from curate.manifest.settings import lay_over, unshared, written
 from curate.manifest.yaml_file import YamlFile, mapping
 from curate.mix.mixture import mistakes
@@ -34,7 +34,7 @@ class Manifest:
     environment  {variable: value} of what its paths took from the environment
     """
 
-    document: Document
+    spec: Spec
     pipelines: dict[str, list[Call]]
     stages: list[Call]
     folder: Path
@@ -44,16 +44,16 @@ class Manifest:
 
     @property
     def name(self) -> str:
-        return self.document.name
+        return self.spec.name
 
     @property
     def version(self) -> str:
-        return self.document.version
+        return self.spec.version
 
     @property
     def card(self) -> str:
         """The person's own part of the card: Markdown."""
-        text = self.document.card
+        text = self.spec.card
         return read_text(self.folder / text, "the card") if cards.is_file(text) else text
 
     @property
@@ -117,12 +117,12 @@ def loads(
         value = {key: held for key, held in value.items() if not key.startswith("x-")}  # anchors for merge keys
         value = file.environment.expand_paths(value, file.wrong)
     pipelines, stages = _stages(file, mapping(value))
-    if document := file.validate(Document, value):
-        stages += _removing(file, document)
-        _check(file, document, stages)
+    if spec := file.validate(Spec, value):
+        stages += _removing(file, spec)
+        _check(file, spec, stages)
     file.check()
-    assert document, "what is no document has mistakes"
-    return Manifest(document, pipelines, stages, folder.resolve(), path, text, file.environment.used)
+    assert spec, "a manifest without a spec has mistakes"
+    return Manifest(spec, pipelines, stages, folder.resolve(), path, text, file.environment.used)
 
 
 def _stages(file: YamlFile, value: dict) -> tuple[dict[str, list[Call]], list[Call]]:
@@ -134,29 +134,29 @@ def _stages(file: YamlFile, value: dict) -> tuple[dict[str, list[Call]], list[Ca
     return pipelines, file.pipeline(value, "stages", ())
 
 
-def _removing(file: YamlFile, document: Document) -> list[Call]:
+def _removing(file: YamlFile, spec: Spec) -> list[Call]:
     """The stage that `removed:` stands for, if it names a list."""
-    if not document.removed:
+    if not spec.removed:
         return []
     from curate.stages.removed import list_names
 
-    call = file.call("removed", {"lists": list_names(document.removed)}, ("removed",), "removed", {}, {})
+    call = file.call("removed", {"lists": list_names(spec.removed)}, ("removed",), "removed", {}, {})
     return [call] if call else []
 
 
-def _check(file: YamlFile, document: Document, stages: list[Call]) -> None:
+def _check(file: YamlFile, spec: Spec, stages: list[Call]) -> None:
     """Note what is wrong between the keys of a manifest, each of which is right by itself."""
-    for name, source in document.sources.items():
+    for name, source in spec.sources.items():
         file.check_source(source, ("sources", name))
-    if document.extends and not any(call.stage.index for call in stages):
+    if spec.extends and not any(call.stage.index for call in stages):
         what = "`extends` needs a stage that compares documents with the earlier release"
         file.wrong(("extends",), what, "add `near_dedup` to `stages:`")
-    if document.extends and not (document.mixture.takes_everything and not document.mixture.validation):
+    if spec.extends and not (spec.mixture.takes_everything and not spec.mixture.validation):
         what = "`extends` adds every new document, so it cannot be combined with `mixture`"
         file.wrong(("extends",), what, "leave out `mixture:`")
-    if mistake := cards.mistake(document.card, file.folder):
+    if mistake := cards.mistake(spec.card, file.folder):
         file.wrong(("card",), *mistake)
-    for place, what, fix in mistakes(document.mixture, document.sources):
+    for place, what, fix in mistakes(spec.mixture, spec.sources):
         file.wrong(("mixture", *place), what, fix)
-    for place, what, fix in token_shards.mistakes(document.tokens, document.mixture) if document.tokens else ():
+    for place, what, fix in token_shards.mistakes(spec.tokens, spec.mixture) if spec.tokens else ():
         file.wrong(("tokens", *place), what, fix)

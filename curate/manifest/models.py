@@ -116,7 +116,7 @@ class Publish(Strict):
     private: bool = Field(False, description="create the repository as private")
 
 
-class Document(Strict):
+class Spec(Strict):
     """A manifest, as it stands in its file."""
 
     name: Annotated[Name, pydantic.AfterValidator(checked_name)] = Field(description="name of the release")

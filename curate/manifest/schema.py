@@ -3,13 +3,13 @@
 import json
 
 from curate.manifest.call import Checks
-from curate.manifest.models import Document
+from curate.manifest.models import Spec
 from curate.stage_api import find_stage, stage_homes
 
 
 def json_schema() -> dict:
     """The JSON Schema of a manifest, with every stage and its parameters, for editors and for checking."""
-    schema = Document.model_json_schema()
+    schema = Spec.model_json_schema()
     checks = Checks.model_json_schema()["properties"]
     entries = [{"type": "string", "enum": sorted(stage_homes())}]
     for name in sorted(stage_homes()):

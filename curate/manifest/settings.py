@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from curate.errors import CurateError, did_you_mean
-from curate.manifest.models import Document
+from curate.manifest.models import Spec
 from curate.manifest.yaml_tree import Place, read_tree
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*+)(?::-([^}]*+))?\}")
@@ -54,7 +54,7 @@ def lay_over(document: dict, settings: Mapping[str, Any], labels: Callable[[Any]
     new: dict[Place, str] = {}
     for path, value in settings.items():
         keys = path.split(".")
-        if keys[0] in Document.model_fields:
+        if keys[0] in Spec.model_fields:
             new[_put(document, (), keys, value, path)] = path
             continue
         scopes: list[tuple[Place, dict, str]] = [((), document, "stages")]
@@ -64,7 +64,7 @@ def lay_over(document: dict, settings: Mapping[str, Any], labels: Callable[[Any]
         known = {label: None for _, held, key in scopes for label in labels(held.get(key))}
         label = path.rpartition(".")[0]
         if label not in known:
-            fix = did_you_mean(label or path, [*known, *Document.model_fields])
+            fix = did_you_mean(label or path, [*known, *Spec.model_fields])
             raise CurateError(f"`{path}` is neither a key nor a parameter of a stage", f"--set {path}", fix)
         for place, held, key in scopes:
             if label in labels(held.get(key)):

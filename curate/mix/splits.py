@@ -12,7 +12,7 @@ from curate.mix.quotas import Short, Want, draw
 
 
 @dataclass(frozen=True)
-class Documents:
+class Candidates:
     """All live documents, 24 to 28 bytes each.
 
     doc     uint64[n], what stands for each one in the store
@@ -51,7 +51,7 @@ class Composed:
     left_out: int
 
 
-def compose(documents: Documents, choice: dict, unit: str, shard_bytes: int) -> Composed:
+def compose(documents: Candidates, choice: dict, unit: str, shard_bytes: int) -> Composed:
     """Draw the phases and cut their shards.
 
     choice  `Mixture.choice()`
@@ -109,14 +109,14 @@ def compose(documents: Documents, choice: dict, unit: str, shard_bytes: int) -> 
     return Composed(row, np.concatenate(places), np.concatenate(shards), splits, left_out)
 
 
-def _distinct(documents: Documents, row: np.ndarray) -> np.ndarray:
+def _distinct(documents: Candidates, row: np.ndarray) -> np.ndarray:
     """int64[k]: these rows, each once, ascending. By a flag a document, several times as fast as `np.unique`."""
     seen = np.zeros(len(documents.doc), bool)
     seen[row] = True
     return np.flatnonzero(seen)
 
 
-def _sorted(documents: Documents, key: np.ndarray) -> np.ndarray:
+def _sorted(documents: Candidates, key: np.ndarray) -> np.ndarray:
     """uint32[n]: the documents by key, then along the line."""
     order = np.argsort(documents.line, kind="stable").astype(np.uint32)
     return order[np.argsort(key[order], kind="stable")]
@@ -129,7 +129,7 @@ def _want(given: dict, names: list[str]) -> Want:
     return Want(shares, given["budget"], given["again"])
 
 
-def _totals(documents: Documents, row: np.ndarray) -> dict:
+def _totals(documents: Candidates, row: np.ndarray) -> dict:
     """Documents as often as drawn and each once, bytes and tokens of these rows, tokens of the longest."""
     totals = {
         "documents": len(row),

@@ -46,7 +46,7 @@ from curate.manifest.allowed_code import check_code
 from curate.manifest.call import Call
 from curate.manifest.library import find, library
 from curate.manifest.manifest import Manifest
-from curate.manifest.models import Document, Source, Strict
+from curate.manifest.models import Source, Spec, Strict
 from curate.manifest.yaml_file import YamlFile
 from curate.models.fasttext_file import MOST_BUCKETS, load_model
 from curate.models.fasttext_model import collapse
@@ -152,8 +152,8 @@ def load(path: str | Path) -> Classifier | ContentModel:
             sources[name] = source
             pipelines[name] = file.pipeline(value[side][name], "pipeline", (side, name))
     file.check()
-    document = Document(name=recipe.name, version="0.0.0", license=recipe.license, sources=sources)
-    return Classifier(recipe, Manifest(document, pipelines, [], folder.resolve(), path, text))
+    spec = Spec(name=recipe.name, version="0.0.0", license=recipe.license, sources=sources)
+    return Classifier(recipe, Manifest(spec, pipelines, [], folder.resolve(), path, text))
 
 
 def train_events(

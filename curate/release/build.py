@@ -50,10 +50,10 @@ def build(
     old = None if replace and unreadable(target) else released(target)
     with replacing(target) as draft:
         copies: dict[str, Path] = {}
-        if plan.manifest.document.extends:
+        if plan.manifest.spec.extends:
             lock, parts, copies = extend(lock, parts, plan.manifest)
         _copy(draft, lock.files, {path: store.part(fp) for path, fp in parts.items()} | copies, parts)
-        everything = plan.manifest.document.mixture.takes_everything
+        everything = plan.manifest.spec.mixture.takes_everything
         kept = keep_out(draft, lock, records(plan.manifest), parts.keys(), everything)
         if not replace:
             check_same(target, lock)

@@ -46,8 +46,8 @@ def records(manifest: Manifest) -> list[pa.Table]:
     """What is known to be out of the shards of a run, by the lists it went through, and of those it takes over."""
     calls = [call for call in manifest.stages if call.stage.name == "removed"]
     found = [removals.record_of(removals.located(call.params["lists"])) for call in calls]
-    if manifest.document.extends:
-        path = earlier_release(manifest, manifest.document.extends, "extends").folder / RECORD
+    if manifest.spec.extends:
+        path = earlier_release(manifest, manifest.spec.extends, "extends").folder / RECORD
         found.append(removals.read_list(path, "removed") if path.is_file() else removals.RECORD.empty_table())
     return found
 
@@ -62,8 +62,8 @@ def earlier(manifest: Manifest) -> list[Shard]:
 
 def _named(manifest: Manifest) -> dict[str, str]:
     """{place in the manifest: release}, the one that is extended first."""
-    named = {f"against[{place}]": name for place, name in enumerate(manifest.document.against)}
-    return ({"extends": manifest.document.extends} if manifest.document.extends else {}) | named
+    named = {f"against[{place}]": name for place, name in enumerate(manifest.spec.against)}
+    return ({"extends": manifest.spec.extends} if manifest.spec.extends else {}) | named
 
 
 def earlier_release(manifest: Manifest, name: str, place: str) -> Held:

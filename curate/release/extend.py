@@ -24,7 +24,7 @@ def extend(lock: Lock, parts: dict[str, str], manifest: Manifest) -> tuple[Lock,
     Returns the lock of both, the parts under their new names, and {path in the release: file} of what is taken over.
     The evidence is that of the run; the earlier release has its own. Raises CurateError where the two do not fit.
     """
-    place = manifest.document.extends
+    place = manifest.spec.extends
     held = earlier_release(manifest, place, "extends")
     old, made = held.lock, lock.model_copy(deep=True)
     _check_fit(old, lock, place)

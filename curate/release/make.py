@@ -158,7 +158,7 @@ def _release(
 
 def _check_empty(plan: Plan, store: Store, splits: list[dict], allowed: bool) -> None:
     """Raise CurateError where no document is left to release, and name what could not be read."""
-    if allowed or plan.manifest.document.extends or any(split["documents"] for split in splits):
+    if allowed or plan.manifest.spec.extends or any(split["documents"] for split in splits):
         return
     fix = "see which step removed them; if an empty release is intended, pass --allow-empty"
     reads = [item for found in file_reads(plan, store).values() for item in found.items()]

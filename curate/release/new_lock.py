@@ -47,7 +47,7 @@ def make_lock(
 
     Raises CurateError for token shards without one full sequence.
     """
-    manifest, document = plan.manifest, plan.manifest.document
+    manifest, document = plan.manifest, plan.manifest.spec
     files = [_file(store, path, fp) for path, fp in parts.items()]
     mixture, once = _mixture(plan, store), _once(store, scattered)
     rejected = store.marker(plan.evidence[REJECTED])
@@ -118,7 +118,7 @@ def _counted(plan: Plan, store: Store, path: str, name: str) -> list:
 
 def _mixture(plan: Plan, store: Store) -> dict:
     """What was asked of the mixture and what came of it, by split and key."""
-    mixture, mixed = plan.manifest.document.mixture, store.marker(plan.mix)
+    mixture, mixed = plan.manifest.spec.mixture, store.marker(plan.mix)
     asked = {phase.name: {"experimental": phase.experimental} for phase in mixture.phases}
     for phase in mixture.phases:
         asked[phase.name] |= {"context": phase.context} if phase.context else {}
@@ -155,7 +155,7 @@ def _stages(plan: Plan, store: Store) -> list[dict]:
 
 def _sources(plan: Plan, store: Store) -> dict[str, dict]:
     """The sources with what was read of them, file by file."""
-    document, reads = plan.manifest.document, file_reads(plan, store)
+    document, reads = plan.manifest.spec, file_reads(plan, store)
     found: dict[str, dict] = {
         name: {
             "description": source.description,

@@ -25,7 +25,7 @@ from curate.engine.execute import Ended
 from curate.engine.store import Store
 from curate.manifest.manifest import load
 from curate.mix.mixture import Mixture
-from curate.mix.splits import Documents, compose
+from curate.mix.splits import Candidates, compose
 from curate.release.lock import mixture_of
 from curate.release.make import prepare, run_events
 
@@ -66,7 +66,7 @@ def draw(path: Path, work: Path) -> tuple[float, dict]:
 def peak(count: int = 1_000_000) -> float:
     """Bytes a document that `compose` allocates at its peak, beside the documents themselves."""
     chance = np.random.default_rng(0)
-    documents = Documents(
+    documents = Candidates(
         np.arange(count, dtype=np.uint64),
         chance.integers(0, 1 << 64, count, np.uint64),
         chance.integers(1, 9000, count).astype(np.uint32),
