@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from curate.base import machine
-from curate.engine.isolate import hang_seconds
 from curate.engine.job import Job, unmade
+from curate.engine.job_sandbox import JobSandbox
 from curate.engine.jobs import run_job
 from curate.engine.running import forget
-from curate.engine.sandbox import Sandbox
+from curate.engine.stage_sandbox import hang_seconds
 from curate.engine.store import Damaged, Store
 from curate.engine.weights import NO_WEIGHTS, Weights
 from curate.errors import CurateError, Stopped
@@ -63,7 +63,7 @@ class Lost:
 
 def execute(jobs: list[Job], store: Store, submit, weights: Weights = NO_WEIGHTS) -> Iterator[Started | Ended | Lost]:
     """Run the jobs that are not made, again where workers are lost, until all are."""
-    isolate: set[str] = set()
+    sandboxed: set[str] = set()
     for _ in range(ATTEMPTS):
         missing = unmade(jobs, store.marker)
         forget(store, {job.fp for job in missing})
@@ -71,7 +71,7 @@ def execute(jobs: list[Job], store: Store, submit, weights: Weights = NO_WEIGHTS
         if not missing:
             return
         crashed, damaged = [], []
-        for job, outcome in submit(missing, store, isolate):
+        for job, outcome in submit(missing, store, sandboxed):
             if isinstance(outcome, dict):
                 yield Ended(job, outcome)
             elif isinstance(outcome, Damaged):
@@ -80,8 +80,8 @@ def execute(jobs: list[Job], store: Store, submit, weights: Weights = NO_WEIGHTS
             else:
                 crashed.append(job)
         if crashed:
-            isolate |= {job.fp for job in crashed}
-            yield Lost(crashed, "their worker was lost; each document runs in isolation now")
+            sandboxed |= {job.fp for job in crashed}
+            yield Lost(crashed, "their worker was lost; each document now runs in a sandbox")
         if damaged:
             yield Lost(damaged, "a part they read was damaged; it is rebuilt")
     missing = unmade(jobs, store.marker)
@@ -94,7 +94,7 @@ def execute(jobs: list[Job], store: Store, submit, weights: Weights = NO_WEIGHTS
 
 @contextmanager
 def cluster(workers: int | None, scheduler: str | None):
-    """A function submit(jobs, store, isolate) that yields (job, its marker or what took it down) as jobs end."""
+    """A function submit(jobs, store, sandboxed) that yields (job, its marker or what took it down) as jobs end."""
     held = _Here() if workers == 0 and not scheduler else _Dask(workers, scheduler)
     try:
         yield held.submit
@@ -106,17 +106,17 @@ class _Here:
     """This process, and its sandbox for jobs that read what strangers wrote."""
 
     def __init__(self):
-        self.sandbox = Sandbox() if hang_seconds() else None
+        self.sandbox = JobSandbox() if hang_seconds() else None
 
-    def submit(self, jobs: list[Job], store: Store, isolate: set[str]):
+    def submit(self, jobs: list[Job], store: Store, sandboxed: set[str]):
         lost: set[str] = set()
         for job in jobs:
             if lost & {*job.upstream}:
                 lost.add(job.fp)
                 continue
             try:
-                if job.fp in isolate and job.task == "map":
-                    outcome = run_job(store.root, job, "isolated")
+                if job.fp in sandboxed and job.task == "map":
+                    outcome = run_job(store.root, job, "sandboxed")
                 elif job.task in ("map", "tokenize") and self.sandbox:
                     outcome = self.sandbox.run(store.root, job)
                 else:
@@ -188,7 +188,7 @@ class _Dask:
         except (OSError, ValueError) as error:  # ValueError: it is no address
             raise CurateError(f"no Dask scheduler answers: {error}", self.scheduler, "check --scheduler") from error
 
-    def submit(self, jobs: list[Job], store: Store, isolate: set[str]):
+    def submit(self, jobs: list[Job], store: Store, sandboxed: set[str]):
         from distributed import KilledWorker, as_completed
 
         if self.client is None:
@@ -196,7 +196,7 @@ class _Dask:
         self.rounds += 1  # in the keys, else a job that failed before would be answered with its old failure
         futures, by_key = {}, {}
         for job in jobs:
-            mode = "isolated" if job.fp in isolate else "watched"
+            mode = "sandboxed" if job.fp in sandboxed else "watched"
             upstream = [futures[fp] for fp in job.upstream if fp in futures]
             # Pickled, since Dask would take a string that equals a key for that key's result.
             future = self.client.submit(

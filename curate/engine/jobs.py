@@ -19,9 +19,9 @@ from curate.engine import token_tasks as sequences
 from curate.engine.adopted import adopt
 from curate.engine.apply import Configured, apply, of_type
 from curate.engine.guard import Guard
-from curate.engine.isolate import Isolated, isolated_blocks, watched, watched_blocks
 from curate.engine.job import Job
 from curate.engine.running import Meter
+from curate.engine.stage_sandbox import StageSandbox, sandboxed_blocks, watched, watched_blocks
 from curate.engine.store import BinnedWriter, Store, Writer, for_block, globally, live_blocks, partition_of, sent_to
 from curate.errors import CurateError
 from curate.mix.hash_line import held_out
@@ -35,7 +35,7 @@ def run_job(store: str | Path, job: Job, mode: str = "plain") -> dict:
 
     mode  plain     stages run in this process
           watched   the same, and this process ends itself when a stage or a reader hangs
-          isolated  stages and readers run in processes that may be lost
+          sandboxed  stages and readers run in processes that may be lost
     """
     store = Store(store)
     marker = store.marker(job.fp)
@@ -80,8 +80,8 @@ def map_stages(store: Store, job: Job, args: dict, draft: Path, counts: dict, mo
     types = {name: arrow_type(alias) for name, alias in args["columns"].items()}
     stages = [Configured.of(stage) for stage in args["stages"]]
     counts |= {"source": args["source"], "rows": 0, "kept": 0, "kept_bytes": 0, "stages": {}}
-    isolated, origin = Isolated(), Origin(args["source"])
-    guard, meter = Guard({"watched": watched, "isolated": isolated}.get(mode)), Meter(store, job.fp, 1 + len(stages))
+    sandboxed, origin = StageSandbox(), Origin(args["source"])
+    guard, meter = Guard({"watched": watched, "sandboxed": sandboxed}.get(mode)), Meter(store, job.fp, 1 + len(stages))
 
     def guarded(stage: Configured, docs: pa.Table) -> pa.Table:
         result = guard(stage, docs)
@@ -106,7 +106,7 @@ def map_stages(store: Store, job: Job, args: dict, draft: Path, counts: dict, mo
                 counts["kept_bytes"] += kept_bytes
                 writer.write(_conform(table, types))
     finally:
-        isolated.end()
+        sandboxed.end()
     if guard.failures:
         counts["failures"] = guard.failures
 
@@ -123,8 +123,8 @@ def _counted(store: Store, reading: dict, origin: Origin) -> Iterator[pa.Table]:
 def _read(args: dict, where: dict, counts: dict, origin: Origin, mode: str) -> Iterator[pa.Table]:
     """The blocks of a partition from its source, counted by file."""
     files, reasons = Counter(), Counter()
-    if mode == "isolated":
-        blocks = isolated_blocks(args["read"], where, origin)
+    if mode == "sandboxed":
+        blocks = sandboxed_blocks(args["read"], where, origin)
     else:
         blocks = partitions.read(args["read"], where, origin)
     blocks = watched_blocks(blocks) if mode == "watched" else blocks

@@ -92,7 +92,7 @@ def run_events(
 
     work       folder for the store and the releases
     workers    processes on this machine; None: one a core; 0: everything in this process, but what strangers wrote,
-               which is read in one that may be lost (see `curate.engine.sandbox`)
+               which is read in one that may be lost (see `curate.engine.job_sandbox`)
     scheduler  address of a running Dask scheduler to use instead; its workers must see the work folder and the inputs
     replace    put the release in the place of one of the same name and version that has another digest
     allow_empty  release nothing, where no document is left

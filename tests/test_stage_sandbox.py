@@ -5,7 +5,7 @@ from releases import one_source, rejected_rows, release, released_rows
 
 from curate.engine.apply import Configured
 from curate.engine.execute import Lost
-from curate.engine.isolate import Isolated
+from curate.engine.stage_sandbox import StageSandbox
 from curate.errors import ManifestError
 from curate.manifest.manifest import load
 from curate.release.make import run_events
@@ -21,8 +21,8 @@ def soon(monkeypatch, odd_stages):
 
 
 @pytest.fixture
-def isolated():
-    made = Isolated()
+def sandboxed():
+    made = StageSandbox()
     yield made
     made.end()
 
@@ -46,14 +46,14 @@ def _hostile() -> Configured:
     return Configured("hostile", find_stage("hostile"), {"how": "exit"})
 
 
-def test_isolation_changes_no_result(isolated):
+def test_a_sandbox_changes_no_result(sandboxed):
     table = docs(*GOOD, None, "")
-    assert isolated(_hostile(), table).to_pylist() == _hostile()(table).to_pylist()
+    assert sandboxed(_hostile(), table).to_pylist() == _hostile()(table).to_pylist()
 
 
-def test_no_document_and_no_good_document(isolated):
-    assert isolated(_hostile(), docs()).num_rows == 0
-    result = isolated(_hostile(), docs("POISON", "more POISON"))
+def test_no_document_and_no_good_document(sandboxed):
+    assert sandboxed(_hostile(), docs()).num_rows == 0
+    result = sandboxed(_hostile(), docs("POISON", "more POISON"))
     assert result["reject"].to_pylist() == ["hostile_crashed"] * 2
 
 

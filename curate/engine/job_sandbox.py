@@ -9,7 +9,7 @@ from curate.engine.jobs import run_job
 from curate.engine.plan import Job
 
 
-class Sandbox:
+class JobSandbox:
     """Runs jobs, watched, in a process that ends itself when one hangs. The same process for all, until it is lost.
 
     The first is a copy of this one, made at once: so it costs milliseconds, and nothing has begun to work here that a

@@ -1,7 +1,7 @@
 """Run stages and readers that may crash or hang on untrusted input.
 
 Normally they run `watched`: the process ends itself when one makes no progress. The engine then runs the lost job
-again, `Isolated`: stages and readers in processes of their own, that may be lost, and what takes one down is named.
+again, `StageSandbox`: stages and readers in processes of their own, that may be lost, and what takes one down is named.
 """
 
 import faulthandler
@@ -21,14 +21,14 @@ from curate.sources import File, FileRead, Origin, partitions
 from curate.stage_api import reject
 
 TOGETHER = 64
-"""Documents that an isolated stage gets at once, before each by itself where that fails."""
+"""Documents that a sandboxed stage gets at once, before each by itself where that fails."""
 
 FINE_BLOCK = 64 << 10
-"""Bytes of text or payload that an isolated reader sends at a time: what is lost with it before it crashed."""
+"""Bytes of text or payload that a sandboxed reader sends at a time: what is lost with it before it crashed."""
 
 
 def hang_seconds() -> float:
-    """A block that takes longer has hung; so has one document, isolated, after a tenth of it. 0: nothing is watched."""
+    """A block that takes longer has hung; so has one document, sandboxed, after a tenth of it. 0: nothing is watched."""
     return float(os.environ.get("CURATE_HANG_SECONDS") or 300)
 
 
@@ -68,8 +68,8 @@ def _busy_at_most(seconds: float):
         signal.setitimer(signal.ITIMER_PROF, 0)
 
 
-class Isolated:
-    """Runs stages, each in a process that may be lost. Called as isolated(stage, docs).
+class StageSandbox:
+    """Runs stages, each in a process that may be lost. Called as sandboxed(stage, docs).
 
     A document that takes its stage down is rejected as `STAGE_crashed`, and so is one that hangs it.
     """
@@ -111,7 +111,7 @@ class Isolated:
         self.children.clear()
 
 
-def isolated_blocks(read: dict, where: dict[str, File], origin: Origin) -> Iterator[pa.Table]:
+def sandboxed_blocks(read: dict, where: dict[str, File], origin: Origin) -> Iterator[pa.Table]:
     """The blocks of a partition, as `partitions.read` gives them, read in a process that may be lost.
 
     Where a file takes the reader down, what was read before that is used, and the file counts as lost.
