@@ -28,7 +28,7 @@ FINE_BLOCK = 64 << 10
 
 
 def hang_seconds() -> float:
-    """A block that takes longer has hung; so has one document, sandboxed, after a tenth of it. 0: nothing is watched."""
+    """A block that takes longer has hung; so has a sandboxed document after a tenth of it. 0: nothing is watched."""
     return float(os.environ.get("CURATE_HANG_SECONDS") or 300)
 
 
