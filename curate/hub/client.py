@@ -21,9 +21,10 @@ from huggingface_hub.utils import hf_raise_for_status
 
 from curate.base.names import checked_repository, repository_mistake
 from curate.base.redact import in_error
+from curate.base.retry import T, Trouble, retried
 from curate.errors import CurateError, Stopped
 
-TRIES, LONGEST_WAIT = 6, 60.0  # attempts without progress; seconds
+TRIES = 6  # without progress
 
 # What the client raises: for an answer or for none (the error of its HTTP library, httpx or httpx2), for none
 # to Xet, around either of them, and for what it does not accept itself.
@@ -79,43 +80,48 @@ class Remote:
 
     # Patience
 
+    def patiently(self, work: Callable[[], T]) -> T:
+        """What `work` returns, called again where it raises Trouble."""
+        return retried(work, self._wait, lambda trouble: trouble.final, tries=self._tries)
+
     def ask(self, function: Callable, **arguments):
         """Call the client on this repository, again while the Hub is busy or out of reach."""
-        attempt = 0
-        while True:
-            try:
-                return function(self.repo, repo_type="dataset", **arguments)
-            except FAILURES as error:
-                attempt += 1
-                self.wait(error, attempt)
+        return self.patiently(lambda: self._try(function, **arguments))
+
+    def _try(self, function: Callable, **arguments):
+        """One call. Raises Trouble for a failure that may pass, what it means for one that does not."""
+        try:
+            return function(self.repo, repo_type="dataset", **arguments)
+        except FAILURES as error:
+            raise self._meaning(error) from None
 
     def write(self, function: Callable, **arguments):
         """The same for what changes the repository: from here on a failure leaves something to resume."""
         self._wrote = True
         return self.ask(function, **arguments)
 
-    def wait(self, error: Exception, attempt: int) -> None:
-        """Wait after a failure that may pass; raise what it means when it cannot, or did not for long."""
+    def _wait(self, trouble: Trouble, pause: float, tried: int) -> None:
+        self._retry(f"{trouble.said}: retrying in {pause:.0f} s, attempt {tried + 1} of {TRIES}")
+        sleep(pause)
+
+    def _meaning(self, error: Exception) -> Exception:
+        """What a failure means: Trouble where it may pass."""
         while isinstance(error, RuntimeError) and error.__cause__ is not None:
             error = error.__cause__  # the client wraps what happened to a file
         if isinstance(error, RuntimeError) or not isinstance(error, FAILURES):
-            raise error
+            return error
         status = _status(error)
         if isinstance(error, ValueError | OfflineModeIsEnabled) or (
             status and status not in (408, 412, 429) and status < 500
         ):
-            raise self._refused(status, error) from None
-        what = f"the Hub answers {status}" if status else f"no answer from the Hub ({error})"
-        if attempt == self._tries:
-            self._give_up(self._clean(what))
-        seconds = _asked(error, status) or min(LONGEST_WAIT, 2.0 ** (attempt - 1))
-        self._retry(f"{what}: retrying in {seconds:.0f} s, attempt {attempt + 1} of {TRIES}")
-        sleep(seconds)
+            return self._refused(status, error)
+        what = self._clean(f"the Hub answers {status}" if status else f"no answer from the Hub ({error})")
+        return Trouble(what, _asked(error, status), final=self._given_up(what))
 
-    def _give_up(self, what: str) -> None:
+    def _given_up(self, what: str) -> CurateError:
         if self._wrote:
-            raise Stopped(what, self.url, "run the same command again: it resumes where it stopped")
-        raise CurateError(what, self.api.endpoint, "check the network and the address, then try again")
+            return Stopped(what, self.url, "run the same command again: it resumes where it stopped")
+        return CurateError(what, self.api.endpoint, "check the network and the address, then try again")
 
     def _refused(self, status: int | None, error: Exception) -> CurateError:
         where = self.url if self.repo else self.api.endpoint
@@ -219,18 +225,12 @@ class Remote:
             self.write(self.api.change_discussion_status, discussion_num=num, new_status="open")
 
     def commit(self, title: str, files: dict[str, Path], delete: list[str], revision: str, parent: str) -> str:
-        """One attempt to commit files by their path there, and to delete others; the commit. Raises of `FAILURES`."""
+        """One attempt to commit files by their path there, and to delete others; the commit. Raises Trouble."""
         operations = [CommitOperationDelete(path) for path in delete]
         operations += [CommitOperationAdd(path, file) for path, file in files.items()]
         self._wrote = True
-        made = self.api.create_commit(
-            self.repo,
-            operations,
-            commit_message=title,
-            revision=revision,
-            parent_commit=parent,
-            repo_type="dataset",
-        )
+        settings = {"commit_message": title, "revision": revision, "parent_commit": parent}
+        made = self._try(self.api.create_commit, operations=operations, **settings)
         size = sum(file.stat().st_size for file in files.values())
         self.report(Event("commit", f"{title} ({len(files)} files, {size:,} bytes)"))
         return made.oid
@@ -286,4 +286,4 @@ def _asked(error: Exception, status: int | None) -> float | None:
     asked = headers.get("Retry-After") or ""
     if status == 429 and not asked:  # RateLimit: "api";r=0;t=55
         asked = headers.get("RateLimit", "").rpartition("t=")[2]
-    return float(asked) if asked.isdigit() else None
+    return float(asked) if asked.isdigit() and int(asked) else None

@@ -14,8 +14,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
+from curate.base.retry import Trouble
 from curate.errors import CurateError
-from curate.hub.client import FAILURES, Event, Remote, address_of, check_repository, logged_in
+from curate.hub.client import Event, Remote, address_of, check_repository, logged_in
 from curate.release.fetched import published_at
 from curate.release.files import File, Unverified, read_release
 from curate.release.lock import PAGES, check_file, exposures, load_lock, release_digest
@@ -235,21 +236,24 @@ def _same_version(remote: Remote, commit: str, files: list[File], release: Path)
 def _send(remote: Remote, revision: str, files: list[File], release: Path, title: str) -> tuple[str, list[Commit]]:
     """Commit until the Hub holds the release; the commit that does, and what was sent."""
     sent: list[Commit] = []
-    made, attempt = None, 1
-    while True:
-        head = remote.head(revision)
-        commits = _plan(remote.files(head), files, release, title)
-        if not commits:
-            return head, sent
-        if head == made:
-            first = (commits[0].delete or [commits[0].files[0].path])[0]
-            raise Unverified(f"the Hub holds different content than was sent, for example {first}", remote.url)
-        try:
-            for commit in commits:
-                added = {file.path: release / file.path for file in commit.files}
-                head = made = remote.commit(commit.title, added, commit.delete, revision, head)
-                sent.append(commit)
-                attempt = 1
-        except FAILURES as error:
-            remote.wait(error, attempt)
-            attempt, made = attempt + 1, None
+
+    def go_on() -> str:
+        made, before = None, len(sent)
+        while True:
+            head = remote.head(revision)
+            commits = _plan(remote.files(head), files, release, title)
+            if not commits:
+                return head
+            if head == made:
+                first = (commits[0].delete or [commits[0].files[0].path])[0]
+                raise Unverified(f"the Hub holds different content than was sent, for example {first}", remote.url)
+            try:
+                for commit in commits:
+                    added = {file.path: release / file.path for file in commit.files}
+                    head = made = remote.commit(commit.title, added, commit.delete, revision, head)
+                    sent.append(commit)
+            except Trouble as trouble:
+                trouble.progress = len(sent) > before
+                raise
+
+    return remote.patiently(go_on), sent

@@ -12,17 +12,14 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TypeVar
 from urllib.parse import urlsplit
 
+from curate.base.retry import T, Trouble, retried
 from curate.base.terminal import say
-from curate.errors import CurateError, Stopped
+from curate.errors import Stopped
 from curate.sources import shown
 
 PATIENCE = float(os.environ.get("CURATE_PATIENCE", 120))
-LONGEST = 60.0
-"""Seconds of one pause, unless the server asks for more."""
-
 PAUSE = 1.0
 """What a second of waiting lasts; 0 in tests."""
 
@@ -34,53 +31,20 @@ abandoned = threading.Event()
 
 _told: dict[str, float] = {}
 _telling = threading.Lock()
-T = TypeVar("T")
-
-
-class Trouble(Exception):
-    """What may pass.
-
-    said      for people: `it answers 503`
-    after     seconds that the server asks for
-    share     of the patience that this deserves
-    progress  whether something arrived before
-    final     the error in place of Stopped where it does not pass
-    """
-
-    def __init__(
-        self,
-        said: str,
-        after: float | None = None,
-        share: float = 1.0,
-        progress: bool = False,
-        final: CurateError | None = None,
-    ):
-        super().__init__(said)
-        self.said, self.after, self.share, self.progress, self.final = said, after, share, progress, final
 
 
 def patiently(url: str, work: Callable[[], T]) -> T:
-    """What `work` returns, tried again where it raises Trouble, with pauses of 1, 2, 4 ... seconds and some chance, or
-    as long as the server asks. Raises Stopped when patience is at an end."""
-    waited, tries = 0.0, 0
-    while True:
-        try:
-            return work()
-        except Trouble as trouble:
-            if trouble.progress:
-                waited, tries = 0.0, 0
-            left = PATIENCE * trouble.share - waited
-            asked = trouble.after
-            if left <= 0 or (asked is not None and asked > left):
-                raise _given_up(url, trouble) from trouble
-            pause = min(left, LONGEST, 2.0**tries) if asked is None else max(asked, min(LONGEST, 2.0**tries / 2))
-            waited, tries = waited + pause, tries + 1
-            _tell(url, trouble.said, pause)
-            if abandoned.wait(pause * random.uniform(1, 1.25) * PAUSE):  # chance: many do not come back at once
-                raise _given_up(url, trouble) from trouble
+    """What `work` returns, tried again where it raises Trouble, with some chance in the pauses, for PATIENCE seconds.
+    Raises Stopped when patience is at an end."""
+
+    def wait(trouble: Trouble, pause: float, tried: int) -> bool:
+        _tell(url, trouble.said, pause)
+        return abandoned.wait(pause * random.uniform(1, 1.25) * PAUSE)  # chance: many do not come back at once
+
+    return retried(work, wait, lambda trouble: _given_up(url, trouble), seconds=PATIENCE)
 
 
-def _given_up(url: str, trouble: Trouble) -> CurateError:
+def _given_up(url: str, trouble: Trouble) -> Exception:
     if trouble.final:
         return trouble.final
     wait = "" if trouble.after is None else f", and asks to wait {trouble.after:,.0f} s"

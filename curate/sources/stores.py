@@ -18,10 +18,11 @@ from urllib.parse import unquote, urlsplit
 import pyarrow as pa
 from pyarrow import fs as pafs
 
+from curate.base.retry import Trouble
 from curate.errors import CurateError, Stopped
 from curate.sources import File, escaped, is_remote, shown
 from curate.sources.impostors import HEAD, impostor
-from curate.sources.patience import BUSY, Trouble, patiently, plain, retry_after
+from curate.sources.patience import BUSY, patiently, plain, retry_after
 
 SCHEMES = ("https", "http", "s3", "gs", "hf", "file")
 """Where a manifest may point; a list of paths may not name `file`."""

@@ -24,10 +24,11 @@ from urllib.request import getproxies, proxy_bypass
 import urllib3
 from urllib3.exceptions import HTTPError, LocationParseError, LocationValueError, ProtocolError, SSLError
 
+from curate.base.retry import Trouble
 from curate.errors import CurateError, Stopped
 from curate.sources import File, compression_of, name_of, shown
 from curate.sources.impostors import HEAD
-from curate.sources.patience import BUSY, Trouble, patiently, plain, retry_after
+from curate.sources.patience import BUSY, patiently, plain, retry_after
 
 REDIRECTS = 10
 TIMEOUT = urllib3.Timeout(connect=20, read=60)
