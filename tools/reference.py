@@ -19,6 +19,7 @@ import curate
 from curate import errors
 from curate.cli import commands as cli
 from curate.manifest.models import Spec
+from curate.sources.conversations import RowLayout
 from curate.sources.format_api import HOME, Format, formats
 from curate.stage_api import HOMES, Stage, find_stage, read_parameters, stage_homes
 
@@ -180,6 +181,11 @@ def layout(places: dict) -> str:
     shown = [f"`{ours}: {theirs}`" for ours, theirs in places.items() if ours != "meta"]
     meta = places.get("meta", {})
     return ", ".join(shown) + (f"; in `meta`: {code(meta)}" if meta else "")
+
+
+def row_layout(one: RowLayout) -> tuple[str, str]:
+    """The columns that a layout of conversations needs, and those of ours that it gives."""
+    return ", ".join(" or ".join(code([name]) for name in need.split("|")) for need in one.needs), code(one.gives)
 
 
 def own_formats() -> list[Format]:

@@ -19,6 +19,7 @@ from reference import (
     own_stages,
     reading_reasons,
     reasons,
+    row_layout,
     stage_page,
     table,
 )
@@ -28,6 +29,7 @@ from curate.engine.plan import EVIDENCE, PUBLISHED
 from curate.manifest.models import UNITS
 from curate.sources import COMPRESSIONS
 from curate.sources.layouts import LAYOUTS
+from curate.sources.row_layouts import ROW_LAYOUTS
 
 PAGES = {
     "commands": "Commands and environment variables",
@@ -92,6 +94,21 @@ def _sources() -> Iterator[str]:
         "`|`, the first that is not null is used. `columns:` in a manifest has the same form."
     )
     yield table(("layout", "our column: theirs"), ((name, layout(places)) for name, places in LAYOUTS.items()))
+    yield "## Layouts of conversations"
+    yield (
+        "Rows that are more than text: conversations, preferences, pictures. `text` is made of what is said, see "
+        "[concepts](../concepts.md#rows-that-are-more-than-text); columns that a layout does not use are in `meta`. "
+        "Messages are objects of `role` and `content`, or of `from` and `value`, or a string of JSON that holds them; "
+        "roles such as `human`, `gpt` and `observation` become `user`, `assistant` and `tool`. The content of a "
+        "message is text, or a list of parts: text, reasoning, tool calls, pictures."
+    )
+    rows = ((f"`{name}`", _first(one.read.__doc__), *row_layout(one)) for name, one in ROW_LAYOUTS.items())
+    yield table(("layout", "rows", "columns needed", "columns given"), rows)
+
+
+def _first(doc: str | None) -> str:
+    """The first paragraph of a docstring."""
+    return " ".join((doc or "").split("\n\n")[0].split())
 
 
 def _stages() -> Iterator[str]:

@@ -14,7 +14,7 @@ from curate.base.phrases import counted, size
 from curate.documents import REJECT
 from curate.engine.apply import Configured, apply
 from curate.errors import CurateError
-from curate.inspect.row_guess import PLACES, columns_of, layout_of
+from curate.inspect.row_guess import PLACES, columns_of, layout_of, row_layout_of
 from curate.inspect.trying import apply_stages
 from curate.models.resources import at_hand
 from curate.sources import File, Origin, inputs, is_remote, partitions
@@ -132,7 +132,7 @@ def _sample(found: Look, files: list[File]) -> None:
     kind = _format(files[0])
     if rows := _first_rows(files[0], kind):
         found.fields = list(dict.fromkeys(name for row in rows for name in row))
-        found.layout = layout_of(rows)
+        found.layout = layout_of(rows) or row_layout_of(rows)
         found.columns = {} if found.layout else columns_of(rows)
     options = {name: value for name, value in (("layout", found.layout), ("columns", found.columns)) if value}
     tables = [_documents(file, kind, options) for file in files]

@@ -4,9 +4,35 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from curate.sources import layouts
+from curate.sources.row_layouts import ROW_LAYOUTS
 
 _LEAST_PLACES, _LEAST_SHARE = 3, 0.6
 """A layout is told by so many of its columns, and by this share of them."""
+
+_LEAST_READ = 0.9
+"""A layout of conversations is told by the share of the rows that it can read."""
+
+ROW_COLUMNS = (
+    ("finevision", {"images", "texts"}),
+    ("openr1-math", {"problem", "generations"}),
+    ("s1k-1.1", {"question", "deepseek_thinking_trajectory", "deepseek_attempt"}),
+    ("s1k", {"question", "thinking_trajectories", "attempt"}),
+    ("openthoughts", {"problem", "deepseek_reasoning", "deepseek_solution"}),
+    ("infinity-instruct", {"conversations", "label", "langdetect", "source"}),
+    ("tulu3-preference", {"id", "prompt", "source", "chosen", "rejected"}),
+    ("preference", {"chosen", "rejected"}),
+    ("preference", {"chosen_messages", "rejected_messages"}),
+    ("llava", {"conversations", "image"}),
+    ("messages-images", {"conversations", "images"}),
+    ("messages-images", {"messages", "images"}),
+    ("tulu3-sft", {"id", "messages", "source"}),
+    ("messages", {"messages"}),
+    ("sharegpt", {"conversations"}),
+    ("alpaca", {"instruction", "output"}),
+    ("prompt-completion", {"prompt", "completion"}),
+    ("limo", {"question", "solution", "answer"}),
+)
+"""Columns that tell a layout of conversations, the most telling first."""
 
 _TEXTS = "text content raw_content body document markdown article passage code completion output"
 PLACES = {
@@ -32,6 +58,23 @@ def layout_of(rows: Sequence[dict]) -> str | None:
         elif name == "slimpajama" and there == len(wanted):  # it has no more than two
             best = max(best, (1.0, there, name))
     return best[2] or None
+
+
+def row_layout_of(rows: Sequence[dict]) -> str | None:
+    """The layout of conversations, preferences or pictures that rows have, if they have any."""
+    there = {name for row in rows for name, value in row.items() if value is not None}
+    for name, wanted in ROW_COLUMNS:
+        if wanted <= there and _share(rows, lambda row, name=name: _reads(name, row)) >= _LEAST_READ:
+            return name
+    return None
+
+
+def _reads(layout: str, row: dict) -> bool:
+    """Whether a layout makes documents of a row."""
+    try:
+        return bool(ROW_LAYOUTS[layout].read(row))
+    except layouts.BadRow:
+        return False
 
 
 def columns_of(rows: Sequence[dict]) -> dict[str, str]:

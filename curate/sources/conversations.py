@@ -1,11 +1,12 @@
-"""Layouts of rows that are more than text: conversations, preferences, several answers to one question.
+"""Rows that are more than text, and what layouts of such rows share: messages, roles, pictures, tools.
 
-Each layout is a `RowLayout`: a function that makes `Conversation`s of a row. Roles get the names that chat templates
-use; an unknown role keeps its name, and the stage `conversation` rejects it.
+Each layout is a `RowLayout`: a function that makes `Conversation`s of a row; `curate.sources.row_layouts` has them.
+Roles get the names that chat templates use; an unknown role keeps its name, and the stage `conversation` rejects it.
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Any
 
 from curate.base.messages import CONVERSATIONS
@@ -25,6 +26,9 @@ IMAGE_MARK = "<image>"
 """Where a picture stands in a text."""
 
 _ROLE, _CONTENT = ("role", "from"), ("content", "value")
+_TEXT, _TRACE = ("text", "input_text", "output_text"), ("reasoning", "thinking")
+_PICTURE = ("image", "image_url", "input_image")
+_CALL = ("tool_call", "tool_calls", "tool_use")
 _PLAIN = ("url", "date", "language", "license")
 SHARED = ("messages", "tools", "extras")
 
@@ -93,7 +97,7 @@ class RowMapping:
             ]
             if any(held):
                 extras[name] = [fields or None for fields in held]
-        values = {name: getattr(one, name, None) for name in MORE}
+        values = {name: getattr(one, name) for name in MORE if name != "extras"}
         values |= {name: [_plain(message) for message in found] for name in CONVERSATIONS if (found := values[name])}
         values["tools"] = as_json(one.tools) if one.tools else None
         values["extras"] = as_json(extras) if extras else None
@@ -121,7 +125,7 @@ def messages_of(value: Any, where: str) -> list[dict]:
 
 
 def message_of(item: Any, where: str) -> dict:
-    """A message with `role` and `content` first, as chat templates call them."""
+    """A message with `role` and `content` first, as chat templates call them; pictures of its content in `images`."""
     if not isinstance(item, dict):
         raise BadRow("bad_messages", f"`{where}` is {type(item).__name__}, not an object")
     role = next((item[key] for key in _ROLE if isinstance(item.get(key), str)), None)
@@ -132,21 +136,100 @@ def message_of(item: Any, where: str) -> dict:
     rest = {key: value for key, value in item.items() if key not in (*_ROLE, *_CONTENT) and value is not None}
     if called == "function_call":
         call = parsed(content) if isinstance(content, str) else content
-        calls = call if isinstance(call, list) else [call]
-        content, rest = "", rest | {"tool_calls": [{"type": "function", "function": one} for one in calls]}
-    return {"role": ROLE_NAMES.get(called, called), "content": text_of(content, where)} | rest
+        content, rest = "", rest | {"tool_calls": _calls(call)}
+    text, held = content_of(content, where)
+    return {"role": ROLE_NAMES.get(called, called), "content": text} | rest | held
 
 
-def text_of(content: Any, where: str) -> str:
-    """The text of a content: a string, or parts of which each is text or stands for a picture."""
+def content_of(content: Any, where: str) -> tuple[str, dict]:
+    """The text of a content, a string or parts, and what parts hold beside text: `tool_calls`, `images`.
+
+    A trace of reasoning is in `<think>` tags, a picture is its mark. Raises BadRow: bad_messages, not_json.
+    """
     if content is None:
-        return ""
+        return "", {}
     if isinstance(content, str):
-        return content
-    if isinstance(content, list) and all(isinstance(part, dict) for part in content):
-        texts = (part.get("text", part.get("value")) if part.get("type") == "text" else IMAGE_MARK for part in content)
-        return "".join(text if isinstance(text, str) else "" for text in texts)
-    raise BadRow("bad_messages", f"the content of `{where}` is {type(content).__name__}")
+        return content, {}
+    if not isinstance(content, list):
+        raise BadRow("bad_messages", f"the content of `{where}` is {type(content).__name__}")
+    texts, held = [], {}
+    for part in content:
+        kind = part.get("type") if isinstance(part, dict) else None
+        if kind in _TEXT or kind in _TRACE:
+            text = next((part[key] for key in ("text", "value", kind) if isinstance(part.get(key), str)), "")
+            texts.append(traced(text, "") if kind in _TRACE else text)
+        elif kind in _PICTURE:
+            texts.append(IMAGE_MARK)
+            shown = next(
+                (part[key] for key in (kind, "value", "url", "path", "bytes") if part.get(key) is not None), None
+            )
+            held.setdefault("images", []).extend(pictures_of(shown, where))
+        elif kind in _CALL:
+            value = next((part[key] for key in (kind, "value", "input") if part.get(key) is not None), None)
+            held.setdefault("tool_calls", []).extend(_calls(parsed(value) if isinstance(value, str) else value))
+        else:
+            raise BadRow(
+                "bad_messages", f"the content of `{where}` has a part that is {str(kind or type(part).__name__)[:60]}"
+            )
+    return "".join(texts), held
+
+
+def _calls(value: Any) -> list[dict]:
+    """Calls of tools as chat templates have them."""
+    return [{"type": "function", "function": one} for one in (value if isinstance(value, list) else [value])]
+
+
+def traced(trace: str, answer: str) -> str:
+    """An answer with the reasoning before it, as models that show theirs write it."""
+    return f"<think>\n{trace.strip()}\n</think>\n\n{answer.strip()}"
+
+
+def pictures_of(value: Any, where: str) -> list[dict]:
+    """The pictures of a value, as `curate.base.messages.IMAGES` has them: bytes, a path or an address, a struct or an
+    object of these, or a list of any. Null has none. Raises BadRow: bad_images."""
+    if value is None:
+        return []
+    if isinstance(value, list):
+        return [picture for place, item in enumerate(value) for picture in _picture(item, f"{where}[{place}]")]
+    return _picture(value, where)
+
+
+def _picture(value: Any, where: str) -> list[dict]:
+    if isinstance(value, dict):
+        data, path = value.get("bytes"), value.get("path", value.get("url"))
+        if isinstance(data, bytes | None) and isinstance(path, str | None) and (data or path):
+            return [{"bytes": data, "path": path and whole(path)}]
+    elif isinstance(value, bytes) and value:
+        return [{"bytes": value, "path": None}]
+    elif isinstance(value, str) and value:
+        return [{"bytes": None, "path": whole(value)}]
+    raise BadRow("bad_images", f"`{where}` is {type(value).__name__} without bytes or a path")
+
+
+def said(role: str, content: Any) -> dict:
+    """A message."""
+    return {"role": role, "content": content}
+
+
+def string(row: dict, name: str, reason: str) -> str:
+    """A column that must hold text. Raises BadRow with this reason where it does not."""
+    if not isinstance(value := row.get(name), str) or not value.strip():
+        what = "null or missing" if value is None else "empty" if isinstance(value, str) else type(value).__name__
+        raise BadRow(reason, f"`{name}` is {what}")
+    return value
+
+
+def a_list(row: dict, name: str) -> Any:
+    """A column that should be a list, in a string of JSON too. Raises BadRow: not_json."""
+    value = row.get(name)
+    return parsed(value) if isinstance(value, str) and value.strip() else value
+
+
+def with_system(messages: list[dict], row: dict) -> list[dict]:
+    """The messages after what the column `system` says, unless they have a system message."""
+    if isinstance(system := row.get("system"), str) and system.strip() and messages[0]["role"] != "system":
+        return [said("system", system), *messages]
+    return messages
 
 
 def tools_of(row: dict) -> Any:
@@ -155,47 +238,6 @@ def tools_of(row: dict) -> Any:
     return (parsed(tools) if tools.strip() else None) if isinstance(tools, str) else tools
 
 
-def _conversation(name: str) -> Callable[[dict], list[Conversation]]:
-    """Reads rows that have a conversation in one of these columns, `a|b`."""
-
-    def read(row: dict) -> list[Conversation]:
-        where = next((key for key in name.split("|") if row.get(key) is not None), name.partition("|")[0])
-        messages = messages_of(row.get(where), where)
-        if isinstance(system := row.get("system"), str) and system.strip() and messages[0]["role"] != "system":
-            messages.insert(0, {"role": "system", "content": system})
-        return [Conversation(messages, tools=tools_of(row), used=(where, "tools", "system"))]
-
-    return read
-
-
-def _preference(row: dict) -> list[Conversation]:
-    """`chosen` and `rejected`: whole conversations, or the answers to `prompt`, as messages or as text."""
-    prompt = row.get("prompt")
-    begin = (
-        []
-        if prompt is None
-        else [{"role": "user", "content": prompt}]
-        if isinstance(prompt, str)
-        else (messages_of(prompt, "prompt"))
-    )
-    sides = {}
-    for name in ("chosen", "rejected"):
-        value = row.get(name)
-        if isinstance(value, dict):
-            value = [value]
-        if isinstance(value, str) and not value.lstrip().startswith("["):
-            said = [{"role": "assistant", "content": value}]
-        else:
-            said = messages_of(value, name)
-        whole_ = said[0]["role"] != "assistant" or not begin
-        sides[name] = said if whole_ else [*begin, *said]
-    asked = next((one["content"] for one in reversed(sides["chosen"]) if one["role"] == "user"), None)
-    shown = prompt if isinstance(prompt, str) else asked
-    return [Conversation(prompt=shown, used=("prompt", "chosen", "rejected", "tools"), tools=tools_of(row), **sides)]
-
-
-ROW_LAYOUTS: dict[str, RowLayout] = {
-    "messages": RowLayout(SHARED, ("messages|conversations",), _conversation("messages|conversations")),
-    "sharegpt": RowLayout(SHARED, ("conversations|messages",), _conversation("conversations|messages")),
-    "preference": RowLayout(("prompt", "chosen", "rejected", "extras"), ("chosen", "rejected"), _preference),
-}
+def digest(text: str) -> str:
+    """What rows of one question have in common where they have no name for it: 128 bits in hexadecimal digits."""
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

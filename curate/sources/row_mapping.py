@@ -1,8 +1,9 @@
 """How the rows of a source become documents: the layout that a manifest names, or the columns."""
 
 from curate.errors import CurateError, did_you_mean
-from curate.sources.conversations import ROW_LAYOUTS, RowLayout, RowMapping
+from curate.sources.conversations import RowLayout, RowMapping
 from curate.sources.layouts import LAYOUTS, Mapping, text_mapping
+from curate.sources.row_layouts import ROW_LAYOUTS
 
 SEEN = "+"
 """What stands in the layout `curate` before the columns that a release has beside those of all documents."""

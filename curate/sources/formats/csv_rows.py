@@ -11,6 +11,10 @@ Reasons:
   no_text             the text is empty
   no_messages         the conversation is empty
   bad_messages        the conversation is not a list of messages
+  no_question         nothing is asked
+  no_answer           there is no answer
+  not_aligned         lists of the row that go together have different lengths
+  bad_images          a picture has neither bytes nor a path
   not_json            the conversation is not JSON
   too_deep            the conversation is nested more than 100 levels deep
   too_large           the row is longer than 16 MiB
@@ -153,7 +157,8 @@ def _header(
     for name, where in wanted.items():
         if not any(option in fields or option.partition(".")[0] in fields for option in options(where)):
             others = [mark for mark in ",;\t|" if mark != delimiter and mark in fields[0]]
-            fix = f"{did_you_mean(where, fields)}; set `columns: {{{name}: ...}}`, or `options: {{names: [...]}}`"
+            instead = f"set `columns: {{{name}: ...}}`" if place.places else "set another `layout:`"
+            fix = f"{did_you_mean(where, fields)}; {instead}, or `options: {{names: [...]}}`"
             if len(fields) == 1 and others:
                 fix = f"its fields seem to be separated by {others[0]!r}: set `options: {{delimiter: ...}}`"
             raise CurateError(f"no column `{where}` for {name}", file.url, fix)

@@ -10,6 +10,10 @@ Reasons:
   text_not_string     the text is a number, a list, an object
   no_messages         the conversation is missing or empty
   bad_messages        the conversation is not a list of messages
+  no_question         nothing is asked
+  no_answer           there is no answer
+  not_aligned         lists of the row that go together have different lengths
+  bad_images          a picture has neither bytes nor a path
   too_large           the line is longer than 16 MiB
   too_deep            the line is nested more than 100 levels deep
   truncated           damage of the compressed file cuts the line

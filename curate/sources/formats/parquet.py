@@ -7,6 +7,10 @@ Reasons:
   text_not_string  the text, a field of a column, is a number, a list, a struct
   no_messages      the conversation is null or empty
   bad_messages     the conversation is not a list of messages
+  no_question      nothing is asked
+  no_answer        there is no answer
+  not_aligned      lists of the row that go together have different lengths
+  bad_images       a picture has neither bytes nor a path
   not_json         a field that should hold JSON does not
   too_deep         a field of JSON is nested more than 100 levels deep
   too_large        the text is longer than 16 MiB
@@ -315,7 +319,7 @@ def _check(schema: pa.Schema, place: Mapping, columns: dict, file: File) -> set[
         if not kinds:
             known = [name for name, _ in fields]
             hint = did_you_mean(where, [*known, *_inner(fields)]) if known else "the file has no columns"
-            fix = f"{hint}; set `columns: {{{name}: ...}}`"
+            fix = f"{hint}; set `columns: {{{name}: ...}}`" if place.places else f"{hint}; or set another `layout:`"
             raise CurateError(f"no column `{where}` for {name}", file.url, fix)
         if name == "text" and not any(map(is_text, kinds)):
             fits = [name for name, kind in fields if is_text(kind)]
