@@ -159,6 +159,9 @@ def hostile_docs() -> pa.Table:
     turned = [*HOSTILE[1:], HOSTILE[0]]
     short = [value[:500] for value in turned]
     columns = {"url": turned, "date": short, "language": short, "license": short, "meta": short}
+    turns = [[{"role": value[:9], "content": value}, {"role": "assistant", "content": value}] for value in HOSTILE]
+    columns |= {"messages": turns, "chosen": turns, "rejected": turns[::-1], "extras": turned, "tools": turned}
+    columns |= {"group": short}
     columns |= {"payload": [value.encode() for value in HOSTILE], "http_status": [200] * len(HOSTILE)}
     named = ["text/html" if row % 2 else value for row, value in enumerate(short)]
     columns |= {
@@ -245,7 +248,7 @@ def run_steps(steps: list[Step], inputs: list[pa.Table]) -> list[pa.Table]:
         rows = sent[-1] if sent else None
         if step.over == "docs":
             seen = [
-                docs_ if step.reads is None else docs_.select(["doc", *dict.fromkeys(step.reads)]) for docs_ in inputs
+                docs_ if step.reads is None else docs_.select(["doc", *_read_of(docs_, step.reads)]) for docs_ in inputs
             ]
             found = [step.run(docs_, *([] if rows is None else [_sent_to(rows, docs_)])) for docs_ in seen]
         elif step.over == "all":
@@ -256,6 +259,11 @@ def run_steps(steps: list[Step], inputs: list[pa.Table]) -> list[pa.Table]:
             found = [step.run(rows) for rows in each_bin]
         sent.append(pa.concat_tables(found))
     return sent
+
+
+def _read_of(docs_: pa.Table, reads: tuple[str, ...]) -> dict[str, None]:
+    """What a step reads: columns of `MORE` where there are such."""
+    return {name: None for name in reads if name in docs_.column_names or name not in MORE}
 
 
 def _numbered(docs_: pa.Table, place: int, priorities: list[int] | None) -> pa.Table:

@@ -4,6 +4,8 @@ A row that is more than text has `messages`, or `chosen` and `rejected`: lists o
 contents, joined by blank lines; of `rejected` only what differs from `chosen`.
 """
 
+from typing import Literal
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,6 +16,12 @@ IMAGES = pa.list_(pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
 ROLES = ("system", "user", "assistant", "tool")
 CONVERSATIONS = ("messages", "chosen", "rejected")
 """Columns of messages."""
+
+Of = Literal["all", "user", "assistant"]
+"""Whose words a stage looks at."""
+
+SAID_BY = ("messages", "chosen")
+"""The columns that `said_by` reads beside the text."""
 
 SAID = (*CONVERSATIONS, "prompt")
 """Columns that hold what the text does."""
@@ -49,6 +57,11 @@ def said_by(docs: pa.Table, role: str) -> pa.Array:
     said = pc.binary_join(_contents(_filtered(messages, keep)), BETWEEN)
     count = np.diff(np.append(0, np.cumsum(keep.to_numpy(zero_copy_only=False)))[_offsets(messages)])
     return pc.if_else(pc.is_valid(messages), pc.if_else(pa.array(count > 0), said, None), docs["text"].combine_chunks())
+
+
+def of_role(docs: pa.Table, of: str) -> pa.Array | pa.ChunkedArray:
+    """What a stage with a parameter `of` looks at (string[rows]): `all` is the text, a role what `said_by` has."""
+    return docs["text"] if of == "all" else said_by(docs, of)
 
 
 def answer(docs: pa.Table) -> pa.Array:

@@ -61,10 +61,13 @@ def _documents(documents: pa.Table | Iterable[Any]) -> pa.Table:
         raise CurateError(
             f"{documents.num_rows:,} documents are more than {MOST:,}", fix="write a manifest, and run it"
         )
+    known = COLUMNS | MORE
     made = docs(*documents["text"].cast(pa.string()).to_pylist())
     for name in documents.column_names:
-        column = documents[name].cast(COLUMNS[name].type) if name in COLUMNS else documents[name]
+        column = documents[name].cast(known[name].type) if name in known else documents[name]
         made = set_column(made, name, column)
+    if conversations(made):
+        made = set_column(made, "text", pc.coalesce(made["text"], text_of(made)))
     return made.append_column(REJECT.name, pa.nulls(made.num_rows, pa.string()))
 
 
@@ -79,7 +82,10 @@ def _calls(stages: Iterable[str | Mapping[str, Any]]) -> list[Call]:
 def _one(table: pa.Table, call: Call) -> pa.Table:
     """The table after one stage. Rows that are out already are left alone."""
     params = call.stage.located(call.params)
-    if missing := [name for name in call.reads if name not in table.column_names]:
+    missing = [name for name in call.reads if name not in table.column_names]
+    if "text" in call.reads:  # which stands for what only some rows have
+        missing = [name for name in missing if name not in MORE]
+    if missing:
         raise CurateError(f"`{call.label}` reads the column `{missing[0]}`", fix="give it, or a stage that adds it")
     if call.stage.kind == "map":
         return apply(table, [Configured(call.label, call.stage, params)])[0]

@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
+from curate.base.messages import SAID_BY, Of, of_role
 from curate.base.parameters import Share
 from curate.documents import utf8
 from curate.models.fasttext_model import find_label
@@ -25,7 +26,11 @@ def _adds(probabilities: list[str], **_) -> dict[str, str]:
     return dict.fromkeys(("language_score", *map(_column, probabilities)), "float")
 
 
-@stage(version=1, dry=True, packages=_packages, adds_from=_adds, resources_from=_resources)
+def _reads(of: str, **_) -> tuple[str, ...]:
+    return ("text",) if of == "all" else ("text", *SAID_BY)
+
+
+@stage(version=1, dry=True, packages=_packages, reads_from=_reads, adds_from=_adds, resources_from=_resources)
 def language(
     docs: pa.Table,
     *,
@@ -33,6 +38,7 @@ def language(
     min_score: Share = 0.0,
     model: Name = "lid.176.ftz",
     probabilities: list[str] = [],  # noqa: B006
+    of: Of = "all",
 ) -> pa.Table:
     """Identify the language of each document from its whole text, and reject documents in other languages than these.
 
@@ -40,6 +46,8 @@ def language(
     min_score      least probability of the most likely language. FineWeb and DCLM keep English from 0.65 on
     model          a fastText classifier: `lid.176.ftz` or `lid.176.bin` (Joulin et al. 2016), or any other
     probabilities  languages whose probability is added too, in columns such as `language_score_en`
+    of             whose words of a conversation are looked at: `user`, `assistant`, or `all`. Where there are none, the
+                   language is unknown
 
     Newlines count as spaces. A text in which the model knows nothing has a low score, or 0 and no `language`.
 
@@ -51,7 +59,7 @@ def language(
     found = classifier(locate(model))
     kept = [find_label(found.model, name) for name in keep]
     asked = {_column(name): find_label(found.model, name) for name in probabilities}
-    table = found.probabilities(*utf8(docs["text"]))
+    table = found.probabilities(*utf8(of_role(docs, of)))
     best, score = table.argmax(axis=1), rounded(table.max(axis=1, initial=0))
     names = pa.array([label.removeprefix(PREFIX) for label in found.labels])
     docs = set_column(docs, "language", names.take(pa.array(best, mask=score == 0)))
