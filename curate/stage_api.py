@@ -83,12 +83,14 @@ class Index:
     reads   what it looks at of the rows; `text` is part of it
     scheme  scheme(**parameters): what must be equal for two indexes to be comparable, as JSON values
     column  of the table: what the stage's first step takes of an earlier document in place of all it reads
+    more    more(**parameters): what else it looks at, of rows that have it
     """
 
     build: Callable
     reads: tuple[str, ...]
     scheme: Callable
     column: str
+    more: Callable = lambda **_: ()
 
 
 @dataclass(frozen=True)

@@ -25,12 +25,21 @@ from curate.stage_api import find_stage, stage_homes
 
 GOLDEN = Path(__file__).parent / "golden"
 CONSTRAINTS = Path(__file__).parent / "constraints.txt"
+LAYOUTS = {"conversation": "messages", "preference": "preference", "keep_best": "openr1-math"}
+"""Of the stages that look at what is more than text."""
+SHAPES = {
+    "messages": lambda text: {"messages": [_said("user", text[:9]), _said("assistant", text[9:])]},
+    "preference": lambda text: {"prompt": text[:9], "chosen": text[9:], "rejected": text[20:]},
+    "openr1-math": lambda text: {"problem": text[:3], "generations": [text, text[9:] or "?"]},
+}
+"""{layout: what makes a row of a text}"""
 BESIDE = {"datatrove": ["spacy"]}
 """Packages that a result depends on besides those that the stage itself names."""
 CALLS = {
     "length": {"length": {"min_words": 5}},
     "filter": {"filter": {"early": "position < 3", "long": "n_bytes > 500"}},
     "exact_dedup": {"exact_dedup": "normalized_text"},
+    "keep_best": {"keep_best": {"order": ["-n_bytes"]}},
     "keep_top": {"keep_top": {"fraction": 0.4, "column": "n_bytes"}},
     "select": {"select": {"count": 9, "order": ["-n_bytes"], "by": "minhash"}},
     "extract_curate": {"extract": {"extractor": "curate"}},
@@ -40,10 +49,17 @@ PAGE = "<html><head><title>{0}</title></head><body><nav>Menu</nav><main><h1>{0}<
 ODD = ["Cafe\u0301\r\nline\u2028end", "a\x00b\x1fc", "\ufefftext", "- item\n- item\n- item", "x" * 3000]
 
 
+def _said(role: str, content: str) -> dict:
+    return {"role": role, "content": content}
+
+
 def result_of(name: str, folder: Path) -> dict:
     """{"version", "packages", "digest"}: of all that a run with this stage says of every document."""
     texts = [row["text"] for row in rows(1, 25)] + ODD
-    write_jsonl(folder / "in.jsonl", [{"text": text, "url": f"http://a/{n % 20}"} for n, text in enumerate(texts)])
+    lines = [{"text": text, "url": f"http://a/{n % 20}"} for n, text in enumerate(texts)]
+    if name in LAYOUTS:
+        lines = [{"url": row["url"]} | SHAPES[LAYOUTS[name]](row["text"]) for row in lines]
+    write_jsonl(folder / "in.jsonl", lines)
     pages = [response(f"http://a/{n}", PAGE.format(f"Page {n}", text)) for n, text in enumerate(texts[:8])]
     pages += [
         response("http://a/gone", "gone", "404 Not Found"),
@@ -53,6 +69,7 @@ def result_of(name: str, folder: Path) -> dict:
     (folder / "in.warc.gz").write_bytes(b"".join(pages))
     inputs = ["in.warc.gz"] if name.startswith("extract") else ["in.jsonl"]
     source = {"inputs": inputs, "pipeline": [CALLS.get(name, name)]}
+    source |= {"layout": LAYOUTS[name]} if name in LAYOUTS else {}
     document = {"name": "golden", "version": "1.0.0", "license": "cc0-1.0", "sources": {"only": source}}
     manifest = write_manifest(folder / "manifest.yaml", document)
     release(manifest, folder / "work")

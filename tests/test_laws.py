@@ -76,6 +76,19 @@ ASKED.write_text("www.example.org\nhttps://a.example.com/Report/2\n" + "0" * 32 
 QUESTIONS = Path(FOLDER.name) / "questions.jsonl"
 QUESTIONS.write_text(json.dumps({"question": PROSE.split("\n")[1]}) + "\n")
 
+TURNS = [
+    text and [{"role": "user", "content": text[:40]}, {"role": "assistant", "content": text[:300]}] for text in TEXTS
+]
+CALLS = json.dumps({"messages": [None, {"tool_calls": [{"function": {"name": "f", "arguments": "{"}}]}]})
+CONVERSATIONS = {
+    "messages": [*TURNS[:4], [{"role": "bot", "content": None}], [], *TURNS[6:]],
+    "chosen": TURNS,
+    "rejected": [*TURNS[:5], *TURNS[:-5]],
+    "extras": [CALLS, "[", None, *[None] * (len(TEXTS) - 3)],
+    "tools": ["[]", None, "{", *[None] * (len(TEXTS) - 3)],
+    "group": [None, *["a", "b", ""] * 4],
+}
+
 PARAMS = {
     "annotate": [{"function": "annotations:dashes", "adds": {"n_dashes": "int32"}}],
     "datatrove": [{"block": "datatrove.pipeline.filters.FineWebQualityFilter"}],
@@ -95,7 +108,11 @@ PARAMS = {
     ],
     "language": [{"model": str(model(("hq", "cc", "fr"), loss="hs")), "keep": ["hq"], "probabilities": ["fr"]}],
     "quality": [{"model": str(model()), "min_score": 0.5}, {"model": {"a": str(model()), "b": str(model(loss="ova"))}}],
-    "exact_dedup": [{}, {"by": "normalized_text", "keep": ["-position"]}],
+    "conversation": [{}, {"roles": ["bot"], "order": False, "last": "any", "tools": False, "max_phrases": None}],
+    "preference": [{}, {"same_prompt": False}],
+    "keep_best": [{"order": ["-n_bytes"]}, {"order": ["position", "meta.a"], "by": "url", "count": 2}],
+    "near_dedup": [{}, {"of": "user", "keep": ["-position"]}],
+    "exact_dedup": [{}, {"of": "assistant"}, {"by": "normalized_text", "keep": ["-position"]}],
     "removed": [{"lists": {"asked": str(ASKED)}}],
     "code": [{}, {"licenses": ["permissive"], "languages": ["Python"], "name": "url", "min_alphanumeric": 0.6}],
     "keep_top": [{"fraction": 0.3, "column": "position"}, {"fraction": 0.5, "column": "n_bytes", "by": "source"}],
@@ -114,7 +131,7 @@ PARAMS = {
 
 def table_for(name: str) -> pa.Table:
     if name not in ("extract", "robots"):
-        return docs(*TEXTS, url=list(islice(cycle(URLS), len(TEXTS))))
+        return docs(*TEXTS, url=list(islice(cycle(URLS), len(TEXTS))), **CONVERSATIONS)
     payloads, statuses, types = zip(*PAYLOADS, strict=True)
     texts = [None] * (len(PAYLOADS) - 1) + ["from a WET file"]
     charsets = [None] * len(PAYLOADS)

@@ -7,22 +7,25 @@ import numpy as np
 import pyarrow as pa
 
 from curate.base import urls
+from curate.base.messages import SAID_BY, Of, of_role
 from curate.base.parameters import Bins
 from curate.dedup import _keep_order as keep_order
 from curate.documents import comparable, hashes128
+from curate.errors import CurateError
 from curate.stage_api import Step, group
 
 
 @group(
     version=2,
     packages=lambda by, **_: ("idna",) if by == "url" else (),
-    reads_from=lambda by, keep, **_: (By[by], *keep_order.columns(keep)),
+    reads_from=lambda by, keep, of, **_: (*compared(by, of), *keep_order.columns(keep)),
 )
 def exact_dedup(
     *,
     by: Literal["text", "normalized_text", "url"] = "text",
     keep: list[str] = [],  # noqa: B006
     bins: Bins = 0,
+    of: Of = "all",
 ) -> list[Step]:
     """Keep the first, in keep order, of all identical documents; documents without a URL are never duplicates by URL.
 
@@ -31,6 +34,8 @@ def exact_dedup(
     keep  columns that decide which copy stays, after the priority of its source: the lowest, or with a `-` the highest;
           then the lowest id.
     bins  number of shuffle partitions; 0: chosen by the size of the inputs. Does not affect the result.
+    of    whose words of a conversation are compared: `user` (the same question), `assistant`, or `all`. Documents in
+          which this role says nothing are never duplicates
 
     Adds: duplicate_of (string, id of the kept document)
 
@@ -38,17 +43,25 @@ def exact_dedup(
     """
     reason = "duplicate_url" if by == "url" else "duplicate_text"
     return [
-        Step(partial(hash_keys, by=by), "docs", bins, reads=(By[by],)),
+        Step(partial(hash_keys, by=by, of=of), "docs", bins, reads=compared(by, of)),
         Step(meet, "bins"),
         Step(partial(ranked, keep=keep), "docs", bins, reads=("id", "priority", *keep_order.columns(keep))),
         Step(partial(decide, keep=keep, reason=reason), "bins"),
     ]
 
 
-def hash_keys(docs: pa.Table, *, by: str) -> pa.Table:
+def compared(by: str, of: str) -> tuple[str, ...]:
+    """The columns that are compared. Raises CurateError for addresses of one role."""
+    if by == "url" and of != "all":
+        raise CurateError(f"a URL is not of the {of}", fix="remove `of`, or compare `by: text`")
+    return (By[by],) if of == "all" else (By[by], *SAID_BY)
+
+
+def hash_keys(docs: pa.Table, *, by: str, of: str) -> pa.Table:
     """128 bits of what is compared of each document that has it."""
-    high, low = hashes128(KEYS[by](docs[By[by]]))
-    return pa.table({"doc": docs["doc"], "high": high, "low": low, "bin": high}).filter(docs[By[by]].is_valid())
+    values = docs["url"] if by == "url" else of_role(docs, of)
+    high, low = hashes128(KEYS[by](values))
+    return pa.table({"doc": docs["doc"], "high": high, "low": low, "bin": high}).filter(values.is_valid())
 
 
 def meet(rows: pa.Table) -> pa.Table:

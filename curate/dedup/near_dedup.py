@@ -17,6 +17,7 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
+from curate.base.messages import SAID_BY, Of, of_role
 from curate.base.parameters import MOST_PERMUTATIONS, Bins, Ngram, Permutations, PositiveShare, Seed
 from curate.base.spill import Pile, zeros
 from curate.dedup import _keep_order as keep_order
@@ -53,9 +54,10 @@ class Scheme:
     permutations: int
     seed: int
     normalize: bool
+    role: str = "all"
 
     @classmethod
-    def of(cls, *, ngram, unit, bands, rows, permutations, seed, threshold, normalize, **_) -> "Scheme":
+    def of(cls, *, ngram, unit, bands, rows, permutations, seed, threshold, normalize, of, **_) -> "Scheme":
         """The scheme of the stage's parameters. Raises CurateError where bands do not fit the permutations."""
         if (bands is None) != (rows is None):
             raise CurateError("`bands` and `rows` must be set together", fix="set both, or neither")
@@ -71,7 +73,11 @@ class Scheme:
         if bands * rows > permutations:
             what = f"{bands} bands of {rows} rows need {bands * rows} permutations, not {permutations}"
             raise CurateError(what, fix="raise `permutations`, or leave it out")
-        return cls(ngram, unit, bands, rows, permutations, seed, normalize)
+        return cls(ngram, unit, bands, rows, permutations, seed, normalize, of)
+
+    def values(self) -> dict:
+        """As JSON values: `role` where it is one role's words, as schemes had none before."""
+        return {name: value for name, value in asdict(self).items() if (name, value) != ("role", "all")}
 
     def utf8(self, text: pa.ChunkedArray | pa.Array) -> tuple[np.ndarray, np.ndarray]:
         """What is compared of the texts, as kernels take it."""
@@ -111,12 +117,22 @@ def reads(keep: list[str], verify: str, rule: str, **params) -> tuple[str, ...]:
     Scheme.of(**params)
     if (verify == "none") != (rule == "components"):
         raise CurateError("`verify: none` and `rule: components` go together", fix="set both, or neither")
-    return ("text", *keep_order.columns(keep))
+    return (*compared(params["of"]), *keep_order.columns(keep))
+
+
+def compared(of: str, **_) -> tuple[str, ...]:
+    """The columns that are compared."""
+    return ("text",) if of == "all" else ("text", *SAID_BY)
+
+
+def texts(docs: pa.Table, of: str) -> pa.ChunkedArray:
+    """The texts that are compared: where a role says nothing, the whole."""
+    return docs["text"] if of == "all" else pa.compute.coalesce(pa.chunked_array([of_role(docs, of)]), docs["text"])
 
 
 def scheme(**params) -> dict:
     """What two releases must have in common to be compared by their indexes."""
-    return asdict(Scheme.of(**params))
+    return Scheme.of(**params).values()
 
 
 def index(shard: pa.Table, **scheme) -> pa.Table:
@@ -126,7 +142,7 @@ def index(shard: pa.Table, **scheme) -> pa.Table:
     kilobyte a document, where the signatures, of which nothing else is asked later, would be one.
     """
     hashing = Scheme(**scheme)
-    keys = np.ascontiguousarray(hashing.keys(hashing.signatures(shard["text"])), "<u8")
+    keys = np.ascontiguousarray(hashing.keys(hashing.signatures(texts(shard, hashing.role))), "<u8")
     kind = pa.binary(keys.strides[0])
     packed = pa.Array.from_buffers(kind, len(keys), [None, pa.py_buffer(keys)])
     return pa.table({"id": shard["id"], "band_keys": packed.cast(pa.binary())})
@@ -165,7 +181,7 @@ def warnings(threshold: float, **params) -> list[str]:
     reads_from=reads,
     notes_from=notes,
     warnings_from=warnings,
-    index=Index(index, ("id", "text"), scheme, "band_keys"),
+    index=Index(index, ("id", "text"), scheme, "band_keys", lambda of, **_: compared(of)[1:]),
 )
 def near_dedup(
     *,
@@ -181,6 +197,7 @@ def near_dedup(
     verify: Literal["exact", "signature", "none"] = "exact",
     rule: Literal["leaders", "components"] = "leaders",
     bins: Bins = 0,
+    of: Of = "all",
 ) -> list[Step]:
     """Keep the first, in keep order, of nearly identical documents.
 
@@ -200,6 +217,8 @@ def near_dedup(
                   to take forever. components: all documents that are joined, be it through others, but the first go;
                   what SlimPajama and most tools do, and what wipes out sources. Needs `verify: none`.
     bins          number of shuffle partitions; 0: chosen by the size of the inputs. Does not affect the result.
+    of            whose words of a conversation are compared: `user` (nearly the same question), `assistant`, or `all`;
+                  of documents in which this role says nothing, the whole text.
 
     Adds: duplicate_of (string, id of the kept document), similarity (float32, true Jaccard with it or its estimate),
     cluster (string, id of the first document of all that are joined), cluster_size (int64, documents)
@@ -208,25 +227,25 @@ def near_dedup(
 
     Source: Broder 1997; Lee et al. 2022, "Deduplicating training data makes language models better".
     """
-    scheme = asdict(
-        Scheme.of(
-            ngram=ngram,
-            unit=unit,
-            bands=bands,
-            rows=rows,
-            permutations=permutations,
-            seed=seed,
-            threshold=threshold,
-            normalize=normalize,
-        )
-    )
+    scheme = Scheme.of(
+        ngram=ngram,
+        unit=unit,
+        bands=bands,
+        rows=rows,
+        permutations=permutations,
+        seed=seed,
+        threshold=threshold,
+        normalize=normalize,
+        of=of,
+    ).values()
+    ranked = ("id", "priority", *compared(of), *keep_order.columns(keep))
     least = threshold if rule == "leaders" else None
     verdict = partial(decide, scheme=scheme, threshold=least, keep=keep, verify=verify, rule=rule)
     return [
-        Step(partial(sign, scheme=scheme), "docs", bins, reads=("text",)),
+        Step(partial(sign, scheme=scheme), "docs", bins, reads=compared(of)),
         Step(join, "bins", 1),
         Step(joined, "all"),
-        Step(partial(gathered, keep=keep), "docs", bins, reads=("id", "priority", "text", *keep_order.columns(keep))),
+        Step(partial(gathered, keep=keep, of=of), "docs", bins, reads=ranked),
         Step(verdict, "bins"),
     ]
 
@@ -237,7 +256,7 @@ def sign(docs: pa.Table, *, scheme: dict) -> pa.Table:
     if "band_keys" in docs.column_names:  # of an earlier release
         keys = utf8(docs["band_keys"])[0].view("<u8").astype(np.uint64)
     else:
-        keys = hashing.keys(hashing.signatures(docs["text"])).ravel()
+        keys = hashing.keys(hashing.signatures(texts(docs, hashing.role))).ravel()
     doc = np.repeat(docs["doc"].to_numpy(), hashing.bands)
     return pa.table({"doc": doc, "key": keys, "bin": _upper(keys)})
 
@@ -267,14 +286,15 @@ def joined(edges: Iterator[pa.Table], sizes: np.ndarray) -> Iterator[pa.Table]:
         yield pa.table({"doc": doc, "component": parent[number].astype(np.uint64)})
 
 
-def gathered(docs: pa.Table, members: pa.Table, *, keep: list[str]) -> pa.Table:
+def gathered(docs: pa.Table, members: pa.Table, *, keep: list[str], of: str) -> pa.Table:
     """Documents that are joined with others, sent to the bin of their component with what decides between them."""
     docs = docs.take(pa.array(np.searchsorted(docs["doc"].to_numpy(), members["doc"].to_numpy())))
     component = members["component"].to_numpy()
-    high, low = hashes128(docs["text"])
+    text = texts(docs, of)
+    high, low = hashes128(text)
     seen = np.zeros(len(high), bool)
     seen[np.unique(np.stack([high, low]), axis=1, return_index=True)[1]] = True
-    text = docs["text"].fill_null("").combine_chunks()
+    text = text.fill_null("").combine_chunks()
     sent = {"doc": docs["doc"], "component": component, "priority": docs["priority"], "id": docs["id"]}
     sent |= keep_order.carried(docs, keep) | {"high": high, "low": low}
     sent["text"] = pa.compute.if_else(pa.array(seen), text, None)  # one of equal texts carries it

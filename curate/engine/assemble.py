@@ -133,7 +133,9 @@ def shard(store: Store, args: dict, draft: Path, counts: dict) -> None:
 def index(store: Store, args: dict, draft: Path, counts: dict) -> None:
     """What a later run needs to compare its documents with those of a shard, row by row as in the shard."""
     call, keys = find_stage(args["call"]["stage"]).index, args.get("keys")
-    rows, sequence, schema = _of_shard(store, args, ("id", keys, "text_bytes") if keys else call.reads)
+    rows, sequence, schema = _of_shard(
+        store, args, ("id", keys, "text_bytes") if keys else (*call.reads, *args.get("more", ()))
+    )
     sizes = rows["text_bytes"] if keys else pc.binary_length(rows["text"])
     with Writer(draft) as writer:
         for group in _groups(rows, sequence, schema, sizes):

@@ -218,6 +218,8 @@ def shards(plan: Plan, splits: list[dict]) -> Shards:
         data.append(planner.add("shard", label, args | {"columns": list(types)}, [before]))
         if call:
             args |= keys | {"call": call.stage.indexing(call.params)}
+            more = [name for name in call.stage.index.more(**call.params) if name in types]
+            args |= {"more": more} if more else {}
             index.append(planner.add("index", f"{label}: index", args, [before]))
         if plan.encoding:
             tokens.append(_tokens(planner, plan, label, data[-1], split, splits))

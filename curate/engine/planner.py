@@ -300,10 +300,11 @@ class Planner:
         index = call.stage.index
         if index.column in lane.columns:
             return
-        reading = lane.reading(index.reads)
+        names = [*index.reads, *(name for name in index.more(**call.params) if name in lane.columns)]
+        reading = lane.reading(names)
         args = {"call": call.stage.indexing(call.params), "column": index.column, "reading": reading}
         fp = self.add("keys", f"{lane.name}: {call.label} keys", args, reading, {"label": call.label})
-        lane.keyed = {name: lane.columns[name] for name in index.reads}
+        lane.keyed = {name: lane.columns[name] for name in names}
         lane.columns[index.column] = fp
 
     def documents(self, lane: Lane, names: tuple[str, ...], types: dict[str, str]) -> dict:
