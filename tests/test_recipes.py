@@ -61,6 +61,8 @@ def test_prose_passes_the_map_stages_of_a_recipe(page):
     calls = [call for call in manifest_with(page.stem).pipelines["web"] if call.stage.kind == "map"]
     if not calls:
         pytest.skip("no stage of it looks at one document alone")
+    if any("messages" in call.reads for call in calls):
+        pytest.skip("it is for rows that are more than text")
     for call in calls:
         if call.stage.resources_from is None:  # no model is at hand
             table = call.stage(table, **call.params)

@@ -1,8 +1,7 @@
 """The best of each group of documents, such as several answers to one question."""
 
-import json
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
@@ -14,13 +13,13 @@ from curate.dedup import _keep_order as keep_order
 from curate.documents import hashes128
 from curate.stage_api import Step, group
 
-META = "meta."
-"""What begins the name of a number in `meta`."""
+
+def reads(by: str, order: list[str], **_) -> tuple[str, ...]:
+    """The columns that the stage looks at."""
+    return tuple(dict.fromkeys([keep_order.column(by), *keep_order.columns(order)]))
 
 
-@group(
-    version=1, new_only=True, reads_from=lambda by, order, **_: tuple(dict.fromkeys([*by_column(by), *columns(order)]))
-)
+@group(version=1, new_only=True, reads_from=reads)
 def keep_best(
     *,
     order: Annotated[list[Column], Field(min_length=1)],
@@ -41,39 +40,24 @@ def keep_best(
 
     Reasons: not_best
     """
-    reads = ("id", "priority", *dict.fromkeys([*by_column(by), *columns(order)]))
     return [
-        Step(partial(ranked, by=by, order=order), "docs", bins, reads=reads),
+        Step(partial(ranked, by=by, order=order), "docs", bins, reads=("id", "priority", *reads(by, order))),
         Step(partial(decide, order=order, count=count), "bins"),
     ]
 
 
-def by_column(by: str) -> tuple[str]:
-    """The column that has the groups."""
-    return ("meta" if by.startswith(META) else by,)
-
-
-def columns(order: list[str]) -> tuple[str, ...]:
-    """The columns that `order` looks at."""
-    return tuple("meta" if name.startswith(META) else name for name in keep_order.columns(order))
-
-
 def ranked(docs: pa.Table, *, by: str, order: list[str]) -> pa.Table:
     """The documents that have a group, with what decides between them."""
-    held = list(map(_object, docs["meta"].to_pylist())) if "meta" in {*columns(order), *by_column(by)} else []
-    groups = _strings(held, by.removeprefix(META)) if by.startswith(META) else docs[by].cast(pa.string())
+    groups = keep_order.strings(docs, by)
     high, low = hashes128(groups)
     found = {"doc": docs["doc"], "high": high, "low": low, "bin": high}
-    found |= {"priority": docs["priority"], "id": docs["id"]}
-    for place, name in enumerate(keep_order.columns(order)):
-        found[str(place)] = _numbers(held, name.removeprefix(META)) if name.startswith(META) else docs[name]
+    found |= {"priority": docs["priority"], "id": docs["id"]} | keep_order.carried(docs, order)
     return pa.table(found).filter(groups.is_valid())
 
 
 def decide(rows: pa.Table, *, order: list[str], count: int) -> pa.Table:
     """Verdicts: the first of each group stay."""
-    keys = [(str(place), direction) for place, direction in enumerate(keep_order.directions(order))]
-    best = [*keys, ("priority", "ascending"), ("id", "ascending")]
+    best = [*keep_order.keys(order), ("priority", "ascending"), ("id", "ascending")]
     rows = rows.take(pc.sort_indices(rows, [("high", "ascending"), ("low", "ascending"), *best]))
     high, low = rows["high"].to_numpy(), rows["low"].to_numpy()
     new = np.append(True, (high[1:] != high[:-1]) | (low[1:] != low[:-1]))[: len(high)]
@@ -88,30 +72,3 @@ def decide(rows: pa.Table, *, order: list[str], count: int) -> pa.Table:
             "group_size": pa.array(np.repeat(size, size), pa.int64()),
         }
     )
-
-
-def _object(text: str | None) -> dict:
-    """What `meta` holds; nothing where it is no object."""
-    try:
-        found = json.loads(text) if text else {}
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _numbers(held: list[dict], name: str) -> pa.Array:
-    """float64[rows]: truth is 1 and 0; null for what is no number."""
-    return pa.array([_number(one.get(name)) for one in held], pa.float64())
-
-
-def _number(value: Any) -> float | None:
-    try:
-        return float(value) if isinstance(value, bool | int | float) and value == value else None
-    except OverflowError:
-        return None
-
-
-def _strings(held: list[dict], name: str) -> pa.Array:
-    """string[rows]: null for what is neither text nor a number."""
-    values = (one.get(name) for one in held)
-    return pa.array([str(value) if isinstance(value, str | int) else None for value in values], pa.string())

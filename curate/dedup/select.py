@@ -20,7 +20,7 @@ LONG = 6
 
 
 def reads(order: list[str], by: Column | None, **_) -> tuple[str, ...]:
-    return (*([COLUMN.get(by, by)] if by else []), *keep_order.columns(order))
+    return (*([keep_order.column(COLUMN.get(by, by))] if by else []), *keep_order.columns(order))
 
 
 @group(version=2, new_only=True, reads_from=reads)
@@ -42,10 +42,12 @@ def select(
     count    documents to select
     order    columns that say which document is better, the first first: the lowest value, or with a `-` the highest,
              such as [-n_tokens, -quality]; then the lowest id. One without a value comes after all that have one.
-    by       what a cluster is. A column, such as `domain` or `source`: one for each value, and one for no value. host:
-             the host of `url` in canonical form, without `www.`. minhash: the word that comes first in an order drawn
-             by hash among the document's words of 6 or more characters (all its words, if it has none): two documents
-             share it with a chance equal to the Jaccard similarity of these sets. null: all documents are one cluster.
+             `meta.NAME` is a number, or true or false, in `meta`.
+    by       what a cluster is. A column, such as `source`, or a value in `meta`, such as `meta.domain`: one for each
+             value, and one for no value. host: the host of `url` in canonical form, without `www.`. minhash: the word
+             that comes first in an order drawn by hash among the document's words of 6 or more characters (all its
+             words, if it has none): two documents share it with a chance equal to the Jaccard similarity of these sets.
+             null: all documents are one cluster.
     at_most  take all documents where there are fewer than `count`; else that is an error, unless there are none
     bins     number of shuffle partitions; 0: chosen by the size of the inputs. Does not affect the result.
 
@@ -127,8 +129,7 @@ def clusters(docs: pa.Table, by: Column | None) -> pa.Array | pa.ChunkedArray:
     """The cluster of each document: string[documents]."""
     if by is None:
         return pa.nulls(len(docs), pa.string())
-    values = docs[COLUMN.get(by, by)]
-    return NAMES[by](values) if by in NAMES else values.cast(pa.string())
+    return NAMES[by](docs[COLUMN[by]]) if by in NAMES else keep_order.strings(docs, by)
 
 
 def hosts(addresses: pa.ChunkedArray) -> pa.Array:
