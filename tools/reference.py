@@ -19,8 +19,9 @@ import curate
 from curate import errors
 from curate.cli import commands as cli
 from curate.manifest.models import Spec
+from curate.sources import picture_files
 from curate.sources.conversations import RowLayout
-from curate.sources.format_api import HOME, Format, formats
+from curate.sources.format_api import HOME, Format, formats, listed
 from curate.stage_api import HOMES, Stage, find_stage, read_parameters, stage_homes
 
 PACKAGE = Path(curate.__file__).parent
@@ -210,6 +211,8 @@ def reading_reasons() -> Iterator[tuple[str, str, str]]:
     for one in own_formats():
         for reason, meaning in (one.reasons or {}).items():
             meanings.setdefault((reason, meaning), []).append(one.name)
+    for reason, meaning in listed(picture_files.__doc__).items():
+        meanings[reason, meaning] = [one.name for one in own_formats() if "layout" in one.options.model_fields]
     for (reason, meaning), names in meanings.items():
         yield ", ".join(names), f"`{reason}`", meaning
 

@@ -15,6 +15,7 @@ MASK, QUERY, HERE = "REDACTED", "?REDACTED", "LOCAL/"
 PLACES = frozenset(
     [
         "inputs",
+        "images",
         "paths",
         "base",
         "extends",

@@ -175,8 +175,7 @@ class Planner:
             fp = self.add("map", f"{lane.name}: {what}", args, reading)
         else:
             args["read"] = lane.partition.identity
-            where = {piece.file.path: piece.file for piece in lane.partition.pieces}
-            fp = self.add("map", f"{lane.name}: {what}", args, where=where)
+            fp = self.add("map", f"{lane.name}: {what}", args, where=lane.partition.where)
             for column in TRANSIENT:
                 lane.types.pop(column, None)
         self.settle(lane, fp, made)

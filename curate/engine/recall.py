@@ -99,7 +99,8 @@ def _lane(noted: dict) -> Lane:
     if partition is not None:
         held = [(File(**piece["file"]), piece["rows"]) for piece in partition["pieces"]]
         pieces = tuple(Piece(file, tuple(rows) if rows else None) for file, rows in held)
-        partition = Partition(**partition | {"pieces": pieces})
+        pictures = tuple(File(**place) for place in partition["pictures"])
+        partition = Partition(**partition | {"pieces": pieces, "pictures": pictures})
     return Lane(**noted | {"partition": partition})
 
 

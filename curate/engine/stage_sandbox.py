@@ -120,7 +120,7 @@ def sandboxed_blocks(read: dict, where: dict[str, File], origin: Origin) -> Iter
         path, held, state = piece[0], [], None
         child = Child(__name__, json.dumps({"read": read | {"pieces": [piece]}, "source": origin.source}))
         try:
-            child.ask({path: where[path]})
+            child.ask({name: where[name] for name in (path, *read.get("images", ()))})
             while True:
                 block, state = child.ask(None)
                 if block is None:

@@ -67,6 +67,7 @@ class PathsInput(Strict):
 
 
 StageList = list[str | dict[str, Any]]
+Path = Annotated[str, Field(min_length=1)]
 
 
 class Source(Strict):
@@ -81,7 +82,10 @@ class Source(Strict):
         json_schema_extra=lambda schema: schema["anyOf"][0].update(enum=sorted(formats())),
     )
     options: dict[str, Any] = Field({}, description="options of the format, such as `delimiter` of csv")
-    follow_links: bool = Field(False, description="follow links that lead out of an input folder")
+    images: Path | list[Path] = Field(
+        [], description="folders, .zip, .tar or .tar.gz files with the pictures that rows name, on this machine"
+    )
+    follow_links: bool = Field(False, description="follow links that lead out of an input folder, or one of pictures")
     layout: str | None = Field(None, description="a known dataset with these columns")
     columns: dict[str, Any] | None = Field(
         None, description="maps curate's columns to the source's where no layout fits; `meta` takes a list"

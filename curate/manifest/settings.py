@@ -16,6 +16,8 @@ _PATHS = (
     ("sources", None, "inputs", None),
     ("sources", None, "inputs", None, "paths"),
     ("sources", None, "inputs", None, "base"),
+    ("sources", None, "images"),
+    ("sources", None, "images", None),
     ("removed", None),
     ("against", None),
     ("extends",),

@@ -5,14 +5,16 @@ small neighbours (by path) are bundled, everything else is a file a partition.
 """
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import accumulate, groupby, pairwise
 
 import pyarrow as pa
 
 from curate.errors import CurateError, Stopped, refusal
-from curate.sources import File, Origin
+from curate.sources import File, Origin, picture_files
 from curate.sources.format_api import MAPPING, Format, find_format, format_for
+from curate.sources.picture_files import Pictures, with_pictures
 from curate.sources.row_mapping import mapping
 from curate.sources.stores import unchanged
 
@@ -35,13 +37,21 @@ class Piece:
 class Partition:
     """What one job reads, and how.
 
-    options  of the manifest's source, as far as the format has them
+    options   of the manifest's source, as far as the format has them
+    pictures  where the pictures lie that its rows name
     """
 
     source: str
     format: str
     options: dict
     pieces: tuple[Piece, ...]
+    pictures: tuple[File, ...] = ()
+
+    @property
+    def where(self) -> dict[str, File]:
+        """Its files, and the places of its pictures, by what `identity` calls them."""
+        held = {piece.file.path: piece.file for piece in self.pieces}
+        return held | {picture_files.called(place): place for place in self.pictures}
 
     @property
     def payload(self) -> bool:
@@ -62,6 +72,7 @@ class Partition:
             **find_format(self.format).identity(),
             "options": self.options,
             "pieces": [[piece.file.path, piece.file.digest, piece.rows] for piece in self.pieces],
+            **({"images": [picture_files.called(place) for place in self.pictures]} if self.pictures else {}),
         }
 
 
@@ -110,10 +121,16 @@ def _check_options(source: str, options: dict, kinds: list[Format]) -> None:
 
 
 def read(identity: dict, files: dict[str, File], origin: Origin) -> Iterator[pa.Table]:
-    """Read a partition from its identity, block by block. files: where they lie, by path.
+    """Read a partition from its identity, block by block. files: where they lie, see `Partition.where`.
 
     Raises Stopped where a file is no longer what was planned. An error shows no secret of an address.
     """
+    named = identity.get("images")
+    with Pictures(files[name] for name in named) if named else nullcontext() as pictures:
+        yield from _read(identity, files, origin, pictures)
+
+
+def _read(identity: dict, files: dict[str, File], origin: Origin, pictures: Pictures | None) -> Iterator[pa.Table]:
     reader = find_format(identity["format"]).read
     ends = [0, *accumulate(max(files[path].size, 1) for path, *_ in identity["pieces"])]
     for (path, digest, rows), (start, end) in zip(identity["pieces"], pairwise(ends), strict=True):
@@ -121,7 +138,7 @@ def read(identity: dict, files: dict[str, File], origin: Origin) -> Iterator[pa.
         options = dict(identity["options"]) | ({"rows": tuple(rows)} if rows else {})
         file = replace(files[path], digest=digest)
         try:
-            yield from reader(file, origin=origin, **options)
+            yield from with_pictures(reader(file, origin=origin, **options), pictures, origin)
         except CurateError as error:
             error.what, error.where = (text.replace(file.url, file.shown) for text in (error.what, error.where))
             error.args = (error.what, error.where, error.fix)
