@@ -14,15 +14,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.base.messages import ROLES, conversations, turns
+from curate.base.pictures import picture_bytes
 from curate.documents import REJECT, coded, hashed
-from curate.engine.store import BinnedWriter, Store, Writer, for_block, live_blocks, row_of, sent_to
+from curate.engine.store import BinnedWriter, Store, Writer, for_block, live_blocks, row_of, sent_to, widened
 from curate.mix.hash_line import hash_line
 from curate.mix.splits import Candidates, compose
 from curate.stage_api import arrow_type, find_stage, set_column
 from curate.stages import removed as removals
 
 GROUP_BYTES = 32 << 20
-"""Text in a row group of a shard, so that a reader of one group needs little memory."""
+"""Text and pictures in a row group of a shard, so that a reader of one group needs little memory."""
 
 GROUP_ROWS = 50_000
 
@@ -38,8 +39,8 @@ NOT_DRAWN = "mixture.not_drawn"
 
 def order(store: Store, args: dict, draft: Path, counts: dict) -> None:
     """What the mixture must know of each live document of a partition: `doc`, its place on the hash line, the bytes and
-    tokens of its text, and the value that weights are given by."""
-    rows = 0
+    tokens of its text, those of its pictures, and the value that weights are given by."""
+    rows, pictures = 0, False
     with Writer(draft) as writer:
         for docs in live_blocks(store, args["reading"]):
             columns = {
@@ -48,11 +49,16 @@ def order(store: Store, args: dict, draft: Path, counts: dict) -> None:
                 "bytes": docs["n_bytes"].fill_null(0),
                 "key": docs[args["by"]].cast(pa.string()).fill_null("null"),
             }
+            if "image_bytes" in docs.column_names:
+                columns["pictures"] = docs["image_bytes"].cast(pa.int64()).fill_null(0)
+            elif "images" in docs.column_names:
+                columns["pictures"] = pa.array(picture_bytes(docs["images"]))
             if "n_tokens" in docs.column_names:
                 columns["tokens"] = docs["n_tokens"].cast(pa.int64()).fill_null(0)
             writer.write(pa.table(columns))
             rows += docs.num_rows
-    counts["rows"] = rows
+            pictures |= "pictures" in columns
+    counts |= {"rows": rows} | ({"pictures": True} if pictures else {})
 
 
 def mix(store: Store, args: dict, draft: Path, counts: dict) -> None:
@@ -75,6 +81,8 @@ def _all_documents(store: Store, parts: list[str]) -> Candidates:
     total = sum(store.counts(fp)["rows"] for fp in parts)
     columns = {"doc": np.uint64, "order": np.uint64, "bytes": np.uint32, "tokens": np.uint32}
     arrays = {name: np.zeros(total, kind) for name, kind in columns.items()}
+    if any(store.counts(fp).get("pictures") for fp in parts):
+        arrays["pictures"] = np.zeros(total, np.int64)
     key, known, start, counted = np.empty(total, np.int32), {}, 0, True
     for place, table in store.stream(parts):
         rows = slice(start, start + table.num_rows)
@@ -87,8 +95,8 @@ def _all_documents(store: Store, parts: list[str]) -> Candidates:
     names = sorted(known)
     rank = np.empty(len(names), np.int32)
     rank[[known[name] for name in names]] = np.arange(len(names))
-    tokens = arrays["tokens"] if counted else None
-    return Candidates(arrays["doc"], arrays["order"], arrays["bytes"], tokens, rank[key], names)
+    tokens, pictures = arrays["tokens"] if counted else None, arrays.get("pictures")
+    return Candidates(arrays["doc"], arrays["order"], arrays["bytes"], tokens, rank[key], names, pictures)
 
 
 def scatter(store: Store, args: dict, draft: Path, counts: dict) -> None:
@@ -115,7 +123,7 @@ def scatter(store: Store, args: dict, draft: Path, counts: dict) -> None:
                 sent_along |= {args["keys"]: rows[args["keys"]], "text_bytes": pc.binary_length(rows["text"])}
             writer.write(pa.table(columns | sent_along))
             once = np.unique(index, return_index=True)[1]  # a mixture may draw a document more than once
-            rows = pa.table(columns)
+            rows = pa.table({name: column for name, column in columns.items() if name != "images"})
             add(unique, composition(rows if len(once) == len(index) else rows.take(pa.array(once))))
     counts |= {"bins": writer.bins, "unique": unique}
 
@@ -124,7 +132,7 @@ def shard(store: Store, args: dict, draft: Path, counts: dict) -> None:
     """One shard of the release, in the order of the line."""
     rows, sequence, schema = _of_shard(store, args, args["columns"])
     with Writer(draft, level=3, content_defined=True) as writer:
-        for group in _groups(rows, sequence, schema, pc.binary_length(rows["text"])):
+        for group in _groups(rows, sequence, schema, _sizes(rows)):
             writer.write(group)
     counts |= {"rows": rows.num_rows, "text_bytes": pc.sum(pc.binary_length(rows["text"])).as_py() or 0}
     counts |= {"composition": composition(rows)} | digest(draft)
@@ -136,7 +144,7 @@ def index(store: Store, args: dict, draft: Path, counts: dict) -> None:
     rows, sequence, schema = _of_shard(
         store, args, ("id", keys, "text_bytes") if keys else (*call.reads, *args.get("more", ()))
     )
-    sizes = rows["text_bytes"] if keys else pc.binary_length(rows["text"])
+    sizes = rows["text_bytes"].to_numpy() if keys else _sizes(rows)
     with Writer(draft) as writer:
         for group in _groups(rows, sequence, schema, sizes):
             writer.write(group.drop_columns("text_bytes") if keys else call.build(group, **args["call"]["params"]))
@@ -151,14 +159,19 @@ def _of_shard(store: Store, args: dict, columns: Iterable[str]) -> tuple[pa.Tabl
     sequence = pc.sort_indices(rows, [("order", "ascending"), ("id", "ascending")])
     rows = rows.drop_columns("order")
     schema = rows.schema
-    large = {pa.string(): pa.large_string(), pa.binary(): pa.large_binary()}
-    wide = [field.with_type(large.get(field.type, field.type)) for field in schema]
+    wide = [field.with_type(widened(field.type)) for field in schema]
     return rows.cast(pa.schema(wide)).combine_chunks(), sequence, schema
 
 
-def _groups(rows: pa.Table, sequence: pa.Array, schema: pa.Schema, text_bytes: pa.ChunkedArray) -> Iterator[pa.Table]:
-    """The row groups of a shard, whose texts are of these sizes: few rows at a time are copied."""
-    for start, stop in row_groups(text_bytes.take(sequence).to_numpy()):
+def _sizes(rows: pa.Table) -> np.ndarray:
+    """Bytes of text and pictures of each row of a shard: int64[rows]."""
+    sizes = pc.fill_null(pc.binary_length(rows["text"]), 0).to_numpy().astype(np.int64)
+    return sizes + picture_bytes(rows["images"]) if "images" in rows.column_names else sizes
+
+
+def _groups(rows: pa.Table, sequence: pa.Array, schema: pa.Schema, sizes: np.ndarray) -> Iterator[pa.Table]:
+    """The row groups of a shard, whose rows are of these sizes: few rows at a time are copied."""
+    for start, stop in row_groups(sizes[sequence.to_numpy()]):
         yield rows.take(sequence.slice(start, stop - start)).cast(schema)
 
 

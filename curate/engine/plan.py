@@ -110,7 +110,8 @@ def _finish(planner: Planner, manifest: Manifest, lanes: list[Lane]) -> Plan:
                 fix = "add the stage `tokens`, or measure in bytes" if setting == "unit" else ""
                 place = f"mixture.{setting}"
                 planner.problems.append(CurateError(what, place, fix or did_you_mean(name, lane.types)))
-        reading = lane.reading(["id", "n_bytes", mixture.by, "n_tokens"])
+        pictures = next((name for name in ("image_bytes", "images") if name in lane.columns), "id")
+        reading = lane.reading(["id", "n_bytes", mixture.by, "n_tokens", pictures])
         args = {"reading": reading, "seed": manifest.spec.seed, "by": mixture.by}
         order.append(planner.add("order", f"{lane.name}: order", args, reading))
     planner.check()

@@ -231,8 +231,12 @@ class Store:
         for place, fp in enumerate(fps):
             with _reading(self, fp):
                 bins = self.counts(fp)["bins"]
-                groups = [index for index, held in enumerate(bins) if held == number]
-                yield place, self.open(fp).read_row_groups(groups, columns=columns)
+                groups, file = [index for index, held in enumerate(bins) if held == number], self.open(fp)
+                if "images" in file.schema_arrow.names:  # Arrow reads 2 GiB of a list at once; a group has far less
+                    tables = [file.read_row_group(group, columns=columns) for group in groups]
+                    yield place, pa.concat_tables([file.read_row_groups([], columns=columns), *tables])
+                else:
+                    yield place, file.read_row_groups(groups, columns=columns)
 
     def stream(self, fps: Iterable[str]) -> Iterator[tuple[int, pa.Table]]:
         """All rows of the parts, one row group at a time: (place of the part among `fps`, table)."""
@@ -334,3 +338,12 @@ def for_block(sent: pa.Table, docs: pa.Table) -> pa.Table:
     wanted = docs["doc"].to_numpy()
     start, stop = np.searchsorted(row, [wanted[0], wanted[-1] + np.uint64(1)]) if len(wanted) else (0, 0)
     return set_column(sent, "doc", pa.array(row)).slice(start, stop - start)
+
+
+def widened(kind: pa.DataType) -> pa.DataType:
+    """A type with large strings and bytes, within lists and structs too."""
+    if pa.types.is_list(kind):
+        return pa.list_(kind.value_field.with_type(widened(kind.value_type)))
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(widened(field.type)) for field in kind])
+    return {pa.string(): pa.large_string(), pa.binary(): pa.large_binary()}.get(kind, kind)

@@ -21,6 +21,7 @@ class Candidates:
     tokens  uint32[n], or None if they were not counted
     key     int32[n], places in `names`
     names   what the column that weights are given by holds, sorted
+    pictures  int64[n], bytes of pictures, by which shards are cut too, or None where there are none
     """
 
     doc: np.ndarray
@@ -29,6 +30,11 @@ class Candidates:
     tokens: np.ndarray | None
     key: np.ndarray
     names: list[str]
+    pictures: np.ndarray | None = None
+
+    def stored(self, row: np.ndarray) -> np.ndarray:
+        """Bytes of text and pictures of these rows."""
+        return self.bytes[row] if self.pictures is None else self.bytes[row] + self.pictures[row]
 
     def amount(self, unit: str) -> np.ndarray:
         """What each document counts for, in a unit."""
@@ -80,7 +86,7 @@ def compose(documents: Candidates, choice: dict, unit: str, shard_bytes: int) ->
         order = np.argsort(place, kind="stable")
         rows.append(row[order])
         places.append(place[order])
-        shard = cut(documents.bytes[rows[-1]], shard_bytes)
+        shard = cut(documents.stored(rows[-1]), shard_bytes)
         first = sum(split["shards"] for split in splits)
         shards.append(shard + np.uint32(first))
         split |= {"shards": int(shard[-1]) + 1 if len(shard) else 0} | _totals(documents, row)

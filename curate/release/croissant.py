@@ -3,7 +3,7 @@
 import json
 
 from curate.base import licenses
-from curate.base.features import value_type
+from curate.base.features import IMAGE, value_type
 from curate.base.languages import CODE, MULTILINGUAL
 from curate.release.card import configs, languages
 from curate.release.typed_lock import File, Lock
@@ -137,7 +137,8 @@ def _record_set(name: str, columns: dict[str, str], rows: int) -> dict:
             "name": f"{name}/{column}",
             "dataType": _data_type(kind),
             **({"repeated": True} if value_type(kind) != kind else {}),
-            "source": {"fileSet": {"@id": f"{name}-files"}, "extract": {"column": column}},
+            "source": {"fileSet": {"@id": f"{name}-files"}, "extract": {"column": column}}
+            | ({"transform": {"jsonPath": "bytes"}} if value_type(kind) == IMAGE else {}),
         }
         for column, kind in columns.items()
     ]
@@ -147,6 +148,8 @@ def _record_set(name: str, columns: dict[str, str], rows: int) -> dict:
 def _data_type(kind: str) -> str:
     """The type of a column's values, or of the values in its lists."""
     inner = value_type(kind)
+    if inner == IMAGE:
+        return "sc:ImageObject"
     if inner.startswith(("int", "uint")):
         return "sc:Integer"
     if inner in ("float", "double", "halffloat") or inner.startswith("decimal"):
