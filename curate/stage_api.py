@@ -377,3 +377,9 @@ def find_stage(name: str) -> Stage:
         raise CurateError(f"unknown stage `{name}`", fix=did_you_mean(name, homes))
     module, _, attribute = homes[name].partition(":")
     return getattr(importlib.import_module(module), attribute or name)
+
+
+def which_adds(column: str) -> str | None:
+    """The first stage, by name, of those that come with curate which says that it adds this column."""
+    ours = (name for name, home in sorted(stage_homes().items()) if home.startswith("curate."))
+    return next((name for name in ours if column in find_stage(name).declared.adds), None)

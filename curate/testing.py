@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.base.messages import IMAGES
 from curate.documents import COLUMNS, MORE, TALLY, TRANSIENT, document_id
 from curate.sources import File, Origin
 from curate.sources.format_api import format_for
@@ -171,7 +172,15 @@ def hostile_docs() -> pa.Table:
         "charset": short,
         "robots": turned,
     }
-    return docs(*HOSTILE, **columns)
+    pictures = pa.array([[{"bytes": value.encode(), "path": value}] for value in short], IMAGES)
+    hashed = {
+        "image_digests": [[value] for value in short],
+        "image_hashes": pa.array([[2**64 - 1]] * len(short), _HASHES),
+    }
+    return docs(*HOSTILE, **columns, images=pictures, **hashed)
+
+
+_HASHES = pa.list_(pa.uint64())
 
 
 def order_free(stage: Stage, table: pa.Table, params: dict) -> None:

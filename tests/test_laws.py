@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from models import FOLDER, model
+from pictures import held, picture
 from small_tokenizers import small_tokenizer
 
 from curate.documents import hashes128
@@ -123,6 +124,8 @@ PARAMS = {
         {"count": 6, "order": ["-position"]},
     ],
     "robots": [{}, {"rules": ["noai"], "agents": ["ccbot"]}],
+    "images": [{}, {"mark": None, "max_width": 40, "formats": ["png"]}],
+    "image_dedup": [{}, {"distance": None, "keep": ["-position"]}, {"distance": 8}],
     "tokens": [{"tokenizer": small_tokenizer()}],
     "url_filter": [{"domains": [LIST], "urls": [LIST], "strict_words": [LIST], "soft_words": [LIST], "lists": "dclm"}],
 }
@@ -130,12 +133,23 @@ PARAMS = {
 
 
 def table_for(name: str) -> pa.Table:
+    if name in ("images", "image_dedup"):
+        table = docs(*(f"{'<image>' * (n % 3)} {n}" for n in range(18)), images=[held(*row) for row in pictures_of(18)])
+        stage = find_stage("images")
+        return table if name == "images" else stage(table, **stage.configure({})).drop_columns("reject")
     if name not in ("extract", "robots"):
         return docs(*TEXTS, url=list(islice(cycle(URLS), len(TEXTS))), **CONVERSATIONS)
     payloads, statuses, types = zip(*PAYLOADS, strict=True)
     texts = [None] * (len(PAYLOADS) - 1) + ["from a WET file"]
     charsets = [None] * len(PAYLOADS)
     return docs(*texts, payload=payloads, http_status=statuses, content_type=types, charset=charsets)
+
+
+def pictures_of(rows: int) -> list[list[bytes | None]]:
+    """No picture, one or two in turn; some equal, some alike, some broken, one missing."""
+    one = [picture(n % 5, 40 + n % 2 * 8, 30, ("PNG", "JPEG")[n % 2]) for n in range(2 * rows)]
+    one[3], one[5], one[7] = b"", one[4][:200], None
+    return [one[2 * n : 2 * n + n % 3] for n in range(rows)]
 
 
 def cases(kind: str) -> list:

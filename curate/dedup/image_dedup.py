@@ -19,6 +19,7 @@ from pydantic import Field
 from curate.base.parameters import Bins, NotTruth
 from curate.dedup import _keep_order as keep_order
 from curate.dedup.near_dedup import joined
+from curate.documents import hashes128
 from curate.kernels.image_hash import MOST_DISTANCE, first_kept, meeting_keys, near_edges
 from curate.stage_api import Step, group
 
@@ -63,17 +64,16 @@ def image_dedup(
 
 
 def pictures(docs: pa.Table) -> dict[str, np.ndarray]:
-    """The pictures of documents that have bytes: `row`, int64, of the table; `high`, `low`, uint64, their digest;
-    `hash`, uint64, and `known`, bool: whether they have one."""
+    """The pictures of documents that have bytes: `row`, int64, of the table; `high`, `low`, uint64, by which those of
+    the same bytes are known; `hash`, uint64, and `known`, bool: whether they have one."""
     digests, hashes = (docs[name].combine_chunks() for name in HASHED)
     row = pc.list_parent_indices(digests).to_numpy()
     values, of = digests.flatten(), hashes.flatten()
     there = values.is_valid().to_numpy(zero_copy_only=False)
-    digits = b"".join(bytes.fromhex(value) for value in values.drop_null().to_pylist())
-    words = np.frombuffer(digits, ">u8").astype(np.uint64).reshape(-1, 2)
+    high, low = hashes128(values.drop_null())
     known = of.is_valid().to_numpy(zero_copy_only=False)[there]
-    found = {"row": row[there], "high": words[:, 0], "low": words[:, 1], "known": known}
-    return found | {"hash": of.fill_null(0).to_numpy().astype(np.uint64)[there]}
+    hashed = of.fill_null(0).to_numpy().astype(np.uint64)[there]
+    return {"row": row[there], "high": high, "low": low, "hash": hashed, "known": known}
 
 
 def sign(docs: pa.Table, *, distance: int | None) -> pa.Table:

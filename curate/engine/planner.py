@@ -13,7 +13,7 @@ from curate.errors import CurateError, ManifestError, did_you_mean
 from curate.manifest.call import Call
 from curate.manifest.manifest import Manifest
 from curate.sources import File
-from curate.stage_api import Step, arrow_type
+from curate.stage_api import Step, arrow_type, which_adds
 from curate.tokens.requested import Encoding, encoding
 
 BIN_BYTES = 256 << 20
@@ -115,7 +115,8 @@ class Planner:
             missing = [name for name in missing if name not in TRANSIENT]
         for name in missing:
             what = f"no column `{name}` for stage `{call.label}` in source `{lane.source}`"
-            fix = did_you_mean(name, lane.types)
+            giver = which_adds(name)
+            fix = f"add the stage `{giver}` before it" if giver else did_you_mean(name, lane.types)
             if name in MORE:
                 fix = f"its rows are text alone: set a `layout:` of conversations, or remove `{call.label}`"
             if name in TRANSIENT:
