@@ -68,11 +68,16 @@ def from_megatron(path, name):
     return found
 
 
-def from_mds(folder):
-    """The samples of an MDS dataset of columns `pieces` (any shape) and `tokens` (one shape), in order."""
+def from_mds(folder, masks=None):
+    """The samples of an MDS dataset of columns `pieces` (any shape) and `tokens` (one shape), in order.
+
+    masks  where to put the column `mask` (one shape), which there is then too
+    """
+    columns = ["pieces", "tokens"] if masks is None else ["mask", "pieces", "tokens"]
     for shard in json.loads((folder / "index.json").read_text())["shards"]:
-        assert (shard["version"], shard["format"], shard["column_names"]) == (2, "mds", ["pieces", "tokens"])
-        _, dtype, context = shard["column_encodings"][1].split(":")
+        assert (shard["version"], shard["format"], shard["column_names"]) == (2, "mds", columns)
+        _, dtype, context = shard["column_encodings"][-1].split(":")
+        width = 0 if masks is None else int(context)
         content = (folder / shard["raw_data"]["basename"]).read_bytes()
         assert shard["raw_data"]["bytes"] == len(content)
         (count,) = struct.unpack_from("<I", content)
@@ -80,11 +85,15 @@ def from_mds(folder):
         for start, stop in pairwise(np.frombuffer(content, np.uint32, count + 1, 4).tolist()):
             sample = content[start:stop]
             (size,) = struct.unpack_from("<I", sample)
+            if masks is not None:
+                assert (shard["column_encodings"][0], shard["column_sizes"][0]) == (f"ndarray:uint8:{width}", width)
+                masks.append(np.frombuffer(sample[4 : 4 + width], np.uint8))
+                sample = sample[:4] + sample[4 + width :]
             assert sample[4] == 2 << 2 | 2  # two axes, their lengths in uint32
             shape = struct.unpack_from("<II", sample, 5)
             pieces = np.frombuffer(sample[13 : 4 + size], np.int32).reshape(shape)
             tokens = np.frombuffer(sample[4 + size :], dtype)
-            assert len(tokens) == int(context) == shard["column_sizes"][1] // tokens.itemsize
+            assert len(tokens) == int(context) == shard["column_sizes"][-1] // tokens.itemsize
             yield tokens, pieces
 
 

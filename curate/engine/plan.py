@@ -93,7 +93,7 @@ def make(manifest: Manifest, inputs: dict[str, list[Partition]], against: Iterab
     for lane in lanes:
         planner.flush(lane)
     planner.problems += _unpublishable(manifest, lanes)
-    planner.encode(manifest)
+    planner.encode(manifest, lanes)
     planner.check()
     return _finish(planner, manifest, lanes)
 
@@ -234,6 +234,6 @@ def _tokens(planner: Planner, plan: Plan, label: str, shard: str, split: int, sp
     tokenized, packed = planner.add("tokenize", f"{label}: tokenize", args, [shard]), None
     if asked.packs:
         args = {"tokenized": tokenized, "context": asked.context_of(splits[split]["phase"], mixture)}
-        args |= {"pack": asked.pack, "pad": plan.encoding.pad}
+        args |= {"pack": asked.way, "pad": plan.encoding.pad} | ({"split": "never"} if asked.leaves_out else {})
         packed = planner.add("pack", f"{label}: pack", args, [tokenized])
     return TokenParts(tokenized, packed, split)

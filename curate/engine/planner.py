@@ -95,16 +95,20 @@ class Planner:
         self.equipped.add(id(call))
         return True
 
-    def encode(self, manifest: Manifest) -> None:
-        """Find the tokenizer of the token shards, and what they need of it."""
+    def encode(self, manifest: Manifest, lanes: list[Lane]) -> None:
+        """Find the tokenizer of the token shards and their chat template, and what they need of both."""
         if manifest.spec.tokens:
             try:
-                self.encoding, path = encoding(manifest.spec.tokens)
+                self.encoding, files = encoding(manifest.spec.tokens)
             except CurateError as error:
                 where = f"{manifest.path or 'manifest'}  tokens.{error.where}"
                 self.problems.append(CurateError(error.what, where, error.fix))
-            else:
-                self.resources[self.encoding.tokenizer] = str(path)
+                return
+            if self.encoding.chat and not any("messages" in lane.types for lane in [*lanes, *self.references]):
+                where = f"{manifest.path or 'manifest'}  tokens.chat_template"
+                fix = "read conversations, such as with `layout: messages`, or leave `chat_template` out"
+                self.problems.append(CurateError("no source has `messages` for a chat template", where, fix))
+            self.resources |= {digest: str(path) for digest, path in files.items()}
 
     def has_columns(self, lane: Lane, call: Call) -> bool:
         """Whether the lane has what the stage reads. What is missing becomes a problem."""

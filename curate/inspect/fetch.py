@@ -32,8 +32,8 @@ def fetch(manifest: str | Path | Manifest) -> list[dict[str, Any]]:
             problems.append(call.blame(error))
     if manifest.spec.tokens:
         try:
-            encoding, file = requested.encoding(manifest.spec.tokens)
-            found.setdefault(str(file), _told("tokens", encoding.tokenizer, file))
+            for digest, file in requested.encoding(manifest.spec.tokens)[1].items():
+                found.setdefault(str(file), _told("tokens", digest, file))
         except CurateError as error:
             problems.append(error)
     if problems:

@@ -2,8 +2,9 @@
 
 A manifest names a resource by
 
-    a path                             to a file, or for a tokenizer to the folder of a `tokenizer.json`; a relative one
-                                       starts at the manifest's folder
+    a path                             to a file, or for a tokenizer to the folder of a `tokenizer.json`, for a chat
+                                       template to that of a `tokenizer_config.json`; a relative one starts at the
+                                       manifest's folder
     an address                         https://, s3://, gs://, hf://: downloaded once
     a name, such as `lid.176.ftz`      a file of that name in the folder CURATE_MODEL_DIR, else in the user's cache
                                        (curate/models in $XDG_CACHE_HOME or ~/.cache), else downloaded, if in `KNOWN`
@@ -32,7 +33,10 @@ from curate.errors import CurateError
 
 PLACES = "resources.json"
 
-Kind = Literal["model", "tokenizer", "list", "evaluation set"]
+IN_FOLDERS = {"tokenizer": "tokenizer.json", "chat template": "tokenizer_config.json"}
+"""{kind: the file that is meant where a folder is named}"""
+
+Kind = Literal["model", "tokenizer", "chat template", "list", "evaluation set"]
 
 
 def _beside_manifest(name: str, info: ValidationInfo) -> str:
@@ -101,8 +105,8 @@ def locate(name: str | Path, kind: Kind = "model", url: str | None = None, sha25
         bare = name.partition("?")[0].partition("#")[0]  # what follows may be secret
         file = f"{hashlib.sha256(name.encode()).hexdigest()[:12]}-{PurePosixPath(bare).name}"
     for path in (Path(os.path.expanduser(name)), *(folder / file for folder in folders())):
-        if kind == "tokenizer" and os.path.isdir(path):
-            path = path / "tokenizer.json"
+        if kind in IN_FOLDERS and os.path.isdir(path):
+            path = path / IN_FOLDERS[kind]
         if os.path.isfile(path):  # unlike that of Path also for a name too long for the disk
             return _checked(path.absolute(), kind, sha256)
     if url is None:

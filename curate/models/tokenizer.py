@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise, product
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ from curate.errors import CurateError, did_you_mean
 from curate.models.resources import locate, sha256
 
 if TYPE_CHECKING:  # both are loaded with the first tokenizer, as most commands need none
+    import tokenizers
     import tokie
 
 _ODD = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x{9f}]|[\t\r]['’‘ʼ＇]"
@@ -53,7 +54,7 @@ class Tokenizer:
             self.exact.no_truncation()
             self.exact.no_padding()
             self.exact.encode_special_tokens = True  # a special token that a text spells is no special token
-            special = self._special()
+            special = self.special_tokens
             self.special = {self.exact.token_to_id(token) for token in special}
             self.spelled = re.compile("|".join(map(re.escape, special)) or r"(?!)")
             self.odd = "|".join([_ODD, *map(_literal, special)])
@@ -68,7 +69,9 @@ class Tokenizer:
             return None
         return fast if self._agree(fast, _PROBES) else None
 
-    def _special(self) -> list[str]:
+    @property
+    def special_tokens(self) -> list[str]:
+        """What the special tokens are spelled like, sorted."""
         added = self.exact.get_added_tokens_decoder().values()
         return sorted(token.content for token in added if token.special and token.content)
 
@@ -82,7 +85,7 @@ class Tokenizer:
         found = self.exact.token_to_id(token)
         if found is None:
             what = f"the tokenizer has no token `{token}`"
-            raise CurateError(what, str(self.path), did_you_mean(token, self._special()))
+            raise CurateError(what, str(self.path), did_you_mean(token, self.special_tokens))
         return found
 
     def count(self, texts: list[str]) -> list[int]:
@@ -100,6 +103,25 @@ class Tokenizer:
                 np.array(self._encode(text) if exact else self._fast(self._tokie_ids, list, text), np.uint32)
                 for text, exact in zip(texts, self._exactly(texts), strict=True)
             ]
+
+    def encode_chat(self, texts: list[str], special: bool = True) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The ids of what a chat template wrote (uint32[tokens]), and where in its text each token lies, start and stop
+        in characters (int32[tokens, 2]).
+
+        special  whether special tokens that stand in it are tokens. If not they are text, as everywhere else
+        """
+        with _panics_caught("a tokenizer fails", self.path):
+            encoded = (self._with_special if special else self.exact).encode_batch(texts, add_special_tokens=False)
+        return [(np.array(one.ids, np.uint32), np.array(one.offsets, np.int32).reshape(-1, 2)) for one in encoded]
+
+    @cached_property
+    def _with_special(self) -> "tokenizers.Tokenizer":
+        import tokenizers
+
+        found = tokenizers.Tokenizer.from_file(str(self.path))
+        found.no_truncation()
+        found.no_padding()
+        return found
 
     def decode(self, ids: np.ndarray) -> str:
         """The text of ids, special tokens too."""

@@ -8,7 +8,8 @@ import pydantic
 
 from curate.base.features import feature
 from curate.errors import CurateError
-from curate.release.typed_lock import Lock, relative
+from curate.release.lock_values import relative
+from curate.release.typed_lock import Lock
 
 
 def check(lock: Any, where: str | Path) -> Lock:

@@ -1,8 +1,9 @@
 """Lay token shards out in a release: `tokens/` beside `data/`, for each shard what the manifest asks for.
 
-tokens/PHASE/train-00000-of-00042.npy, train-00000-of-00042-documents.npy
+tokens/PHASE/train-00000-of-00042.npy, train-00000-of-00042-documents.npy, train-00000-of-00042-mask.npy
 tokens/PHASE/train-00000-of-00042.bin, train-00000-of-00042.idx
 tokens/PHASE/mds/index.json, tokens/PHASE/mds/train-00000-of-00042.000.mds
+tokens/PHASE/train-00000-of-00042-left-out.parquet
 """
 
 import shutil
@@ -12,14 +13,19 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from curate.engine.assemble import digest
 from curate.engine.plan import TokenParts
-from curate.engine.store import Store
-from curate.engine.token_tasks import sequence_blocks, token_blocks
-from curate.release.typed_lock import File, Lock, TokenCounts, Tokens, TokenSplit, as_json
-from curate.tokens.packing import counts, documents, lay, pack
-from curate.tokens.requested import described
+from curate.engine.store import Store, Writer
+from curate.engine.token_tasks import LEFT_OUT_SCHEMA, laid, left_out, sequence_blocks, token_blocks
+from curate.release.lock_values import as_json
+from curate.release.token_lock import TokenCounts, Tokens, TokenSplit
+from curate.release.typed_lock import File, Lock
+from curate.tokens.packing import counts, documents, fitting, pack
+from curate.tokens.requested import LEFT_OUT, TRAINED, described
 from curate.tokens.trainer_formats import (
     Documents,
     Sequences,
@@ -46,14 +52,18 @@ def write_token_shards(
     for part, (path, split, number) in zip(parts, _places(folder, lock), strict=True):
         documents = partial(token_blocks, store, part.tokenized)
         sequences = partial(sequence_blocks, store, part.packed)
-        keep, count = kept.get(_shard_of(folder, path)), split.shards[number].sequences
+        shard = _shard_of(folder, path)
+        keep, counted = kept.get(shard), split.shards[number]
+        longest = split.context if lock.tokens.split == "never" else None
+        left = left_out(store, part, longest) if counted.left_out else LEFT_OUT_SCHEMA.empty_table()
         if keep is None:
-            _write(path, lock.tokens, split.context, count, documents, sequences)
+            _write(path, lock.tokens, split.context, counted.sequences, documents, sequences)
+            _write_left_out(path, folder / shard, left)
             continue
         with tempfile.TemporaryDirectory() as aside:
             whole = Path(aside) / path.name
-            _write(whole, lock.tokens, split.context, count, documents, sequences)
-            split.shards[number] = _pack_again(whole, path, lock.tokens, split.context, keep)
+            _write(whole, lock.tokens, split.context, counted.sequences, documents, sequences)
+            split.shards[number] = _pack_again(whole, path, lock.tokens, split.context, keep, left, folder / shard)
     _finish(folder, lock)
 
 
@@ -67,11 +77,13 @@ def rewrite_token_shards(release: Path, folder: Path, lock: Lock, kept: dict[str
     if not lock.tokens:
         return
     for (old, _, _), (path, split, number) in zip(_places(release, lock), _places(folder, lock), strict=True):
-        keep = kept.get(_shard_of(folder, path))
+        shard = _shard_of(folder, path)
+        keep = kept.get(shard)
         if keep is None:
             _copy(old, path)
             continue
-        split.shards[number] = _pack_again(old, path, lock.tokens, split.context, keep)
+        left = _read_left_out(old)
+        split.shards[number] = _pack_again(old, path, lock.tokens, split.context, keep, left, folder / shard)
     _finish(folder, lock)
 
 
@@ -99,35 +111,71 @@ def _write(
     """Write a token shard in all formats. context: of its split. count: its sequences."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if "npy" in tokens.formats:
-        write_npy(path, tokens.dtype, context, count, sequences())
+        write_npy(path, tokens.dtype, context, count, sequences(), tokens.masked)
     if "megatron" in tokens.formats:
         write_megatron(path, tokens.dtype, documents())
     if "mds" in tokens.formats:
         _in_mds(path).parent.mkdir(exist_ok=True)
-        write_mds(_in_mds(path), tokens.dtype, context, sequences())
+        write_mds(_in_mds(path), tokens.dtype, context, sequences(), tokens.masked)
 
 
-def _pack_again(old: Path, path: Path, tokens: Tokens, context: int | None, keep: np.ndarray) -> TokenCounts:
-    """Write a token shard without some documents. Returns its counts."""
-    ids, offsets = _read(old, tokens.formats, len(keep))
-    length = np.diff(offsets)
-    ids, length = ids[np.repeat(keep, length)], length[keep]
-    offsets, sequences = np.append(0, np.cumsum(length)), []
-    made = {"documents": len(length), "tokens": len(ids), "longest": int(length.max(initial=0))}
+def _pack_again(
+    old: Path, path: Path, tokens: Tokens, context: int | None, keep: np.ndarray, left: pa.Table, shard: Path
+) -> TokenCounts:
+    """Write a token shard without some documents. Returns its counts.
+
+    left   the documents that it leaves out already
+    shard  the shard without these documents
+    """
+    held = _without(_read(old, tokens, context, len(keep)), keep)
+    there, sequences = np.diff(held.offsets), []
+    made = {"documents": len(there), "tokens": len(held.ids), "longest": int(there.max(initial=0))}
     if context:
+        length = fitting(there, context, tokens.split or "when_longer")
         pieces = pack(length, context, tokens.pack)
-        sequences.append((lay(ids, offsets, pieces, context, tokens.pad), pieces))
+        sequences.append(laid(held, pieces, context, tokens.pad))
         made = counts(length, pieces, context)
-    _write(path, tokens, context, made.get("sequences"), lambda: [(ids, offsets)], lambda: sequences)
+    if held.mask is not None:
+        made[TRAINED] = int(held.mask.sum())
+    rows = left["document"].to_numpy()
+    left = left.set_column(0, "document", pa.array((np.cumsum(keep) - 1)[rows])).filter(pa.array(keep[rows]))
+    if left.num_rows:
+        found = pc.value_counts(left["reason"]).to_pylist()
+        made[LEFT_OUT] = {one["values"]: one["counts"] for one in sorted(found, key=lambda one: one["values"])}
+    _write(path, tokens, context, made.get("sequences"), lambda: [held], lambda: sequences)
+    _write_left_out(path, shard, left)
     return TokenCounts(**made)
 
 
-def _read(path: Path, formats: list[str], count: int) -> Documents:
+def _without(held: Documents, keep: np.ndarray) -> Documents:
+    """Documents without those that are not kept."""
+    length = np.diff(held.offsets)
+    tokens = np.repeat(keep, length)
+    mask = None if held.mask is None else held.mask[tokens]
+    return Documents(held.ids[tokens], np.append(0, np.cumsum(length[keep])), mask)
+
+
+def _read(path: Path, tokens: Tokens, context: int | None, count: int) -> Documents:
     """The documents of a token shard, from one of its formats."""
-    if "megatron" in formats:
+    if "megatron" in tokens.formats:
         return read_megatron(path)
-    sequences, pieces = read_npy(path) if "npy" in formats else read_mds(_in_mds(path))
-    return documents(sequences, pieces, count)
+    npy = "npy" in tokens.formats
+    held = read_npy(path) if npy else read_mds(_in_mds(path), tokens.dtype, context, tokens.masked)
+    ids, offsets = documents(held.tokens, held.pieces, count)
+    return Documents(ids, offsets, None if held.mask is None else documents(held.mask, held.pieces, count)[0])
+
+
+def _write_left_out(path: Path, shard: Path, left: pa.Table) -> None:
+    """NAME-left-out.parquet: `document`, `id`, `reason` and `detail` of those that a token shard leaves out, if any."""
+    if left.num_rows:
+        ids = pq.read_table(shard, columns=["id"])["id"].take(left["document"])
+        with Writer(Path(f"{path}-left-out.parquet")) as writer:
+            writer.write(left.add_column(1, "id", ids))
+
+
+def _read_left_out(path: Path) -> pa.Table:
+    file = Path(f"{path}-left-out.parquet")
+    return pq.read_table(file).drop_columns("id") if file.is_file() else LEFT_OUT_SCHEMA.empty_table()
 
 
 def _copy(old: Path, path: Path) -> None:

@@ -2,67 +2,14 @@
 has that form. `as_json` is the way back: the same keys in the same order, so that reading and writing change nothing.
 """
 
-import re
-from collections.abc import Callable
 from typing import Annotated, Any, Literal, Self
 
 import pydantic
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, WrapValidator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from curate.base.names import Name, Version, checked_repository
-from curate.tokens.requested import CONTEXTS
-
-
-def relative(path: str) -> str:
-    """The path, which is of a file within a folder on any system. Raises ValueError for another one."""
-    odd = re.search(r'[\x00-\x1f\x7f\ud800-\udfff\\:*?"<>|]', path)
-    if odd or any(not part or part.strip(". ") != part for part in path.split("/")):
-        raise ValueError("not a path within the release")
-    return path
-
-
-def _unchanged(value: Any, check: Callable) -> Any:
-    """The value itself: a whole number stays one where fractions are allowed."""
-    check(value)
-    return value
-
-
-Count = Annotated[int, Field(ge=0, lt=1 << 63, strict=True)]
-Ratio = Annotated[float, Field(ge=0, lt=1e9, allow_inf_nan=False, strict=True), WrapValidator(_unchanged)]
-Number = Annotated[float, Field(ge=0, lt=1 << 63, allow_inf_nan=False, strict=True), WrapValidator(_unchanged)]
-RelativePath = Annotated[str, Field(max_length=1000), AfterValidator(relative)]
-TokenId = Annotated[int, Field(ge=0, lt=1 << 32, strict=True)]
-Context = Annotated[int, Field(ge=CONTEXTS[0], le=CONTEXTS[-1], strict=True)]
-Sha256 = Annotated[str, Field(pattern=r"\A[0-9a-f]{64}\z")]
-Digest = Annotated[str, Field(pattern=r"\Asha256:[0-9a-f]{64}\z")]
-
-
-class Open(BaseModel):
-    """A part of a lock that may hold more than is checked. What is None by default may be absent."""
-
-    model_config = ConfigDict(extra="allow", protected_namespaces=())
-    _order: tuple[str, ...] = PrivateAttr(())
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _ordered(cls, held: Any, check: Callable) -> Self:
-        made = check(held)
-        if isinstance(held, dict):
-            made._order = tuple(held)
-        return made
-
-
-def as_json(held: Any) -> Any:
-    """A lock, or a part of one, as values of JSON: its keys in the order in which they were given, without those that
-    were not."""
-    if isinstance(held, Open):
-        names = {field.alias or name: name for name, field in type(held).model_fields.items()}
-        there = {key: getattr(held, name) for key, name in names.items() if name in held.model_fields_set}
-        there |= held.__pydantic_extra__ or {}
-        held = {key: there[key] for key in held._order if key in there} | there
-    if isinstance(held, dict):
-        return {key: as_json(value) for key, value in held.items()}
-    return [as_json(value) for value in held] if isinstance(held, list) else held
+from curate.release.lock_values import Count, Digest, Number, Open, Ratio, RelativePath, Sha256, as_json
+from curate.release.token_lock import Tokens
 
 
 class File(Open):
@@ -277,61 +224,6 @@ class Mixture(Open):
     def _measured(self) -> Self:
         if any(getattr(key, self.unit) is None for split in self.splits for key in split.keys.values()):
             raise ValueError(f"a key without its {self.unit}")
-        return self
-
-
-class TokenCounts(Open):
-    """What is counted of token shards. longest: of its documents, in tokens. sequences, padding, cut: where packed."""
-
-    documents: Count
-    tokens: Count
-    longest: Count | None = None
-    sequences: Count | None = None
-    padding: Count | None = None
-    cut: Count | None = None
-
-
-class TokenSplit(TokenCounts):
-    """Token shards of a split. context: where documents are packed."""
-
-    phase: Name | None
-    split: Name
-    context: Context | None
-    notes: list[str]
-    shards: list[TokenCounts] = []
-
-    @property
-    def name(self) -> str:
-        return self.phase or self.split
-
-
-class Tokenizer(Open):
-    name: str
-    sha256: Sha256
-
-
-class End(Open):
-    token: str
-    id: TokenId
-
-
-class Tokens(Open):
-    tokenizer: Tokenizer
-    dtype: Literal["uint16", "uint32"]
-    eos: End | None
-    pad: TokenId | None
-    pack: Literal["concat", "best-fit"] | None
-    formats: list[Literal["npy", "megatron", "mds"]]
-    splits: list[TokenSplit]
-
-    @model_validator(mode="after")
-    def _packed(self) -> Self:
-        if any(split.context and None in (split.sequences, split.padding, split.cut) for split in self.splits):
-            raise ValueError("a split without what came of its sequences")
-        if self.dtype == "uint16" and max(self.pad or 0, self.eos.id if self.eos else 0) >= 1 << 16:
-            raise ValueError("an id that its type cannot hold")
-        if self.pack and not all(split.context for split in self.splits):
-            raise ValueError("sequences without their length")
         return self
 
 

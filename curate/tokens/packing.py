@@ -24,6 +24,14 @@ def pack(length: np.ndarray, context: int, how: str) -> np.ndarray:
     return {"concat": _concat, "best-fit": _best_fit}[how](length.astype(np.int64), context)
 
 
+def fitting(length: np.ndarray, context: int, split: str) -> np.ndarray:
+    """The lengths to pack: int64[documents], 0 where a document is left out.
+
+    split  "when_longer" cuts documents that are longer than the context; "never" leaves them out
+    """
+    return np.where(length > context, 0, length) if split == "never" else length
+
+
 def lay(ids: np.ndarray, offsets: np.ndarray, pieces: np.ndarray, context: int, pad: int) -> np.ndarray:
     """The tokens of documents as sequences, [sequences, context], `pad` where none is.
 
