@@ -73,7 +73,7 @@ def refusal(error: BaseException) -> CurateError | None:
         fix = "run with fewer --workers, or on a machine with more memory; running again resumes"
         return Stopped(f"out of memory{': ' + said if said else ''}", fix=fix)
     if isinstance(error, RecursionError):
-        return CurateError("nested too deeply to be read", fix="look for deeply nested lists in the input")
+        return CurateError("nested too deeply to be read", fix="check the input for deeply nested lists")
     if isinstance(error, UnicodeError):
         return CurateError(f"text in an unexpected encoding: {said}", fix="save it as UTF-8")
     family = _family(error)
@@ -85,20 +85,20 @@ def refusal(error: BaseException) -> CurateError | None:
 
 _AGAIN = "check the connection, and run the same command again: it resumes"
 _NETWORK = (Stopped, "the network or a server failed", _AGAIN)
-_PACKED = (CurateError, "compressed data that cannot be read", "get the file again, or remove it from the inputs")
+_PACKED = (CurateError, "cannot read compressed data", "fetch the file again, or remove it from the inputs")
 _FAMILIES: dict[str, tuple[type[CurateError], str, str]] = {
     **dict.fromkeys(("httpx", "httpx2", "httpcore", "httpcore2", "requests", "urllib3", "aiohttp", "http"), _NETWORK),
     **dict.fromkeys(("botocore", "aiobotocore", "s3fs", "gcsfs", "adlfs", "huggingface_hub", "hf_xet"), _NETWORK),
     **dict.fromkeys(("ssl", "socket", "urllib", "distributed"), _NETWORK),
     **dict.fromkeys(("zlib", "lzma", "bz2", "zipfile", "tarfile", "zstandard", "compression"), _PACKED),
-    "pyarrow": (CurateError, "data that Arrow cannot read or convert", "check the input that was being read"),
-    "duckdb": (CurateError, "DuckDB failed", "check the SQL and the data it was given"),
-    "_duckdb": (CurateError, "DuckDB failed", "check the SQL and the data it was given"),
-    "sqlite3": (Stopped, "a database of the work folder cannot be used", "remove *.sqlite there, and run again"),
+    "pyarrow": (CurateError, "Arrow cannot read or convert data", "check the input that was being read"),
+    "duckdb": (CurateError, "DuckDB failed", "check the SQL and its input data"),
+    "_duckdb": (CurateError, "DuckDB failed", "check the SQL and its input data"),
+    "sqlite3": (Stopped, "a database in the work folder cannot be used", "delete its *.sqlite files, and run again"),
     "json": (CurateError, "not JSON", "check the file that was being read"),
     "yaml": (CurateError, "not YAML", "check the file that was being read"),
-    "re": (CurateError, "a pattern that cannot be read", "check globs and patterns in the manifest"),
-    "tokenizers": (CurateError, "the tokenizer failed", "check its tokenizer.json with the library `tokenizers`"),
+    "re": (CurateError, "invalid pattern", "check globs and patterns in the manifest"),
+    "tokenizers": (CurateError, "the tokenizer failed", "try to load its tokenizer.json with the package `tokenizers`"),
     "pyo3_runtime": (CurateError, "a library failed", "check the tokenizer.json and the files that were being read"),
 }
 """By the package that defines an exception or a class it is derived from: what it is to people."""
@@ -157,5 +157,5 @@ def shown(value: object, width: int = 60) -> str:
     try:
         text = short.repr(value)
     except ValueError:  # Python writes no integer of more than some thousand digits
-        return "a number of thousands of digits"
+        return "a number with thousands of digits"
     return text if len(text) <= width else text[: width - 3] + "..."

@@ -111,13 +111,13 @@ def declared(stage: Stage, table: pa.Table, params: dict) -> None:
     added = {name: arrow_type(alias) for name, alias in stage.adds(params).items()}
     for name in table.column_names:
         if name not in stage.declared.changes and name not in added:
-            assert result[name].equals(table[name]), f"{stage.name} changes {name} and does not say so"
+            assert result[name].equals(table[name]), f"{stage.name} changes {name} without declaring it"
     new = [name for name in result.column_names if name not in table.column_names and name not in ("reject", TALLY)]
-    assert set(new) <= set(added), f"{stage.name} adds {new} and declares {list(added)}"
+    assert set(new) <= set(added), f"{stage.name} adds {new} but declares {list(added)}"
     for name, kind in added.items():
-        assert result.schema.field(name).type == kind, f"{stage.name} adds {name} as another type than {kind}"
+        assert result.schema.field(name).type == kind, f"{stage.name} adds {name} with a type other than {kind}"
     given = set(pc.unique(_reasons(result)).drop_null().to_pylist())
-    assert given <= set(stage.reasons(params)), f"{stage.name} gives reasons that it does not declare: {given}"
+    assert given <= set(stage.reasons(params)), f"{stage.name} uses undeclared reasons: {given}"
     reads = [name for name in stage.reads(params) if name in table.column_names]
     narrow = stage(table.select(reads), **params)
     _assert_same(result.select(narrow.column_names), narrow, f"{stage.name} reads more columns than it declares")
@@ -133,7 +133,7 @@ def row_local(stage: Stage, table: pa.Table, params: dict) -> None:
     shuffled = stage(table.take(pa.array(order)), **params)
     _assert_same(whole.take(pa.array(order)), shuffled, f"{stage.name} depends on the order of rows")
     chunked = pa.concat_tables([table.slice(0, count // 3), table.slice(count // 3)])
-    _assert_same(whole, stage(chunked, **params), f"{stage.name} depends on chunks")
+    _assert_same(whole, stage(chunked, **params), f"{stage.name} depends on how the table is chunked")
 
 
 def total(stage: Stage, table: pa.Table, params: dict) -> None:
@@ -215,9 +215,9 @@ def reads_anything(path: Path, rows: int, format: str | None = None) -> pa.Table
     reader, origin = format_for(path.name, format), Origin("test")
     found = pa.concat_tables(reader.read(File(path.name, str(path), path.stat().st_size), origin=origin))
     given = set(pc.unique(found["reject"]).drop_null().to_pylist())
-    assert given <= {*(reader.reasons or ())}, f"{reader.name} gives reasons that it does not declare: {given}"
+    assert given <= {*(reader.reasons or ())}, f"{reader.name} uses undeclared reasons: {given}"
     assert found.num_rows + origin.skipped.total() == rows, f"{reader.name} loses rows"
-    assert len(set(found["id"].to_pylist())) == found.num_rows, f"{reader.name} gives an id twice"
+    assert len(set(found["id"].to_pylist())) == found.num_rows, f"{reader.name} assigns an id twice"
     return found
 
 
@@ -292,9 +292,9 @@ def _by_id(partitions: list[pa.Table]) -> pa.Table:
 def _assert_as_declared(stage: Stage, result: pa.Table, params: dict) -> None:
     for name, alias in stage.adds(params).items():
         found, said = result.schema.field(name).type, arrow_type(alias)
-        assert found == said, f"{stage.name} adds {name} as {found} and declares {said}"
+        assert found == said, f"{stage.name} adds {name} as {found} but declares {said}"
     given = set(pc.unique(_reasons(result)).drop_null().to_pylist())
-    assert given <= set(stage.reasons(params)), f"{stage.name} gives reasons that it does not declare: {given}"
+    assert given <= set(stage.reasons(params)), f"{stage.name} uses undeclared reasons: {given}"
 
 
 def _reasons(result: pa.Table) -> pa.ChunkedArray:

@@ -147,7 +147,7 @@ def test_a_damage_row_has_the_place_of_no_sound_record(tmp_path):
         (b"%PDF-1.7\n", "PDF"),
         (b"any bytes at all\x00\xff", "no record where one should begin"),
         (gzip.compress(b"<html>not an archive", mtime=0), "no record where one should begin"),
-        (gzip.compress(b"", mtime=0), "there is no record in it"),
+        (gzip.compress(b"", mtime=0), "it contains no records"),
         (record(1, block=b"<html>no status line"), "every document in it (1) is rejected as bad_http"),
         (
             b"".join(record(n, block=b"x") for n in range(9)),

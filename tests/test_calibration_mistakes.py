@@ -52,7 +52,7 @@ def test_mistakes_are_told_with_numbers_and_a_mend(small, plain, tmp_path):
 def test_too_few_tokens_name_what_can_be_had_and_that_can_be_had(small, tmp_path):
     for recipe, option in (("gptq", "sequences"), ("kernel", "sequences"), ("imatrix", "tokens")):
         said = mistake(small, recipe, **{option: 10**6}, length=500, to=tmp_path / recipe)
-        enough = int(re.search(rf"ask for fewer \(--{option} (\d+)\)", said)[1])
+        enough = int(re.search(rf"request fewer \(--{option} (\d+)\)", said)[1])
         assert f"{-(-(10**6) // 500) if recipe == 'imatrix' else 10**6:,} sequences of 500 tokens requested" in said
         made = calibrate(small, recipe, **{option: enough}, length=500, to=tmp_path / recipe)
         assert made.lock["counts"]["sequences"] > 10
@@ -64,7 +64,7 @@ def test_ids_that_do_not_fit_are_refused(small, tmp_path):
     spec["model"]["vocab"]["<far>"] = 3_000_000_000
     (tmp_path / "tokenizer.json").write_text(json.dumps(spec))
     said = mistake(small, "kernel", tokenizer=str(tmp_path / "tokenizer.json"), to=tmp_path / "none")
-    assert "highest id is 3,000,000,000; int32 holds up to 2,147,483,647" in said
+    assert "highest id is 3,000,000,000; int32 allows up to 2,147,483,647" in said
 
 
 def test_a_shard_that_is_gone_or_damaged_is_named(plain, tmp_path):

@@ -51,7 +51,7 @@ def test_models_of_another_kind_are_errors(tmp_path):
     }
     vectors = fasttext.train_unsupervised(str(tmp_path / "labels.txt"), **options)
     vectors.save_model(str(tmp_path / "vectors.bin"))
-    with pytest.raises(CurateError, match="word vectors"):
+    with pytest.raises(CurateError, match="word-vector"):
         load_model(tmp_path / "vectors.bin")
     with pytest.raises(CurateError, match="cannot read"):
         load_model(tmp_path / "absent.bin")

@@ -88,7 +88,7 @@ def test_without_the_plugin_its_format_is_unknown(tmp_path):
         ({"options": {"delimeter": ";"}}, "no format has an option `delimeter`", "delimiter"),
         (
             {"options": {"delimiter": ";;"}},
-            "a delimiter is one character that is neither a quote nor a line end",
+            "a delimiter must be one character other than a quote or a line break",
             "write `delimiter",
         ),
         ({"options": {"base_url": "site"}}, "a URL such as https://site.example/", ""),
@@ -105,7 +105,7 @@ def test_settings_of_formats_are_checked_with_the_manifest(tmp_path, settings, w
 
 def test_an_option_that_no_file_takes_is_an_error(tmp_path):
     (tmp_path / "a.csv").write_text("text\na\n")
-    with pytest.raises(CurateError, match="no file of source `s` is of a format with the option `separator`"):
+    with pytest.raises(CurateError, match="no file of source `s` has a format with the option `separator`"):
         release(source(tmp_path, ["a.csv"], options={"separator": "x"}), tmp_path / "work")
 
 
@@ -305,7 +305,7 @@ def test_rows_of_a_table_that_are_wrong_are_told(tmp_path, content, told, bad):
     [
         (b"texts,url\na,u\n", "no column `text` for text", "texts"),
         (b"text;url\na;u\n", "no column `text` for text", "';'"),
-        (b"text,text\na,u\n", "2 columns are called `text`", "write the file again"),
+        (b"text,text\na,u\n", "2 columns are named `text`", "rewrite the file"),
         ("text,url\na,u\n".encode("utf-16"), "UTF-16", "iconv"),
     ],
 )
@@ -320,7 +320,7 @@ def test_a_table_whose_first_row_cannot_be_read_is_lost(tmp_path):
     rows, origin = read(tmp_path, "a.csv", b'"text,url\na,u\n')
     assert rows == []
     assert origin.files["a.csv"].lost == 14
-    assert "its first row, which names its columns, cannot be read: not_csv" in origin.files["a.csv"].damage[0]
+    assert "its header row cannot be read: not_csv" in origin.files["a.csv"].damage[0]
 
 
 @pytest.mark.parametrize("cut", range(1, 36))

@@ -37,7 +37,7 @@ def test_every_file_of_a_folder_is_taken_or_named(tmp_path):
         "unknown extension": ["README.md", "deep/c"],
         "hidden": [".x.jsonl", "deep/.git/"],
         "link out of the folder": ["out.jsonl"],
-        "link to a file that is taken": ["same.jsonl"],
+        "link to a file already included": ["same.jsonl"],
         "link to a folder already searched": ["deep/up/", "loop/"],
         "not a regular file": ["pipe.jsonl"],
     }
@@ -52,7 +52,9 @@ def test_a_file_behind_several_links_is_taken_once(tmp_path):
         (tmp_path / "in" / name).symlink_to("data.bin")
     found = inputs.discover(["in/*.jsonl"], tmp_path)
     assert [file.path for file in found.files] == ["a.jsonl"]
-    assert {entry["why"]: entry["paths"] for entry in found.not_taken} == {"link to a file that is taken": ["b.jsonl"]}
+    assert {entry["why"]: entry["paths"] for entry in found.not_taken} == {
+        "link to a file already included": ["b.jsonl"]
+    }
 
 
 def test_a_file_that_two_inputs_take_is_there_once(tmp_path):
@@ -66,7 +68,7 @@ def test_a_file_that_two_inputs_take_is_there_once(tmp_path):
     ):
         found = inputs.discover(items, tmp_path)
         assert [file.path for file in found.files] == taken
-        assert not left or found.not_taken == [{"why": "taken by another input", "files": 1, "paths": left}]
+        assert not left or found.not_taken == [{"why": "already in another input", "files": 1, "paths": left}]
 
 
 def test_a_work_folder_among_the_inputs_is_none_of_them(tmp_path):

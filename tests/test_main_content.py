@@ -202,8 +202,8 @@ def test_a_model_comes_back_as_it_was_written(tmp_path):
     ("about", "changed", "says"),
     [
         ({}, {"values": np.zeros((1, LEAVES), np.float32)}, "another type"),
-        ({}, {"values": np.zeros((2, LEAVES), np.int16)}, "another shape"),
-        ({}, {"nodes": np.zeros((0, NODES), np.uint32), "values": np.zeros((0, LEAVES), np.int16)}, "another shape"),
+        ({}, {"values": np.zeros((2, LEAVES), np.int16)}, "wrong shape"),
+        ({}, {"nodes": np.zeros((0, NODES), np.uint32), "values": np.zeros((0, LEAVES), np.int16)}, "wrong shape"),
         ({}, {"nodes": np.full((1, NODES), 60_000 << 16, np.uint32)}, "not there"),
         ({"features": FEATURES[1:]}, {}, "other features"),
     ],
@@ -218,5 +218,5 @@ def test_a_file_that_is_no_model_is_refused(about, changed, says, tmp_path):
 def test_any_other_file_is_refused(tmp_path):
     path = tmp_path / "model.npz"
     path.write_text(json.dumps({"nodes": []}))
-    with pytest.raises(CurateError, match="cannot read the model of main content"):
+    with pytest.raises(CurateError, match="cannot read the main-content model"):
         MainContent.load(path)

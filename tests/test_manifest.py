@@ -225,7 +225,7 @@ sources:
         ("a: &a {b: *a}", "the anchor `a` is recursive"),
         ("a: *b", "not YAML: found undefined alias 'b'"),
         ("a: " + "[" * 65, "nested more than 64 levels deep"),
-        ("x: 1\n---\nx: 2", "a second document begins"),
+        ("x: 1\n---\nx: 2", "the file contains a second YAML document"),
         ("a:\n\t- b", "not YAML: found character '\\t' that cannot start any token"),
         ("? [a]\n: b", "a key is text"),
         ("a: !!set {b}", "not a standard YAML type"),
@@ -326,7 +326,7 @@ def test_sizes(text, size):
 
 @pytest.mark.parametrize("text", ["", "MB", "-1MB", "5 apples", "1e9", None, True])
 def test_what_is_no_size(text):
-    with pytest.raises(ValueError, match="a size is"):
+    with pytest.raises(ValueError, match="a size must be"):
         parse_size(text)
 
 

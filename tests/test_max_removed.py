@@ -101,7 +101,7 @@ def test_bands_that_miss_many_pairs_are_a_warning_of_plan_and_lock(tmp_path):
     path = manifest(tmp_path, [{"near_dedup": {"bands": 9, "rows": 13, "max_removed": None}}])
     found = plan_of_run(path, tmp_path / "work")
     (warning,) = found["warnings"]
-    assert "9 bands of 13 rows propose only 40% of the pairs at the threshold 0.8" in warning
+    assert "9 bands of 13 rows find only 40% of the pairs at the threshold 0.8" in warning
     assert f"warning: {warning}" in list(plan_lines(found))
     assert warning in made(path).lock["warnings"]
     write_manifest(path, yaml.safe_load(path.read_text()) | {"stages": ["near_dedup"]})

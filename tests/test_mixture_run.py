@@ -262,17 +262,17 @@ def test_everything_is_the_default(tmp_path):
 MISTAKES = {
     "do not add up": ({"weights": {"web": 0.5, "code": 0.3}}, ["weights add up to 0.8", "{web: 0.625, code: 0.375}"]),
     "unknown source": ({"weights": {"wbe": 1.0}}, ["no source `wbe`", "did you mean `web`?"]),
-    "same name": ({"phases": [{"name": "a"}, {"name": "a"}]}, ["two phases are called `a`"]),
+    "same name": ({"phases": [{"name": "a"}, {"name": "a"}]}, ["two phases are named `a`"]),
     "reserved": ({"phases": [{"name": "validation"}]}, ["`validation` is the split"]),
     "budgets": (
         {"budget": 10, "phases": [{"name": "a", "budget": 5}, {"name": "b", "budget": 6}]},
         ["add up to 11, not 10", "budget: 11"],
     ),
-    "no rest": ({"budget": 10, "phases": [{"name": "a", "budget": 10}, {"name": "b"}]}, ["leave nothing of 10"]),
+    "no rest": ({"budget": 10, "phases": [{"name": "a", "budget": 10}, {"name": "b"}]}, ["leaves nothing of 10"]),
     "two rests": ({"budget": 10, "phases": [{"name": "a"}, {"name": "b"}]}, ["2 phases have no budget"]),
     "unknown key": ({"weight": {"web": 1.0}}, ["unknown key `weight`", "did you mean `weights`?"]),
     "negative": ({"weights": {"web": -1.0}}, ["at least 0", "not -1.0"]),
-    "no number": ({"budget": "many"}, ["a budget is a number"]),
+    "no number": ({"budget": "many"}, ["a budget must be a number"]),
 }
 
 

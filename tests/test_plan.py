@@ -175,7 +175,7 @@ def reasons(corpus, work, step: str) -> dict:
             "by: normalized_text → text",
         ),
         (lambda d: d["sources"]["web"].update(priority=7), "exact_dedup 3, web", "priority: 1 → 7"),
-        (lambda d: d["sources"]["web"].update(priority=7), "mix", "what it reads changed"),
+        (lambda d: d["sources"]["web"].update(priority=7), "mix", "upstream changed"),
         (lambda d: d.update(seed=4), "web: order", "seed: 0 → 4"),
         (lambda d: d["shards"].update(size="9KB"), "mix", "shard_bytes: 20000 → 9000"),
         (lambda d: d["shards"].update(columns=[]), "web: scatter", "n_words removed"),
@@ -204,7 +204,7 @@ def test_plan_of_what_never_ran_and_of_what_was_lost(corpus, tmp_path):
     release(corpus, tmp_path / "work")
     for marker in (tmp_path / "work" / "store").glob("??/*.json"):
         marker.unlink()
-    assert set(reasons(corpus, tmp_path / "work", "mix")) == {"not made yet"}
+    assert set(reasons(corpus, tmp_path / "work", "mix")) == {"not computed yet"}
 
 
 MISFITS = {

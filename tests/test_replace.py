@@ -167,7 +167,7 @@ def test_a_source_of_which_nothing_is_left_is_a_warning(tmp_path):
     sources = {"a": {"inputs": ["a.jsonl"]}, "b": {"inputs": ["b.jsonl"], "pipeline": [{"length": {"min_words": 5}}]}}
     document = {"name": "x", "version": "1.0.0", "license": "mit", "sources": sources}
     made = release(write_manifest(tmp_path / "m.yaml", document), tmp_path / "work")
-    assert "warning: nothing is left of source `b`" in list(release_lines(made.typed, made.path))
+    assert "warning: no documents of source `b` were kept" in list(release_lines(made.typed, made.path))
     for page in ("README.md", "report.html"):
         assert "No document of the source" in (made.path / page).read_text()
 

@@ -107,7 +107,7 @@ def test_a_footer_that_would_end_the_process_loses_its_row_groups(tmp_path):
     assert list(parquet.read(File("a.parquet", str(path)), origin=origin)) == []
     found = origin.of("a.parquet")
     assert found.lost == len(whole)
-    assert "row group 0: its columns are described wrongly" in found.damage[0]
+    assert "row group 0: its column metadata is wrong" in found.damage[0]
 
 
 def test_no_more_of_a_file_is_lost_than_there_is(tmp_path):

@@ -89,7 +89,7 @@ def test_word_vectors_are_no_classifier(tmp_path):
     lines, path = tmp_path / "lines.txt", tmp_path / "vectors.bin"
     lines.write_text("\n".join(TEXTS * 5))
     fasttext.train_unsupervised(str(lines), dim=4, epoch=1, bucket=100, thread=1, verbose=0).save_model(str(path))
-    with pytest.raises(CurateError, match="word vectors") as error:
+    with pytest.raises(CurateError, match="word-vector") as error:
         score("text", model=str(path))
     assert error.value.where == str(path)
 

@@ -79,7 +79,7 @@ def test_a_context_longer_than_all_documents_joins_them(tmp_path):
         assert split["longest"] < 2000 < split["tokens"]
         assert split["notes"] == [
             f"no document fills a sequence of 2,000 tokens: the longest has {split['longest']}",
-            f"{share:.1%} of all positions are padding: larger shards or a shorter `context` have less",
+            f"{share:.1%} of all positions are padding: larger shards or a shorter `context` would have less",
         ]
         assert f"- train: {split['notes'][1]}" in (made.path / "README.md").read_text()
     done = curate("run", tmp_path / "manifest.yaml", "--work", tmp_path / "work", "--workers", 0)
@@ -143,7 +143,7 @@ def test_what_is_wrong_with_a_tokenizer_is_said_before_anything_runs(tmp_path):
         ({"tokenizer": "broken.json"}, "tokenizer", ["not JSON", "give a tokenizer.json"]),
         ({"tokenizer": "./none.json"}, "tokenizer", ["no tokenizer", "none.json"]),
         ({"tokenizer": huge, "eos": None}, "tokenizer", ["up to 3,000,000,000", "up to 2,147,483,647", "without gaps"]),
-        ({"eos": "</s>"}, "eos", ["no token `</s>`", "`<s>`", "leave `eos` out"]),
+        ({"eos": "</s>"}, "eos", ["no token `</s>`", "`<s>`", "leave out `eos`"]),
     ):
         path = manifest(tmp_path, given)
         with pytest.raises(ManifestError) as error:

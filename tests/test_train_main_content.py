@@ -121,7 +121,7 @@ def test_mistakes_are_named(recipe, tmp_path):
     with pytest.raises(CurateError, match="no such file of marked pages"):
         trained(recipe, tmp_path / "work")
     (tmp_path / "pages.parquet").write_bytes(b"no Parquet")
-    with pytest.raises(CurateError, match="cannot read the marked pages"):
+    with pytest.raises(CurateError, match="cannot read the labeled pages"):
         trained(recipe, tmp_path / "work")
     recipe.write_text(RECIPE.replace("num_iterations: 20", "num_leaves: 65"))
     with pytest.raises(ManifestError, match="num_leaves"):

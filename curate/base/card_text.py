@@ -15,11 +15,11 @@ def mistake(card: str, folder: Path) -> tuple[str, str] | None:
     """What is wrong with a card, Markdown or the path of a file below the folder, and the fix."""
     path = folder / card
     if is_file(card) and not path.is_file():
-        return f"no file {card}", "name a Markdown file beside the manifest"
+        return f"no file {card}", "use a Markdown file next to the manifest"
     text = path.read_bytes().decode("utf-8", "replace") if is_file(card) else card
     if front_matter(text):
         fix = "remove it: license, languages and tags come from the manifest and the data"
-        return "the card has front matter of its own", fix
+        return "the card already has front matter", fix
     return None
 
 

@@ -78,9 +78,9 @@ def canonical(text: str) -> str:
     """
     said = " ".join(text.split())
     if not said:
-        raise ValueError("no license; name one, such as `cc-by-4.0`, or `unknown`")
+        raise ValueError("no license; use one such as `cc-by-4.0`, or `unknown`")
     if len(said) > LONGEST or any(unicodedata.category(sign)[0] == "C" for sign in said):
-        raise ValueError(f"a license is a name of at most {LONGEST} characters, without control characters")
+        raise ValueError(f"a license must be a name of at most {LONGEST} characters, without control characters")
     plain = said.casefold()
     if plain in HUB:
         return plain
@@ -91,13 +91,13 @@ def canonical(text: str) -> str:
     if said.casefold().startswith(("http://", "https://")):
         return _of_address(said) or said
     if plain in NONE:
-        raise ValueError(f"`{said}` is not a license; name one, such as `cc-by-4.0`, or `unknown`")
+        raise ValueError(f"`{said}` is not a license; use one such as `cc-by-4.0`, or `unknown`")
     if near := get_close_matches(plain, HUB, 1, NEAR):
         raise ValueError(
-            f"no license `{said}`; did you mean `{near[0]}`? For a custom license, write `LicenseRef-NAME`"
+            f"unknown license `{said}`; did you mean `{near[0]}`? For a custom license, write `LicenseRef-NAME`"
         )
     if not slug(said):
-        raise ValueError("a license of your own needs a name of letters and digits, or a URL")
+        raise ValueError("a custom license needs a name with letters or digits, or a URL")
     return said
 
 
@@ -149,9 +149,9 @@ def _of_address(url: str) -> str | None:
         parts = urlsplit(url)
         host, path = (parts.hostname or "").removeprefix("www."), parts.path.casefold().strip("/")
     except ValueError as error:
-        raise ValueError(f"the URL of the license cannot be read: {error}") from None
+        raise ValueError(f"invalid license URL: {error}") from None
     if not host:
-        raise ValueError("the URL of the license names no host; write it in full")
+        raise ValueError("the license URL has no host; write the full URL")
     path = re.sub(r"(/(deed|legalcode)(\.[a-z-]+)?|\.(html?|txt|json|php))$", "", path)
     for pattern, name in _PAGES:
         if found := re.fullmatch(pattern, f"{host}/{path}"):

@@ -18,7 +18,7 @@ DEFAULT = "default"
 def repository_mistake(name: str) -> str:
     """What the Hub does not take in the name of a repository, without its owner; empty where it is right."""
     if name.endswith((".git", ".ipynb")):
-        return "the name of a repository does not end in .git or .ipynb"
+        return "a repository name must not end in .git or .ipynb"
     return _mistake(name)
 
 
@@ -29,13 +29,13 @@ def owner_mistake(name: str) -> str:
 
 def _mistake(name: str) -> str:
     if not name or len(name) > LONGEST:
-        return f"a name has 1 to {LONGEST} characters"
+        return f"a name must have 1 to {LONGEST} characters"
     if not all(sign.isascii() and (sign.isalnum() or sign in "-_.") for sign in name):
-        return "a name has only letters, digits, `-`, `_` and `.`"
+        return "a name may contain only letters, digits, `-`, `_` and `.`"
     if name[0] in "-." or name[-1] in "-.":
-        return "a name neither begins nor ends with `-` or `.`"
+        return "a name must not begin or end with `-` or `.`"
     if "--" in name or ".." in name:
-        return "a name has neither `--` nor `..` in it"
+        return "a name must not contain `--` or `..`"
     return ""
 
 
@@ -44,7 +44,7 @@ def checked_repository(value: str) -> str:
     owner, slash, name = value.partition("/")
     mistake = (owner_mistake(owner) or repository_mistake(name)) if slash else "write ORG/NAME"
     if not mistake and len(value) > LONGEST:
-        mistake = f"ORG/NAME has at most {LONGEST} characters"
+        mistake = f"ORG/NAME must have at most {LONGEST} characters"
     if mistake:
         raise ValueError(mistake)
     return value

@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field
 def _number(value: Any) -> Any:
     """What is given for a number, if it is not `yes` or `on`, which YAML takes for true and Python for 1."""
     if isinstance(value, bool):
-        raise ValueError(f"a number, not {str(value).lower()}; YAML takes yes, no, on and off for true and false")
+        raise ValueError(f"a number, not {str(value).lower()}; YAML reads yes, no, on and off as true and false")
     return value
 
 

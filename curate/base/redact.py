@@ -55,24 +55,24 @@ _CREDENTIALS = {
     "a GitLab token": r"\bgl(?:pat|rt|dt)-[A-Za-z0-9_-]{20,}",
     "an API key": r"\bsk-[A-Za-z0-9_-]{20,}",
     "a Slack token": r"\b(?:xox[abeoprs]|xapp)-[A-Za-z0-9-]{10,}",
-    "a webhook of Slack": r"\bhooks\.slack\.com/(?:services|workflows|triggers)/[A-Za-z0-9/]{20,}",
+    "a Slack webhook": r"\bhooks\.slack\.com/(?:services|workflows|triggers)/[A-Za-z0-9/]{20,}",
     "a Google API key": r"\bAIza[A-Za-z0-9_-]{35}",
     "a PyPI token": r"\bpypi-[A-Za-z0-9_-]{40,}",
     "an npm token": r"\bnpm_[A-Za-z0-9]{36,}",
     "a JSON web token": r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]+",
     "a private key": _PRIVATE_KEY,
-    "a secret key of AWS": r"(?i:\b(?:aws_?)?secret_?(?:access_?)?key)[\"']?\s{0,4}[:=]\s{0,4}[\"']?[A-Za-z0-9/+=]{40}",
-    "a session token of AWS": r"(?i:\baws_?session_?token)[\"']?\s{0,4}[:=]\s{0,4}[\"']?[A-Za-z0-9/+=]{40,}",
-    "a key of Azure": r"\b(?:Account|SharedAccess)Key=[A-Za-z0-9+/]{20,}={0,2}",
-    "a presigned address": r"(?i:\bX-(?:Amz|Goog)-(?:Signature|Credential|Security-Token)=[A-Za-z0-9%/+=@_~-]{8,})",
-    "a signature of Azure": r"\bsig=[A-Za-z0-9+/%]{8,}(?:%[0-9A-Fa-f]{2}|=)",
-    "a token of Google": r"\b(?:ya29\.[A-Za-z0-9_-]{20,}|GOCSPX-[A-Za-z0-9_-]{28})",
-    "a key of Stripe": r"\b[rs]k_live_[A-Za-z0-9]{16,}",
-    "a token of Docker": r"\bdckr_pat_[A-Za-z0-9_-]{20,}",
-    "a token of Databricks": r"\bdapi[0-9a-f]{32}\b",
+    "an AWS secret key": r"(?i:\b(?:aws_?)?secret_?(?:access_?)?key)[\"']?\s{0,4}[:=]\s{0,4}[\"']?[A-Za-z0-9/+=]{40}",
+    "an AWS session token": r"(?i:\baws_?session_?token)[\"']?\s{0,4}[:=]\s{0,4}[\"']?[A-Za-z0-9/+=]{40,}",
+    "an Azure key": r"\b(?:Account|SharedAccess)Key=[A-Za-z0-9+/]{20,}={0,2}",
+    "a presigned URL": r"(?i:\bX-(?:Amz|Goog)-(?:Signature|Credential|Security-Token)=[A-Za-z0-9%/+=@_~-]{8,})",
+    "an Azure signature": r"\bsig=[A-Za-z0-9+/%]{8,}(?:%[0-9A-Fa-f]{2}|=)",
+    "a Google token": r"\b(?:ya29\.[A-Za-z0-9_-]{20,}|GOCSPX-[A-Za-z0-9_-]{28})",
+    "a Stripe key": r"\b[rs]k_live_[A-Za-z0-9]{16,}",
+    "a Docker token": r"\bdckr_pat_[A-Za-z0-9_-]{20,}",
+    "a Databricks token": r"\bdapi[0-9a-f]{32}\b",
     "an access token": r"\b(?:nvapi-|hvs\.|gsk_|r8_|xai-|pplx-|lin_api_|dop_v1_|AGE-SECRET-KEY-1)[A-Za-z0-9_-]{24,}",
-    "a key of SendGrid": r"\bSG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}",
-    "a header that gives access": r"(?i:\bAuthorization[\"']?: {0,4}[\"']?(?:Bearer|Basic|token) )"
+    "a SendGrid key": r"\bSG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}",
+    "an authorization header": r"(?i:\bAuthorization[\"']?: {0,4}[\"']?(?:Bearer|Basic|token) )"
     r"[A-Za-z0-9._~+/-]{8,}={0,2}",
 }
 CREDENTIALS = re.compile("|".join(f"({pattern})" for pattern in _CREDENTIALS.values()))
@@ -223,7 +223,7 @@ def _bare(url: str, mark: str) -> str:
 def _secret(url: str) -> str:
     """What in a URL gives access; empty where nothing does."""
     if _after_user(url.partition("://")[2]):
-        return "a URL with a user or a password"
+        return "a URL with a user name or password"
     for parameter in re.split(r"[?&;#]", url)[1:]:
         name, _, held = parameter.partition("=")
         if held and _gives_access(name):

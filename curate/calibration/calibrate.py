@@ -100,7 +100,7 @@ def calibrate(
     if made := made_before(home, identity["fingerprint"]):
         return Calibrated(home, made, False)
     if home.exists() and not _only(home, _made(home)):
-        raise CurateError("the output folder is not empty", str(home), "name another folder with --to")
+        raise CurateError("the output folder is not empty", str(home), "choose another folder with --to")
     docs = shards.documents(found, seed, None if form.fill else asked.length)
     exclusion = Exclusion(shards.held_out(found), sets)
     try:
@@ -139,13 +139,13 @@ def _form(recipe: str) -> Form:
 def _tokenizer_of(release: shards.Shards) -> Path:
     """The tokenizer of a release's tokens, by the digest in its lock: where its manifest says, which names no place of
     the machine it was made on, or where the work folder around the release has it noted."""
-    fix = "name one with --tokenizer: a tokenizer.json, its folder, or hf://OWNER/MODEL/tokenizer.json"
+    fix = "pass one with --tokenizer: a tokenizer.json, its folder, or hf://OWNER/MODEL/tokenizer.json"
     where = str(release.folder)
     digests = {stage.params["tokenizer"] for stage in release.lock.stages if stage.stage == "tokens"}
     if release.lock.tokens:
         digests.add(f"sha256:{release.lock.tokens.tokenizer.sha256}")
     if not digests:
-        raise CurateError("the release has no token counts, so it names no tokenizer", where, fix)
+        raise CurateError("the release has no token counts, so it specifies no tokenizer", where, fix)
     path = release.folder / "manifest.yaml"
     manifest = read_tree(read_text(path, "the release's manifest")).value if path.is_file() else None
     noted = noted_places(release.folder.absolute().parents[2]) if len(release.folder.absolute().parents) > 2 else {}
@@ -156,7 +156,9 @@ def _tokenizer_of(release: shards.Shards) -> Path:
             continue
         if f"sha256:{sha256(path)}" in digests:
             return path
-    raise CurateError(f"the tokenizer of the release ({', '.join(sorted(digests))}) is not found here", where, fix)
+    raise CurateError(
+        f"the tokenizer of the release ({', '.join(sorted(digests))}) was not found on this machine", where, fix
+    )
 
 
 def _named(value: Any) -> list[str]:
@@ -207,7 +209,7 @@ def _asked(
         raise CurateError(f"recipe `{recipe}` does not accept {wrong}", wrong, f"use {right} instead")
     for option, value in (("--sequences", sequences), ("--length", context), ("--tokens", tokens)):
         if value is not None and not 1 <= value <= MOST:
-            raise CurateError(f"{option} {value} is out of range", option, f"give 1 to {MOST:,}")
+            raise CurateError(f"{option} {value} is out of range", option, f"use 1 to {MOST:,}")
     length, tokens = context, tokens or form.tokens
     if tokens:
         total = ceil(tokens / length)
@@ -217,7 +219,7 @@ def _asked(
         total = sequences or form.sequences
     if total * length > MOST and form.dtype is np.int32:
         what = f"{total:,} sequences of up to {length:,} tokens do not fit cu_seqlens, int32"
-        raise CurateError(what, "--sequences", f"give at most {MOST // length:,}, or a lower --length")
+        raise CurateError(what, "--sequences", f"use at most {MOST // length:,}, or a lower --length")
     return Asked(total, length, form.fill, join, ending[1] if ending else None)
 
 
@@ -265,12 +267,12 @@ def _too_few(short: Short, form: Form, asked: Asked, docs: shards.Documents, whe
     if not short.there and not asked.join and short.longest:
         what = f"the longest document has {short.longest:,} tokens, fewer than the {asked.length:,} of a sequence"
         return CurateError(
-            what, where, f"give a --length of at most {short.longest}, or let documents be joined (--join)"
+            what, where, f"use a --length of at most {short.longest}, or let documents be joined (--join)"
         )
     what = f"{asked.total:,} sequences of {asked.length:,} tokens requested, only {short.there:,} can be drawn from"
     what += f" {len(docs.line):,} documents, each drawn once"
     fewer = f"--tokens {short.there * asked.length}" if form.tokens else f"--sequences {short.there}"
-    fixes = [f"ask for fewer ({fewer})"] if short.there else []
+    fixes = [f"request fewer ({fewer})"] if short.there else []
     fixes += ["for shorter ones (--length)"] if asked.fill else []
     return CurateError(what, where, ", or ".join([*fixes, "draw from a larger release"]))
 

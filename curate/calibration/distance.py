@@ -60,7 +60,7 @@ def compare(calibration_set: str | Path, other: str | Path) -> dict:
     """
     here, folder = _lock(Path(calibration_set)), Path(calibration_set)
     if here is None:
-        fix = "name a folder that `curate calibrate` wrote; what to compare it with comes second"
+        fix = "pass a folder that `curate calibrate` wrote first, and what to compare it with second"
         raise CurateError("not a calibration set", str(calibration_set), fix)
     tokenizer = load(str(folder / "tokenizer.json"))
     first, second = _of_set(folder, here, tokenizer), _profile(other, tokenizer)
@@ -110,7 +110,7 @@ def _profile(other: str | Path, tokenizer: Tokenizer) -> Profile:
             return _of_parquet(path, tokenizer)
         text = path.read_text(encoding="utf-8")
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        fix = "name a set, a release, a Parquet file or a text file"
+        fix = "pass a set, a release, a Parquet file or a text file"
         raise CurateError(f"nothing to compare with: {error}", str(other), fix) from error
     return Profile(path.name, _counts(tokenizer.encode([text])[0], tokenizer), None, None)
 
@@ -141,7 +141,7 @@ def _of_parquet(path: Path, tokenizer: Tokenizer) -> Profile:
         raise CurateError(f"no column `text`; there are {columns}", str(path), "rename the column that holds the texts")
     kind = file.schema_arrow.field("text").type
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-        fix = "name a file whose column `text` is text"
+        fix = "pass a file whose column `text` is text"
         raise CurateError(f"nothing to compare with: column `text` is {kind}", str(path), fix)
     blocks = (pa.Table.from_batches([batch]) for batch in file.iter_batches(batch_size=1024, columns=there))
     return _of_texts(path.name, blocks, tokenizer)
@@ -167,7 +167,7 @@ def _reading(folder: Path) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, SafetensorError, OSError) as error:
-        fix = "draw it again with `curate calibrate`"
+        fix = "rerun `curate calibrate`"
         raise CurateError(f"a calibration set cannot be read: {error}", str(folder), fix) from error
 
 

@@ -61,9 +61,9 @@ def evaluation_sets(files: Iterable[str | Path]) -> dict[str, dict]:
         path = locate(file, "evaluation set")
         name = re.sub(r"[^\w-]", "_", path.name.partition(".")[0]) or "set"
         if name in sets:
-            raise CurateError(f"two evaluation sets are called `{name}`", file, "rename one of the files")
+            raise CurateError(f"two evaluation sets are named `{name}`", file, "rename one of the files")
         if not (columns := _columns(path)):
-            raise CurateError("the evaluation set is empty", file, "give one that holds questions")
+            raise CurateError("the evaluation set is empty", file, "use one that contains questions")
         sets[name] = {"path": str(path), "columns": columns}
     return sets
 
@@ -79,7 +79,7 @@ def _columns(path: Path) -> list[str]:
         rows = all_rows(path)
         return list(dict.fromkeys(name for row in rows for name, value in row.items() if value is not None))
     except (pa.ArrowException, OSError, ValueError, AttributeError) as error:
-        fix = "give Parquet, JSON Lines, or a JSON array of objects"
+        fix = "use Parquet, JSON Lines, or a JSON array of objects"
         raise CurateError(f"cannot read the evaluation set: {error}", str(path), fix) from error
 
 

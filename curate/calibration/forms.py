@@ -116,8 +116,8 @@ def check_ids(form: Form, tokenizer: Tokenizer) -> None:
     """Raises CurateError where the ids of a tokenizer do not fit the dtype of a form."""
     most, dtype = np.iinfo(form.dtype).max, np.dtype(form.dtype).name
     if tokenizer.ids - 1 > most:
-        what = f"the tokenizer's highest id is {tokenizer.ids - 1:,}; {dtype} holds up to {most:,}"
-        raise CurateError(what, str(tokenizer.path), "give the tokenizer of the model, or renumber its added tokens")
+        what = f"the tokenizer's highest id is {tokenizer.ids - 1:,}; {dtype} allows up to {most:,}"
+        raise CurateError(what, str(tokenizer.path), "use the model's tokenizer, or renumber its added tokens")
 
 
 def _decoded(piece: Piece, tokenizer: Tokenizer) -> str:

@@ -108,7 +108,7 @@ def run(
         bool, typer.Option("--replace", help="overwrite a release of this version that has a different digest")
     ] = False,
     allow_empty: Annotated[
-        bool, typer.Option("--allow-empty", help="write a release even if no document is left")
+        bool, typer.Option("--allow-empty", help="write a release even if it contains no documents")
     ] = False,
     allow_code: AllowCode = None,
     as_json: Json = False,
@@ -185,7 +185,7 @@ def gc(
 
 @command
 def train(
-    recipe: Annotated[str, typer.Argument(help="path of a classifier recipe, or the name of a built-in one")],
+    recipe: Annotated[str, typer.Argument(help="path of a recipe, or the name of a built-in one")],
     work: Work = WORK,
     workers: Workers = None,
     scheduler: Scheduler = None,

@@ -96,7 +96,7 @@ def remove(
 
     given = {kind: path for kind, path in (("ids", ids), ("urls", urls), ("domains", domains)) if path}
     if not given:
-        raise CurateError("no list given", fix="pass --ids, --urls or --domains, or several of them")
+        raise CurateError("no list given", fix="pass one or more of --ids, --urls and --domains")
     made = remove(release, **given, dry_run=dry_run)
     verb, changed = ("would remove", "would change") if dry_run else ("removed", "changed")
     lines = [f"{verb} {counted(made.documents, 'document')}"]
@@ -146,7 +146,7 @@ def calibrate(
         ),
     ] = None,
     tokens: Annotated[int | None, typer.Option(min=2, help="imatrix: tokens of text [default: 262144]")] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="random seed of the draw")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="random seed")] = 0,
     phase: Annotated[str | None, typer.Option(help="draw from this phase [default: all]")] = None,
     join: Annotated[
         bool, typer.Option(help="join documents shorter than a sequence; --no-join leaves them out")
@@ -154,7 +154,7 @@ def calibrate(
     end: Annotated[
         str | None,
         typer.Option(
-            help="token between joined documents [default: the release's, else <|endoftext|>, </s> or similar]"
+            help="token between joined documents [default: the release's, otherwise <|endoftext|>, </s> or similar]"
         ),
     ] = None,
     against: Annotated[

@@ -105,7 +105,7 @@ def release_lines(lock: Lock, path: Path, changed: bool = True) -> Iterator[str]
     drawn = f" (drawn {rows:,} times in all by the mixture)" if rows != lock.documents else ""
     shards = f"{size(text)} of text in {counted(len(lock.shards), 'shard')}"
     yield f"{counted(lock.documents, 'document')}{drawn}, {shards}; {lock.rejected:,} rejected"
-    yield from (f"warning: nothing is left of source `{name}`" for name in empty_sources(lock))
+    yield from (f"warning: no documents of source `{name}` were kept" for name in empty_sources(lock))
     for split in lock.tokens.splits if lock.tokens else ():
         packed = f", {split.sequences:,} sequences of {split.context:,}" if split.context else ""
         yield f"tokens of {split.name}: {split.tokens:,}{packed}"
@@ -150,7 +150,11 @@ def published_lines(published, dry_run: bool) -> Iterator[str]:
     commits = counted(len(published.commits), "commit")
     yield f"{verb} {counted(files, 'file')}, {size(published.bytes)}, in {commits}"
     where = f"{published.url} ({published.revision})"
-    yield f"{where}, tag {published.tag}" if published.tag else f"{where}; publish again to tag it once it is merged"
+    yield (
+        f"{where}, tag {published.tag}"
+        if published.tag
+        else f"{where}; after it is merged, publish again to create the tag"
+    )
 
 
 def mixture_lines(mixture: Mixture) -> Iterator[str]:

@@ -64,7 +64,7 @@ def options(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Hide progress while jobs run.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print each job as it finishes.")] = False,
 ) -> None:
-    """What stands before the verb."""
+    """Options before the command."""
     if quiet or verbose:
         from curate.inspect.progress import EVERYTHING, NOTHING, set_detail
 

@@ -102,7 +102,7 @@ def decide(
     found = old_both(*utf8(rows["text"]), ngram, threshold, bits, numbers, expected_ngrams)
     seen, bounds, ngrams, known, room = found
     if room < 0:
-        what = f"`bloom_dedup` met more than {expected_ngrams:,} n-grams in one group"
+        what = f"`bloom_dedup` found more than {expected_ngrams:,} n-grams in one group"
         raise CurateError(what, "expected_ngrams", "raise `expected_ngrams` (1.2 bytes each at 0.01), or `groups`")
     places = np.flatnonzero(seen)
     row = np.searchsorted(bounds, places, side="right") - 1

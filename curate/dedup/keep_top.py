@@ -46,7 +46,7 @@ def rank(docs: pa.Table, *, column: str, by: str | None) -> pa.Table:
     """Their values as sortable keys, and the groups they compete in."""
     kind = docs.schema.field(column).type
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind)):
-        raise CurateError(f"keep_top compares numbers, and `{column}` is {kind}", fix="name another column")
+        raise CurateError(f"keep_top compares numbers, but `{column}` is {kind}", fix="choose another column")
     rows = pa.table({"doc": docs["doc"], "key": _sortable(docs[column]), "bin": np.zeros(len(docs), np.uint32)})
     return rows.append_column("group", docs[by].cast(pa.string())) if by else rows
 

@@ -63,7 +63,7 @@ class Scheme:
             raise CurateError("`bands` and `rows` must be set together", fix="set both, or neither")
         if bands is None and (permutations or 0) > MOST_CHOSEN:
             what = f"{permutations:,} permutations, but without `bands` and `rows` the limit is "
-            raise CurateError(f"{what}{MOST_CHOSEN:,}", fix="give `bands` and `rows`")
+            raise CurateError(f"{what}{MOST_CHOSEN:,}", fix="set `bands` and `rows`")
         if bands is None:
             bands, rows = optimal_bands(threshold, permutations) if permutations else (32, 8)
         permutations = permutations or bands * rows
@@ -116,7 +116,7 @@ def reads(keep: list[str], verify: str, rule: str, **params) -> tuple[str, ...]:
     """The columns the stage reads. Raises CurateError for parameters that contradict each other."""
     Scheme.of(**params)
     if (verify == "none") != (rule == "components"):
-        raise CurateError("`verify: none` and `rule: components` go together", fix="set both, or neither")
+        raise CurateError("`verify: none` and `rule: components` must be set together", fix="set both, or neither")
     return (*compared(params["of"]), *keep_order.columns(keep))
 
 
@@ -169,10 +169,8 @@ def warnings(threshold: float, **params) -> list[str]:
     share = float(proposal_probability(threshold, made.bands, made.rows))
     if share >= PROPOSED:
         return []
-    missed = (
-        f"{made.bands} bands of {made.rows} rows propose only {share:.0%} of the pairs at the threshold {threshold}"
-    )
-    return [f"{missed}: the others stay; take more `bands` or fewer `rows`"]
+    missed = f"{made.bands} bands of {made.rows} rows find only {share:.0%} of the pairs at the threshold {threshold}"
+    return [f"{missed}: the others are missed; use more `bands` or fewer `rows`"]
 
 
 @group(

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from curate.documents import COLUMNS
 from curate.errors import CurateError
 
-FIX = "run `curate verify` on that release, and take the release from where it was published"
+FIX = "run `curate verify` on that release, and download it again from where it was published"
 
 
 def adopt(path: Path, expected: dict) -> int:
@@ -38,7 +38,7 @@ def adopt(path: Path, expected: dict) -> int:
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         raise CurateError(f"a file of an earlier release cannot be used: {error}", str(path), FIX) from None
     if expected.get("rows") not in (None, rows):
-        what = f"a file of an earlier release has {rows:,} rows, and {expected['rows']:,} were expected"
+        what = f"a file of an earlier release has {rows:,}rows, but {expected['rows']:,} were expected"
         raise CurateError(what, str(path), FIX)
     return rows
 
@@ -59,4 +59,4 @@ def _index(block: pa.RecordBatch, expected: dict) -> None:
     if keys.type != pa.binary() or keys.null_count:
         raise ValueError(f"its column `{expected['column']}` is not binary, or has a null")
     if expected["width"] and len(keys) and not np.all(pc.binary_length(keys).to_numpy() == expected["width"]):
-        raise ValueError(f"a value of `{expected['column']}` has other than {expected['width']} bytes")
+        raise ValueError(f"a value of `{expected['column']}` does not have {expected['width']} bytes")

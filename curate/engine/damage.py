@@ -92,9 +92,9 @@ def _fix(bad: dict[str, FileRead]) -> str:
     if any(first.startswith("line 1: not_") and ": '[" in first for first in firsts):
         return "a file is one JSON array: set `format: json`, or call it .json"
     if any(map(_OVER_LINES.match, firsts)):
-        return "a file has its objects over several lines: set `format: json`, or call it .json"
+        return "a file contains objects that span several lines: set `format: json`, or call it .json"
     if any(map(_WIDE.search, firsts)):
-        return "a file is UTF-16: convert it, as `iconv -f UTF-16 -t UTF-8` does"
+        return "a file is UTF-16: convert it, for example with `iconv -f UTF-16 -t UTF-8`"
     return "fix the files, map their columns with `columns:` or `layout:`, or raise `max_bad_rows`"
 
 

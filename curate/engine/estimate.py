@@ -62,7 +62,9 @@ def check_memory(plan: Plan, store: Store, workers: int) -> None:
             what += f", but there are {there}" + (f" for {workers} workers" if workers > 1 else "")
             fewer = machine.memory() // needed
             fix = f"run with --workers {fewer}, or " if fewer else ""
-            raise CurateError(what, call.place, f"{fix}change its setting (`curate plan` says what takes how much)")
+            raise CurateError(
+                what, call.place, f"{fix}change its settings (`curate plan` shows how much memory it needs)"
+            )
 
 
 def _size(lane: Lane, store: Store) -> tuple[float, float]:

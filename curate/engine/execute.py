@@ -83,12 +83,12 @@ def execute(jobs: list[Job], store: Store, submit, weights: Weights = NO_WEIGHTS
             sandboxed |= {job.fp for job in crashed}
             yield Lost(crashed, "their worker was lost; each document now runs in a sandbox")
         if damaged:
-            yield Lost(damaged, "a part they read was damaged; it is rebuilt")
+            yield Lost(damaged, "a part they read was damaged and will be rebuilt")
     missing = unmade(jobs, store.marker)
     if missing:
         raise Stopped(
             f"{len(missing)} jobs did not finish in {ATTEMPTS} attempts, the first being `{missing[0].label}`",
-            fix="see whether the machine runs out of memory (fewer --workers need less), and run again to resume",
+            fix="check whether the machine runs out of memory (fewer --workers need less), and run again to resume",
         )
 
 
@@ -186,7 +186,7 @@ class _Dask:
             address = self.cluster or self.scheduler
             self.client = Client(address, timeout=30, set_as_default=False, security=security)
         except (OSError, ValueError) as error:  # ValueError: it is no address
-            raise CurateError(f"no Dask scheduler answers: {error}", self.scheduler, "check --scheduler") from error
+            raise CurateError(f"no Dask scheduler responds: {error}", self.scheduler, "check --scheduler") from error
 
     def submit(self, jobs: list[Job], store: Store, sandboxed: set[str]):
         from distributed import KilledWorker, as_completed

@@ -130,7 +130,7 @@ def sandboxed_blocks(read: dict, where: dict[str, File], origin: Origin) -> Iter
                     yield pa.concat_tables(held)
                     held = []
         except Gone:
-            why = "its reader crashed or hung on it; what was read before that is used"
+            why = "its reader crashed or hung on it; rows read before that are used"
             origin.lose(path, 0, max(where[path].size, 1), why)
         finally:
             child.end()

@@ -44,7 +44,7 @@ class Damaged(CurateError):
     """A part that cannot be read back. The engine discards it and makes it anew."""
 
     def __init__(self, fp: str, path: Path, error: object):
-        super().__init__(f"a part of the store is damaged: {error}", str(path), "run the same command again")
+        super().__init__(f"a part in the store is damaged: {error}", str(path), "run the same command again")
         self.fp, self.path, self.error = fp, path, error
 
     def __reduce__(self):
@@ -158,7 +158,7 @@ class Store:
         """The marker of a part that a job reads. Raises Damaged where it is not to be believed."""
         marker = self.marker(fp)
         if marker is None:
-            raise Damaged(fp, self.marker_path(fp), "its marker does not fit it")
+            raise Damaged(fp, self.marker_path(fp), "its marker does not match it")
         return marker
 
     def discard(self, fp: str) -> None:

@@ -132,7 +132,7 @@ class Remote:
             fix = "use a token with write access, ask for access, or open a pull request (--pr)"
             return CurateError("the token lacks permission to do this", where, fix)
         said = getattr(error, "server_message", None) or str(error)
-        return CurateError(f"the Hub refuses: {self._clean(said)}", where, "correct what it names, then try again")
+        return CurateError(f"the Hub refuses: {self._clean(said)}", where, "correct the problem, then try again")
 
     # Reading
 
@@ -185,7 +185,7 @@ class Remote:
     def fetch(self, path: str, revision: str, root: Path, there: dict, address: str) -> None:
         """Download one file into a folder."""
         if path not in there:
-            raise CurateError("not a release: no lock.json", address, "name a release that curate made")
+            raise CurateError("not a release: no lock.json", address, "use a release made by curate")
         got = Path(self.ask(self.api.hf_hub_download, filename=path, revision=revision, local_dir=root))
         if not got.resolve().is_relative_to(root.resolve()):
             raise CurateError(
@@ -269,7 +269,7 @@ def check_repository(repo: str) -> None:
     except ValueError as error:
         mistake = str(error)
     if mistake:
-        raise CurateError(f"`{repo}` is not a valid Hub repository: {mistake}", "--repo", "name another")
+        raise CurateError(f"`{repo}` is not a valid Hub repository: {mistake}", "--repo", "choose another name")
 
 
 def _status(error: Exception) -> int | None:

@@ -89,7 +89,7 @@ def publish(
     if repo is not None:
         check_repository(repo)
     if pr and branch not in (None, "main"):
-        raise CurateError("a pull request goes to main", f"branch {branch}", "use one or the other")
+        raise CurateError("a pull request always targets main", f"branch {branch}", "use one or the other")
     release, report = Path(release), report or (lambda event: None)
     lock, files = read_release(release)
     report(Event("verified", f"{len(files)} files match the lock"))
@@ -178,7 +178,7 @@ def verify_published(address: str, *, endpoint: str | None = None, token: str | 
         problems.append(CurateError("the digest does not match the files", address, again))
     if f"v{lock.version}" != version:
         what = f"the lock belongs to version {lock.version}"
-        problems.append(CurateError(what, address, "name the tag of that version"))
+        problems.append(CurateError(what, address, "use the tag of that version"))
     return lock, problems
 
 
@@ -246,7 +246,7 @@ def _send(remote: Remote, revision: str, files: list[File], release: Path, title
                 return head
             if head == made:
                 first = (commits[0].delete or [commits[0].files[0].path])[0]
-                raise Unverified(f"the Hub holds different content than was sent, for example {first}", remote.url)
+                raise Unverified(f"the Hub has different content than was uploaded, for example {first}", remote.url)
             try:
                 for commit in commits:
                     added = {file.path: release / file.path for file in commit.files}

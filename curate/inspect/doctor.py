@@ -76,7 +76,7 @@ def _models() -> dict:
     wanted = [f"{name} ({known.url})" for name, known in KNOWN.items() if name not in there]
     lines = [", ".join(found) or f"none in {' or '.join(map(str, folders()))}"]
     if wanted:
-        lines.append(f"not here: {', '.join(wanted)}")
+        lines.append(f"missing: {', '.join(wanted)}")
         lines.append(
             f"`curate fetch MANIFEST` downloads what a manifest needs; without a network, copy files to {folders()[0]}"
         )

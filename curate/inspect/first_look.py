@@ -80,12 +80,12 @@ def look(item: str, base: Path) -> Look:
     """What an input of a manifest in the folder `base` holds. Nothing is fetched from elsewhere."""
     found = Look([item], format_of(item.partition("?")[0]))
     if is_remote(item):
-        found.problem = "not looked at: it is not on this machine"
+        found.problem = "not inspected: it is not on this machine"
         return found
     try:
         files = _files(item, base)
         if not files:
-            found.problem = "no file matches it yet"
+            found.problem = "no file matches yet"
             return found
         kinds = Counter(_format(file).name for file in files)
         found.format, found.files, found.bytes = (
@@ -94,7 +94,7 @@ def look(item: str, base: Path) -> Look:
             sum(os.path.getsize(local_path(file.url)) for file in files),
         )
         if len(kinds) > 1:
-            found.problem = f"files of several formats: {', '.join(kinds)}; give each kind its own --input"
+            found.problem = f"files of several formats: {', '.join(kinds)}; pass each kind with a separate --input"
             return found
         _sample(found, [files[place] for place in sorted({0, len(files) // 2, len(files) - 1})])
     except CurateError as error:
@@ -139,7 +139,7 @@ def _sample(found: Look, files: list[File]) -> None:
     documents = pa.concat_tables(tables, promote_options="permissive")
     found.sampled = documents.num_rows
     if not found.sampled:
-        found.problem = "no document with a text among the first"
+        found.problem = "none of the first documents has text"
     found.languages = _languages(documents)
     found.documents = [_excerpt(row) for row in documents.slice(0, 2).to_pylist()]
 

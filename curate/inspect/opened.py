@@ -89,7 +89,7 @@ class Release:
         paths = [file.path for file in self.typed.files]
         wanted = [path for path in paths if path.startswith(start) and holding in path and path.endswith(".parquet")]
         if not wanted:
-            where, fix = f"{self.path}/{start}", "see the files that `lock.json` names"
+            where, fix = f"{self.path}/{start}", "see the files listed in `lock.json`"
             raise CurateError(f"{self.name} {self.version} has no such documents", where, fix)
         if missing := next((path for path in wanted if not (self.path / path).is_file()), None):
             raise CurateError("a file of the release is missing", str(self.path / missing), "run `curate verify` on it")
@@ -116,7 +116,11 @@ class Release:
         try:
             return connection.sql(sql).to_arrow_table()
         except (duckdb.Error, AttributeError) as error:  # a statement that returns nothing has no table
-            what = str(error).strip().splitlines()[0] if isinstance(error, duckdb.Error) else "it returns no rows"
+            what = (
+                str(error).strip().splitlines()[0]
+                if isinstance(error, duckdb.Error)
+                else "the statement returns no rows"
+            )
             raise CurateError(
                 f"the query fails: {what}", fix="the tables are documents, rejected, near_duplicates"
             ) from None

@@ -28,7 +28,7 @@ def init(path: str | Path = "manifest.yaml", inputs: Sequence[str] = ()) -> list
     """
     path = Path(path)
     if path.exists():
-        raise CurateError(f"{path} already exists", fix="name another file, or remove it")
+        raise CurateError(f"{path} already exists", fix="choose another name, or remove the file")
     looks = sorted((look(item, path.parent) for item in inputs), key=lambda one: str(one.way))
     found = [_together(list(alike)) for _, alike in groupby(looks, key=lambda one: one.way)]
     found = found or [Look([DEFAULT_INPUT])]

@@ -191,10 +191,10 @@ def _why(job: Job, before: dict | None) -> str:
     if before is None:
         return "new"
     if before["fp"] == job.fp:
-        return "not made yet"
+        return "not computed yet"
     changes = list(_changes(before["args"], json.loads(json.dumps(job.args)), ()))
     own = [text for path, text in changes if path[0] not in UPSTREAM]
-    return "; ".join(own[:3]) if own else "what it reads changed"
+    return "; ".join(own[:3]) if own else "upstream changed"
 
 
 def _changes(old: Any, new: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:

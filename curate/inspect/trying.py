@@ -59,7 +59,7 @@ def _documents(documents: pa.Table | Iterable[Any]) -> pa.Table:
         raise CurateError("the documents have no column `text`", fix="rename the column that holds the text")
     if documents.num_rows > MOST:
         raise CurateError(
-            f"{documents.num_rows:,} documents are more than {MOST:,}", fix="write a manifest, and run it"
+            f"at most {MOST:,} documents are allowed, not {documents.num_rows:,}", fix="write a manifest and run it"
         )
     known = COLUMNS | MORE
     made = docs(*documents["text"].cast(pa.string()).to_pylist())
@@ -86,7 +86,9 @@ def _one(table: pa.Table, call: Call) -> pa.Table:
     if "text" in call.reads:  # which stands for what only some rows have
         missing = [name for name in missing if name not in MORE]
     if missing:
-        raise CurateError(f"`{call.label}` reads the column `{missing[0]}`", fix="give it, or a stage that adds it")
+        raise CurateError(
+            f"`{call.label}` reads the column `{missing[0]}`", fix="pass it, or add a stage that creates it"
+        )
     if call.stage.kind == "map":
         return apply(table, [Configured(call.label, call.stage, params)])[0]
     live = table[REJECT.name].is_null().to_numpy()

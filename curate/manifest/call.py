@@ -15,7 +15,7 @@ class Checks(BaseModel):
     """What a run holds any stage to. No parameter of the stage: nothing it does depends on this."""
 
     max_removed: Share | None = Field(
-        None, description="share of a source that the stage may remove; more stops the run"
+        None, description="share of a source that the stage may remove; exceeding it stops the run"
     )
 
 

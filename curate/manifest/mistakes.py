@@ -51,7 +51,7 @@ def mismatch(detail: dict, model: type[BaseModel], loc: Place, written: str | No
         )
         return f"{key} must be text, and YAML reads `{written}` as {taken}", quoted
     if limits := _limits(model, loc) if kind in _BOUNDS else "":
-        return f"{key} must be {limits}, not {shown(given)}", "write a number in that range"
+        return f"{key} must be {limits}, not {shown(given)}", "use a number in that range"
     if kind == "value_error":
         return _said(detail["msg"].removeprefix("Value error, "), given, key)
     if loc[-1:] == ("version",) and kind.startswith("string_"):
@@ -61,12 +61,12 @@ def mismatch(detail: dict, model: type[BaseModel], loc: Place, written: str | No
         names = " or ".join(filter(None, [", ".join(map(repr, known[:-1])), *map(repr, known[-1:])]))
         return f"{key} must be {names}, not {shown(given)}", did_you_mean(str(given), known)
     if kind in ("too_short", "string_too_short") and not given:
-        return f"{key} must not be empty", "name at least one" if kind == "too_short" else "write it, or leave it out"
+        return f"{key} must not be empty", "list at least one" if kind == "too_short" else "set it, or leave it out"
     if kind == "string_too_long":
-        return f"{key} may have at most {detail['ctx']['max_length']:,} characters, not {len(given):,}", "write less"
+        return f"{key} may have at most {detail['ctx']['max_length']:,} characters, not {len(given):,}", "shorten it"
     if kind == "string_pattern_mismatch":
-        what = f"{key} must begin with a letter or a digit, and have only letters, digits, `.`, `_` and `-`"
-        return f"{what}, not {shown(given)}", "write it with those"
+        what = f"{key} must begin with a letter or a digit, and contain only letters, digits, `.`, `_` and `-`"
+        return f"{what}, not {shown(given)}", "use only these characters"
     known = (told for pattern, *told in _TYPES if re.match(pattern, kind))
     wanted, fix = next(known, (detail["msg"], f"correct {key}"))
     share = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", given) if isinstance(given, str) else None

@@ -21,7 +21,7 @@ def parse_size(value: Any) -> int:
     """Bytes of `256MB`, `1.5 GiB` or a plain number. Raises ValueError."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", str(value))
     if not match or match[2].upper() not in UNITS:
-        raise ValueError("a size is a number with KB, MB, GB, KiB, MiB or GiB, such as 256MB")
+        raise ValueError("a size must be a number with KB, MB, GB, KiB, MiB or GiB, such as 256MB")
     size = float(match[1]) * UNITS[match[2].upper()]
     return int(size) if math.isfinite(size) else LARGEST + 1
 
@@ -44,13 +44,13 @@ class Strict(BaseModel):
 
 
 class CommonCrawl(Strict):
-    """A number of files of one crawl, taken by hash."""
+    """A sample of the files of one crawl, chosen by hash."""
 
     crawl: str = Field(description="name of the crawl, such as CC-MAIN-2024-22")
-    files: Large = Field(description="how many of its files to take")
-    seed: Seed = Field(0, description="another seed takes other files")
+    files: Large = Field(description="number of files to use")
+    seed: Seed = Field(0, description="seed for choosing the files")
     kind: Literal["warc", "wet"] = Field("warc", description="raw archives, or CommonCrawl's own text")
-    base: str = Field("https://data.commoncrawl.org/", description="where the crawl is served")
+    base: str = Field("https://data.commoncrawl.org/", description="base URL of the crawl")
 
 
 class CommonCrawlInput(Strict):
@@ -60,10 +60,10 @@ class CommonCrawlInput(Strict):
 
 
 class PathsInput(Strict):
-    """A list of files, one a line, plain or compressed."""
+    """A list of files, one per line, plain or compressed."""
 
-    paths: str = Field(description="where the list is")
-    base: str | None = Field(None, description="what its lines are relative to")
+    paths: str = Field(description="path or URL of the list")
+    base: str | None = Field(None, description="folder or URL that relative lines are resolved against")
 
 
 StageList = list[str | dict[str, Any]]
@@ -71,7 +71,7 @@ Path = Annotated[str, Field(min_length=1)]
 
 
 class Source(Strict):
-    """Where documents come from, and what is done to them alone."""
+    """Where documents come from, and the stages that apply only to them."""
 
     inputs: list[Annotated[str, Field(min_length=1)] | CommonCrawlInput | PathsInput] = Field(
         min_length=1, description="files, globs, folders, lists of paths, https://, s3://, hf://, commoncrawl"
@@ -85,22 +85,22 @@ class Source(Strict):
     images: Path | list[Path] = Field(
         [], description="folders, .zip, .tar or .tar.gz files with the pictures that rows name, on this machine"
     )
-    follow_links: bool = Field(False, description="follow links that lead out of an input folder, or one of pictures")
-    layout: str | None = Field(None, description="a known dataset with these columns")
+    follow_links: bool = Field(False, description="follow links that point outside an input folder, or one of pictures")
+    layout: str | None = Field(None, description="name of a known dataset with the same columns")
     columns: dict[str, Any] | None = Field(
         None, description="maps curate's columns to the source's where no layout fits; `meta` takes a list"
     )
     max_bad_rows: Share = Field(
         0.01,
-        description="share of a file's rows, or of files of one row each, that may be unusable; more stops the run",
+        description="share of a file's rows, or of one-row files, that may be unusable; exceeding it stops the run",
     )
     max_damaged: Share = Field(
-        0.01, description="share of the bytes of its files that may be unreadable; more stops the run"
+        0.01, description="share of the bytes of its files that may be unreadable; exceeding it stops the run"
     )
     pipeline: str | StageList = Field([], description="stages for this source: a pipeline's name, or a list")
     set: dict[str, Any] = Field({}, description="`stage.parameter: value` overrides for the pipeline")
     priority: Priority = Field(0, description="which copy of a duplicate is kept: lowest number wins")
-    license: License | None = Field(None, description="license of documents that do not state one")
+    license: License | None = Field(None, description="license of documents that do not specify one")
     description: str = Field("", description="one sentence for the card")
 
 
@@ -121,29 +121,30 @@ class Publish(Strict):
 
 
 class Spec(Strict):
-    """A manifest, as it stands in its file."""
+    """The contents of a manifest file."""
 
     name: Annotated[Name, pydantic.AfterValidator(checked_name)] = Field(description="name of the release")
     version: Version = Field(description="version of the release: MAJOR.MINOR.PATCH")
-    license: License = Field(description="license of the release, as SPDX or the Hub names it")
+    license: License = Field(description="license of the release: an SPDX or Hub identifier")
     description: str = Field("", description="a paragraph for the card")
     card: str = Field("", description="additional text for the card: Markdown, or the path of a .md file")
     seed: Seed = Field(0, description="seed of the shuffle and of every sample")
     sources: dict[Name, Source] = Field(min_length=1)
     stages: str | StageList = Field(
-        [], description="stages over the documents of all sources together: a pipeline's name, or a list"
+        [], description="stages for the documents of all sources together: a pipeline's name, or a list"
     )
     set: dict[str, Any] = Field({}, description="`stage.parameter: value` overrides for those stages")
     removed: list[str] = Field(
-        [], description="lists of what to keep out: ids, URLs or domains, or evidence/removed.parquet of a release"
+        [], description="lists of ids, URLs or domains to keep out, or a release's evidence/removed.parquet"
     )
     extends: str | None = Field(
-        None, description="earlier release whose shards are kept as is; only documents unlike its own are added"
+        None,
+        description="earlier release whose shards are kept as is; only documents unlike those in it are added",
     )
     against: list[str] = Field([], description="earlier releases: documents similar to theirs are removed")
     mixture: Annotated[Mixture, pydantic.BeforeValidator(lambda given: {} if given == "everything" else given)] = Field(
         default_factory=Mixture, description="which documents are released and how often; default: all, once"
     )
     shards: Shards = Field(default_factory=Shards)
-    tokens: Tokens | None = Field(None, description="token shards beside the Parquet, for trainers")
+    tokens: Tokens | None = Field(None, description="token shards for trainers, in addition to the Parquet shards")
     publish: Publish = Field(default_factory=Publish)

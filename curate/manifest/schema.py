@@ -33,6 +33,6 @@ def json_schema() -> dict:
     schema["$defs"]["Source"]["properties"]["pipeline"] |= named
     mixture = schema["properties"]["mixture"]
     mixture["anyOf"] = [{"const": "everything"}, {"$ref": mixture.pop("$ref")}]
-    schema["patternProperties"] = {"^x-": {"description": "of your own, such as anchors for merge keys"}}
+    schema["patternProperties"] = {"^x-": {"description": "ignored; for your own use, such as anchors for merge keys"}}
     schema |= {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "curate manifest"}
     return json.loads(json.dumps(schema))

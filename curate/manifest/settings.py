@@ -94,7 +94,7 @@ def _put(held: Any, place: Place, keys: list[str], value: Any, path: str) -> Pla
         at = key
         held.setdefault(key, {})
     else:
-        raise CurateError(f"`{key}` leads into a value that is not a mapping", f"--set {path}", "set the whole value")
+        raise CurateError(f"`{key}` is inside a value that is not a mapping", f"--set {path}", "set the whole value")
     if len(keys) == 1 or (key == "set" and len(keys) > 2):  # whose keys have dots
         rest = ".".join(keys[1:])
         if rest:

@@ -184,7 +184,7 @@ class YamlFile:
             elif isinstance(entry, str):
                 name, params = entry, None
             else:
-                self.wrong(at, "a stage is a name, or one name with its parameters", "write `- name: {...}`")
+                self.wrong(at, "a stage must be a name, or a name with parameters", "write `- name: {...}`")
                 continue
             entries.append((name, params, at))
         labels = labeled(name for name, _, _ in entries)
@@ -212,7 +212,7 @@ class YamlFile:
         if params is not None and not isinstance(params, dict):
             first = next(iter(stage.params.model_fields), None)
             if first is None:
-                self.wrong((*at, name), f"stage `{name}` takes no parameter", f"write `- {name}`")
+                self.wrong((*at, name), f"stage `{name}` has no parameters", f"write `- {name}`")
                 return None
             params = {first: params}
         given = {**(params or {}), **overrides}
@@ -267,15 +267,13 @@ class YamlFile:
             fix = did_you_mean(source.layout, known_layouts())
             self.wrong((*place, "layout"), f"unknown layout `{source.layout}`", fix)
         if source.layout and source.columns:
-            self.wrong((*place, "columns"), "a source has a layout or columns, not both", "remove one of them")
+            self.wrong((*place, "columns"), "a source can have a layout or columns, not both", "remove one of them")
         if unknown := [name for name in source.columns or () if name not in SETTABLE]:
             fix = did_you_mean(unknown[0], SETTABLE)
             self.wrong((*place, "columns", unknown[0]), f"`columns` cannot set `{unknown[0]}`", fix)
         for name, column in (source.columns or {}).items():
             named = list(column.values()) if isinstance(column, dict) else column if name == "meta" else [column]
             if not (isinstance(named, list) and all(isinstance(one, str) and one for one in named)):
-                wanted = (
-                    "a list of columns, or a mapping of names to them" if name == "meta" else "the name of a column"
-                )
+                wanted = "a list of columns, or a mapping from names to columns" if name == "meta" else "a column name"
                 fix = "write `meta: [COLUMN, ...]`" if name == "meta" else f"write `{name}: COLUMN`, or leave it out"
-                self.wrong((*place, "columns", name), f"`{name}` is {wanted}, not {shown(column)}", fix)
+                self.wrong((*place, "columns", name), f"`{name}` must be {wanted}, not {shown(column)}", fix)

@@ -25,7 +25,7 @@ _TAG = "tag:yaml.org,2002:"
 _BAD = (yaml.YAMLError, ValueError, OverflowError, KeyError, AttributeError, IndexError, TypeError)
 """What PyYAML raises for a scalar that its tag, given or guessed, does not fit."""
 
-_SPLIT = "write long lists into files of their own: `inputs:` and stages take the name of a list"
+_SPLIT = "put long lists into separate files: `inputs:` and stages accept the path of a list"
 
 
 @dataclass
@@ -91,12 +91,12 @@ def _refuse(text: str) -> tuple[int, str, str] | None:
         elif isinstance(event, yaml.DocumentStartEvent):
             documents += 1
             if documents > 1:
-                return line, "a second document begins", "keep one, and remove the `---` between them"
+                return line, "the file contains a second YAML document", "keep one, and remove the `---` between them"
         elif isinstance(event, yaml.CollectionStartEvent):
             count += 1
             open_.append((event.anchor, count - 1))
             if len(open_) > DEPTH:
-                return line, f"nested more than {DEPTH} levels deep", "close the brackets that are open"
+                return line, f"nested more than {DEPTH} levels deep", "close the open brackets"
         elif isinstance(event, yaml.CollectionEndEvent):
             anchor, start = open_.pop()
             if anchor:
@@ -142,7 +142,7 @@ class _Values:
                 continue
             if not isinstance(key_node, yaml.ScalarNode):
                 self.tree.lines.setdefault((*place, "?"), line)
-                self.wrong((*place, "?"), "a key is text, not a list or a mapping", "write it as `key: value`")
+                self.wrong((*place, "?"), "a key must be text, not a list or a mapping", "write it as `key: value`")
                 continue
             key = self.text(key_node, place)
             self.tree.lines[(*place, key)] = line
@@ -171,20 +171,20 @@ class _Values:
             return text
         if node.style is None and node.tag == _TAG + "int" and re.fullmatch(r"[-+]?0[0-7_]+", text):
             what = f"`{text[:60]}` is octal in YAML 1.1, and decimal in YAML 1.2"
-            self.wrong(place, what, f'write it without the 0 in front; if it is text, put it in quotes: "{text[:60]}"')
+            self.wrong(place, what, f'write it without the leading 0; if it is text, put it in quotes: "{text[:60]}"')
             return None
         try:
             value = self.scalars.construct_object(node)
         except _BAD:  # the 31st of February, or a tag of another program
             if node.tag.startswith(_TAG):
-                self.wrong(place, f"`{text[:60]}` is not a valid YAML value", "put it in quotes to take it as text")
+                self.wrong(place, f"`{text[:60]}` is not a valid YAML value", "put it in quotes to use it as text")
             else:
                 self.wrong(place, f"`{node.tag[:60]}` is not a built-in YAML type", "remove the tag")
             return None
         if isinstance(value, str):
             return text
         if isinstance(value, bytes):  # `!!binary`
-            self.wrong(place, "a value is text or a number, not bytes", "write it as text")
+            self.wrong(place, "a value must be text or a number, not bytes", "write it as text")
             return None
         self.tree.written[place] = text
         return value
@@ -195,7 +195,7 @@ class _Values:
         if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
             what = "NUL" if "\0" in text else "a lone surrogate (half a character)"
             self.tree.lines.setdefault(place, node.start_mark.line + 1)
-            self.wrong(place, f"{what} is not text", "remove the escape; an emoji is one \\U with eight digits")
+            self.wrong(place, f"{what} is not text", "remove the escape; write an emoji as one \\U with eight digits")
             return text.encode("utf-8", "replace").decode().replace("\0", "?")
         return text
 

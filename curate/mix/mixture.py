@@ -25,7 +25,7 @@ def parse_amount(value: Any) -> int:
     """1500000 of `1.5M`, `1_500_000` or a plain number. Raises ValueError."""
     match = re.fullmatch(r"\s*(\d[\d_]*(?:\.\d+)?)\s*([KMBT]?)\s*", str(value))
     if not match:
-        raise ValueError("a budget is a number, optionally with K, M, B or T, such as 1.5T")
+        raise ValueError("a budget must be a number, optionally with K, M, B or T, such as 1.5T")
     return int(Fraction(match[1].replace("_", "")) * AMOUNTS[match[2]])
 
 
@@ -45,14 +45,14 @@ Weights = dict[str, Ratio]
 class Phase(BaseModel, extra="forbid"):
     """One phase of a training run."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=96, description="what it is called")]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=96, description="name of the phase")]
     context: Annotated[int, Field(ge=1, le=1 << 28), NotTruth] | None = Field(
-        None, description="length of its sequences in tokens, for the card"
+        None, description="sequence length in tokens, for the card"
     )
-    budget: Amount | None = Field(None, description="how much to take; default: as much as its weights allow")
+    budget: Amount | None = Field(None, description="how much to use; default: as much as its weights allow")
     weights: Weights = Field({}, description="overrides the mixture's")
     repeat_earlier: bool = Field(False, description="may repeat documents of earlier phases")
-    experimental: bool = Field(False, description="say so in the card")
+    experimental: bool = Field(False, description="mark the phase as experimental in the card")
 
 
 class Mixture(BaseModel, extra="forbid"):
@@ -60,17 +60,17 @@ class Mixture(BaseModel, extra="forbid"):
 
     by: str = Field("source", description="column whose values are weighted")
     unit: Literal["tokens", "bytes", "documents"] | None = Field(
-        None, description="of budgets and weights; default: tokens if they were counted, else bytes of text"
+        None, description="unit of budgets and weights; default: tokens if they were counted, otherwise bytes of text"
     )
-    budget: Amount | None = Field(None, description="how much to take; default: as much as the weights allow")
-    weights: Weights = Field({}, description="share of each value of `by`; default: as they occur")
+    budget: Amount | None = Field(None, description="how much to use; default: as much as the weights allow")
+    weights: Weights = Field({}, description="share of each value of `by`; default: as in the data")
     repeats: Annotated[int, Field(ge=1, le=1000), NotTruth] = Field(
-        1, description="how many times, at most, a phase may use a document"
+        1, description="maximum number of times a phase may use a document"
     )
     validation: Annotated[float, Field(ge=0, lt=0.5, allow_inf_nan=False), NotTruth] = Field(
-        0, description="share of documents, by hash, that is held out"
+        0, description="share of documents to hold out, chosen by hash"
     )
-    phases: list[Phase] = Field([], description="disjoint unless they say otherwise")
+    phases: list[Phase] = Field([], description="phases of the training run; disjoint unless `repeat_earlier` is set")
 
     @property
     def takes_everything(self) -> bool:
@@ -109,10 +109,10 @@ def mistakes(mixture: Mixture, sources: Iterable[str]) -> Iterator[tuple[tuple, 
     names = [phase.name for phase in mixture.phases]
     for number, name in enumerate(names):
         if name.casefold() == VALIDATION:
-            what = f"`{VALIDATION}` is the split that is held out"
+            what = f"`{VALIDATION}` is reserved for the held-out split"
             yield ("phases", number, "name"), what, "give the phase another name"
         if name == DEFAULT and number:
-            what = f"`{DEFAULT}` is the configuration that `datasets` loads first"
+            what = f"`{DEFAULT}` is the configuration that `datasets` loads by default"
             yield ("phases", number, "name"), what, "give the phase another name, or put it first"
         if name.endswith("."):
             yield (
@@ -121,7 +121,7 @@ def mistakes(mixture: Mixture, sources: Iterable[str]) -> Iterator[tuple[tuple, 
                 "leave out the last `.`",
             )
         if name.casefold() in (other.casefold() for other in names[:number]):
-            yield ("phases", number, "name"), f"two phases are called `{name}`", "give each its own name"
+            yield ("phases", number, "name"), f"two phases are named `{name}`", "give each phase a unique name"
     budgets = [phase.budget for phase in mixture.phases]
     total = sum(budget for budget in budgets if budget)
     if mixture.budget and budgets:
@@ -132,8 +132,8 @@ def mistakes(mixture: Mixture, sources: Iterable[str]) -> Iterator[tuple[tuple, 
             what = f"{budgets.count(None)} phases have no budget, but only one can take the rest of {mixture.budget:,}"
             yield ("phases",), what, "give each phase a budget, or all but one"
         elif None in budgets and total >= mixture.budget:
-            what = f"the phases with a budget take {total:,} and leave nothing of {mixture.budget:,}"
-            fix = f"raise `budget` above {total}, or lower theirs"
+            what = f"the phases with a budget use {total:,}, which leaves nothing of {mixture.budget:,}"
+            fix = f"raise `budget` above {total}, or lower the budgets of the phases"
             yield ("phases", budgets.index(None)), what, fix
 
 
@@ -141,7 +141,7 @@ def _weights(weights: Weights, by: str, sources: Iterable[str]) -> Iterator[tupl
     if by == "source":
         for name in weights:
             if name not in sources:
-                yield (name,), f"no source `{name}` to give a weight to", did_you_mean(name, sources)
+                yield (name,), f"no source `{name}` to weight", did_you_mean(name, sources)
     total = sum(map(exact, weights.values()), Fraction(0))
     if weights and abs(total - 1) > TOLERANCE:
         normal = ", ".join(f"{name}: {float(exact(w) / total):.6g}" for name, w in weights.items()) if total else ""
@@ -156,14 +156,14 @@ def notes(mixture: Mixture, unit: str, deduplicated: list[str]) -> list[str]:
     """
     lines = []
     if not mixture.takes_everything:
-        lines.append(f"measured in {unit}, weights by `{mixture.by}`; a phase sees a document {times(mixture.repeats)}")
+        lines.append(f"measured in {unit}, weights by `{mixture.by}`; a phase uses a document {times(mixture.repeats)}")
     if mixture.validation:
         lines.append(f"{mixture.validation:.3%} of documents are held out for validation, by hash of their id")
         how = "documents similar to them are removed from the rest by " + ", ".join(
             f"`{label}`" for label in deduplicated
         )
         if not deduplicated:
-            how = "nothing removes near-copies of them from the rest: add `exact_dedup` and `near_dedup` to `stages`"
+            how = "no stage removes near-copies of them from the rest: add `exact_dedup` and `near_dedup` to `stages`"
         lines.append(how)
     return lines
 

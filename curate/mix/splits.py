@@ -178,16 +178,16 @@ def _too_little(short: Short, choice: dict, wants: list[Want], names: list[str],
     asking = _phases(choice, short.phases)
     if not short.there:
         given = {name for want in choice["wants"] for name in want["weights"]}
-        fix = f"take `{name}` out of the weights, or give it documents"
+        fix = f"remove `{name}` from the weights, or add documents to it"
         if others := [other for other in names if other not in given]:
             fix = f"{did_you_mean(name, others)} Or {fix}"
-        return CurateError(f"{asking} a share of `{name}`, and no document of it is left", "mixture", fix)
+        return CurateError(f"{asking} a share of `{name}`, but no document of it is left", "mixture", fix)
     if short.asked is None:
-        what = f"{asking} a share of `{name}`, and the other phases take all {short.there:,} {unit} of it"
+        what = f"{asking} a share of `{name}`, but the other phases use all {short.there:,} {unit} of it"
         fix = f"lower their budgets, raise `repeats` above {repeats}, or set `repeat_earlier: true` for this phase"
         return CurateError(what, "mixture", fix)
     what = f"{asking} {short.asked:,} {unit} of `{name}`, but only {repeats * short.there:,} are available: there are "
-    what += f"{short.there:,}, seen {times(repeats)}"
+    what += f"{short.there:,}, used {times(repeats)}"
     budgets = {number: want.budget for number, want in enumerate(wants) if want.budget and want.again is False}
     if set(short.phases) - set(budgets):
         budgets = {number: wants[number].budget for number in short.phases}

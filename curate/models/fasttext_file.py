@@ -109,18 +109,18 @@ class _Reader:
 
     def model(self):
         if len(self.data) < 8 or self.number() != MAGIC:
-            fix = "give a .bin or .ftz file that fastText has saved"
+            fix = "use a .bin or .ftz file saved by fastText"
             raise CurateError("not a fastText model", str(self.path), fix)
         version = self.number()
         if not OLDEST_VERSION <= version <= NEWEST_VERSION:
-            raise CurateError(f"a fastText model of unknown version {version}", str(self.path))
+            raise CurateError(f"unknown fastText model version {version}", str(self.path))
         arguments = self.array("<i4", 12).tolist()
         dim, _, _, _, _, word_ngrams, loss, kind, bucket, minn, maxn, _ = arguments
         self.array("<f8", 1)  # sampling threshold
         self.check(kind in KINDS and loss in LOSSES and dim > 0, "arguments out of range")
         if KINDS[kind] != "supervised":
-            what = f"a fastText model of word vectors ({KINDS[kind]}), not a classifier"
-            raise CurateError(what, str(self.path), "give a model trained with `fasttext supervised`")
+            what = f"a fastText word-vector model ({KINDS[kind]}), not a classifier"
+            raise CurateError(what, str(self.path), "use a model trained with `fasttext supervised`")
         if version == OLDEST_VERSION:
             maxn = 0  # supervised models had no character n-grams then
         self.check(0 <= bucket <= MOST_BUCKETS, f"{bucket} buckets")

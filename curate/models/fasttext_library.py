@@ -43,7 +43,7 @@ class LibraryClassifier:
             try:
                 (names,), (values,) = self._library.predict([text], k=-1)
             except Exception as error:  # such as a model whose weights are NaN
-                raise CurateError(f"the fastText model fails: {error}", str(self.model.path), _AGAIN) from error
+                raise CurateError(f"the fastText model failed: {error}", str(self.model.path), _AGAIN) from error
             for name, value in zip(names, values, strict=True):
                 result[row, self._index[name]] = min(value, 1)
         chosen = slice(None) if labels is None else [find_label(self.model, label) for label in labels]
@@ -59,5 +59,5 @@ def train_model(lines: Path, model: Path, threads: int, **parameters) -> None:
         trained = fasttext.train_supervised(str(lines), thread=threads, verbose=0, **parameters)
         trained.save_model(str(model))
     except Exception as error:  # no word is frequent enough, or the weights became NaN
-        fix = "change `fasttext:` of the recipe, such as a lower `lr` or `minCount`, or give more documents"
-        raise CurateError(f"fastText cannot train: {str(error).strip()}", fix=fix) from error
+        fix = "change `fasttext:` in the recipe, such as lowering `lr` or `minCount`, or add documents"
+        raise CurateError(f"fastText training failed: {str(error).strip()}", fix=fix) from error

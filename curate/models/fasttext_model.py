@@ -31,7 +31,7 @@ def collapse(model, label):
     """
     if not can_collapse(model):
         what = f"a fastText model with loss {model.loss} and {len(model.labels)} labels cannot be collapsed"
-        raise CurateError(what, str(model.path), "give a softmax model with two labels")
+        raise CurateError(what, str(model.path), "use a softmax model with two labels")
     index = find_label(model, label)
     direction = model.output[index].astype(np.float64) - model.output[1 - index]
     blocks = [slice(start, min(start + ROWS, model.n_rows)) for start in range(0, model.n_rows, ROWS)]
@@ -77,7 +77,7 @@ class Collapsed:
             numbers = about["numbers"]
             _check_collapsed(about, arrays)
         except Exception as error:  # a file of any kind makes NumPy, zipfile and json raise nearly anything
-            fix = "make it again from the fastText model"
+            fix = "convert the fastText model again"
             what = f"cannot read the collapsed model: {str(error) or type(error).__name__}"
             raise CurateError(what, str(path), fix) from error
         slots, kept = _index(arrays["keys"], path), kernels.pack_kept(arrays["prune"], numbers["bucket"])
@@ -90,19 +90,19 @@ def _check_collapsed(about, arrays):
     keys, rows, prune = arrays["keys"], arrays["rows"], arrays["prune"]
     named = isinstance(labels, list) and len(labels) == 2 and all(isinstance(label, str) for label in labels)
     if not named or not isinstance(about["source"], str):
-        raise ValueError("it names no two labels and their source")
+        raise ValueError("it lacks two labels and their source")
     if set(numbers) != {"n_words", "bucket", "minn", "maxn", "word_ngrams"}:
-        raise ValueError("its numbers are others than those of a model")
+        raise ValueError("its parameters are not those of a model")
     if not all(type(number) is int for number in numbers.values()):
-        raise ValueError("its numbers are not integers")
+        raise ValueError("its parameters are not integers")
     if keys.dtype != np.uint64 or keys.ndim != 1 or prune.dtype != np.int32 or prune.ndim != 1:
-        raise ValueError("its dictionary is of another type")
+        raise ValueError("its dictionary has the wrong type")
     if rows.dtype not in (np.float32, np.float64) or rows.ndim != 2 or rows.shape[1] != 1:
-        raise ValueError("its rows are of another type")
+        raise ValueError("its rows have the wrong type")
     n_words, bucket = numbers["n_words"], numbers["bucket"]
     ngrams = [numbers[name] for name in ("minn", "maxn", "word_ngrams")]
     if not (0 <= n_words <= len(keys) and 0 <= bucket <= MOST_BUCKETS):
-        raise ValueError("its dictionary is of another size")
+        raise ValueError("its dictionary has the wrong size")
     if min(ngrams) < 0 or max(ngrams) > LONGEST_NGRAM:
         raise ValueError("its n-grams are out of range")
     if len(prune) not in (0, bucket) or (len(prune) and not (prune.min() >= -1 and prune.max() < len(rows))):
@@ -137,7 +137,7 @@ class Classifier:
     def __init__(self, model):
         if not self.supports(model):
             what = f"a fastText model with loss {model.loss} is not supported"
-            raise CurateError(what, str(model.path), "give a model with loss softmax or hs")
+            raise CurateError(what, str(model.path), "use a model with loss softmax or hs")
         _check_finite(model, model.output)
         self.model, self.labels = model, model.labels
         self._features = _features(model, model.input[: model.n_rows])

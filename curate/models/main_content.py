@@ -126,11 +126,11 @@ class MainContent:
             _check(**arrays)
             same = about["format"] == FORMAT and about["features"] == FEATURES
         except Exception as error:  # a file of any kind makes NumPy, zipfile and json raise nearly anything
-            what = f"cannot read the model of main content: {str(error) or type(error).__name__}"
-            raise CurateError(what, str(path), "train it anew, or fetch it again") from error
+            what = f"cannot read the main-content model: {str(error) or type(error).__name__}"
+            raise CurateError(what, str(path), "train it again, or download it again") from error
         if not same:
             what = "the model was trained with a different set of features than this version of curate uses"
-            raise CurateError(what, str(path), "train it anew")
+            raise CurateError(what, str(path), "train it again")
         return MainContent(**arrays)
 
     def save(self, path: str | Path) -> None:
@@ -183,10 +183,10 @@ class MainContent:
 def _check(nodes: np.ndarray, values: np.ndarray, means: np.ndarray) -> None:
     """Raise ValueError unless the arrays are trees: the kernel checks no index."""
     if nodes.dtype != np.uint32 or values.dtype != np.int16 or means.dtype != np.int16:
-        raise ValueError("its numbers are of another type")
+        raise ValueError("its numbers have the wrong type")
     trees = len(nodes)
     shapes = (nodes.shape, means.shape, values.shape)
     if not 0 < trees <= _MOST_TREES or shapes != ((trees, NODES), (trees, NODES), (trees, LEAVES)):
-        raise ValueError("its trees are of another shape")
+        raise ValueError("its trees have the wrong shape")
     if int((nodes >> HIGH).max()) >= N_FEATURES or int((nodes & LOW).max()) > np.iinfo(np.int16).max:
-        raise ValueError("its trees test what is not there")
+        raise ValueError("its trees use missing features")

@@ -47,8 +47,8 @@ def marked_pages(path: Path, form: str) -> Iterator[MarkedPage]:
     try:
         yield from _FORMS[form](path)
     except (OSError, KeyError, TypeError, ValueError) as error:
-        what = f"cannot read the marked pages: {str(error) or type(error).__name__}"
-        raise CurateError(what, str(path), f"give a set of the form `{form}`") from error
+        what = f"cannot read the labeled pages: {str(error) or type(error).__name__}"
+        raise CurateError(what, str(path), f"use a set in the form `{form}`") from error
 
 
 def files_of(path: Path, form: str) -> list[Path]:
@@ -59,7 +59,7 @@ def files_of(path: Path, form: str) -> list[Path]:
         files = [path, *([_gold_of(path)] if form == "segments" else [])]
     for file in files:
         if not file.is_file():
-            raise CurateError("no such file of marked pages", str(file), "put the set there, or fix `path`")
+            raise CurateError("no such file of labeled pages", str(file), "put the set there, or fix `path`")
     return files
 
 

@@ -99,8 +99,8 @@ def locate(name: str | Path, kind: Kind = "model", url: str | None = None, sha25
     file = name
     if "://" in name:
         if not name.startswith(SCHEMES):
-            fix = f"give a path, or an address that starts with {', '.join(SCHEMES)}"
-            raise CurateError(f"`{name}` is not the address of a {kind}", fix=fix)
+            fix = f"use a path, or a URL that starts with {', '.join(SCHEMES)}"
+            raise CurateError(f"`{name}` is not the URL of a {kind}", fix=fix)
         url = name
         bare = name.partition("?")[0].partition("#")[0]  # what follows may be secret
         file = f"{hashlib.sha256(name.encode()).hexdigest()[:12]}-{PurePosixPath(bare).name}"
@@ -112,9 +112,9 @@ def locate(name: str | Path, kind: Kind = "model", url: str | None = None, sha25
     if url is None:
         places = " or ".join(str(folder / name) for folder in folders())
         where = places if len(Path(name).parts) == 1 else str(Path(name).absolute())
-        fix = f"put the file there, or give the path of the {kind}"
+        fix = f"put the file there, or use the path of the {kind}"
         if PurePosixPath(name).suffix == ".npz":
-            fix += "; `curate train` makes those of classifier recipes"
+            fix += "; `curate train` trains models from classifier recipes"
         raise CurateError(f"no {kind} `{name}`", where, fix)
     return _download(url, folders()[-1] / file, kind, sha256)
 
@@ -226,7 +226,7 @@ def _sha256(path: Path, size: int, changed: int) -> str:
 def _checked(path: Path, kind: Kind, wanted: str | None) -> Path:
     if wanted and sha256(path) != wanted:
         what = f"this {kind} has sha256 {sha256(path)}, not {wanted}"
-        raise CurateError(what, str(path), "remove the file, so that it is fetched again, or fix its name")
+        raise CurateError(what, str(path), "delete the file so it is fetched again, or fix its name")
     return path
 
 
@@ -241,10 +241,10 @@ def _download(url: str, path: Path, kind: Kind, wanted: str | None) -> Path:
             with local(File(path.name, url)) as fetched:
                 shutil.copyfile(fetched, complete)
         except (FileNotFoundError, IsADirectoryError, ValueError, NotImplementedError) as error:
-            raise CurateError(f"cannot fetch the {kind}: {error}", url, "check its address") from error
+            raise CurateError(f"cannot fetch the {kind}: {error}", url, "check its URL") from error
         if wanted and sha256(complete) != wanted:
             what = f"the {kind} from {url} has sha256 {sha256(complete)}, not {wanted}"
-            raise CurateError(what, url, f"get the right file from elsewhere and put it at {path}")
+            raise CurateError(what, url, f"obtain the right file elsewhere and put it at {path}")
         os.replace(complete, path)
     return path
 

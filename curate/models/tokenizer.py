@@ -49,7 +49,7 @@ class Tokenizer:
 
         spec = _spec(path)
         self.path = path
-        with _panics_caught("a tokenizer cannot be loaded", path):
+        with _panics_caught("cannot load the tokenizer", path):
             self.exact = tokenizers.Tokenizer.from_file(str(path))
             self.exact.no_truncation()
             self.exact.no_padding()
@@ -90,7 +90,7 @@ class Tokenizer:
 
     def count(self, texts: list[str]) -> list[int]:
         """How many tokens each text is."""
-        with _panics_caught("a tokenizer fails", self.path):
+        with _panics_caught("the tokenizer failed", self.path):
             return [
                 len(self._encode(text)) if exact else self._fast(self.fast.count_tokens, len, text)
                 for text, exact in zip(texts, self._exactly(texts), strict=True)
@@ -98,7 +98,7 @@ class Tokenizer:
 
     def encode(self, texts: list[str]) -> list[np.ndarray]:
         """The ids of each text, uint32[tokens]."""
-        with _panics_caught("a tokenizer fails", self.path):
+        with _panics_caught("the tokenizer failed", self.path):
             return [
                 np.array(self._encode(text) if exact else self._fast(self._tokie_ids, list, text), np.uint32)
                 for text, exact in zip(texts, self._exactly(texts), strict=True)
@@ -174,7 +174,7 @@ def _panics_caught(what: str, path: Path) -> Iterator[None]:
     except (KeyboardInterrupt, SystemExit, CurateError, MemoryError):
         raise
     except BaseException as error:
-        raise CurateError(f"{what}: {error}", str(path), "give a tokenizer.json that `tokenizers` reads") from None
+        raise CurateError(f"{what}: {error}", str(path), "use a tokenizer.json that `tokenizers` can read") from None
 
 
 def load(name: str) -> Tokenizer:
@@ -197,9 +197,11 @@ def _spec(path: Path) -> dict:
     try:
         spec = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise CurateError(f"a tokenizer file is not JSON: {error}", str(path), "give a tokenizer.json") from error
+        raise CurateError(f"the tokenizer file is not JSON: {error}", str(path), "use a tokenizer.json") from error
     if not isinstance(spec, dict) or not isinstance(spec.get("model"), dict):
-        raise CurateError("a tokenizer has no `model`", str(path), "give a tokenizer.json of Hugging Face's format")
+        raise CurateError(
+            "the tokenizer file has no `model`", str(path), "use a tokenizer.json in Hugging Face's format"
+        )
     return spec
 
 

@@ -65,34 +65,36 @@ PREFIX = "__label__"
 class Sample(Source):
     """Some documents of a source."""
 
-    documents: Large | None = Field(None, description="how many to take, by hash; null: all")
+    documents: Large | None = Field(None, description="number of documents to use, chosen by hash; null: all")
 
 
 class Parameters(Strict):
-    """fastText's own, by its names and with its defaults."""
+    """fastText's parameters, with its names and defaults."""
 
-    dim: Annotated[int, Field(ge=1, le=4096), NotTruth] = Field(100, description="width of the vectors")
+    dim: Annotated[int, Field(ge=1, le=4096), NotTruth] = Field(100, description="dimension of the vectors")
     epoch: Annotated[int, Field(ge=1, le=10_000), NotTruth] = Field(5, description="passes over the data")
-    lr: Annotated[float, Field(gt=0, le=100), NotTruth] = Field(0.1, description="learning rate at the start")
+    lr: Annotated[float, Field(gt=0, le=100), NotTruth] = Field(0.1, description="initial learning rate")
     wordNgrams: Annotated[int, Field(ge=1, le=10), NotTruth] = Field(1, description="longest word n-gram")
-    bucket: Annotated[int, Field(ge=0, le=MOST_BUCKETS), NotTruth] = Field(2_000_000, description="buckets for n-grams")
+    bucket: Annotated[int, Field(ge=0, le=MOST_BUCKETS), NotTruth] = Field(
+        2_000_000, description="number of hash buckets for n-grams"
+    )
     minCount: Positive = Field(1, description="minimum count of a word")
     minn: Annotated[int, Field(ge=0, le=10), NotTruth] = Field(0, description="shortest character n-gram")
     maxn: Annotated[int, Field(ge=0, le=10), NotTruth] = Field(0, description="longest character n-gram; 0: none")
 
 
 class Recipe(Strict):
-    """A classifier recipe, as it stands in its file."""
+    """The contents of a classifier recipe file."""
 
-    name: Name = Field(description="of the classifier")
+    name: Name = Field(description="name of the classifier")
     description: str = Field("", description="a paragraph for the card")
     license: str = Field("other", description="license of the model")
     positives: dict[Name, Sample] = Field(min_length=1, description="sources of documents to score high")
     negatives: dict[Name, Sample] = Field(min_length=1, description="sources of documents to score low")
-    labels: tuple[Name, Name] = Field(("hq", "cc"), description="what the model calls the two sides")
+    labels: tuple[Name, Name] = Field(("hq", "cc"), description="the model's labels for the two sides")
     held_out: InnerShare = Field(0.1, description="share of documents held out for evaluation")
-    seed: Count = Field(0, description="of the samples and of the training")
-    locked: bool = Field(True, description="one thread, so that the model is byte-identical every time")
+    seed: Count = Field(0, description="seed for sampling and training")
+    locked: bool = Field(True, description="train on one thread, so the model is byte-identical every time")
     fasttext: Parameters = Field(default_factory=Parameters)
 
 
@@ -269,9 +271,9 @@ def _write_lines(recipe: Recipe, plan: Plan, store: Store, path: Path) -> tuple[
             counts[name] = {"documents": total, "taken": docs.num_rows, "held_out": held[-1].num_rows}
     order = [("high", "ascending"), ("low", "ascending")]
     rows, held = pa.concat_tables(trained).sort_by(order), pa.concat_tables(held).sort_by(order)
-    for table, what in ((rows, "to train on"), (held, "to measure with")):
+    for table, what in ((rows, "to train on"), (held, "to evaluate on")):
         if pc.count_distinct(table["good"]).as_py() < 2:
-            fix = "give more documents, or another `held_out`"
+            fix = "add documents, or change `held_out`"
             raise CurateError(f"one side has no documents {what}: {_said(counts)}", str(plan.manifest.path), fix)
     with path.open("w", encoding="utf-8") as file:
         for label, text in zip(rows["label"].to_pylist(), rows["text"].to_pylist(), strict=True):

@@ -46,31 +46,31 @@ _MOST = np.iinfo(np.int16).max
 class MarkedSet(Strict):
     """Pages to learn from."""
 
-    path: str = Field(description="of the set; a relative one starts at the recipe's folder")
+    path: str = Field(description="path of the set, relative to the recipe's folder")
     form: Literal["parquet", "segments", "scrapinghub"] = Field(description="see `curate.models.marked_pages`")
-    source: str = Field("", description="who made it, for the card")
-    license: str = Field("", description="its license, for the card")
+    source: str = Field("", description="author of the set, for the card")
+    license: str = Field("", description="license of the set, for the card")
 
 
 class Boosting(Strict):
-    """LightGBM's own, by its names."""
+    """LightGBM's parameters, with its names."""
 
-    num_iterations: Positive = Field(400, description="trees")
+    num_iterations: Positive = Field(400, description="number of trees")
     learning_rate: float = Field(0.06, gt=0, le=1, description="weight of each tree")
-    num_leaves: int = Field(40, ge=2, le=LEAVES, description="most leaves of a tree")
-    min_data_in_leaf: Positive = Field(40, description="fewest blocks in a leaf")
+    num_leaves: int = Field(40, ge=2, le=LEAVES, description="maximum number of leaves per tree")
+    min_data_in_leaf: Positive = Field(40, description="minimum number of blocks per leaf")
     lambda_l2: float = Field(1.0, ge=0, le=1e6, description="regularization of the leaves")
-    feature_fraction: float = Field(0.4, gt=0, le=1, description="share of the features that a tree may test")
+    feature_fraction: float = Field(0.4, gt=0, le=1, description="share of the features that a tree may use")
 
 
 class ContentRecipe(Strict):
-    """A recipe of main content, as it stands in its file."""
+    """The contents of a main-content recipe file."""
 
-    name: Name = Field(description="of the model")
+    name: Name = Field(description="name of the model")
     description: str = Field("", description="a paragraph for the card")
     license: str = Field("other", description="license of the model")
-    pages: dict[Name, MarkedSet] = Field(min_length=1, description="sets of pages whose main content is marked")
-    seed: Count = Field(0, description="of the training")
+    pages: dict[Name, MarkedSet] = Field(min_length=1, description="sets of pages whose main content is labeled")
+    seed: Count = Field(0, description="seed for training")
     boosting: Boosting = Field(default_factory=Boosting)
 
 
@@ -143,7 +143,7 @@ def fit(pages: Iterable[Learned], boosting: Boosting, seed: int = 0) -> MainCont
         import lightgbm
     except ImportError as error:
         fix = 'pip install "curate-corpus[train]"'
-        raise CurateError("LightGBM, which grows the trees, is not installed", "lightgbm", fix) from error
+        raise CurateError("LightGBM, which trains the model, is not installed", "lightgbm", fix) from error
     rows, verdicts, weights = [], [], []
     for page in pages:
         known = page.content != _UNKNOWN
@@ -151,7 +151,9 @@ def fit(pages: Iterable[Learned], boosting: Boosting, seed: int = 0) -> MainCont
         verdicts.append(page.content[known] >= 0.5)
         weights.append(page.weights[known])
     if not rows or len(set(np.concatenate(verdicts).tolist())) < 2:
-        raise CurateError("no block is known to be main content, or none is not", fix="give pages with both")
+        raise CurateError(
+            "the pages need both blocks that are main content and blocks that are not", fix="add pages with both"
+        )
     weight = np.concatenate(weights)
     options = boosting.model_dump() | {
         "objective": "binary",

@@ -175,15 +175,15 @@ def _responsible(lock: Lock) -> dict:
     """What the release says of itself in the RAI vocabulary."""
     raw = (f"{name}: {source.description or 'no description'}" for name, source in lock.sources.items())
     masked = any(stage.stage == "pii" for stage in lock.stages)
-    found = "A stage masked what it recognized." if masked else "No stage looked for it."
+    found = "A stage masked the personal data that it detected." if masked else "No stage searched for it."
     return {
-        "rai:dataCollection": "Documents of the named sources, kept or rejected by rules that the manifest states.",
+        "rai:dataCollection": "Documents from the listed sources, kept or rejected by the rules in the manifest.",
         "rai:dataCollectionType": ["Web Scraping", "Secondary Data Analysis"],
         "rai:dataCollectionRawData": "; ".join(raw),
         "rai:dataPreprocessingProtocol": [stage.title for stage in lock.stages],
-        "rai:personalSensitiveInformation": f"Text written by others may hold personal data. {found}",
-        "rai:dataBiases": "Languages, topics and authors are present as unevenly as in the sources.",
-        "rai:dataLimitations": "Chosen by rules and not read by people; text may be wrong, biased or offensive.",
+        "rai:personalSensitiveInformation": f"Text written by others may contain personal data. {found}",
+        "rai:dataBiases": "Languages, topics and authors are as unevenly represented as in the sources.",
+        "rai:dataLimitations": "Selected by rules, not reviewed by people; text may be wrong, biased or offensive.",
         "rai:dataUseCases": "Pretraining, fine-tuning and calibration of language models.",
-        "rai:dataReleaseMaintenancePlan": "Removal on request makes a patch version; versions never change.",
+        "rai:dataReleaseMaintenancePlan": "Removals on request become patch versions; existing versions never change.",
     }

@@ -71,11 +71,11 @@ def earlier_release(manifest: Manifest, name: str, place: str) -> Held:
     if name.startswith("hf://"):
         return hold(name)
     if "://" in name:
-        fix = "name a folder, or write hf://datasets/ORG/NAME@vVERSION"
+        fix = "use a folder, or hf://datasets/ORG/NAME@vVERSION"
         raise CurateError(f"not the address of a release: {name}", f"{manifest.path or 'manifest'}  {place}", fix)
     folder = (manifest.folder / name).absolute()
     if not folder.is_dir():
-        where, fix = f"{manifest.path or 'manifest'}  {place}", "name the folder of a release: releases/NAME/VERSION"
+        where, fix = f"{manifest.path or 'manifest'}  {place}", "use the folder of a release: releases/NAME/VERSION"
         raise CurateError(f"no earlier release at {folder}", where, fix)
     return hold(folder)
 
@@ -89,7 +89,9 @@ def _shards(manifest: Manifest, name: str, place: str) -> list[Shard]:
         if scheme != lock.index:
             what = f"the index of {lock.title} was made with {_words(lock.index)}; "
             what += f"`{call.label}` has {_words(scheme)}"
-            fix = f"give `{call.label}` the same parameters, or remove the release's index/ and its entry in the lock"
+            fix = (
+                f"use the same parameters for `{call.label}`, or remove the release's index/ and its entry in the lock"
+            )
             raise CurateError(what, where, fix)
     files = {file.path: file for file in lock.files}
     data = [shard.path for shard in lock.shards]

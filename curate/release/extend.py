@@ -61,7 +61,7 @@ def _check_fit(old: Lock, lock: Lock, place: str) -> None:
     if old.index != lock.index:
         what, fix = "was made with other parameters of `near_dedup`", "use the same parameters, or leave out `extends:`"
         if not old.index:
-            what, fix = "was made without `near_dedup`", "leave out `extends:`, or make that version again with it"
+            what, fix = "was made without `near_dedup`", "leave out `extends:`, or rebuild that version with it"
         raise CurateError(f"{old.title} {what}", f"extends: {place}", fix)
     if any("/" in shard.path.removeprefix("data/") for shard in old.shards):
         raise CurateError("a release with phases or a validation split cannot be extended", f"extends: {place}")

@@ -71,8 +71,8 @@ def _check_limits(files: list[File], release: Path) -> None:
     folder, entries = folders.most_common(1)[0]
     if entries >= FOLDER_ENTRIES:
         fix = "make larger shards"
-        raise CurateError(f"{entries} entries in one folder; the Hub takes fewer than {FOLDER_ENTRIES}", folder, fix)
+        raise CurateError(f"{entries} entries in one folder; the Hub allows fewer than {FOLDER_ENTRIES}", folder, fix)
     largest = max(files, key=lambda file: file.bytes)
     if largest.bytes > FILE_BYTES:
         where, fix = str(release / largest.path), "make smaller shards"
-        raise CurateError(f"a file of {largest.bytes} bytes; the Hub takes up to {FILE_BYTES}", where, fix)
+        raise CurateError(f"a file of {largest.bytes} bytes; the Hub allows up to {FILE_BYTES}", where, fix)

@@ -82,13 +82,13 @@ def load_lock(release: str | Path) -> Lock:
     """The lock of a release folder. Raises CurateError if there is none, or it cannot be believed."""
     path = Path(release) / "lock.json"
     if not path.is_file():  # a pipe would wait for a writer
-        raise CurateError("not a release: no lock.json", str(release), "name a folder that `curate run` wrote")
+        raise CurateError("not a release: no lock.json", str(release), "pass a folder that `curate run` wrote")
     try:
         lock = json.loads(read_note(path))
     except (ValueError, RecursionError) as error:
         raise CurateError(f"lock.json is not JSON: {error}", str(path), "run the manifest again") from error
     if not isinstance(lock, dict) or lock.get("lock") != FORMAT or "digest" not in lock:
-        fix = "name a folder that `curate run` wrote; or use the version of curate that wrote it"
+        fix = "pass a folder that `curate run` wrote, or use the version of curate that wrote it"
         raise CurateError(
             "lock.json is not a release lock, or was written by another version of curate", str(path), fix
         )
@@ -138,7 +138,7 @@ def check_file(root: Path, file: File) -> CurateError | None:
     found = digest(path)
     if found == {"bytes": file.bytes, "sha256": file.sha256}:
         if file.rows is not None and pq.read_metadata(path).num_rows != file.rows:
-            return CurateError(f"the lock says {file.rows:,} rows", file.path, again)
+            return CurateError(f"the lock expects {file.rows:,} rows", file.path, again)
         return None
     what = f"sha256 {found['sha256'][:12]}…, not {file.sha256[:12]}…"
     return CurateError(f"a file changed after the lock was written: {what}", file.path, again)

@@ -69,7 +69,7 @@ def prepare(manifest: Manifest, work: str | Path = WORK) -> Plan:
 def _check_folder(work: Path) -> None:
     there = next(path for path in (work, *work.parents) if os.path.lexists(path))
     if not there.is_dir():
-        raise CurateError("the work folder is not a folder", str(there), "name a folder with --work or CURATE_WORK")
+        raise CurateError("the work folder is not a folder", str(there), "set a folder with --work or CURATE_WORK")
 
 
 def recall(manifest: Manifest, work: str | Path = WORK) -> Plan:
@@ -149,7 +149,7 @@ def _release(
             path, lock, changed = build(plan, lock, store, parts, shards.tokens, work / "releases", replace)
         except Damaged as error:
             store.discard(error.fp)
-            yield Lost([job for job in jobs if job.fp == error.fp], "its part was damaged; it is rebuilt")
+            yield Lost([job for job in jobs if job.fp == error.fp], "its part was damaged and will be rebuilt")
             continue
         yield Released(path, lock, changed)
         return
@@ -160,10 +160,10 @@ def _check_empty(plan: Plan, store: Store, splits: list[dict], allowed: bool) ->
     """Raise CurateError where no document is left to release, and name what could not be read."""
     if allowed or plan.manifest.spec.extends or any(split["documents"] for split in splits):
         return
-    fix = "see which step removed them; if an empty release is intended, pass --allow-empty"
+    fix = "check which step removed them; if an empty release is intended, pass --allow-empty"
     reads = [item for found in file_reads(plan, store).values() for item in found.items()]
     lost = [f"\n  {path}: {read.lost:,} bytes lost; {read.damage[0]}" for path, read in reads if read.lost]
-    what = "the release is empty: no document is left" + "".join(lost[:SHOWN])
+    what = "the release is empty: no documents were kept" + "".join(lost[:SHOWN])
     raise CurateError(what, plan.manifest.name, fix)
 
 

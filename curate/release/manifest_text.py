@@ -33,9 +33,9 @@ def _loaded(text: str) -> dict:
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise CurateError(f"the manifest of the release is not YAML: {error}", "manifest.yaml") from None
     if _size(yaml.compose(text, yaml.SafeLoader), {}) > MOST_NODES:
-        raise CurateError("the manifest of the release is too large, its aliases written out", "manifest.yaml")
+        raise CurateError("the manifest of the release is too large once its aliases are expanded", "manifest.yaml")
     if not isinstance(found, dict):
-        raise CurateError("the manifest of the release is not a mapping", "manifest.yaml", "run it again")
+        raise CurateError("the manifest of the release is not a mapping", "manifest.yaml", "rerun the manifest")
     return found
 
 

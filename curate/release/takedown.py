@@ -71,7 +71,7 @@ def remove(
     """
     lists = {kind: path for kind, path in (("ids", ids), ("urls", urls), ("domains", domains)) if path}
     if "://" in str(release):
-        raise CurateError("name a folder, not an address", str(release), "download the release, and name its folder")
+        raise CurateError("pass a folder, not an address", str(release), "download the release, and pass its folder")
     release = Path(os.path.abspath(release))
     lock = load_whole_lock(release)
     for file in lock.files:
@@ -86,7 +86,7 @@ def remove(
     try:
         gone = find_gone(release, lock, record, version)
         if not gone.ids:
-            what = f"no document of {lock.title} is on the list"
+            what = f"no document of {lock.title} matches the list"
             raise CurateError(
                 what, ", ".join(map(str, lists.values())), "check the list against the ids and URLs of the release"
             )
@@ -115,7 +115,7 @@ def _asked(lists: Mapping[str, str | Path], version: str) -> tuple[pa.Table, set
     """What lists of removals say, as of a version, and what they are called."""
     for file in lists.values():
         if not Path(file).is_file():
-            raise CurateError("no such list", str(file), "name a file with one id, URL or domain a line")
+            raise CurateError("no such list", str(file), "pass a file with one id, URL or domain per line")
     names = {path: name for name, path in removals.list_names(lists.values()).items()}
     tables = [removals.read_list(Path(file), names[file], kind) for kind, file in lists.items()]
     record = pa.concat_tables([removals.RECORD.empty_table(), *tables])

@@ -22,7 +22,7 @@ class File(Open):
     @model_validator(mode="after")
     def _counted(self) -> Self:
         if self.is_shard and None in (self.rows, self.text_bytes):
-            raise ValueError("a shard without its rows or the bytes of its text")
+            raise ValueError("a shard without its row count or text size")
         return self
 
     @property
@@ -104,7 +104,7 @@ class Shown(Open):
     @model_validator(mode="after")
     def _placed(self) -> Self:
         if not self.url and (self.path is None or self.position is None):
-            raise ValueError("a document without its place")
+            raise ValueError("a document without its position")
         return self
 
 
@@ -147,7 +147,7 @@ class Stage(Open):
     def _drawn(self) -> Self:
         drawn = self.scheme and (self.scheme.rows, self.scheme.ngram, self.scheme.unit)
         if self.has_curve and (None in drawn or not _is_share(self.params)):
-            raise ValueError("a scheme without what its curve is drawn of")
+            raise ValueError("a scheme without the data for its curve")
         return self
 
     @property
@@ -201,7 +201,7 @@ class Split(Amount):
     @model_validator(mode="after")
     def _realized(self) -> Self:
         if self.asked is not None and self.amount is None:
-            raise ValueError("it does not say what came of what was asked")
+            raise ValueError("a requested amount without the amount drawn")
         return self
 
     @property

@@ -213,7 +213,7 @@ def _recount(folder: Path, lock: Lock, lost: dict[str, pa.Table], everything: bo
         held = tables.get(f"data/{folder_of(split.phase, split.split)}".rstrip("/"), [])
         known &= _recount_split(split, held, mixture.unit, less if split.split == "train" else {}, everything)
     if not known:
-        what = f"`{mixture.by}` is not in the shards, so its shares were not counted again after a removal"
+        what = f"`{mixture.by}` is not in the shards, so its shares were not recomputed after a removal"
         mixture.notes = [*(note for note in mixture.notes if note != what), what]
 
 

@@ -76,7 +76,7 @@ class _Found:
     def problem(self) -> str | None:
         """Why the whole archive is lost, if it is."""
         if not self.records:
-            return "there is no record in it"
+            return "it contains no records"
         reasons = {reason: count for reason, count in self.reasons.items() if reason not in OWN}
         if len(reasons) == 1 and None not in reasons:
             [(reason, count)] = reasons.items()

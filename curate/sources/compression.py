@@ -44,12 +44,12 @@ def decompressed(raw: BinaryIO, path: str, named: str | None, origin: Told) -> I
         found = named if named == "lz4" else "zstd"
     if found is None and (named is None or (_is_lines(head) and not _has_frame(raw, named))):
         if named and size:
-            origin.note(path, f"it is not compressed, though its name says {named}")
+            origin.note(path, f"it is not compressed, although its name says {named}")
         raw.seek(0)
         yield from iter(lambda: raw.read(_OUT), b"")
         return
     if found and found != named:
-        origin.note(path, f"it is compressed with {found}, which its name does not say")
+        origin.note(path, f"it is compressed with {found}, although its name does not say so")
     yield from _gathered(_Reading(raw, path, size, found or named, origin).pieces())
 
 
@@ -153,7 +153,7 @@ class _Reading:
                 if held is None:
                     at = start + 1
                     if self.budget < 0:
-                        hole = (*hole[:2], f"{hole[2]}; too much of the file is damaged to look for what is whole")
+                        hole = (*hole[:2], f"{hole[2]}; too much of the file is damaged to search for intact parts")
                         break
                     continue
                 first, above, why = hole
@@ -168,7 +168,7 @@ class _Reading:
                     first = max(start, min(first, unit.end - _block(_at(self.raw, start, 4))))
                 error = unit.error
                 if "ictionary" in error and self.dictionary is None:
-                    error = "it needs a dictionary that is not in the file: decompress it with that, and give the lines"
+                    error = "it needs a dictionary that is not in the file: decompress it yourself"
                 hole, sound = (first, start, f"{self.codec.name}: {error}"), False
                 self.budget -= unit.end - start
                 at = start + 1

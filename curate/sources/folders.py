@@ -17,7 +17,7 @@ AGAIN = "link to a folder already searched"
 NOT_READABLE = "not readable"
 ODD = "not a regular file"
 OWN = "a work folder"
-TAKEN = "link to a file that is taken"
+TAKEN = "link to a file already included"
 
 _MARK = "digests.sqlite"
 """In every work folder from the first run on: its releases and parts are not the inputs that they are made of."""

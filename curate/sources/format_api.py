@@ -176,4 +176,6 @@ def format_for(path: str, name: str | None = None) -> Format:
     if name := name or format_of(path):
         return find_format(name)
     known = ", ".join(sorted(formats()))
-    raise CurateError(f"cannot tell the format of `{path}` by its ending", path, f"set `format:` to one of {known}")
+    raise CurateError(
+        f"cannot infer the format of `{path}` from its extension", path, f"set `format:` to one of {known}"
+    )

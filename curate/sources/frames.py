@@ -118,7 +118,7 @@ def _frame(data: mmap.mmap, codec: Codec, start: int, restarts: "Restarts") -> I
             yield Chunk(start, first, b"".join(again))
     why = f"the file ends inside a {codec.name}" if cut else f"a damaged {codec.name}: {problem.why}"
     if _WHOLE.search(problem.why):  # all of it was read, and any of it may be wrong
-        empty, why = True, f"the checksum of a {codec.name} is wrong: what was read of it may be damaged"
+        empty, why = True, f"the checksum of a {codec.name} is wrong: the data read from it may be damaged"
     yield Gap(start if empty else min(problem.at, following), following, why, start, cut)
     return following
 

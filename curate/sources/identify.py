@@ -157,7 +157,7 @@ def _of_disk(file: File, digests: Digests, look: bool = False) -> tuple[File, Im
         for _ in range(HASHED_TWICE):
             found = _settled(path)
             if not stat.S_ISREG(found.st_mode):
-                raise CurateError("an input is not a regular file", file.shown, "name a file, a folder or a glob")
+                raise CurateError("an input is not a regular file", file.shown, "use a file, a folder or a glob")
             if not found.st_size or not os.access(path, os.R_OK):
                 return replace(file, size=found.st_size), None
             seen = fingerprint(found)

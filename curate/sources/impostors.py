@@ -18,17 +18,17 @@ _OTHERS = [
     (re.compile(rb".{257}ustar", re.DOTALL), "a tar file", "unpack it"),
     (re.compile(rb"7z\xbc\xaf\x27\x1c|Rar!\x1a\x07"), "a 7z or RAR file", "unpack it"),
     (re.compile(rb"\x1f\x8b\x08"), "compressed twice", "decompress it once"),
-    (re.compile(rb"\x1f[\x9d\xa0]"), "a file of `compress`", "decompress it, as `gzip -d` does"),
-    (re.compile(rb"\x02\x21\x4c\x18"), "an lz4 file of the legacy format", "decompress it with `lz4 -d`"),
+    (re.compile(rb"\x1f[\x9d\xa0]"), "a `compress` file", "decompress it with `gzip -d`"),
+    (re.compile(rb"\x02\x21\x4c\x18"), "an lz4 file in the legacy format", "decompress it with `lz4 -d`"),
     (re.compile(rb"\x5d\0\0[\0-\x80][\0-\x08](?:\xff{8}|.{4}\0{4})", re.DOTALL), "an .lzma file", "unpack it: `xz -d`"),
     (re.compile(rb"\xff\x06\0\0sNaPpY"), "compressed with Snappy", "decompress it"),
-    (re.compile(rb"%PDF-"), "a PDF", "give its text in rows"),
+    (re.compile(rb"%PDF-"), "a PDF", "extract its text into rows"),
     (re.compile(rb"ARROW1\0\0"), "an Arrow file", "write it as Parquet"),
     (re.compile(rb"\xff{4}.{3}\0\x10\0\0\0", re.DOTALL), "an Arrow stream", "write it as Parquet"),
     (re.compile(rb"Obj\x01"), "an Avro file", "write it as Parquet"),
     (re.compile(rb"ORC[^\x20-\x7e]"), "an ORC file", "write it as Parquet"),
     (re.compile(rb"SQLite format 3\0"), "an SQLite database", "write its rows as Parquet"),
-    (re.compile(rb"\x89HDF\r\n|\x93NUMPY"), "a file of arrays", "write its rows as Parquet"),
+    (re.compile(rb"\x89HDF\r\n|\x93NUMPY"), "a NumPy or HDF5 file", "write its rows as Parquet"),
 ]
 """Files of another format: what begins so is neither rows nor an archive, whatever it is called."""
 
@@ -73,11 +73,13 @@ def impostor(head: bytes, kind: str | None = None) -> Impostor | None:
 def _pointer(head: bytes, text: bytes) -> Impostor | None:
     """What stands in place of a file that is kept elsewhere."""
     if text.startswith(_LFS):
-        return Impostor("a Git LFS pointer, not the data", "run `git lfs pull` where it was cloned")
+        return Impostor("a Git LFS pointer, not the data", "run `git lfs pull` in its clone")
     if len(head) < 512 and _ANNEX.search(head) and text.startswith((b"/annex", b"../", b".git")):
-        return Impostor("a git-annex pointer, not the data", "run `git annex get` or `datalad get` where it was cloned")
+        return Impostor("a git-annex pointer, not the data", "run `git annex get` or `datalad get` in its clone")
     if len(head) < 512 and _LINK.fullmatch(head):
-        return Impostor("the text of a link, not what it points to", "fetch or clone it where links can be made")
+        return Impostor(
+            "the text of a link, not what it points to", "fetch or clone it on a file system that supports links"
+        )
     return None
 
 
@@ -86,7 +88,7 @@ def _markup(text: bytes) -> Impostor:
         fix = "fetch it again: this is an error or a sign-in page; for a folder of pages, set `format: html`"
         return Impostor("an HTML page, not data", fix)
     code = _CODE.search(text)
-    what = f"an error of an object store ({code[1].decode()})" if code else "XML"
+    what = f"an object store error ({code[1].decode()})" if code else "XML"
     return Impostor(f"{what}, not data", "fetch it again")
 
 

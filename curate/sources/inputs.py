@@ -38,7 +38,7 @@ __all__ = ["Found", "discover", "local", "opened", "random_access", "resolve"]
 NO_FORMAT = "unknown extension"
 EMPTY = "empty"
 NOT_READABLE = "not readable"
-TWICE = "taken by another input"
+TWICE = "already in another input"
 
 NOTHING = f"sha256:{hashlib.sha256().hexdigest()}"
 
@@ -136,8 +136,8 @@ def discover(inputs: list[str | dict], base: Path, format: str | None = None, fo
                     continue
                 other = by_path.setdefault(file.path, file)
                 if other.url != file.url and _place(other) != place:
-                    fix = "give them as one folder or glob, so that their paths differ, or as two sources"
-                    raise CurateError(f"two inputs are called `{file.path}`", f"{other.shown} and {file.shown}", fix)
+                    fix = "list them as one folder or glob, so that their paths differ, or as two sources"
+                    raise CurateError(f"two inputs are named `{file.path}`", f"{other.shown} and {file.shown}", fix)
         except (OSError, ValueError) as error:  # ValueError: an address or a path that cannot be one
             what = getattr(error, "strerror", None) or str(error)
             raise CurateError(
@@ -146,7 +146,7 @@ def discover(inputs: list[str | dict], base: Path, format: str | None = None, fo
     found.files = sorted(by_path.values(), key=lambda file: file.path)
     if wrong := [file for file in found.files if not _is_utf8(file.path)]:
         names = "\n".join(f"  {file.shown}" for file in wrong)
-        raise CurateError(f"file names are not UTF-8:\n{names}", fix="rename them, or leave them out by a glob")
+        raise CurateError(f"file names are not UTF-8:\n{names}", fix="rename them, or exclude them with a glob")
     return found
 
 
@@ -192,7 +192,7 @@ def _expand(item: str | dict, base: Path, format: str | None, follow: bool, foun
         name = name_of(item)
         if not name:
             what = f"`{shown(item)}` is not a file, and a web server cannot be listed"
-            raise CurateError(what, shown(item), "give a list of paths")
+            raise CurateError(what, shown(item), "use a list of paths")
         files = [File(name, item)]
     elif scheme_of(item) in ("", "file"):
         yield from _local(str((base / local_path(item)).absolute()), item, format, follow, found)
@@ -256,8 +256,8 @@ def matching(pattern: str, names: list[str]) -> list[bool]:
     try:
         return pc.match_substring_regex(pa.array(map(_text, names), pa.large_string()), expression).to_pylist()
     except pa.ArrowInvalid as error:
-        fix = "close the `[` and write ranges upwards, or put `[[]` for a bracket itself"
-        raise CurateError(f"`{escaped(pattern)}` is not a glob", escaped(pattern), fix) from error
+        fix = "close the `[`, write ranges in ascending order, and use `[[]` for a literal bracket"
+        raise CurateError(f"invalid glob `{escaped(pattern)}`", escaped(pattern), fix) from error
 
 
 def _text(name: str) -> str:
@@ -275,7 +275,7 @@ def _local(path: str, item: str, format: str | None, follow: bool, found: Found)
     is_folder = os.path.isdir(path)
     if not is_folder and os.path.lexists(path):
         what = "a broken link" if os.path.islink(path) else "not a regular file"
-        raise CurateError(f"input `{escaped(item)}` is {what}", escaped(path), "name a file, a folder or a glob")
+        raise CurateError(f"input `{escaped(item)}` is {what}", escaped(path), "use a file, a folder or a glob")
     if not is_folder and not _WILD.search(path):
         raise _nothing(path, item, Found())
     root, choose, depth = _chooser(path, is_folder, format)
@@ -294,7 +294,7 @@ def _local(path: str, item: str, format: str | None, follow: bool, found: Found)
             mine.leave(entry.name, NO_FORMAT)
     if dangling:
         names = "\n".join(f"  {escaped(entry.path)} -> {_target(entry.path)}" for entry in dangling)
-        raise CurateError(f"links to nothing:\n{names}", fix="fetch what they point to, or remove them")
+        raise CurateError(f"broken links:\n{names}", fix="fetch what they point to, or remove them")
     again = repeated(chosen)
     for entry in chosen:
         if entry.name in again:
@@ -343,7 +343,7 @@ def _in_store(item: str, format: str | None, found: Found) -> Iterator[File]:
     yield from mine.files
 
 
-_HINT = "name other files, or set `format:` to say what they are"
+_HINT = "list other files, or set `format:`"
 
 
 def _instead(found: Found) -> str:

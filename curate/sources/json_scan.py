@@ -45,7 +45,7 @@ def values(content: Content, limit: int) -> Iterator[Value]:
     for piece in content:
         if piece is None:
             raise Cut(
-                content.damaged, "values after damage cannot be told apart", b"" if first is None else data[first:]
+                content.damaged, "values after the damage cannot be separated", b"" if first is None else data[first:]
             )
         data = data + piece if data else piece
         while True:

@@ -50,7 +50,7 @@ def _file(line: str, root: str, top: str, scheme: str) -> File:
     """The file of a line. scheme: where the list lies, empty for this machine; top: the folder of absolute lines."""
     if is_remote(line):
         if (named := scheme_of(line)) not in SCHEMES[:-1] or (scheme and named not in ("http", "https", scheme)):
-            raise CurateError(f"`{shown(line)}` may not be named by a list of {scheme or 'paths'}", fix=_ALLOWED)
+            raise CurateError(f"`{shown(line)}` is not allowed in a list of {scheme or 'paths'}", fix=_ALLOWED)
         return File(shown(line).removesuffix("?…"), line)
     if scheme and (line.startswith(("/", "\\", "~")) or ".." in re.split(r"[/\\]", unquote(line))):
         raise CurateError(f"`{escaped(line)}` points outside the list's own URL", fix=_ALLOWED)
@@ -60,9 +60,9 @@ def _file(line: str, root: str, top: str, scheme: str) -> File:
         return File(_bare(line) if scheme_of(root) in ("http", "https") else line, f"{root.rstrip('/')}/{line}")
     there = line if line.startswith("/") else os.path.join(root, line)
     if not os.path.isfile(there):
-        raise CurateError(f"`{escaped(line)}` is not a file", fix="correct the list, or give its `base:`")
+        raise CurateError(f"`{escaped(line)}` is not a file", fix="correct the list, or set its `base:`")
     if scheme and not os.path.realpath(there).startswith(os.path.join(os.path.realpath(root), "")):
-        raise CurateError(f"`{escaped(line)}` is a link out of the list's `base:`", fix=_ALLOWED)
+        raise CurateError(f"`{escaped(line)}` links outside the list's `base:`", fix=_ALLOWED)
     return File(os.path.relpath(line, top) if line.startswith("/") else line, there, os.path.getsize(there))
 
 
@@ -71,7 +71,7 @@ def _root(root: str, base: Path) -> str:
     return root if scheme_of(root) else str((base / root).absolute())
 
 
-_ALLOWED = "a list that is fetched may name files below its own address or `base:`, and web addresses"
+_ALLOWED = "a downloaded list may contain files below its own URL or `base:`, and web URLs"
 
 
 def _bare(line: str) -> str:
@@ -96,7 +96,7 @@ def _lines(file: File) -> list[tuple[int, str]]:
             while piece := source.read(1 << 20):
                 text += piece
                 if len(text) > MAX_LIST:
-                    fix = "give a list of fewer files, or several"
+                    fix = "use a shorter list, or several"
                     raise CurateError(f"a list of paths is larger than {MAX_LIST >> 20} MiB", file.shown, fix)
         lines = bytes(text).removeprefix(b"\xef\xbb\xbf").decode().splitlines()
     except (OSError, ValueError) as error:  # of Arrow; what is no UTF-8

@@ -116,7 +116,7 @@ def _check_options(source: str, options: dict, kinds: list[Format]) -> None:
     for name in options:
         if name not in known:
             read = ", ".join(sorted({kind.name for kind in kinds}))
-            what = f"no file of source `{source}` is of a format with the option `{name}`; they are {read}"
+            what = f"no file of source `{source}` has a format with the option `{name}`; the formats are {read}"
             raise CurateError(what, f"sources.{source}.options.{name}", "remove it, or set `format:`")
 
 
@@ -147,7 +147,7 @@ def _read(identity: dict, files: dict[str, File], origin: Origin, pictures: Pict
             if isinstance(error, OSError | MemoryError) or isinstance(refusal(error), Stopped):
                 raise
             said = f"{type(error).__name__}: {error}".replace(file.url, file.shown)
-            why = f"its reader failed, and what was read before that is used; {said[:300]}"
+            why = f"its reader failed, and rows read before that are used: {said[:300]}"
             origin.lose(path, 0, max(file.size, 1), why)
         origin.reached(1)
         unchanged(file)

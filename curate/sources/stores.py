@@ -138,7 +138,7 @@ def as_told(file: File) -> File:
         return replace(file, size=size, digest=f"sha256:{sha256}")
     tag = told.get("blob_id") or told.get("ETag") or told.get("mtime")
     if not tag:
-        raise CurateError("the Hub reports no hash or version for this file", file.shown, "name a revision")
+        raise CurateError("the Hub reports no hash or version for this file", file.shown, "specify a revision")
     return replace(file, size=size, digest=f"etag:{tag}:{size}" if size else "")
 
 
@@ -199,7 +199,7 @@ def _copy(file: File, target: Path, limit: int | None) -> None:
         while piece := stream.read(_CHUNK):
             out.write(piece)
             if limit is not None and out.tell() > limit:
-                raise CurateError(f"larger than {limit:,} bytes", file.shown, "give one that is smaller")
+                raise CurateError(f"larger than {limit:,} bytes", file.shown, "use a smaller file")
     if file.size >= 0 and target.stat().st_size != file.size:
         raise Trouble(f"{target.stat().st_size:,} of {file.size:,} bytes arrived")
 
@@ -213,8 +213,8 @@ def local_path(url: str) -> str:
         return url
     host, slash, path = url[7:].partition("/")  # `?` and `#` are of a glob or a name
     if host.lower() not in ("", "localhost"):
-        what = f"`{shown(url)}` is a file of the machine `{escaped(host.rpartition('@')[2])}`"
-        raise CurateError(what, shown(url), "write the path alone, or `file:///` and an absolute path")
+        what = f"`{shown(url)}` is a file on the machine `{escaped(host.rpartition('@')[2])}`"
+        raise CurateError(what, shown(url), "write only the path, or `file:///` and an absolute path")
     return unquote(slash + path)
 
 
@@ -239,7 +239,7 @@ def _open(file: File, path: str | Path) -> BinaryIO:
         raise CurateError(f"cannot read an input: {error.strerror}", file.shown, fix) from error
     if not stat.S_ISREG(found.st_mode):
         stream.close()
-        raise CurateError("an input is not a regular file", file.shown, "name a file, a folder or a glob")
+        raise CurateError("an input is not a regular file", file.shown, "use a file, a folder or a glob")
     if file.seen and file.seen != fingerprint(found):
         stream.close()
         raise changed(file)

@@ -121,7 +121,7 @@ def _is_encoded(url: str, response: urllib3.BaseHTTPResponse, head: bytes) -> bo
         if not head.startswith(b"\x1f\x8b"):
             return False  # a proxy has unpacked it and left the label
         return compression_of(name_of(url)) != "gzip" or _unpacked(head).startswith(b"\x1f\x8b")
-    fix = "fetch it yourself, and name the local file"
+    fix = "download it yourself, and use the local file"
     raise CurateError(f"the server sends an input compressed as {', '.join(codings)}", shown(url), fix)
 
 
@@ -150,7 +150,9 @@ def fetch(file: File, target: Path, limit: int | None = None) -> None:
             with gzip.open(packed) as stream, open(target, "wb") as out:
                 shutil.copyfileobj(stream, out, _PIECE)
         except (EOFError, OSError, zlib.error) as error:
-            raise Stopped(f"an input arrived damaged: {error}", file.shown, "run the same command again") from error
+            raise Stopped(
+                f"an input was damaged in transfer: {error}", file.shown, "run the same command again"
+            ) from error
         packed.unlink()
 
 
@@ -197,7 +199,7 @@ class _Fetch:
             out.write(piece)
             self.have += len(piece)
             if self.limit is not None and self.have > self.limit:
-                raise CurateError(f"larger than {self.limit:,} bytes", self.file.shown, "give one that is smaller")
+                raise CurateError(f"larger than {self.limit:,} bytes", self.file.shown, "use a smaller file")
 
 
 def check(file: File, tag: str) -> None:
@@ -205,7 +207,7 @@ def check(file: File, tag: str) -> None:
     planned = file.digest.removeprefix("etag:").rpartition(":")[0] if file.digest.startswith("etag:") else ""
     if planned and tag and planned != tag:
         fix = "run the same command again"
-        raise Stopped("an input changed on its server since it was looked at", file.shown, fix)
+        raise Stopped("an input changed on its server since it was checked", file.shown, fix)
 
 
 class Ranged(io.RawIOBase):
@@ -276,7 +278,7 @@ def _request(url: str, headers: dict) -> urllib3.BaseHTTPResponse:
             parts = urlsplit(at)
             scheme, host = parts.scheme.lower(), parts.hostname or ""
             if scheme not in ("http", "https") or not host:
-                fix = "give the address of the file itself"
+                fix = "use the URL of the file itself"
                 raise CurateError(f"an input redirects to `{shown(at)}`, which is not a web address", shown(url), fix)
             secret = _password(parts) if _host(at) == origin else {}
             address = parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl()
@@ -311,7 +313,8 @@ def _refuse(url: str, response: urllib3.BaseHTTPResponse) -> None:
         if b"AccessDenied" not in body and b"NoSuchKey" not in body:  # an object store, which says what it means
             if _host(url) in _answered:
                 raise Trouble(
-                    "it answers 403 though it answered before: it limits requests, or this file is closed", after
+                    "it answers 403 although it answered before: it limits requests, or denies access to this file",
+                    after,
                 )
             denied.fix += "; where the server limits requests, run the same command again later"
             raise Trouble("it answers 403", after, share=FORBIDDEN, final=denied)
@@ -327,8 +330,8 @@ def _reading(progress=lambda: False) -> Iterator[None]:
         yield
     except SSLError as error:
         if "CERTIFICATE_VERIFY_FAILED" in str(error) or isinstance(error.__cause__, ssl.SSLCertVerificationError):
-            fix = "check the address; SSL_CERT_FILE names the certificates to trust"
-            raise CurateError("the certificate of a server cannot be trusted", plain(error), fix) from error
+            fix = "check the address; set SSL_CERT_FILE to the certificates to trust"
+            raise CurateError("a server's certificate is not trusted", plain(error), fix) from error
         raise Trouble(f"no secure connection: {plain(error)}", share=0.5) from error
     except (LocationParseError, LocationValueError):
         raise

@@ -83,7 +83,7 @@ def raise_odd(path: Path, odd: list[tuple[int, str, Odd]]) -> None:
     told = [f"line {number}, `{line[:80]}`: {error}" for number, line, error in odd[:SHOWN]]
     more = [f"and {len(odd) - SHOWN:,} more lines"] if len(odd) > SHOWN else []
     fix = odd[0][2].fix or "correct the line, or remove it"
-    what = "\n".join([f"the list has lines that match nothing: {told[0]}", *told[1:], *more])
+    what = "\n".join([f"the list has lines that cannot match anything: {told[0]}", *told[1:], *more])
     raise CurateError(what, f"{path}:{odd[0][0]}", fix)
 
 
@@ -106,7 +106,7 @@ def _understood(line: str, kinds: tuple[Kind, ...], top: bool) -> Iterator[tuple
     if "id" in kinds and _ID(line):
         yield "id", line.lower() if len(line) == 64 else hashed(line.lower())
     elif kinds == ("id",):
-        raise Odd("not an id", "an id has 32 hexadecimal digits, its sha256 64")
+        raise Odd("not an id", "an id must have 32 hexadecimal digits, or 64 for its sha256")
     elif line.startswith(("|", "@@", "/")) or "##" in line or "#@#" in line or "#?#" in line:
         yield _adblock(line, kinds, top)
     else:
@@ -116,7 +116,7 @@ def _understood(line: str, kinds: tuple[Kind, ...], top: bool) -> Iterator[tuple
                 if one.lower() not in LOCAL and not _is_ip(one):
                     yield "domain", _domain(one, top)
         elif rest:
-            raise Odd("whitespace inside", "write one entry a line, a space in a URL as %20")
+            raise Odd("whitespace inside", "write one entry per line, and a space in a URL as %20")
         elif first.lower() not in LOCAL or "domain" not in kinds:
             yield _single(first, kinds, top)
 
@@ -129,15 +129,15 @@ def _single(text: str, kinds: tuple[Kind, ...], top: bool) -> tuple[Kind, str]:
         return "domain", _domain(bare.rstrip("/"), top)
     if "url" in kinds:
         return "url", _url(text)
-    raise Odd("the URL of a page, not a domain", "put it in a list of URLs, or write its domain alone")
+    raise Odd("the URL of a page, not a domain", "put it in a list of URLs, or write only its domain")
 
 
 def _url(text: str) -> str:
     if "*" in text.partition("/")[0] or text.startswith("."):
-        raise Odd("not a URL: it has a wildcard", "put it in a list of domains: one stands for all below it too")
+        raise Odd("not a URL: it has a wildcard", "put it in a list of domains: a domain includes its subdomains")
     if sign := _UNWRITTEN.search(text) or _WRAPPED.search(text):
-        what = f"{sign[0]!r} is no part of a URL"
-        raise Odd(what, "write each URL alone on its line: without quotes, brackets or other columns")
+        what = f"{sign[0]!r} is not part of a URL"
+        raise Odd(what, "write each URL on its own line: without quotes, brackets or other columns")
     if not re.match(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//", text):
         host, _, port = re.split(r"[/?#]", text, maxsplit=1)[0].partition(":")
         if port and not (port.isascii() and port.isdigit() and ("." in host or "/" in text)):
@@ -154,19 +154,19 @@ def _domain(text: str, top: bool) -> str:
     if _is_ip(bare.strip("[]")):
         return name(f"[{bare.strip('[]')}]" if ":" in bare else bare)
     if re.search(r":\d*$", bare):
-        raise Odd("a domain with a port", "write the domain alone: a port makes no difference")
+        raise Odd("a domain with a port", "write only the domain: ports are ignored")
     if "@" in bare:
-        raise Odd("a mail address, not a domain", "write what follows the @")
+        raise Odd("an e-mail address, not a domain", "write the part after the @")
     known = name(bare)
     if known is None or len(known) > 253 or not all(map(_LABEL, known.split("."))):
-        raise Odd("not a domain", "a domain has letters, digits, hyphens and dots, such as site.example")
+        raise Odd("not a domain", "a domain consists of letters, digits, hyphens and dots, such as site.example")
     if not top and "." not in known:
-        raise Odd("not a domain: it has one label", "name the domain in full, such as site.example")
+        raise Odd("not a domain: it has one label", "write the full domain, such as site.example")
     return known
 
 
 def _adblock(line: str, kinds: tuple[Kind, ...], top: bool) -> tuple[Kind, str]:
-    fix = "write the domain alone; of Adblock's syntax, ||site.example^ is supported"
+    fix = "write only the domain; of Adblock's syntax, ||site.example^ is supported"
     if (found := _ADBLOCK(line)) and "domain" in kinds:
         unknown = {option for option in (found[2] or "").split(",") if option} - OPTIONS
         if unknown:

@@ -46,8 +46,8 @@ def _model(path: Path, digest: str) -> Model:
 @lru_cache(maxsize=4)
 def _classifier(path: Path, digest: str):
     if path.suffix == ".npz":
-        fix = "give the `.bin` file of fastText"
-        raise CurateError("a collapsed model tells two labels apart, not languages", str(path), fix)
+        fix = "use fastText's `.bin` file"
+        raise CurateError("a collapsed model distinguishes two labels, not languages", str(path), fix)
     model = _model(path, digest)
     if Classifier.supports(model):
         return Classifier(model)
@@ -62,7 +62,7 @@ def _scorer(path: Path, label: str, digest: str):
         model = Collapsed.load(path)
         if model.labels[0].removeprefix("__label__") != label.removeprefix("__label__"):
             what = f"this collapsed model scores `{model.labels[0]}`, not `{label}`"
-            raise CurateError(what, str(path), f"set `label: {model.labels[0]}`, or give the `.bin` file")
+            raise CurateError(what, str(path), f"set `label: {model.labels[0]}`, or use the `.bin` file")
         return model
     model = _model(path, digest)
     return collapse(model, label) if can_collapse(model) else _classifier(path, digest)

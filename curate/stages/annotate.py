@@ -19,7 +19,7 @@ def _source(function: str, **_) -> dict[str, Path]:
     """The file of the function's module, found without importing it or a package around it."""
     module, colon, name = function.partition(":")
     if not colon or not name.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
-        raise CurateError(f"`{function}` does not name a function", fix="write `package.module:function`")
+        raise CurateError(f"`{function}` is not the name of a function", fix="write `package.module:function`")
     path = find_source(module)
     if path is None:
         fix = "install its package, or put its folder on PYTHONPATH"
@@ -35,7 +35,7 @@ def _defined(path: Path) -> set[str] | None:
     try:
         body = ast.parse(path.read_bytes()).body
     except (SyntaxError, ValueError, RecursionError) as error:
-        raise CurateError(f"not a module of Python: {error}", str(path), "correct it") from None
+        raise CurateError(f"not a Python module: {error}", str(path), "correct it") from None
     found: set[str] = set()
     for node in body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -61,7 +61,9 @@ def _reads(reads: list[str], adds: dict[str, str], **_) -> tuple[str, ...]:
     adds_from=lambda adds, **_: adds,
     resources_from=_source,
     code_from=lambda function, **_: (function,),
-    notes_from=lambda function, **_: [f"runs `{function}`, which `--allow-code {function.partition(':')[0]}` allows"],
+    notes_from=lambda function, **_: [
+        f"runs `{function}`, if allowed with `--allow-code {function.partition(':')[0]}`"
+    ],
 )
 def annotate(
     docs: pa.Table,
@@ -104,8 +106,8 @@ def annotate(
         found = {next(iter(adds)): found}
     columns = {name: found[name] for name in adds if name in _names(found, function)}
     if set(columns) != set(_names(found, function)) or len(columns) < len(adds):
-        what = f"`{function}` returned {_listed(_names(found, function))}, and `adds` says {_listed(adds)}"
-        raise CurateError(what, fix="make both the same")
+        what = f"`{function}` returned {_listed(_names(found, function))}, but `adds` declares {_listed(adds)}"
+        raise CurateError(what, fix="make them match")
     for name, values in columns.items():
         docs = set_column(docs, name, _typed(values, types[name], docs.num_rows, f"`{name}` of `{function}`"))
     return docs
@@ -114,7 +116,7 @@ def annotate(
 def _load(function: str) -> Callable:
     module, colon, name = function.partition(":")
     if not colon:
-        raise CurateError(f"`{function}` does not name a function", fix="write `package.module:function`")
+        raise CurateError(f"`{function}` is not the name of a function", fix="write `package.module:function`")
     try:
         home = importlib.import_module(module)
     except Exception as error:  # an import runs the module, which may raise anything
@@ -133,7 +135,7 @@ def _types(adds: dict[str, str]) -> dict[str, pa.DataType]:
         return {name: arrow_type(alias) for name, alias in adds.items()}
     except ValueError as error:
         raise CurateError(
-            f"`adds` names an unknown Arrow type: {error}", fix="such as int32, float32, string, bool"
+            f"`adds` contains an unknown Arrow type: {error}", fix="such as int32, float32, string, bool"
         ) from error
 
 

@@ -145,8 +145,10 @@ def _make(block: str, params: str):
         return chosen(**json.loads(params))
     except TypeError as error:
         takes = ", ".join(name for name in inspect.signature(chosen).parameters)
-        raise CurateError(f"{chosen.__name__} does not take these params: {error}", fix=f"it takes {takes}") from error
+        raise CurateError(
+            f"{chosen.__name__} does not accept these params: {error}", fix=f"it accepts {takes}"
+        ) from error
     except (ValueError, AttributeError, OSError, re.error) as error:
-        raise CurateError(f"{chosen.__name__} cannot be made: {error}", fix="correct its `params`") from error
+        raise CurateError(f"{chosen.__name__} cannot be created: {error}", fix="correct its `params`") from error
     except ImportError as error:
-        raise CurateError(f"{chosen.__name__} needs more: {error}", fix="install what it names") from error
+        raise CurateError(f"{chosen.__name__} needs more: {error}", fix="install the missing package") from error

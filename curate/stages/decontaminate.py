@@ -212,7 +212,7 @@ def _read(path: Path, columns: tuple[str, ...], label: str | None) -> Iterator[t
     try:
         rows = all_rows(path, [place.partition(".")[0] for place in wanted])
     except (pa.ArrowException, OSError, ValueError) as error:
-        fix = "fetch it again, or name another file"
+        fix = "fetch it again, or use another file"
         raise CurateError(f"cannot read the evaluation set: {error}", str(path), fix) from error
     known = {name for row in rows[:100] for name in row}
     for place in wanted:

@@ -20,9 +20,9 @@ from curate.stage_api import reject, stage
 NAME = re.compile(r"\w+")
 _MADE_NULL = "null rejects nothing"
 _FIXES = {
-    "ConversionException": f"`try_cast` in place of `cast` makes null of what does not convert, and {_MADE_NULL}",
-    "OutOfRangeException": f"cast to a wider type first, or `try(...)` around it makes null, and {_MADE_NULL}",
-    "OutOfMemoryException": "write a rule that makes less of a document",
+    "ConversionException": f"use `try_cast`: values that do not convert become null, and {_MADE_NULL}",
+    "OutOfRangeException": f"cast to a wider type first, or wrap it in `try(...)`: it becomes null, and {_MADE_NULL}",
+    "OutOfMemoryException": "simplify the rule so it needs less memory",
 }
 _SETTINGS = (
     "temp_directory = ''",
@@ -50,7 +50,7 @@ _MULTIPLYING = (
 _MOST_GROWTH = 10_000
 """How many times as large as a document what a rule makes of it may become."""
 _KEPT = threading.local()
-_TRIED = f"correct it, or `try(...)` around what fails makes null, and {_MADE_NULL}"
+_TRIED = f"correct it, or wrap what fails in `try(...)`: it becomes null, and {_MADE_NULL}"
 
 
 def columns_of(**rules: str) -> tuple[str, ...]:
@@ -72,7 +72,7 @@ def columns_of(**rules: str) -> tuple[str, ...]:
 
 def _columns(rule: str) -> tuple[str, ...]:
     if not isinstance(rule, str) or not rule.strip():
-        raise CurateError(f"a rule is an SQL expression, not {shown(rule)}", fix="write it as text")
+        raise CurateError(f"a rule must be an SQL expression, not {shown(rule)}", fix="write it as text")
     return _columns_of(rule)
 
 
@@ -81,7 +81,7 @@ def _columns_of(rule: str) -> tuple[str, ...]:
     try:
         tree = _parsed(rule)
     except (duckdb.Error, RecursionError) as error:
-        raise CurateError(f"not an SQL expression: {shown(_said(error))}", fix="write it shorter") from None
+        raise CurateError(f"not an SQL expression: {shown(_said(error))}", fix="shorten it") from None
     if tree["error"]:
         raise CurateError(
             f"not an SQL expression: {tree['error_message'].splitlines()[0]}", fix=f"correct {shown(rule)}"
@@ -90,7 +90,9 @@ def _columns_of(rule: str) -> tuple[str, ...]:
     apart = ("where_clause", "group_expressions", "having", "qualify", "sample", "modifiers")
     plain = query["type"] == "SELECT_NODE" and query["from_table"]["type"] == "EMPTY" and len(query["select_list"]) == 1
     if not plain or any(query[key] for key in apart):
-        raise CurateError("a rule is one expression, not a query", fix="write what is true of a document to reject")
+        raise CurateError(
+            "a rule must be one expression, not a query", fix="write a condition that is true for documents to reject"
+        )
     columns = []
     for node, bound in _nodes(query["select_list"], frozenset()):
         kind, function = node.get("class"), node.get("function_name")
@@ -101,17 +103,17 @@ def _columns_of(rule: str) -> tuple[str, ...]:
             columns += [_column(names)] if _is_column(node, bound) else []
         elif kind == "FUNCTION" and (function in _varying() or (function == "age" and len(node["arguments"]) == 1)):
             what = f"{function}() does not return the same on every run"
-            raise CurateError(what, fix="use only columns; `hash(id)` gives a fixed random number")
+            raise CurateError(what, fix="use only columns; `hash(id)` returns a fixed random number")
         elif kind == "FUNCTION" and function in _GROWING:
             what = f"{function}() can turn a few bytes into gigabytes"
             raise CurateError(what, fix="compare the values themselves; `||` joins texts")
         elif kind == "FUNCTION" and function in _MULTIPLYING and _growth(node) > _MOST_GROWTH:
             what = f"{function}() can turn a few bytes into gigabytes"
-            raise CurateError(what, fix="put in short constants, and combine columns outside of it")
+            raise CurateError(what, fix="use short constants, and combine columns outside of it")
         elif kind in ("SUBQUERY", "WINDOW", "STAR") or function in ("unnest", "unlist"):
-            raise CurateError("a rule looks at one document only", fix="compare columns of one row")
+            raise CurateError("a rule can use only one document", fix="compare columns of one row")
         elif kind == "PARAMETER":
-            raise CurateError("a rule has no parameters", fix="write the value in place of `?` or `$`")
+            raise CurateError("a rule cannot have parameters", fix="write the value instead of `?` or `$`")
     return tuple(columns)
 
 
@@ -190,7 +192,7 @@ def _check(connection: duckdb.DuckDBPyConnection, name: str, rule: str, columns:
     except duckdb.Error as error:
         said = str(error)
         if "_row" in said:  # an aggregate, which is of many rows
-            raise CurateError("a rule looks at one document only", name, "compare columns of one row") from None
+            raise CurateError("a rule can use only one document", name, "compare columns of one row") from None
         fix = did_you_mean(said, columns) if isinstance(error, duckdb.BinderException) and "column" in said else ""
         raise CurateError(
             f"rule `{name}` does not fit its columns: {_said(error)}", name, fix or f"correct `{rule}`"

@@ -178,9 +178,9 @@ def _read_record(path: Path) -> pa.Table:
         forms = dict.fromkeys(_DIGESTS, "^[0-9a-f]{64}$") | {"list": r"^\w+$", "version": r"^[\w.+-]+$"}
         for column, form in forms.items():
             if not pc.all(pc.match_substring_regex(record[column], form), min_count=0).as_py():
-                raise pa.ArrowInvalid(f"`{column}` holds invalid values")
+                raise pa.ArrowInvalid(f"`{column}` contains invalid values")
     except (pa.ArrowException, OSError, ValueError) as error:
-        fix = "name evidence/removed.parquet of a release, or a list of ids, URLs or domains"
+        fix = "use evidence/removed.parquet of a release, or a list of ids, URLs or domains"
         raise CurateError(f"not a record of removals: {error}", str(path), fix) from None
     return record
 
@@ -263,7 +263,7 @@ def _reasons(lists: dict[str, str]) -> tuple[str, ...]:
 
 def _notes(lists: dict[str, str]) -> list[str]:
     record = record_of(located(lists))
-    return [f"{record.num_rows:,} entries of {len(pc.unique(record['list'])):,} lists are kept out"]
+    return [f"{record.num_rows:,} entries in {len(pc.unique(record['list'])):,} lists"]
 
 
 @stage(

@@ -121,7 +121,7 @@ def _load(files: tuple[tuple[tuple[Path, str], ...], ...], style: Style) -> List
     words = [_words(some, style, strict=place == 0) for place, some in enumerate(paths[2:])]
     strict, notes = words[0], []
     if style == "dclm" and (dead := [word for word in strict if re.search("[-.]", word)]):
-        notes.append(f"{len(dead):,} strict words have `-` or `.`, and so match nothing, as in DCLM")
+        notes.append(f"{len(dead):,} strict words contain `-` or `.` and cannot match, as in DCLM")
         strict = [word for word in strict if word not in dead]
     return Listed(
         {labels: _hashed(some) for labels, some in sorted(by_labels.items())},
@@ -158,14 +158,17 @@ def _word(line: str, style: Style, strict: bool) -> str:
     if style == "datatrove":
         word = re.sub("[^a-z0-9]+", "", re.sub("[^a-zA-Z0-9]+", "", line).lower())
         if not word:
-            raise Odd("no ASCII letter or digit is left of it", "remove the line")
+            raise Odd("it contains no ASCII letter or digit", "remove the line")
         return word
     word = re.sub("[-.]", "", lower) if strict else lower
     if strict and (not word or re.search(r"\s", word)):
-        raise Odd("no address has it, `-` and `.` left out", "remove the line, or say whose list it is with `lists:`")
+        raise Odd(
+            "no URL contains it once `-` and `.` are removed",
+            "remove the line, or set `lists:` to the origin of the list",
+        )
     if not strict and not all(map(str.isalnum, word)):
-        fix = "write letters and digits alone, or say whose list it is with `lists:`"
-        raise Odd("not one word: words end where something is no letter and no digit", fix)
+        fix = "use only letters and digits, or set `lists:` to the origin of the list"
+        raise Odd("not one word: words contain only letters and digits", fix)
     return word
 
 

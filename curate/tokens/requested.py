@@ -43,15 +43,15 @@ PADDED = 0.05
 
 
 class Tokens(BaseModel, extra="forbid"):
-    """Token shards for trainers, beside the Parquet."""
+    """Token shards for trainers, in addition to the Parquet shards."""
 
     tokenizer: Name = Field(description="a tokenizer.json: its path or folder, an address, or a name")
     context: Annotated[int, Field(ge=CONTEXTS[0], le=CONTEXTS[-1]), NotTruth] | None = Field(
-        None, description="tokens of a sequence; default: the phase's own `context`"
+        None, description="tokens per sequence; default: the phase's own `context`"
     )
     pack: Literal["concat", "best-fit"] | None = Field(
         None,
-        description="concat: documents end to end, cut each `context` tokens; best-fit: only longer documents are cut; "
+        description="concat: documents end to end, cut every `context` tokens; best-fit: only longer documents are cut; "
         "default: concat, with a chat template best-fit",
     )
     split: Literal["never", "when_longer"] | None = Field(
@@ -151,14 +151,14 @@ def encoding(tokens: Tokens) -> tuple[Encoding, dict[str, Path]]:
         loaded = tokenizers.load(str(path))
     if loaded.ids > MOST_IDS:
         raise CurateError(
-            f"ids of the tokenizer go up to {loaded.ids - 1:,}; token shards hold ids up to {MOST_IDS - 1:,}",
+            f"the tokenizer's ids go up to {loaded.ids - 1:,}; token shards support ids up to {MOST_IDS - 1:,}",
             "tokenizer",
             "number its tokens from 0 without gaps",
         )
     try:
         eos = loaded.id_of(tokens.eos) if tokens.eos is not None else None
     except CurateError as error:
-        fix = f"{error.fix} Or leave `eos` out, and nothing is put between documents"
+        fix = f"{error.fix} Or leave out `eos` to put nothing between documents"
         raise CurateError(error.what, "eos", fix.strip()) from None
     dtype = "uint16" if loaded.ids <= 1 << 16 else "uint32"
     packages, held = {name: version(name) for name in ("tokenizers", "tokie")}, {f"sha256:{sha256(path)}": path}
@@ -202,13 +202,17 @@ def mistakes(tokens: Tokens, mixture: Mixture) -> Iterator[tuple[tuple, str, str
         return
     fix = "add `context:` to `tokens:`, such as 2048"
     if not mixture.phases and not tokens.context:
-        yield (), "`tokens` has no `context`, the tokens of a sequence", fix
+        yield (), "`tokens` has no `context`, the number of tokens per sequence", fix
     for phase in mixture.phases:
         context = tokens.context_of(phase.name, mixture)
         if not context:
-            yield (), f"phase `{phase.name}` has no `context`, the tokens of a sequence", f"{fix}, or to the phase"
+            yield (
+                (),
+                f"phase `{phase.name}` has no `context`, the number of tokens per sequence",
+                f"{fix}, or to the phase",
+            )
         elif context not in CONTEXTS:
-            what = f"phase `{phase.name}` has a `context` of {context:,}; a sequence has 2 to {CONTEXTS[-1]:,} tokens"
+            what = f"phase `{phase.name}` has a `context` of {context:,}; it must be 2 to {CONTEXTS[-1]:,} tokens"
             yield (), what, fix
 
 
@@ -231,15 +235,17 @@ def notes(tokens: Tokens) -> list[str]:
     if tokens.masks:
         lines.append("the mask has the tokens that the assistant wrote, and those of documents without `messages`")
     if tokens.way == "concat":
-        lines.append("documents end to end, cut each `context` tokens; the last sequence of a shard is padded")
+        lines.append("documents end to end, cut every `context` tokens; the last sequence of a shard is padded")
     elif tokens.packs and tokens.splits == "never":
         lines.append("a document longer than the context is left out and counted; room that nothing fits is padded")
     elif tokens.packs:
-        lines.append("a document is cut only where it is longer than the context; room that nothing fits is padded")
+        lines.append("only documents longer than the context are cut; leftover room is padded")
     if "megatron" in tokens.formats:
-        lines.append("`.bin/.idx` hold whole documents, whatever `pack` is: Megatron-LM itself joins and cuts them")
+        lines.append(
+            "`.bin/.idx` contain whole documents, regardless of `pack`: Megatron-LM joins and cuts them itself"
+        )
     if tokens.eos is None:
-        lines.append("no `eos`: nothing between documents but the boundaries recorded beside them")
+        lines.append("no `eos`: documents are separated only by the recorded boundaries")
     return lines
 
 
@@ -258,7 +264,9 @@ def described(split: dict) -> dict:
         if split["longest"] < context:
             lines.append(f"no document fills a sequence of {context:,} tokens: the longest has {split['longest']:,}")
         if (share := split["padding"] / (split["sequences"] * context)) > PADDED:
-            lines.append(f"{share:.1%} of all positions are padding: larger shards or a shorter `context` have less")
+            lines.append(
+                f"{share:.1%} of all positions are padding: larger shards or a shorter `context` would have less"
+            )
     return split | {"notes": lines}
 
 

@@ -43,7 +43,7 @@ _WIDE = (b"\xff\xfe", b"\xfe\xff")
 
 def _separates(value: str | None) -> str | None:
     if value is not None and (len(value) != 1 or value in '"\r\n'):
-        raise ValueError('a delimiter is one character that is neither a quote nor a line end; write `delimiter: ";"`')
+        raise ValueError('a delimiter must be one character other than a quote or a line break; write `delimiter: ";"`')
     return value
 
 
@@ -54,7 +54,7 @@ Delimiter = Annotated[
 ]
 Names = Annotated[
     list[Annotated[str, Field(min_length=1)]] | None,
-    Field(min_length=1, description="names of the columns, if the file has no row with them"),
+    Field(min_length=1, description="column names, if the file has no header row"),
 ]
 
 
@@ -116,7 +116,7 @@ def _rows(
             continue
         if names is None and isinstance(fields, BadRow) and not feed.first.startswith(_WIDE):
             left = file.size - origin.of(file.path).lost if file.size >= 0 else 1
-            why = f"its first row, which names its columns, cannot be read: {fields.reason}: {fields.detail}"
+            why = f"its header row cannot be read: {fields.reason}: {fields.detail}"
             if left > 0:
                 origin.lose(file.path, 0, left, why)
             else:  # damage has all of it already
@@ -165,8 +165,8 @@ def _header(
     for where in place.places.values():
         for option in options(where):
             if fields.count(option) > 1:
-                fix = "write the file again with one of them, or with another name"
-                raise CurateError(f"{fields.count(option)} columns are called `{option}`", file.url, fix)
+                fix = "rewrite the file with one of them, or rename one"
+                raise CurateError(f"{fields.count(option)} columns are named `{option}`", file.url, fix)
     return fields
 
 
@@ -205,7 +205,7 @@ class _Lines:
         try:
             return line.decode() + "\n"
         except UnicodeDecodeError as error:
-            said = f"{error}; convert the file, as `iconv -f WINDOWS-1252 -t UTF-8` does"
+            said = f"{error}; convert the file, for example with `iconv -f WINDOWS-1252 -t UTF-8`"
             self.bad = self.bad or BadRow("not_utf8", said)
             return line.decode("utf-8", "replace") + "\n"
 

@@ -33,7 +33,7 @@ def _address(value: str | None) -> str | None:
 Base = Annotated[
     str | None,
     AfterValidator(_address),
-    Field(description="URL of the folder, such as https://site.example/: a page's URL is this with its path"),
+    Field(description="URL of the folder, such as https://site.example/; a page's URL is this plus its path"),
 ]
 
 

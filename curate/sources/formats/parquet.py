@@ -73,7 +73,7 @@ def _open(file: File) -> tuple[pa.NativeFile, pq.ParquetFile]:
 def _raise_refusal(error: Exception, file: File) -> None:
     """Raise what the disk or the network says: then the file may be sound. Arrow's own errors have no number."""
     if isinstance(error, OSError) and error.errno:
-        raise Stopped(f"cannot read a Parquet file: {error}", file.url, "run again once it can be read") from error
+        raise Stopped(f"cannot read a Parquet file: {error}", file.url, "run again when it can be read") from error
 
 
 def _kind(head: bytes, error: Exception) -> str:
@@ -147,7 +147,7 @@ def read(
             documents = rows_to_documents(batch, names, place, file, origin, start)
             budget -= documents.nbytes + 3 * documents["meta"].nbytes  # JSON takes its time
             if budget < 0:
-                why = f"row group {group} and those after it: the file expands without bound"
+                why = f"row group {group} and those after it: the file expands without limit"
                 places = _bytes_of(parquet, group)[0], stream.size()
                 _lose(origin, file, places, stream.size(), why)
                 return
@@ -176,7 +176,7 @@ def _all(
             start, position = position, position + parquet.metadata.row_group(group).num_rows
             if not described[group - first]:
                 share = [stream.size() * place // parquet.num_row_groups for place in (group, group + 1)]
-                why = f"row group {group}: its columns are described wrongly"
+                why = f"row group {group}: its column metadata is wrong"
                 _lose(origin, file, share, stream.size(), why)
                 continue
             for batch in _batches(stream, parquet, group, leaves, file, origin):
@@ -243,7 +243,7 @@ def _batches(
                 batch = batch.slice(0, left)
                 left -= batch.num_rows
                 yield batch
-        why = f"row group {group}: {left:,} of {about.num_rows:,} rows are not there"
+        why = f"row group {group}: {left:,} of {about.num_rows:,} rows are missing"
     except _DAMAGE as error:
         _raise_refusal(error, file)
         why = f"row group {group}: {error}"
@@ -281,7 +281,7 @@ def _rows_at_once(stream: pa.NativeFile, about, chunks: list, block_bytes: int, 
         if chunk.num_values > rows and size * chunk.num_values > max(1 << 30, 5000 * chunk.total_compressed_size):
             raise TooLarge(f"lists of up to {chunk.num_values:,} values of {size:,} bytes in {rows:,} rows")
     if most > 1 << 30:
-        raise TooLarge(f"a row may hold {most:,} bytes")
+        raise TooLarge(f"a row may need {most:,} bytes")
     return max(1, min(count, 2 * block_bytes // max(most, 1)))
 
 
@@ -323,13 +323,13 @@ def _check(schema: pa.Schema, place: Mapping, columns: dict, file: File) -> set[
             raise CurateError(f"no column `{where}` for {name}", file.url, fix)
         if name == "text" and not any(map(is_text, kinds)):
             fits = [name for name, kind in fields if is_text(kind)]
-            fix = f"columns of text: {', '.join(fits) or 'none'}; set `columns: {{text: ...}}`"
+            fix = f"text columns: {', '.join(fits) or 'none'}; set `columns: {{text: ...}}`"
             raise CurateError(f"column `{where}` is {kinds[0]}, not text", file.url, fix)
     used = {option for where in (*place.places.values(), *place.needed.values()) for option in options(where)}
     for name in sorted(used):
         if schema.names.count(name) > 1:
-            fix = "write the file again with one of them, or with another name"
-            raise CurateError(f"{schema.names.count(name)} columns are called `{name}`", file.url, fix)
+            fix = "rewrite the file with one of them, or rename one"
+            raise CurateError(f"{schema.names.count(name)} columns are named `{name}`", file.url, fix)
     return set(names)
 
 

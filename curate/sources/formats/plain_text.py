@@ -25,7 +25,7 @@ Separator = Annotated[
     Field(
         min_length=1,
         max_length=1000,
-        description='what stands between documents, such as "<|endoftext|>" or "\\n---\\n"; default: a document a file',
+        description='separator of documents, such as "<|endoftext|>" or "\\n---\\n"; default: one document per file',
     ),
 ]
 
@@ -54,7 +54,7 @@ def _text_of(data: bytes | None, sound: bool, trimmed: bool) -> str | BadRow:
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
-        return BadRow("not_utf8", f"{error}; convert the file, as `iconv -f WINDOWS-1252 -t UTF-8` does")
+        return BadRow("not_utf8", f"{error}; convert the file, for example with `iconv -f WINDOWS-1252 -t UTF-8`")
     return text.strip("\r\n") if trimmed else text
 
 
