@@ -1,4 +1,4 @@
-"""Errors that say what is wrong, where, and how to fix it."""
+"""Errors that state what is wrong, where, and how to fix it."""
 
 import errno
 import reprlib

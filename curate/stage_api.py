@@ -1,4 +1,4 @@
-"""What a stage is, how one is written, and how a manifest's name finds it.
+"""What a stage is, how to write one, and how it is found by its name in a manifest.
 
 A `map` stage is a pure function on a document table, and row i of its result depends on row i alone. A `group`
 stage makes documents that share a key meet: its function returns the steps (see `Step`) the engine carries out.

@@ -1,4 +1,4 @@
-"""Columns as features of `datasets`: how the front matter of a card and Croissant write an Arrow type."""
+"""Arrow types as features of `datasets`, for the front matter of a card and for Croissant."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Licenses: what people and SPDX write, as the Hub's list has it (huggingface.co/docs/hub/repositories-licenses)."""
+"""Licenses: maps what people and SPDX write to the Hub's list (huggingface.co/docs/hub/repositories-licenses)."""
 
 import re
 import unicodedata

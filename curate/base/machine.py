@@ -1,4 +1,4 @@
-"""What this process may use of the machine: cores and memory, within CPU affinity and the limits of its cgroups.
+"""The cores and memory that this process may use, given its CPU affinity and cgroup limits.
 
 A container, a Slurm job or `taskset` gives a part of the machine. Taking all of it starts workers that wait for one
 another, or that the kernel kills.

@@ -1,4 +1,4 @@
-"""Names that end up elsewhere: versions of releases, repositories of the Hub, configurations of `datasets`."""
+"""Checks of names used outside curate: release versions, Hub repositories, configurations of `datasets`."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Types of parameters with their bounds, shared by stages and manifests: what a number may be is said once.
+"""Parameter types with bounds, shared by stages and manifests, so that each limit is defined only once.
 
 Bounds are wider than any use that is known, and narrow enough that no value makes memory, planning or arithmetic fail.
 No number may be infinite or NaN: a threshold that is would turn its rule off without a word.

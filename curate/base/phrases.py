@@ -1,4 +1,4 @@
-"""How counts, sizes, reasons and names from data are written for people, on a terminal and in Markdown."""
+"""Formats counts, sizes, reasons and names from data for people, on a terminal and in Markdown."""
 
 import re
 

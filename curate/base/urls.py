@@ -1,4 +1,4 @@
-"""One canonical form of URLs: what two URLs of one page have in common, however they are written.
+"""URLs in one canonical form, so that different spellings of the same page's URL are equal.
 
 Three questions are asked of a URL, and all answers come from here:
 

@@ -1,1 +1,1 @@
-"""Calibration sets: small samples of a release for quantization and kernel tuning, and how far two of them differ."""
+"""Calibration sets: small samples of a release for quantization and kernel tuning, and comparisons of two sets."""

@@ -1,4 +1,4 @@
-"""A release to a calibration set: a folder with the recipe's files, a card and a lock.
+"""Makes a calibration set from a release: a folder with the recipe's files, a card and a lock.
 
     calibration/NAME-VERSION/RECIPE/
       ...                what `forms` says of the recipe

@@ -1,4 +1,4 @@
-"""What must not be drawn: what resembles a document held out, one drawn before, or a question of an evaluation set."""
+"""Documents that must not be drawn: similar to a held-out document, to one already drawn, or to an evaluation set."""
 
 import re
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""What each recipe of a calibration set writes, in the shapes and dtypes that its consumers take.
+"""The files of each calibration recipe, in the shapes and dtypes that their consumers expect.
 
     gptq, awq  calibration.safetensors  input_ids, attention_mask  int64[sequences, length]
                calibration.parquet      text, input_ids, attention_mask (lists of int64), source; a sequence a row

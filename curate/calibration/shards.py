@@ -1,4 +1,4 @@
-"""The documents of a release as they lie in its shards: which there are, how long each is, and the texts of some.
+"""The documents in a release's shards: their ids, their lengths, and the texts of some of them.
 
 Files are read by row groups, so memory holds a few numbers a document and the text of one group.
 """

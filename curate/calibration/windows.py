@@ -1,4 +1,4 @@
-"""Documents in the order of drawing to sequences of tokens.
+"""Turns documents, in the order they are drawn, into sequences of tokens.
 
 A document gives one piece, at a place that its hash chooses:
 

@@ -1,5 +1,5 @@
-"""The command line: one function a verb. It parses, calls the function of the same name, and renders. The verbs that
-take a release are in `curate.cli.release_commands`.
+"""The command line: one function per command. It parses, calls the function of the same name, and renders. The verbs
+that take a release are in `curate.cli.release_commands`.
 
 What a command finds goes to stdout, talk goes to stderr. `--json` makes stdout one JSON object.
 """

@@ -1,4 +1,4 @@
-"""The verbs that take a release: what it holds, whether it is whole, what is made of it."""
+"""The commands that work on a release: inspect, verify, publish, change, and make something from it."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Lines for people, of what commands found."""
+"""Formats the results of commands as lines for people."""
 
 import re
 from collections import Counter

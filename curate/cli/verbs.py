@@ -1,4 +1,4 @@
-"""What every verb of the command line shares: how it is registered and its result printed, and the common options."""
+"""What all commands share: registration, printing of results, and common options."""
 
 import os
 import sys

@@ -1,1 +1,1 @@
-"""Group stages: documents that share a key meet. One file a stage."""
+"""Group stages, which bring together documents that share a key. One file a stage."""

@@ -1,4 +1,4 @@
-"""Keep order: which of several copies stays. Source priority, then the manifest's columns, then id."""
+"""Keep order: determines which of several copies is kept. Source priority, then the manifest's columns, then id."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Lines and paragraphs of documents: the parts of a text that a stage takes out."""
+"""Lines and paragraphs of documents: the parts of a text that a stage removes."""
 
 import numpy as np
 import pyarrow as pa

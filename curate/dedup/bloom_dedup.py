@@ -1,4 +1,4 @@
-"""Paragraphs and documents of which most was seen before, by a Bloom filter: the deduplication of DCLM-Baseline."""
+"""Removes paragraphs and documents mostly seen before, with a Bloom filter: DCLM-Baseline's deduplication."""
 
 from functools import partial
 
@@ -28,9 +28,7 @@ def notes(groups: int, **params) -> list[str]:
     """What the filter costs, said before the run and in the card."""
     expected, rate = params["expected_ngrams"], params["false_positives"]
     held = f"{memory(**params) / 1e6:,.0f} MB for each of {groups} groups, held by one worker at a time"
-    return [
-        f"a Bloom filter for {expected:,} n-grams at {rate:.2%} false positives takes {held}; more n-grams stop the run"
-    ]
+    return [f"a Bloom filter for {expected:,} n-grams at {rate:.2%} false positives takes {held}; more stop the run"]
 
 
 @group(version=1, max_removed=0.9, reads_from=reads, notes_from=notes, memory_from=memory)

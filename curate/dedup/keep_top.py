@@ -1,4 +1,4 @@
-"""The best documents: exactly a given share of them, by the value of a column."""
+"""Keeps the best documents: an exact share of them, ranked by a column."""
 
 import math
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Lines or paragraphs that stand in the corpus already go out of the text: menus, notices, boilerplate."""
+"""Removes lines or paragraphs that already occur in the corpus: menus, notices, boilerplate."""
 
 from functools import partial
 from typing import Literal

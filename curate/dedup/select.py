@@ -1,4 +1,4 @@
-"""A small set of the best documents that does not say the same thing over and over: clusters take turns."""
+"""Selects a small, diverse set of the best documents: one from each cluster in turn."""
 
 from collections.abc import Iterator
 from functools import partial

@@ -1,4 +1,4 @@
-"""Files of an earlier release that become parts as they stand: hashed, and looked through, before they are adopted."""
+"""Files of an earlier release that are reused as parts, after they are hashed and checked."""
 
 import hashlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Stop a run whose inputs could not be read, before it becomes a release: every such file is named at once."""
+"""Stops a run before the release if its inputs could not be read, and lists every such file."""
 
 import re
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Stop a run in which a stage fails on most documents of a source; say of the others that it failed."""
+"""Stops a run if a stage fails on most documents of a source, and reports fewer failures as a warning."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Map stages, guarded: if a document makes a stage raise, only that document is rejected, with a reason.
+"""Guards map stages: if a stage raises on a document, only that document is rejected, with a reason.
 
 A stage that raises on a block runs again on its halves, down to the documents that raise by themselves: they are
 rejected as `STAGE_failed`. Row i of a stage's result depends on row i alone, so neither blocks nor workers affect who

@@ -1,4 +1,6 @@
-"""A job: one part to make. What it is known by, and which jobs of a plan a run has to do."""
+"""A job, which makes one part: its identity, and which jobs of a plan a run has to do. What it is known by, and which
+jobs of a plan a run has to do.
+"""
 
 import json
 from collections.abc import Callable, Iterable

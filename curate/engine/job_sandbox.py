@@ -1,4 +1,4 @@
-"""With `--workers 0`: jobs that read what strangers wrote go to one process beside this one, which may be lost."""
+"""With `--workers 0`, runs jobs that read untrusted data in a separate process, which may crash."""
 
 import sys
 from collections.abc import Callable

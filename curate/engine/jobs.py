@@ -1,4 +1,4 @@
-"""What a worker does: one function a task of the plan. Each reads parts and writes one.
+"""The work of a worker: one function per task of the plan. Each reads parts and writes one.
 
 `run_job` is all that a scheduler needs to know.
 """

@@ -1,4 +1,4 @@
-"""A lane: a partition on its way through a plan."""
+"""A lane: the path of a partition through a plan."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field

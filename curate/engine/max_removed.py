@@ -1,4 +1,4 @@
-"""Stop a run in which a stage takes more of a source than anyone meant, before it becomes a release."""
+"""Stops a run before the release if a stage removes more of a source than intended."""
 
 from collections import Counter
 from collections.abc import Iterator

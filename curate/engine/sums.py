@@ -1,4 +1,4 @@
-"""Sums that must agree before a release is built: what one job passed on is what the next one has."""
+"""Checks that counts add up before a release is built: each job must receive what the previous one passed on."""
 
 from curate.engine.plan import Plan, Shards
 from curate.engine.store import Damaged, Store

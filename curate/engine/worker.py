@@ -1,4 +1,4 @@
-"""Loaded by every Dask worker when it starts."""
+"""Loaded by every Dask worker at startup."""
 
 import signal
 

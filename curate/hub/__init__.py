@@ -1,1 +1,1 @@
-"""The Hugging Face Hub: one repository, and publishing to it."""
+"""The Hugging Face Hub: access to a repository, and publishing to it."""

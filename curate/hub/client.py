@@ -1,4 +1,4 @@
-"""One dataset repository on the Hub, asked with patience. The only file that imports `huggingface_hub`."""
+"""Client for one dataset repository on the Hub, with retries. The only file that imports `huggingface_hub`."""
 
 import logging
 import re

@@ -1,1 +1,1 @@
-"""Looking at a run: what it would do, what became of one document, whether the machine is fit."""
+"""Inspecting a run: what it would do, what happened to a document, whether the machine is suitable."""

@@ -1,4 +1,4 @@
-"""Check that the machine has what curate needs, and say what it would use."""
+"""Checks that the machine has what curate needs, and reports what curate would use."""
 
 import os
 import platform

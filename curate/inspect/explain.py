@@ -1,4 +1,4 @@
-"""Walk one document through every stage: to its shard and row, or to the reason it is out."""
+"""Follows one document through every stage, to its shard and row or to the reason it was rejected."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a manifest needs beside its inputs, brought to this machine ahead of a run."""
+"""Downloads what a manifest needs besides its inputs, ahead of a run."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What inputs hold, by their names and their first documents: format, layout, columns, languages."""
+"""Inspects inputs by their names and first documents: format, layout, columns, languages."""
 
 import os
 from collections import Counter

@@ -1,4 +1,4 @@
-"""The verbs that make something, for programs and notebooks: they wait for the end and show how far it is."""
+"""The commands that make something, for scripts and notebooks: they wait until it is done and show progress."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path

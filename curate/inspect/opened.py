@@ -1,4 +1,4 @@
-"""A release as a notebook sees it: its documents, what was left out, its numbers, and SQL over all of it."""
+"""A release as an object for notebooks: its documents, rejected documents, counts, and SQL over all of it."""
 
 from dataclasses import dataclass
 from functools import cached_property

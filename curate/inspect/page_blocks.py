@@ -1,4 +1,4 @@
-"""The blocks of a document's page, read anew from its source: what was kept of it, and why."""
+"""The blocks of a document's page, reread from its source: what was kept, and why."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the columns of rows mean, told by their names and values."""
+"""Guesses the meaning of columns from their names and values."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Two texts side by side, with what they share marked."""
+"""Two texts side by side, with their common parts marked."""
 
 import textwrap
 from difflib import SequenceMatcher

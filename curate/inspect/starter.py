@@ -1,4 +1,4 @@
-"""A manifest to start from, with what a first look at the inputs has found."""
+"""Writes a starter manifest from a first look at the inputs."""
 
 import json
 from collections.abc import Iterator, Sequence

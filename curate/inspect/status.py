@@ -1,4 +1,4 @@
-"""What a work folder holds for a manifest: what a run would do and why, how far it has come, what can go."""
+"""The state of a manifest in a work folder: what a run would do and why, its progress, and what can be deleted."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Stages on a few documents, without a manifest, a store or a run: to see what they do."""
+"""Applies stages to a few documents, without a manifest, a store or a run."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Locality-sensitive hashing: bands of signatures, and the documents that meet in one.
+"""Locality-sensitive hashing: bands of signatures, and the documents that share a band.
 
 A signature's first ``bands * rows`` places are cut into bands; documents that agree in all rows of a band are
 proposed as similar (Leskovec, Rajaraman, Ullman: Mining of Massive Datasets, chapter 3).

@@ -1,4 +1,4 @@
-"""What can be told of each block of a page without understanding it: integers, the same on every machine."""
+"""Features of each block of a page: integers, the same on every machine."""
 
 import numpy as np
 

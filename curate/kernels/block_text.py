@@ -1,4 +1,4 @@
-"""Which blocks of a page are kept, and the text that they make."""
+"""Which blocks of a page are kept, and their text."""
 
 import numpy as np
 

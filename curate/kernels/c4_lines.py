@@ -1,4 +1,4 @@
-"""C4's rules (arXiv:1910.10683) as datatrove applies them: lines that go, pages that go, the text that is left."""
+"""C4's rules (arXiv:1910.10683) as datatrove applies them: rejected lines, rejected pages, and the remaining text."""
 
 import numpy as np
 

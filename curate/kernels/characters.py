@@ -1,4 +1,4 @@
-"""Character classes: one table over all of Unicode, of bits that say what ``str`` methods say.
+"""Character classes: one table over all of Unicode, with bits that match Python's ``str`` methods.
 
 The table is that of one Unicode version, ``character_table.VERSION``, under every Python. MARK and TERMINAL
 are the lists that datatrove's filters go by: TERMINAL, what ends a sentence in any script; MARK, CCNet's

@@ -1,4 +1,4 @@
-"""Signals of characters, and of words as ``str.split`` makes them, which DCLM goes by."""
+"""Signals of characters, and of words split by ``str.split``, which DCLM's rules use."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What fastText's C++ does between a text and its mean input vector.
+"""The part of fastText's C++ code that turns a text into its mean input vector.
 
 The rules are those of ``src/dictionary.cc`` and ``src/loss.cc`` of facebookresearch/fastText, oddities
 included, because weights were trained against them. A text is one line: a newline is a space like the

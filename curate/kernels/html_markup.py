@@ -1,4 +1,4 @@
-"""Bytes of the source of a web page: what they are, what a name's hash is, and where markup ends."""
+"""The bytes of a web page's source: their classes, hashes of names, and where markup ends."""
 
 import numpy as np
 

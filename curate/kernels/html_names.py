@@ -1,4 +1,4 @@
-"""Names of tags, attributes and classes that mean something to who reads the source of a web page, as tables."""
+"""Tables of the names of tags, attributes and classes that matter in the source of a web page."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""MinHash with one permutation and a name: the word of each document whose hash is lowest.
+"""MinHash with a single permutation: the word of each document with the lowest hash.
 
 Two documents have the same one with a chance equal to the Jaccard similarity of their sets of words (Broder 1997), and
 the word says what they have in common.

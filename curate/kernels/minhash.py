@@ -1,4 +1,4 @@
-"""MinHash signatures, exchangeable with datasketch's.
+"""MinHash signatures, interchangeable with datasketch's.
 
 A signature holds, for each of a number of permutations of the 32-bit integers, the least value that the
 permutation gives to any shingle of the document (Broder 1997). Two signatures agree in about the share of

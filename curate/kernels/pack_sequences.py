@@ -1,4 +1,4 @@
-"""Sequences of tokens: which pieces share one, and copying tokens there and back."""
+"""Packs pieces of documents into sequences of tokens, and copies tokens in both directions."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The attributes of a tag, and the data beside the text that says what a page is."""
+"""The attributes of a tag, and the metadata that states a page's type."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Character references, and what is written around superscripts and subscripts."""
+"""Character references, and the marks written around superscripts and subscripts."""
 
 import numpy as np
 

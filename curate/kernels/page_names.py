@@ -1,4 +1,4 @@
-"""Names of tags, of attributes and within them, and character references, as the reader of a page's blocks needs them.
+"""Names of tags and attributes, and character references, for the reader of a page's blocks.
 
 What tags do to the tree follows the HTML standard, section 13.2.6.
 """

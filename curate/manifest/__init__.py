@@ -1,1 +1,1 @@
-"""Manifests: YAML in, a checked Manifest out, or all of its mistakes at once."""
+"""Manifests: YAML in, a checked Manifest or all of its mistakes out."""

@@ -1,4 +1,4 @@
-"""A stage as a list of stages calls it: configured, labeled, and with what a run holds it to."""
+"""A stage in a manifest's list of stages: configured, labeled, and with its limits."""
 
 from dataclasses import dataclass, field
 from functools import cached_property

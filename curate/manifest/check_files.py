@@ -1,4 +1,4 @@
-"""Check manifests without touching their inputs: the command `curate-check`, for pre-commit and editors."""
+"""Checks manifests without touching their inputs: the command `curate-check`, for pre-commit and editors."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Pipelines, classifiers and manifests by name: those beside a manifest, then those that come with curate."""
+"""Finds pipelines, classifiers and manifests by name: first next to the manifest, then the built-in ones."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a release is made of: YAML in, a checked Manifest out, or all of its mistakes at once.
+"""Loads a manifest: YAML in, a checked Manifest or all of its mistakes out.
 
 A manifest is written by a person. Every mistake names the line, the place in the document and the fix, and all of
 them are reported together.

@@ -1,4 +1,4 @@
-"""What pydantic finds wrong with a manifest, in the words of a manifest: places, ranges, and what to write instead."""
+"""Translates pydantic's errors into the terms of a manifest: locations, ranges, and fixes."""
 
 import re
 from typing import Any

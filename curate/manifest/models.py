@@ -1,4 +1,4 @@
-"""What may stand in a manifest: its keys, their types and bounds, and what each is for."""
+"""The keys of a manifest: their types, bounds and meaning."""
 
 import math
 import re

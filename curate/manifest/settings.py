@@ -1,4 +1,4 @@
-"""What a manifest takes from outside its file: settings of the command line, and the environment in its paths."""
+"""Values that a manifest gets from outside its file: `--set` options, and environment variables in its paths."""
 
 import os
 import re

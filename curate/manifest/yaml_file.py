@@ -1,4 +1,4 @@
-"""A YAML file while it is read: where everything stands, the stages it configures, and what is wrong with it."""
+"""A YAML file being read: the line of each value, the stages it configures, and its mistakes."""
 
 from collections import Counter
 from collections.abc import Iterable

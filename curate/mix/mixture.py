@@ -1,4 +1,4 @@
-"""`mixture:` of a manifest: which documents are released, how often, and in which phases of a training run."""
+"""`mixture:` in a manifest: which documents are released, how often, and in which phases of a training run."""
 
 import re
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""Settled documents to the splits of a release: which are held out, which drawn how often, and in which shard."""
+"""Assigns documents to the splits of a release: which are held out, how often each is drawn, and in which shard."""
 
 from dataclasses import dataclass
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""The fastText library: it trains our models, and classifies with those our kernels do not support.
+"""The fastText library: trains models, and classifies with models that our kernels do not support.
 
 The only file that imports it. The distribution is `fasttext-community`; others that install a module `fasttext` fail
 on NumPy 2 or cannot train.

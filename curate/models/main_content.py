@@ -1,4 +1,4 @@
-"""Main content of web pages, told block by block by boosted trees over what can be counted.
+"""Main content of web pages: boosted trees classify each block by integer features.
 
     read = MainContent.load().read(page)  # UTF-8
     read.text()  # of the blocks that are kept

@@ -1,4 +1,4 @@
-"""Web pages whose main content people have marked, in the forms in which such sets are published."""
+"""Web pages with labeled main content, in the formats in which such sets are published."""
 
 import gzip
 import json

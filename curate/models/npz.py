@@ -1,4 +1,4 @@
-"""Arrays in files of NumPy's own: the same bytes each time, and read without running anything."""
+"""Arrays in NumPy's file format: byte-identical when written, and read without running any code."""
 
 import json
 import zipfile

@@ -1,4 +1,4 @@
-"""Resources: the models, tokenizers and lists that stages need, found on this machine and known by their sha256.
+"""The models, tokenizers and lists that stages need: located on this machine and identified by their sha256.
 
 A manifest names a resource by
 

@@ -1,4 +1,4 @@
-"""A classifier recipe to a model.
+"""Trains a model from a classifier recipe.
 
 A recipe with `pages` makes a model of main content, see `train_main_content`. All others make a fastText model and say
 what is good, what is not, and how to train on them. Such a recipe names sources as a manifest does, on a positive and a

@@ -1,4 +1,4 @@
-"""A recipe of main content to a model: which pages to learn from, and how.
+"""Trains a main-content model from a recipe: which pages to learn from, and how.
 
 Each block of a page is content if at least half of its word trigrams stand in the text that people marked, or, where
 they marked parts alone, if it is among these. Blocks weigh by the square root of their words, and pages all the same,

@@ -1,4 +1,4 @@
-"""What became of the inputs: what each stage kept, what was not read, what could not be read."""
+"""Accounts for the inputs: what each stage kept, what was not read, what could not be read."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Lay out a release: shards, evidence, pages and lock in one folder that appears whole or not at all."""
+"""Lays out a release: shards, evidence, pages and lock in one folder that is created atomically."""
 
 import ctypes
 import errno

@@ -1,4 +1,4 @@
-"""A lock is checked before it is believed, and so are the paths in it."""
+"""Checks a lock, and the paths in it, before it is trusted."""
 
 from pathlib import Path
 from typing import Any

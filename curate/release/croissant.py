@@ -1,4 +1,6 @@
-"""croissant.json: the release as machines find it. Croissant 1.0 with its RAI vocabulary (mlcommons.org/croissant)."""
+"""croissant.json: the machine-readable description of a release. Croissant 1.0 with its RAI vocabulary
+(mlcommons.org/croissant).
+"""
 
 import json
 

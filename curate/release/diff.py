@@ -1,4 +1,4 @@
-"""What differs between two releases: what was asked, what came in, what was counted, what came out."""
+"""The differences between two releases: manifests, inputs, counts, and documents."""
 
 import difflib
 import glob

@@ -1,5 +1,4 @@
-"""Earlier releases that a manifest names in `against:` or `extends:`: what resembles their documents is not released
-again, and what was removed from them stays out."""
+"""Earlier releases in `against:` or `extends:`: documents similar to theirs, or removed from them, are not released."""
 
 import os
 from pathlib import Path

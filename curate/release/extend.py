@@ -1,4 +1,5 @@
-"""A release that goes on from an earlier one: its shards stay byte for byte, new documents lie in shards after them.
+"""A release that extends an earlier one: its shards are kept byte for byte, and new documents go into additional
+shards.
 
 A shard that holds documents which are to stay out (`removed:`, or the record of an earlier release) is written again
 without them, see `curate.release.without.keep_out`.

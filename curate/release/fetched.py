@@ -1,4 +1,4 @@
-"""A release by its folder or its address on the Hub, whose files are fetched: opened, its lock checked."""
+"""Opens a release from its folder or its Hub address: fetches its files and checks its lock."""
 
 import re
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The text of a manifest with another version and its removals: only these two keys change, whatever its style."""
+"""Updates the version and the removals in a manifest's text; everything else is unchanged, whatever its style."""
 
 import yaml
 

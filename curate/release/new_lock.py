@@ -1,4 +1,4 @@
-"""The lock of a run: from its plan, what its jobs counted, and the parts that lie in the release."""
+"""Builds the lock of a run from its plan, the counts of its jobs, and the parts in the release."""
 
 from collections.abc import Sequence
 from importlib.metadata import version

@@ -1,4 +1,4 @@
-"""What the pages of a release have in common: where their templates are, and how they write numbers and places."""
+"""Shared by the pages of a release: the folder of templates, and the formatting of numbers and positions."""
 
 from functools import cache
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""report.html: the whole release on one page that opens without a network."""
+"""report.html: the whole release on one page that works offline."""
 
 from markupsafe import Markup
 

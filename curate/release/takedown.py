@@ -1,4 +1,4 @@
-"""Take documents out of a release: a patch version in which only the shards that held them are other files."""
+"""Removes documents from a release: a patch version in which only the shards that contained them differ."""
 
 import os
 import re

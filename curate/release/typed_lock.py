@@ -1,6 +1,5 @@
-"""The lock as a typed value, checked before it is believed: what is used of it as a path, a name, a digest or a number
-has that form. `as_json` is the way back: the same keys in the same order, so that reading and writing change nothing.
-"""
+"""The lock as a typed value, in which paths, names, digests and numbers are validated before use. `as_json` is the way
+back: the same keys in the same order, so that reading and writing change nothing."""
 
 from typing import Annotated, Any, Literal, Self
 

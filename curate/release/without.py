@@ -1,4 +1,4 @@
-"""The shards of a release without some of their documents, and the numbers of a lock counted again from its files."""
+"""The shards of a release without some of their documents, and the recomputed counts of its lock."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator

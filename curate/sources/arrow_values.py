@@ -1,4 +1,4 @@
-"""Arrow columns as Python values, whatever they hold: what Python has no value for is the text that Arrow prints.
+"""Arrow columns as Python values; values that Python cannot represent become the text that Arrow prints.
 
 The same value always becomes the same thing, whatever stands beside it.
 """

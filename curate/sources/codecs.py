@@ -1,4 +1,5 @@
-"""Compressions of archives: where a frame (gzip member, zstd or lz4 frame, bz2 or xz stream) begins, and what is in it.
+"""Compression formats of archives: where a frame (gzip member, zstd or lz4 frame, bz2 or xz stream) begins, and its
+content.
 
     read(data, start, stop, step) -> Iterator[(offset on disk, plain bytes)], which returns the offset of its end
 

@@ -1,4 +1,4 @@
-"""Walk a local folder: every file in it, or what stands in its way.
+"""Walks a local folder: every file in it, or the reason it is skipped.
 
 Links are followed where they stay inside the folder, or lead from a snapshot of the Hugging Face cache to its blobs.
 Others lead out of the folder: a stranger's folder may link to any file of this machine, so they are followed only where

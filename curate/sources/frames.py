@@ -1,4 +1,4 @@
-"""The plain bytes of a compressed file, frame after frame, and the places where they cannot be had.
+"""The decompressed bytes of a file, frame by frame, and the ranges that cannot be decompressed.
 
 After a damaged frame reading goes on at the next that can be read. It is looked for from the damaged one's own
 beginning, since a frame that lost bytes is read into the next one before that shows: so what was last read of a frame

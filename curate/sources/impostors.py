@@ -1,4 +1,4 @@
-"""Files that are not what they are called: pointers of Git LFS, error pages, sign-in pages in place of data."""
+"""Files that are not what their names say: Git LFS pointers, error pages or sign-in pages in place of data."""
 
 import re
 import zlib

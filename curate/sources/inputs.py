@@ -1,4 +1,4 @@
-"""Inputs: what a manifest lists, found. What was found and not taken is named with why.
+"""Finds the inputs that a manifest lists. What was found and not taken is named with why.
 
 An input is one of
 

@@ -1,4 +1,4 @@
-"""Where the values of a JSON file end: found by brackets and quotes, piece by piece, so that memory is bounded."""
+"""Finds where the values of a JSON file end by brackets and quotes, piece by piece, in bounded memory."""
 
 import re
 from collections.abc import Iterator

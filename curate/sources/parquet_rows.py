@@ -1,4 +1,4 @@
-"""Rows of Parquet files to documents: those that cannot be used stay, without text, and say why."""
+"""Turns rows of Parquet files into documents; unusable rows are kept without text, with a reason."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Records one after another, as both WARC and ARC have them, and what is lost where one is damaged.
+"""Consecutive records, as in WARC and ARC, and what is lost where one is damaged.
 
 One rule for what cannot be read: its bytes on disk are lost, told once for each stretch; and where a document's header
 was read, the document is a row with its reason too. Reading goes on at the next record, frame or not.

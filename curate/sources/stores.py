@@ -1,4 +1,4 @@
-"""Where inputs lie: local folders, object stores, the Hub, web servers. How their files are had, whole or by range."""
+"""Input locations: local folders, object stores, the Hub, web servers. How their files are had, whole or by range."""
 
 import errno
 import hashlib

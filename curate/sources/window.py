@@ -1,4 +1,4 @@
-"""Plain bytes of an archive, a stretch without a gap at a time, of which no more is held than is asked for.
+"""The plain bytes of an archive, one gapless stretch at a time, keeping no more in memory than requested.
 
 Offsets count plain bytes from the stretch's beginning. `disk` says where they come from.
 """

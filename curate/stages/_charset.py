@@ -1,4 +1,4 @@
-"""Which characters the bytes of a page stand for.
+"""Detects the character encoding of a page's bytes.
 
 Labels are those of https://encoding.spec.whatwg.org/ as Resiliparse knows them, and those that Python and Java write.
 """

@@ -1,4 +1,4 @@
-"""Programming languages by the extension of a file, and licenses that let code be used freely."""
+"""Programming languages by file extension, and licenses that permit free use of code."""
 
 _EXTENSIONS = """
 Ada: adb ads

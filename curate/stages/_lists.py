@@ -1,4 +1,4 @@
-"""Lists of domains, URLs and ids, as people keep them: every line is understood, or named as one that is not.
+"""Lists of domains, URLs and ids in common formats; lines that cannot be parsed are reported.
 
 A line holds one entry. Understood are also hosts files (`0.0.0.0 ads.example tracker.example`), Adblock lines
 (`||ads.example^`, with options that limit nothing here), wildcards (`*.ads.example`), names in Unicode,

@@ -1,4 +1,4 @@
-"""fastText models, opened once in a process."""
+"""fastText models, opened once per process."""
 
 from functools import lru_cache
 from pathlib import Path

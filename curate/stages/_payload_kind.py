@@ -1,4 +1,4 @@
-"""What a payload is: by its bytes, then the crawler's word, then the server's.
+"""The type of a payload: by its bytes, then as stated by the crawler, then by the server.
 
 The first of these that tells decides:
 

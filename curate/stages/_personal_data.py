@@ -1,4 +1,4 @@
-"""What looks like personal data in a text, and what of it is."""
+"""Candidates for personal data in a text, and which of them are real."""
 
 import ipaddress
 import re

@@ -1,4 +1,4 @@
-"""Superscripts and subscripts in plain text: `10^6`, `H_2O`, `x^{n+1}`, and `[1]` for a mark of a footnote."""
+"""Superscripts and subscripts in plain text: `10^6`, `H_2O`, `x^{n+1}`, and `[1]` for a footnote mark."""
 
 import re
 

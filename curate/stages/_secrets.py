@@ -1,4 +1,4 @@
-"""Keys and tokens that were not meant to be published, known by the shapes that their issuers document.
+"""Keys and tokens not meant for publication, recognized by the formats that their issuers document.
 
 Only shapes with a prefix of their own: guesses by entropy or by names of variables are wrong too often in prose.
 """

@@ -1,4 +1,4 @@
-"""Signals of a column of text, for the stages that record them or decide on them."""
+"""Signals of a text column, for the stages that record or use them."""
 
 from collections.abc import Collection
 

@@ -1,4 +1,4 @@
-"""Columns from your own function, without writing a stage."""
+"""Adds columns from your own function, without writing a stage."""
 
 import ast
 import importlib

@@ -1,4 +1,4 @@
-"""C4's rules: what of a page is prose."""
+"""C4's rules: which parts of a page are prose."""
 
 import pyarrow as pa
 import pyarrow.compute as pc

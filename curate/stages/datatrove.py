@@ -1,4 +1,4 @@
-"""Any filter or formatter of datatrove, as a stage."""
+"""Runs any filter or formatter of datatrove as a stage."""
 
 import copy
 import importlib

@@ -1,4 +1,4 @@
-"""DCLM's rules, which are RefinedWeb's as its authors rebuilt them."""
+"""DCLM's rules: RefinedWeb's heuristics as DCLM's authors reimplemented them."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Find documents that hold questions of evaluation sets."""
+"""Finds documents that contain questions of evaluation sets."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

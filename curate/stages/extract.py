@@ -1,4 +1,4 @@
-"""Text out of web pages."""
+"""Extracts text from web pages."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Reject documents by rules written as SQL expressions over columns."""
+"""Rejects documents by rules written as SQL expressions over columns."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Gopher's rules of quality."""
+"""Gopher's quality rules."""
 
 import pyarrow as pa
 import pyarrow.compute as pc

@@ -1,4 +1,4 @@
-"""Gopher's rules of repetition."""
+"""Gopher's repetition rules."""
 
 import pyarrow as pa
 import pyarrow.compute as pc

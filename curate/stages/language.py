@@ -1,4 +1,4 @@
-"""Which language a document is in, as a fastText model says."""
+"""Identifies the language of a document with a fastText model."""
 
 import numpy as np
 import pyarrow as pa

@@ -1,4 +1,4 @@
-"""How long a document is."""
+"""Measures the length of a document."""
 
 import numpy as np
 import pyarrow as pa

@@ -1,4 +1,4 @@
-"""Questions with options and an answer, as the training splits of evaluation sets have them, to a text."""
+"""Turns multiple-choice questions, as in training splits of evaluation sets, into text."""
 
 import json
 from typing import Literal

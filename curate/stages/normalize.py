@@ -1,4 +1,4 @@
-"""One way to write the same text."""
+"""Normalizes text, so that different encodings of the same text are equal."""
 
 from itertools import groupby
 from unicodedata import combining

@@ -1,4 +1,4 @@
-"""How good a document is, as fastText models that people train for it say."""
+"""Scores documents with fastText quality classifiers."""
 
 import numpy as np
 import pyarrow as pa

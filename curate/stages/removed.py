@@ -1,4 +1,4 @@
-"""Keep out what was removed from an earlier version, or what someone asked to remove."""
+"""Keeps out documents that were removed from an earlier version, or that someone asked to remove."""
 
 import re
 from collections.abc import Iterable, Iterator

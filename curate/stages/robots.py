@@ -1,4 +1,4 @@
-"""What a page itself says of being indexed, and of being used for machine learning."""
+"""What a page itself states about indexing, and about use for machine learning."""
 
 import html
 import re

@@ -1,4 +1,4 @@
-"""What rules decide on, as columns."""
+"""The signals that rules use, as columns."""
 
 from typing import Annotated
 

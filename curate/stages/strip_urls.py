@@ -1,4 +1,4 @@
-"""Addresses within the text."""
+"""Removes URLs from the text."""
 
 import re
 from functools import cache

@@ -1,4 +1,4 @@
-"""How many tokens a document is, to a given tokenizer."""
+"""Counts the tokens of a document, with a given tokenizer."""
 
 from pathlib import Path
 

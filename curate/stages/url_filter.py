@@ -1,4 +1,4 @@
-"""Reject documents for the address they come from."""
+"""Rejects documents by URL."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""`tokens:` of a manifest: token shards for trainers, beside the Parquet."""
+"""`tokens:` in a manifest: token shards for trainers, in addition to the Parquet shards."""
 
 import datetime
 from collections import Counter

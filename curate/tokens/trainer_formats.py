@@ -1,4 +1,4 @@
-"""Token shards as trainers read them: NumPy arrays, Megatron-LM's .bin/.idx, MosaicML's MDS, written by NumPy alone.
+"""Token shards in trainers' formats: NumPy arrays, Megatron-LM's .bin/.idx, MosaicML's MDS, written with NumPy alone.
 
 Each writer takes blocks, so that a shard of any size needs the memory of one, and gives the same bytes however they are
 cut.

@@ -1,1 +1,1 @@
-"""The source formats, one file each: all that curate knows of a format is the `FORMAT` of its module."""
+"""The source formats, one file each: everything curate knows about a format is the `FORMAT` of its module."""

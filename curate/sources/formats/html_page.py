@@ -1,5 +1,6 @@
-"""Web pages in files, a page a file, as `wget` or a browser saves them; plain or compressed. The stage `extract` takes
-their text, as it does that of archived pages, and says what files that are no pages are: scripts, pictures, PDFs.
+"""Web pages in files, one page per file, as saved by `wget` or a browser; plain or compressed. The stage `extract`
+takes their text, as it does that of archived pages, and says what files that are no pages are: scripts, pictures,
+PDFs.
 
 Reasons:
   too_large           more than 64 MiB

@@ -1,4 +1,6 @@
-"""WET archives: WARC archives of the text CommonCrawl took out of its pages. See `curate.sources.formats.warc`."""
+"""WET archives: WARC archives of the text that CommonCrawl extracted from its pages. See
+`curate.sources.formats.warc`.
+"""
 
 from dataclasses import replace
 
