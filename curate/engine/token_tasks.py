@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.documents import utf8
-from curate.engine.isolate import hang_seconds
 from curate.engine.plan import Plan, TokenParts
+from curate.engine.stage_sandbox import hang_seconds
 from curate.engine.store import Store, Writer
 from curate.models import tokenizer
 from curate.tokens.chat_process import RenderingProcess
