@@ -1,4 +1,4 @@
-"""The document table: what each column is, and how a document gets its id.
+"""The document table: its columns, and how a document gets its id.
 
 Every source yields these columns (null where it has no such thing), every stage reads and adds to them, and a
 release is made of them. Stages may add columns of other names, but for a few (see `RESERVED`).

@@ -1,4 +1,4 @@
-"""Errors that state what is wrong, where, and how to fix it."""
+"""Errors that say what is wrong, where, and how to fix it; each has its exit code."""
 
 import errno
 import reprlib

@@ -1,4 +1,4 @@
-"""What a stage is, how to write one, and how it is found by its name in a manifest.
+"""What a stage is, how to write one, and how a manifest finds it by name.
 
 A `map` stage is a pure function on a document table, and row i of its result depends on row i alone. A `group`
 stage makes documents that share a key meet: its function returns the steps (see `Step`) the engine carries out.

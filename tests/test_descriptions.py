@@ -1,5 +1,6 @@
 """Every setting says what it means, where people look: the schema that editors read, and the reference."""
 
+import ast
 import json
 import sys
 from pathlib import Path
@@ -25,6 +26,16 @@ def test_every_parameter_says_what_it_means(name):
 def test_the_docstring_is_where_it_says_so():
     doc = "Do.\n\n  a, b  one,\n        two\nc\n        three\nd  no parameter"
     assert read_parameters(doc.replace("  a, b", "a, b"), "abc") == {"a": "one, two", "b": "one, two", "c": "three"}
+
+
+def test_every_file_of_the_map_says_in_one_line_what_is_in_it():
+    for path in reference.PACKAGE.rglob("*.py"):
+        doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "In no map."
+        first, _, rest = doc.partition("\n")
+        assert first.endswith("."), path
+        assert not rest.strip() or rest.startswith("\n"), f"{path}: its first line goes on in the second"
+    for line in reference.file_map().splitlines():
+        assert not line or len(line.split()) > 1, f"nothing is said of {line}"
 
 
 def test_schema_and_reference_show_it():

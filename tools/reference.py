@@ -155,6 +155,7 @@ def stage_page(stage: Stage) -> Iterator[str]:
     yield " ".join(facts)
     yield "## Example"
     if stage.name not in EXAMPLES:
+        assert stage.name in NEEDS, f"give `{stage.name}` an example in tools/reference_examples.py"
         yield f"This stage needs {NEEDS[stage.name]}."
         return
     call, before, after = example(stage.name, list(declared.adds))
@@ -275,19 +276,31 @@ def functions() -> Iterator[str]:
 
 
 def file_map() -> str:
-    """The folders of the package and the files in each, a line each: the first sentence of its docstring."""
-    files = [path for path in sorted(PACKAGE.rglob("*.py")) if not {"_library", "tables"} & {*path.parts}]
+    """The folders of the package and the files in each, a line each: what it says of itself first."""
+    paths = [path for path in PACKAGE.rglob("*") if path.suffix in (".py", ".jinja")]
+    files = [path for path in sorted(paths) if not {"_library", "tables"} & {*path.parts}]
     lines = []
     for folder in sorted({path.parent for path in files}, key=lambda folder: (folder != PACKAGE, folder)):
-        lines += ["", f"{folder.relative_to(PACKAGE.parent).as_posix() + '/':<22} {_sentence(folder / '__init__.py')}"]
+        name = folder.relative_to(PACKAGE.parent).as_posix() + "/"
+        lines += ["", f"{name:<24} {first_line(folder / '__init__.py')}"]
         mine = [path for path in files if path.parent == folder and not path.name.startswith("__")]
-        lines += [f"  {path.name:<20} {_sentence(path)}" for path in mine]
+        lines += [f"  {path.name:<22} {first_line(path)}" for path in mine]
     return "\n".join(lines[1:])
 
 
-def _sentence(path: Path) -> str:
-    doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    return re.split(r"(?<=\.)\s", " ".join(doc.split("\n\n")[0].split()))[0].rstrip(".:")
+def first_line(path: Path) -> str:
+    """The first line of a module's docstring, or the comment that a template begins with, without its period."""
+    text = path.read_text(encoding="utf-8")
+    found = re.match(r"{# (.*) #}\n", text) if path.suffix == ".jinja" else None
+    doc = found[1] if found else ast.get_docstring(ast.parse(text)) or ""
+    return doc.partition("\n")[0].removesuffix(".")
+
+
+def with_stages(navigation: str) -> str:
+    """The text of mkdocs.yml with the pages of all stages."""
+    line = " *- reference/stages/.*\n"
+    pages = "".join(f"          - reference/stages/{stage.name}.md\n" for stage in own_stages())
+    return re.sub(f"(?:{line})+", pages, navigation)
 
 
 def with_map(readme: str) -> str:

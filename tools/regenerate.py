@@ -1,4 +1,4 @@
-"""Write anew what is made from the code: the schema of manifests, the reference, the map in the README.
+"""Write anew what is made from the code: the schema of manifests, the reference, the map in README.md, mkdocs.yml.
 
     python tools/regenerate.py [--golden]
 
@@ -25,6 +25,8 @@ def main() -> None:
     write_reference(reference_pages.pages())
     readme = ROOT / "README.md"
     readme.write_text(reference.with_map(readme.read_text(encoding="utf-8")), encoding="utf-8")
+    site = ROOT / "mkdocs.yml"
+    site.write_text(reference.with_stages(site.read_text(encoding="utf-8")), encoding="utf-8")
     if "--golden" in sys.argv[1:]:
         subprocess.run([sys.executable, str(ROOT / "tests" / "test_golden.py")], check=True)
 

@@ -1,4 +1,4 @@
-"""Card text supplied by the user: Markdown without front matter of its own, since the release writes that."""
+"""Card text supplied by the user: Markdown without front matter, which the release writes."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Handle Ctrl-C during the second it takes to import the command line: exit as cleanly as later, without a traceback.
+"""Handle Ctrl-C while the command line is being imported: exit as cleanly as later.
 
 Imported before everything else, so it imports next to nothing, and takes effect at once.
 """

@@ -1,4 +1,4 @@
-"""Arrow types as features of `datasets`, for the front matter of a card and for Croissant."""
+"""Arrow types as features of `datasets`, for the card's front matter and Croissant."""
 
 import re
 

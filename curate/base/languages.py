@@ -1,4 +1,4 @@
-"""Languages: maps the names used in data to the Hub's list (ISO 639-1, else 639-3, `code`, `multilingual`) and BCP 47.
+"""Languages: from what data calls them to the Hub's codes (ISO 639) and to BCP 47.
 
 A value may be a BCP 47 tag (`zh-CN`, `pt_BR`), a tag of FLORES or GlotLID (`eng_Latn`), a code of ISO 639 in any case,
 an English name, or the name of a programming language as code datasets have it (Linguist's names and aliases).

@@ -1,4 +1,4 @@
-"""pydoc's pages of the standard library, without anything that differs between machines and processes.
+"""pydoc's pages of the standard library for the demo, the same on every machine.
 
 Run as a script by a bare interpreter: what other packages do to modules of the standard library, as handlers of
 `logging` do that pydoc lists, does not show.

@@ -1,4 +1,7 @@
-"""Licenses: maps what people and SPDX write to the Hub's list (huggingface.co/docs/hub/repositories-licenses)."""
+"""Licenses: from what people and SPDX write to the Hub's identifiers.
+
+The Hub's list: huggingface.co/docs/hub/repositories-licenses
+"""
 
 import re
 import unicodedata

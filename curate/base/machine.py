@@ -1,4 +1,4 @@
-"""The cores and memory that this process may use, given its CPU affinity and cgroup limits.
+"""How many cores and how much memory this process may use: CPU affinity, cgroup limits.
 
 A container, a Slurm job or `taskset` gives a part of the machine. Taking all of it starts workers that wait for one
 another, or that the kernel kills.

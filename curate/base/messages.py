@@ -1,4 +1,4 @@
-"""Conversations as columns of Arrow: what each is, and what text stages see of them.
+"""Conversations as Arrow columns: their types, and the text of them that text stages see.
 
 A row that is more than text has `messages`, or `chosen` and `rejected`: lists of {role, content}. Its `text` is the
 contents, joined by blank lines; of `rejected` only what differs from `chosen`.

@@ -1,4 +1,4 @@
-"""Checks of names used outside curate: release versions, Hub repositories, configurations of `datasets`."""
+"""Check names that others must accept: release versions, Hub repositories, `datasets` configs."""
 
 from typing import Annotated
 

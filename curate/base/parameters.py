@@ -1,4 +1,4 @@
-"""Parameter types with bounds, shared by stages and manifests, so that each limit is defined only once.
+"""Parameter types with bounds, such as Count, Share and Seed, shared by stages and manifests.
 
 Bounds are wider than any use that is known, and narrow enough that no value makes memory, planning or arithmetic fail.
 No number may be infinite or NaN: a threshold that is would turn its rule off without a word.

@@ -1,4 +1,4 @@
-"""Formats counts, sizes, reasons and names from data for people, on a terminal and in Markdown."""
+"""Format counts, sizes, reasons and names for people, on a terminal and in Markdown."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Finds and removes what must not leave the machine: credentials, URL queries, and local paths.
+"""Remove what must not leave the machine: credentials, URL queries, local paths.
 
 Patterns begin with a fixed text or at a border and have no repetition within another, so that time grows with the text.
 """

@@ -1,4 +1,4 @@
-"""URLs in one canonical form, so that different spellings of the same page's URL are equal.
+"""One canonical form of URLs, for deduplication, lists and removals.
 
 Three questions are asked of a URL, and all answers come from here:
 

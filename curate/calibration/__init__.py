@@ -1,1 +1,1 @@
-"""Calibration sets: small samples of a release for quantization and kernel tuning, and comparisons of two sets."""
+"""Calibration sets: draw small samples of a release for quantization and kernel tuning, and compare them."""

@@ -1,4 +1,4 @@
-"""Makes a calibration set from a release: a folder with the recipe's files, a card and a lock.
+"""`curate calibrate`: from a release to a folder with a recipe's files, a card and a lock.
 
     calibration/NAME-VERSION/RECIPE/
       ...                what `forms` says of the recipe

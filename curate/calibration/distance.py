@@ -1,4 +1,4 @@
-"""Measures how much a calibration set differs from another set or from other texts.
+"""`curate compare`: how far apart two calibration sets are, or a set and any other texts.
 
     tokens   Jensen-Shannon distance (Endres, Schindelin 2003; base 2) of the frequencies of tokens
     lengths  Kolmogorov-Smirnov distance of the lengths of the documents that tokens stand in

@@ -1,4 +1,4 @@
-"""Decides which documents are drawn, and in which order: arrays in, arrays out.
+"""Which documents to draw, and in which order: arrays in, arrays out.
 
 Each source has its share of the sequences. Within a source the documents fall into strata, from short to long, that
 hold equally many of its tokens; documents of all strata are drawn side by side, so that tokens come from short and

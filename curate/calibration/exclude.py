@@ -1,4 +1,4 @@
-"""Documents that must not be drawn: similar to a held-out document, to one already drawn, or to an evaluation set."""
+"""What not to draw: copies of held-out or already drawn documents, evaluation questions."""
 
 import re
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""The files of each calibration recipe, in the shapes and dtypes that their consumers expect.
+"""The files that each recipe writes: names, shapes and dtypes.
 
     gptq, awq  calibration.safetensors  input_ids, attention_mask  int64[sequences, length]
                calibration.parquet      text, input_ids, attention_mask (lists of int64), source; a sequence a row

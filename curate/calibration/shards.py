@@ -1,4 +1,4 @@
-"""The documents in a release's shards: their ids, their lengths, and the texts of some of them.
+"""Read the documents of a release from its shards: the lengths of all, the texts of some.
 
 Files are read by row groups, so memory holds a few numbers a document and the text of one group.
 """

@@ -1,4 +1,4 @@
-"""Turns documents, in the order they are drawn, into sequences of tokens.
+"""Cut the drawn documents into sequences of tokens.
 
 A document gives one piece, at a place that its hash chooses:
 

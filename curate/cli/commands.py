@@ -1,5 +1,7 @@
-"""The command line: one function per command. It parses, calls the function of the same name, and renders. The verbs
-that take a release are in `curate.cli.release_commands`.
+"""One function per verb, and the order of verbs in `--help`.
+
+Each parses, calls the library's function of the same name, and renders. The verbs that take a release are in
+`curate.cli.release_commands`.
 
 What a command finds goes to stdout, talk goes to stderr. `--json` makes stdout one JSON object.
 """

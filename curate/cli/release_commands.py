@@ -1,4 +1,4 @@
-"""The commands that work on a release: inspect, verify, publish, change, and make something from it."""
+"""The verbs that take a release: report, verify, publish, remove, diff, calibrate, compare."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Formats the results of commands as lines for people."""
+"""The lines that commands print for people."""
 
 import re
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What all commands share: registration, printing of results, and common options."""
+"""What all verbs share: their registration, how results are printed, common options."""
 
 import os
 import sys

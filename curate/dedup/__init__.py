@@ -1,1 +1,1 @@
-"""Group stages, which bring together documents that share a key. One file a stage."""
+"""Group stages, one file each as in `stages/`: documents that share a key meet. `_*.py` are helpers."""

@@ -1,7 +1,7 @@
-"""Keep order: determines which of several copies is kept. Source priority, then the manifest's columns, then id."""
+"""Keep order: which of several copies stays.
 
-import json
-from typing import Any
+Source priority, then the manifest's columns, then id.
+"""
 
 import pyarrow as pa
 

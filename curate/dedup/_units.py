@@ -1,4 +1,4 @@
-"""Lines and paragraphs of documents: the parts of a text that a stage removes."""
+"""Split texts into lines or paragraphs, and join them again."""
 
 import numpy as np
 import pyarrow as pa

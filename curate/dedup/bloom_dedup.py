@@ -1,4 +1,4 @@
-"""Removes paragraphs and documents mostly seen before, with a Bloom filter: DCLM-Baseline's deduplication."""
+"""Remove paragraphs and documents mostly seen before, with a Bloom filter as DCLM-Baseline does."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""Removes exact duplicates: documents with the same text, or the same URL."""
+"""Remove documents with the same text, or the same URL."""
 
 from functools import partial
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Keeps the best documents: an exact share of them, ranked by a column."""
+"""Keep exactly a given share of the documents: the best by the value of a column."""
 
 import math
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Removes lines or paragraphs that already occur in the corpus: menus, notices, boilerplate."""
+"""Remove lines or paragraphs already seen in the corpus: menus, notices, boilerplate."""
 
 from functools import partial
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Removes near-duplicates: MinHash-LSH proposes pairs, and their true similarity decides.
+"""Remove near-duplicates: MinHash-LSH proposes pairs, their true similarity decides.
 
 The meaning is sequential. Take documents in keep order. One with the same text as an earlier document shares its
 fate. Another goes if a kept document shares a band with it and is at least `threshold` similar (of several, the most

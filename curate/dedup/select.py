@@ -1,4 +1,4 @@
-"""Selects a small, diverse set of the best documents: one from each cluster in turn."""
+"""Select a small, diverse set of the best documents: clusters take turns."""
 
 from collections.abc import Iterator
 from functools import partial

@@ -1,4 +1,4 @@
-"""Files of an earlier release that are reused as parts, after they are hashed and checked."""
+"""Take over files of an earlier release as parts, once they are hashed and checked."""
 
 import hashlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Put a block of documents through map stages: live rows go on, every row comes back, every loss has its reason."""
+"""Run map stages on a block of documents: rejected rows stay in it, with their reasons."""
 
 from collections import Counter
 from collections.abc import Callable

@@ -1,4 +1,6 @@
-"""Turns the remaining documents into shards and evidence: the last jobs of a plan, as tasks of `curate.engine.jobs`.
+"""From settled documents to shards (their row groups too) and evidence.
+
+The last jobs of a plan, each a task of `curate.engine.jobs`.
 
 Until here rows never moved. `order` puts a partition's live documents on the hash line, `mix` sorts all of them and
 cuts the shards, `scatter` sends the published columns of a partition to its shards, `shard` puts one shard together.

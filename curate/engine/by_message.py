@@ -1,4 +1,6 @@
-"""Stages that change text, on conversations: each message is a document of its own for as long as the stage runs.
+"""Run stages that change text on conversations, message by message.
+
+Each message is a document of its own for as long as the stage runs.
 
 A row is out when one of its messages is, for the reason of the first. What the stage adds to a row is the sum of what
 it adds to the messages that make up its text; of values that have no sum, the first.

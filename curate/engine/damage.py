@@ -1,4 +1,4 @@
-"""Stops a run before the release if its inputs could not be read, and lists every such file."""
+"""Stop a run whose inputs could not be read, and name every such file (`max_damaged`)."""
 
 import re
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Estimates the memory, disk space and time of a run from the sizes of its inputs.
+"""Estimate memory, disk and time of a run from the sizes of its inputs.
 
 Documents are counted where they have been read already, and guessed from the bytes on disk where not. The rates were
 measured with `tests/bench/` on one core of a 2-core x86 machine; take them as orders of magnitude.

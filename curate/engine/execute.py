@@ -1,4 +1,4 @@
-"""Runs jobs and yields events. The only file that imports Dask.
+"""Run jobs, here or on Dask, and yield what happens. The only file that imports Dask.
 
 Dask carries jobs and their counts; documents go through the store. Without a scheduler's address a cluster of one
 process a worker is started on this machine; `workers=0` runs everything in this process.

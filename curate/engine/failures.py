@@ -1,4 +1,4 @@
-"""Stops a run if a stage fails on most documents of a source, and reports fewer failures as a warning."""
+"""Stop a run in which a stage fails on most documents of a source; warn of other failures."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""How many documents each step has kept so far, for runs that end before their release."""
+"""How many documents each step has kept so far, for runs that are not finished."""
 
 from collections.abc import Iterable, Iterator
 

@@ -1,6 +1,4 @@
-"""A job, which makes one part: its identity, and which jobs of a plan a run has to do. What it is known by, and which
-jobs of a plan a run has to do.
-"""
+"""A job makes one part: its fingerprint, and which jobs a run still has to do."""
 
 import json
 from collections.abc import Callable, Iterable

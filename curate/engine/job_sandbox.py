@@ -1,4 +1,4 @@
-"""With `--workers 0`, runs jobs that read untrusted data in a separate process, which may crash."""
+"""With `--workers 0`, run jobs that read untrusted data in one child process."""
 
 import sys
 from collections.abc import Callable

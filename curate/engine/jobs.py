@@ -1,6 +1,6 @@
-"""The work of a worker: one function per task of the plan. Each reads parts and writes one.
+"""What a worker does: one function per task of the plan.
 
-`run_job` is all that a scheduler needs to know.
+Each reads parts and writes one. `run_job` is all that a scheduler needs to know.
 """
 
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Stops a run before the release if a stage removes more of a source than intended."""
+"""Stop a run in which a stage removes more of a source than its `max_removed` allows."""
 
 from collections import Counter
 from collections.abc import Iterator

@@ -1,4 +1,6 @@
-"""Manifest and inputs to a Plan: jobs, their fingerprints, and who reads whose part. Pure: nothing is read or run.
+"""From a manifest and its inputs to a Plan: jobs, fingerprints, who reads whose part.
+
+Pure: nothing is read or run.
 
 The documents of a source file (or of a range of a big one, or of a bundle of small ones) are a *partition*; they keep
 their order for good. A partition goes through the plan as a `Lane`, which gathers map stages until something needs

@@ -1,4 +1,7 @@
-"""Adding jobs to a plan: map stages that fuse, group stages and their steps, shards of earlier releases. Pure."""
+"""Add jobs to a plan: fused map stages, steps of group stages, shards of earlier releases.
+
+Pure: nothing is read or run.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

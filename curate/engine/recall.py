@@ -1,4 +1,4 @@
-"""Stores the last plan of a manifest, so `status`, `explain` and `gc` need no inputs, models or network.
+"""Remember a manifest's last plan: `status`, `explain` and `gc` need no inputs or network.
 
 `plan` and `run` always look anew. What is remembered counts only for the same text of the manifest, in the same folder,
 with the same stages and readers; where it is damaged it is as if it were not there.

@@ -1,4 +1,6 @@
-"""How far the running jobs are: a small file of counts of each, which it writes and whoever shows the run reads.
+"""Counts of running jobs so far, in small files that show how far a run is.
+
+A job writes its own file, and whoever shows the run reads it.
 
     store/running/FINGERPRINT.json   {"documents", "share"} of a job so far
 

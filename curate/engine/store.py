@@ -1,4 +1,4 @@
-"""Reads and commits parts. The only writer of Parquet.
+"""Read and commit parts, the cached results of jobs. The only writer of Parquet.
 
     store/ab/FP.parquet   the part that the job with fingerprint FP made
     store/ab/FP.json      its marker: counts, the size of the part and a checksum of its footer, and one of all this

@@ -1,4 +1,4 @@
-"""Checks that counts add up before a release is built: each job must receive what the previous one passed on."""
+"""Check, before a release is built, that what one job passed on is what the next one received."""
 
 from curate.engine.plan import Plan, Shards
 from curate.engine.store import Damaged, Store

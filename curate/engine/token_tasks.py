@@ -1,4 +1,4 @@
-"""Turns shards into sequences of tokens: the tasks `tokenize` and `pack` of `curate.engine.jobs`, and their counts.
+"""The tasks `tokenize` and `pack`: from shards to sequences of tokens.
 
 `tokenize` makes a part of one row a document: `input_ids`, its ids as they lie in memory, `eos` at their end; with a
 chat template also `mask`, a byte for each id, and `reason` and `detail` of a row that is left out. `pack` makes one of

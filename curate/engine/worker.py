@@ -1,4 +1,4 @@
-"""Loaded by every Dask worker at startup."""
+"""What every Dask worker loads when it starts."""
 
 import signal
 

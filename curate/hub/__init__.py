@@ -1,1 +1,1 @@
-"""The Hugging Face Hub: access to a repository, and publishing to it."""
+"""The Hugging Face Hub: publish releases to it, and check them there."""

@@ -1,4 +1,7 @@
-"""Client for one dataset repository on the Hub, with retries. The only file that imports `huggingface_hub`."""
+"""One dataset repository on the Hub; waits for busy servers.
+
+The only file that imports `huggingface_hub`.
+"""
 
 import logging
 import re

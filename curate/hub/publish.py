@@ -1,4 +1,4 @@
-"""Publishes a release to the Hub, and verifies it there.
+"""`curate publish`: upload a release in commits that can be resumed, and check it there.
 
 Publishing is a loop: look at what the Hub holds, send what differs in commits of bounded size (shards first;
 card, lock and index last), look again. It ends when nothing differs, which is also the check of every file

@@ -1,1 +1,1 @@
-"""Inspecting a run: what it would do, what happened to a document, whether the machine is suitable."""
+"""Verbs that look at data, a run, a release or the machine; `run` and `train` as notebooks call them."""

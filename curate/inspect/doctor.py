@@ -1,4 +1,4 @@
-"""Checks that the machine has what curate needs, and reports what curate would use."""
+"""`curate doctor`: check that the machine has what curate needs."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""Follows one document through every stage, to its shard and row or to the reason it was rejected."""
+"""`curate explain`: follow one document to its shard and row, or to the reason it is out."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Downloads what a manifest needs besides its inputs, ahead of a run."""
+"""`curate fetch`: download the models, lists and evaluation sets of a manifest ahead of a run."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Inspects inputs by their names and first documents: format, layout, columns, languages."""
+"""What `curate init` finds in inputs: format, layout, columns, languages, first documents."""
 
 import os
 from collections import Counter

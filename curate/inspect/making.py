@@ -1,4 +1,4 @@
-"""The commands that make something, for scripts and notebooks: they wait until it is done and show progress."""
+"""`run` and `train` for programs and notebooks: show progress, return the result."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path

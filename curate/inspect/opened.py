@@ -1,4 +1,4 @@
-"""A release as an object for notebooks: its documents, rejected documents, counts, and SQL over all of it."""
+"""`Release`, as a notebook sees it: documents, rejected ones, numbers, SQL."""
 
 from dataclasses import dataclass
 from functools import cached_property

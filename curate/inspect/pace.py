@@ -1,4 +1,4 @@
-"""How far a run is: documents, how many a second, and about how long it will take."""
+"""How far a run is: documents, documents per second, and time left."""
 
 import time
 from collections import deque

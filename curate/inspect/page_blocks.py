@@ -1,4 +1,4 @@
-"""The blocks of a document's page, reread from its source: what was kept, and why."""
+"""`curate explain --blocks`: which blocks of a page were kept, and why."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Shows the progress of a run on stderr: a live line on a terminal, an occasional line in a log."""
+"""Progress of a run on stderr: a live line on a terminal, a line now and then in a log."""
 
 import sys
 import threading

@@ -1,4 +1,4 @@
-"""Guesses the meaning of columns from their names and values."""
+"""Guess the layout of rows, or what their columns mean, from names and values."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any

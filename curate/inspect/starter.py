@@ -1,4 +1,4 @@
-"""Writes a starter manifest from a first look at the inputs."""
+"""`curate init`: write a starter manifest."""
 
 import json
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""The state of a manifest in a work folder: what a run would do and why, its progress, and what can be deleted."""
+"""`curate plan`, `status` and `gc`: what a run would do and why, its progress, unused parts."""
 
 import json
 import os

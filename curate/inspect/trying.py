@@ -1,4 +1,4 @@
-"""Applies stages to a few documents, without a manifest, a store or a run."""
+"""`apply_stages`: try stages on a few documents, without a manifest or a run."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Numba loops: arrays in, arrays out.
+"""Numba kernels: arrays in, arrays out.
 
 Text comes in as Arrow lays it out: ``data`` (uint8, the UTF-8 bytes of all documents, end to end) and
 ``offsets`` (int64, one more than there are documents), so that document ``i`` is

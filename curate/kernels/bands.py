@@ -1,4 +1,4 @@
-"""Locality-sensitive hashing: bands of signatures, and the documents that share a band.
+"""Locality-sensitive hashing: band keys of signatures, and the documents that share one.
 
 A signature's first ``bands * rows`` places are cut into bands; documents that agree in all rows of a band are
 proposed as similar (Leskovec, Rajaraman, Ullman: Mining of Massive Datasets, chapter 3).

@@ -1,4 +1,4 @@
-"""Features of each block of a page: integers, the same on every machine."""
+"""Count features of each block of a page, as integers, for the model of main content."""
 
 import numpy as np
 

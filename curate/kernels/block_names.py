@@ -1,4 +1,4 @@
-"""Names and columns of the features of a block; see `block_features`."""
+"""Names and columns of the features of blocks, see `block_features`."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Which blocks of a page are kept, and their text."""
+"""Decide which blocks of a page to keep, and write their text."""
 
 import numpy as np
 

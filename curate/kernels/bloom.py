@@ -1,4 +1,4 @@
-"""A Bloom filter (Bloom 1970), and DCLM's rule for removing text that it has seen before.
+"""A Bloom filter (Bloom 1970), and DCLM's rule for removing what it has seen.
 
 The filter is an array of bits, uint64[words]. Its bit numbers for a hash are ``a + i * b``, two halves of one mixing
 each (Kirsch and Mitzenmacher 2006, "Less hashing, same performance").

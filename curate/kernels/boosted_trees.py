@@ -1,4 +1,4 @@
-"""Boosted decision trees over integers: the same sums on every machine."""
+"""Evaluate boosted decision trees over integers: the same sums on every machine."""
 
 import numpy as np
 

@@ -1,4 +1,7 @@
-"""C4's rules (arXiv:1910.10683) as datatrove applies them: rejected lines, rejected pages, and the remaining text."""
+"""C4's rules, as datatrove applies them: which lines and pages to remove.
+
+arXiv:1910.10683
+"""
 
 import numpy as np
 

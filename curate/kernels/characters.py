@@ -1,4 +1,4 @@
-"""Character classes: one table over all of Unicode, with bits that match Python's ``str`` methods.
+"""Character classes: a table over all of Unicode that answers as `str` methods do.
 
 The table is that of one Unicode version, ``character_table.VERSION``, under every Python. MARK and TERMINAL
 are the lists that datatrove's filters go by: TERMINAL, what ends a sentence in any script; MARK, CCNet's

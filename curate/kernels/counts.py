@@ -1,4 +1,4 @@
-"""Signals of characters, and of words split by ``str.split``, which DCLM's rules use."""
+"""Signals counted over characters, and over words as `str.split` makes them (DCLM)."""
 
 import numpy as np
 

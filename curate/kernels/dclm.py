@@ -1,4 +1,6 @@
-"""DCLM's line modifiers (arXiv:2406.11794, as its code applies them): which lines of a page are removed.
+"""DCLM's line modifiers: which lines of a page to remove.
+
+arXiv:2406.11794, as its code applies them.
 
 Lines lie between newlines. The rules are applied one after another to the whole page, and after each white
 space around the page goes, so that the first and the last line may look different to the next rule.

@@ -1,4 +1,4 @@
-"""The part of fastText's C++ code that turns a text into its mean input vector.
+"""fastText's inference: from a text to its words, their mean vector, and softmax.
 
 The rules are those of ``src/dictionary.cc`` and ``src/loss.cc`` of facebookresearch/fastText, oddities
 included, because weights were trained against them. A text is one line: a newline is a space like the

@@ -1,4 +1,4 @@
-"""A hash table of 64-bit keys and their counts, in arrays that are reused for one document after another.
+"""A hash table of 64-bit keys and counts that crafted texts cannot slow down.
 
 Where a key goes depends on a secret number that each call of a kernel draws anew: whoever writes the texts knows the
 hashes of their parts, and would else choose parts that all fall on one slot and take quadratic time. No result depends

@@ -1,4 +1,4 @@
-"""Finalizers that spread every bit of an integer over all its bits: bijections, the same on every machine."""
+"""Integer mixers: 32 and 64 bits, one to one, the same on every machine."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The bytes of a web page's source: their classes, hashes of names, and where markup ends."""
+"""Read the bytes of markup: names of tags, attributes, where comments and scripts end."""
 
 import numpy as np
 

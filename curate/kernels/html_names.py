@@ -1,4 +1,4 @@
-"""Tables of the names of tags, attributes and classes that matter in the source of a web page."""
+"""Tables of the tags, attributes and classes that `html` looks for."""
 
 import numpy as np
 

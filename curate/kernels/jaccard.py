@@ -1,4 +1,4 @@
-"""Similarity of documents, and the rule that decides which near-duplicates are removed.
+"""Jaccard similarity of documents, and the rule that decides which near-duplicates go.
 
 Similarities are whole millionths, rounded down: they compare the same everywhere, a reported similarity never
 exceeds the true one, and only equal sets reach 1. Sets are the sorted, unique shingle hashes of

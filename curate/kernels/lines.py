@@ -1,4 +1,4 @@
-"""Signals of lines split by ``str.splitlines``: Gopher's bullets and ellipses, C4's rules, lengths.
+"""Signals counted over lines: Gopher's bullets and ellipses, C4's rules, lengths.
 
 C4 judges lines one by one, in a fixed order, and its page rules see only the lines that reach them. Both of
 its uses are counted: as published, where a line must end in terminal punctuation (``terminal_``), and without

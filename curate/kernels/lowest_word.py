@@ -1,4 +1,4 @@
-"""MinHash with a single permutation: the word of each document with the lowest hash.
+"""The word of each document with the lowest hash, as its topic: MinHash with one permutation.
 
 Two documents have the same one with a chance equal to the Jaccard similarity of their sets of words (Broder 1997), and
 the word says what they have in common.

@@ -1,4 +1,4 @@
-"""Words and marks: text split as Penn Treebank and spaCy tokenizers split it.
+"""Cut text into words and punctuation marks, as Penn Treebank and spaCy tokenizers do.
 
 Gopher's rules, as people run them, count punctuation among the words, which lowers the share of words with
 a letter and fills the n-grams. A word is a run of letters, digits, combining marks and ``_``, also across one

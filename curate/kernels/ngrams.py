@@ -1,4 +1,4 @@
-"""N-grams of words that documents share with a fixed set of texts, such as benchmarks.
+"""Find the word n-grams that documents share with fixed texts, such as benchmarks.
 
 A word is what `words` says it is, whatever its case; punctuation, spaces and symbols do not count. The hash of an
 n-gram is the polynomial of `shingles`, of any number of words: the difference of two prefix sums. What is found is

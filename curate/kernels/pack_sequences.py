@@ -1,4 +1,4 @@
-"""Packs pieces of documents into sequences of tokens, and copies tokens in both directions."""
+"""Pack pieces of documents into sequences of tokens, and copy the tokens."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The attributes of a tag, and the metadata that states a page's type."""
+"""Read the attributes of a tag, and what JSON-LD says a page is."""
 
 import numpy as np
 

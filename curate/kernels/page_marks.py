@@ -1,4 +1,4 @@
-"""Character references, and the marks written around superscripts and subscripts."""
+"""Character references (`&amp;`), and how superscripts and subscripts are written."""
 
 import numpy as np
 

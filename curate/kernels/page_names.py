@@ -1,4 +1,4 @@
-"""Names of tags and attributes, and character references, for the reader of a page's blocks.
+"""Tables of the tags, attributes and character references that `page_reader` knows.
 
 What tags do to the tree follows the HTML standard, section 13.2.6.
 """

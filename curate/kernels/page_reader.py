@@ -1,4 +1,4 @@
-"""Reads blocks of text from the bytes of a web page, in one pass and without a tree.
+"""From the bytes of a web page to blocks of text, in one pass and without a tree.
 
 A block is the visible text between two borders: start and end tags of block-level elements, `br`, buttons, labels, and
 elements that a page has made up (`x-card`). White space is one space, but in `pre` as it stands.

@@ -1,4 +1,6 @@
-"""The stack of open elements of a page, and how tags change it: the HTML standard, 13.2.6, as far as text is affected.
+"""The stack of open elements of a page, and what tags do to it.
+
+As the HTML standard has it, section 13.2.6, as far as text goes.
 
 Elements are only counted and named, never kept as objects. Where the standard moves or copies elements (text in a
 table that stands in no cell, formatting that is not closed where it was opened), they stay where they are. No more than

@@ -1,4 +1,4 @@
-"""Lines and letters of source files, as The Stack measures them."""
+"""Count lines and letters of source files, as The Stack does."""
 
 import numpy as np
 

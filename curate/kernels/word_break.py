@@ -1,4 +1,6 @@
-"""Words by Unicode Standard Annex 29, read from UTF-8 bytes: the text between two word boundaries.
+"""Words by Unicode Standard Annex 29, read from UTF-8 bytes.
+
+A word is what lies between two word boundaries.
 
 Unlike those of `words`, they include punctuation and symbols, each a word; "can't" and "3.14" are one word, and case
 counts. Words of white space alone are passed over.

@@ -1,4 +1,4 @@
-"""Words of UTF-8 text, without decoding to Python strings.
+"""Words of UTF-8 text in any script, without decoding it to Python strings.
 
 A word is a longest run of letters, digits and other numbers (Unicode categories L and N) with the combining
 marks and joiners among them, so that Indic and Arabic words stay whole. In scripts that put no spaces

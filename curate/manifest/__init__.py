@@ -1,1 +1,1 @@
-"""Manifests: YAML in, a checked Manifest or all of its mistakes out."""
+"""Manifests: YAML in; out comes a checked Manifest, or all of its mistakes at once."""

@@ -1,4 +1,4 @@
-"""Code that a manifest refers to: located without running it, and run only if its module is allowed.
+"""Code that a manifest names: found without running it, and run only if its module is allowed.
 
 A manifest is data. Its author may not be the person who runs it, and a function of any package, such as
 `subprocess:run`, would be theirs to call. So a module must be one that an installed package registers as an entry point

@@ -1,4 +1,4 @@
-"""A stage in a manifest's list of stages: configured, labeled, and with its limits."""
+"""One call of a stage in a manifest: its parameters, its label, its `max_removed`."""
 
 from dataclasses import dataclass, field
 from functools import cached_property

@@ -1,4 +1,4 @@
-"""Checks manifests without touching their inputs: the command `curate-check`, for pre-commit and editors."""
+"""`curate-check`: check manifests without touching inputs, for pre-commit and editors."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Finds pipelines, classifiers and manifests by name: first next to the manifest, then the built-in ones."""
+"""Find pipelines, classifiers and manifests by name: beside the manifest, then curate's own."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Loads a manifest: YAML in, a checked Manifest or all of its mistakes out.
+"""`load` and `loads`: from YAML to a checked Manifest, or to all of its mistakes at once.
 
 A manifest is written by a person. Every mistake names the line, the place in the document and the fix, and all of
 them are reported together.

@@ -1,4 +1,4 @@
-"""Translates pydantic's errors into the terms of a manifest: locations, ranges, and fixes."""
+"""Turn pydantic's errors into the words of a manifest: place, range, what to write instead."""
 
 import re
 from typing import Any

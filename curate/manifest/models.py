@@ -1,4 +1,4 @@
-"""The keys of a manifest: their types, bounds and meaning."""
+"""The keys of a manifest: their types, bounds and descriptions."""
 
 import math
 import re

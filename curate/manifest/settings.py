@@ -1,4 +1,4 @@
-"""Values that a manifest gets from outside its file: `--set` options, and environment variables in its paths."""
+"""What a manifest takes from outside its file: `--set`, and environment variables in paths."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""A YAML file being read: the line of each value, the stages it configures, and its mistakes."""
+"""Read a YAML file with the place of every value, configure its stages, collect its mistakes."""
 
 from collections import Counter
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""YAML as a tree of plain values with line numbers, read in time and memory bounded by the file's size.
+"""YAML as plain values with line numbers, read in bounded time and memory.
 
 YAML 1.1 as PyYAML's safe loader reads it, with merge keys, and these bounds: no tag but YAML's own, no anchor inside
 itself, `DEPTH` levels, `EXPANDED` values through aliases. `1:30` is text, as in YAML 1.2, not 90.

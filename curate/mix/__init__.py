@@ -1,0 +1,1 @@
+"""Which documents are released: their order, mixtures, splits and shards."""

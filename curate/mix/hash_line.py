@@ -1,4 +1,4 @@
-"""The order of documents by hash: which are released, in which order, and where shards are cut.
+"""The shuffle: order documents by hash, hold some out, cut the order into shards.
 
 All documents lie on one hash line: the place of a document depends on its id and the seed alone, so the shuffle is
 global, the same everywhere, and a document that is added or removed moves no other.

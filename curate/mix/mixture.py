@@ -1,4 +1,4 @@
-"""`mixture:` in a manifest: which documents are released, how often, and in which phases of a training run."""
+"""`mixture:` of a manifest: weights, amounts, repeats and phases of training."""
 
 import re
 from collections.abc import Iterable, Iterator

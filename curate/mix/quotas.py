@@ -1,4 +1,4 @@
-"""How much of each key a phase gets, and which documents, exact to one document.
+"""Draw for each phase its share of each source or other key, exact to one document.
 
 A *key* is what weights are given to: a source, a language. The documents of a key lie side by side in the order of the
 line; a phase takes the next of them until its share is met. All shares are fractions and all sizes integers, so that

@@ -1,4 +1,4 @@
-"""Assigns documents to the splits of a release: which are held out, how often each is drawn, and in which shard."""
+"""Put settled documents into splits and shards: held out, or drawn, and how often."""
 
 from dataclasses import dataclass
 from fractions import Fraction

@@ -1,1 +1,1 @@
-"""Models, tokenizers and lists that stages need, and training of classifiers."""
+"""Models, tokenizers and lists that stages need; training of classifiers."""

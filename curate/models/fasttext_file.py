@@ -1,4 +1,4 @@
-"""Reads a fastText model file, ``.bin`` or quantized ``.ftz``, without the fastText library.
+"""Read a fastText model file, `.bin` or quantized `.ftz`, without the fastText library.
 
 The format is that of ``FastText::saveModel`` in facebookresearch/fastText, versions 11 and 12, little-endian:
 header, arguments, dictionary, input matrix, output matrix. A dense matrix stays on disk, mapped.

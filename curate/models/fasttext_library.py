@@ -1,4 +1,4 @@
-"""The fastText library: trains models, and classifies with models that our kernels do not support.
+"""The fastText library: to train models, and for those that our kernels do not support.
 
 The only file that imports it. The distribution is `fasttext-community`; others that install a module `fasttext` fail
 on NumPy 2 or cannot train.

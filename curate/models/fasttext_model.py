@@ -1,4 +1,4 @@
-"""Classifies texts with a fastText model: the same results as fastText, several times as fast.
+"""Classify texts with a fastText model: fastText's results, several times as fast.
 
 ``Collapsed`` is for models with two labels (quality), ``Classifier`` for any number (language). Both take
 texts as ``data`` (uint8[bytes], UTF-8, end to end) and ``offsets`` (int64[docs + 1]), and a newline as a

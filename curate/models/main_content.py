@@ -1,4 +1,4 @@
-"""Main content of web pages: boosted trees classify each block by integer features.
+"""The model that tells main content of web pages from the rest, block by block.
 
     read = MainContent.load().read(page)  # UTF-8
     read.text()  # of the blocks that are kept

@@ -1,4 +1,4 @@
-"""Web pages with labeled main content, in the formats in which such sets are published."""
+"""Read published sets of web pages whose main content people have marked."""
 
 import gzip
 import json

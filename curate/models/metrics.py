@@ -1,4 +1,4 @@
-"""How well scores separate two classes."""
+"""How well scores tell two classes apart: ROC AUC, Brier score, precision and recall."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Arrays in NumPy's file format: byte-identical when written, and read without running any code."""
+"""Write arrays to `.npz` files, the same bytes each time; read them without running anything."""
 
 import json
 import zipfile

@@ -1,4 +1,4 @@
-"""The models, tokenizers and lists that stages need: located on this machine and identified by their sha256.
+"""Find or download models, tokenizers and lists; known by their sha256.
 
 A manifest names a resource by
 

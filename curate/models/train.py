@@ -1,4 +1,4 @@
-"""Trains a model from a classifier recipe.
+"""`curate train`: from a classifier recipe to a model with metrics, card and lock.
 
 A recipe with `pages` makes a model of main content, see `train_main_content`. All others make a fastText model and say
 what is good, what is not, and how to train on them. Such a recipe names sources as a manifest does, on a positive and a

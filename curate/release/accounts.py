@@ -1,4 +1,4 @@
-"""Accounts for the inputs: what each stage kept, what was not read, what could not be read."""
+"""What became of the inputs, for the card and the report: kept, not read, damaged."""
 
 from collections.abc import Iterator
 

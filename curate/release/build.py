@@ -1,4 +1,4 @@
-"""Lays out a release: shards, evidence, pages and lock in one folder that is created atomically."""
+"""Write the folder of a release, which appears whole or not at all."""
 
 import ctypes
 import errno

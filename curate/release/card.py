@@ -1,4 +1,7 @@
-"""The card of a release: its README.md, for people and for `datasets.load_dataset`. Every number is the lock's."""
+"""The card (README.md of a release) and the numbers of the report; its text is in card.md.jinja.
+
+For people and for `datasets.load_dataset`. Every number is the lock's.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator

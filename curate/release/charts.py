@@ -1,4 +1,7 @@
-"""Charts of a release as static SVG: the same bytes on every machine, without measuring fonts or running a browser."""
+"""Charts of a release, drawn by the `.svg.jinja` templates.
+
+Static SVG: the same bytes on every machine, without measuring fonts or running a browser.
+"""
 
 from itertools import pairwise
 

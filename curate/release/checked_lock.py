@@ -1,4 +1,4 @@
-"""Checks a lock, and the paths in it, before it is trusted."""
+"""Check a lock, and the paths in it, before anything trusts it."""
 
 from pathlib import Path
 from typing import Any

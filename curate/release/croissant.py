@@ -1,5 +1,6 @@
-"""croissant.json: the machine-readable description of a release. Croissant 1.0 with its RAI vocabulary
-(mlcommons.org/croissant).
+"""croissant.json: the release described for machines.
+
+Croissant 1.0 with its RAI vocabulary (mlcommons.org/croissant).
 """
 
 import json

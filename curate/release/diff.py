@@ -1,4 +1,4 @@
-"""The differences between two releases: manifests, inputs, counts, and documents."""
+"""`curate diff`: what changed between two releases."""
 
 import difflib
 import glob

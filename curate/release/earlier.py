@@ -1,4 +1,4 @@
-"""Earlier releases in `against:` or `extends:`: documents similar to theirs, or removed from them, are not released."""
+"""`against:` and `extends:`: keep out what resembles an earlier release or was removed from it."""
 
 import os
 from pathlib import Path

@@ -1,5 +1,4 @@
-"""A release that extends an earlier one: its shards are kept byte for byte, and new documents go into additional
-shards.
+"""`extends:`: keep the shards of an earlier release byte for byte, and add new ones.
 
 A shard that holds documents which are to stay out (`removed:`, or the record of an earlier release) is written again
 without them, see `curate.release.without.keep_out`.

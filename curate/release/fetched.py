@@ -1,4 +1,4 @@
-"""Opens a release from its folder or its Hub address: fetches its files and checks its lock."""
+"""Open a release by its folder or its address on the Hub, and download what is asked for."""
 
 import re
 from dataclasses import dataclass

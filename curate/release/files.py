@@ -1,4 +1,4 @@
-"""The files of a release folder, and whether they may be published."""
+"""List the files of a release to publish, each checked against the lock."""
 
 import re
 from collections import Counter

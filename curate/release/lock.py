@@ -1,5 +1,6 @@
-"""The record of what a run actually used and produced: inputs, versions, counts, digests. Written by the machine,
-compared by anyone.
+"""lock.json, what a run really used and made: read it, and `curate verify`.
+
+Written by the machine, compared by anyone.
 
 A lock holds no clock, host, user, number of workers or place of the work folder: the same manifest over the same
 inputs gives the same lock everywhere. Its `digest` is the sha256 of the lines `SHA256  PATH` of all files under

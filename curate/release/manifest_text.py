@@ -1,4 +1,4 @@
-"""Updates the version and the removals in a manifest's text; everything else is unchanged, whatever its style."""
+"""Write a new version and its removals into a manifest, and change nothing else of its text."""
 
 import yaml
 

@@ -1,4 +1,4 @@
-"""Builds the lock of a run from its plan, the counts of its jobs, and the parts in the release."""
+"""Make the lock of a run from its plan, what its jobs counted, and the parts of the release."""
 
 from collections.abc import Sequence
 from importlib.metadata import version

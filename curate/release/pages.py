@@ -1,4 +1,4 @@
-"""Shared by the pages of a release: the folder of templates, and the formatting of numbers and positions."""
+"""What all pages share: templates, and how they write numbers, shares and places."""
 
 from functools import cache
 from pathlib import Path

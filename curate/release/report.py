@@ -1,4 +1,4 @@
-"""report.html: the whole release on one page that works offline."""
+"""report.html, one page that works offline; its tables are in report.html.jinja."""
 
 from markupsafe import Markup
 

@@ -1,4 +1,4 @@
-"""Removes documents from a release: a patch version in which only the shards that contained them differ."""
+"""`curate remove`: a patch version without some documents; only their shards change."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Adds token shards to a release: for each shard in `data/`, the formats that the manifest requests in `tokens/`.
+"""Write the token shards of a release: `tokens/` beside `data/`.
 
 tokens/PHASE/train-00000-of-00042.npy, train-00000-of-00042-documents.npy, train-00000-of-00042-mask.npy
 tokens/PHASE/train-00000-of-00042.bin, train-00000-of-00042.idx

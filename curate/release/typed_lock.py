@@ -1,5 +1,7 @@
-"""The lock as a typed value, in which paths, names, digests and numbers are validated before use. `as_json` is the way
-back: the same keys in the same order, so that reading and writing change nothing."""
+"""The lock as typed values: every field of lock.json.
+
+Paths, names, digests and numbers in it are checked. `as_json` writes it back with the same keys in the same order.
+"""
 
 from typing import Annotated, Any, Literal, Self
 

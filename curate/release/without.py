@@ -1,4 +1,4 @@
-"""The shards of a release without some of their documents, and the recomputed counts of its lock."""
+"""Write shards again without some documents, and recount the lock from its files."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator

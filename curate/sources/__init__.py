@@ -1,4 +1,6 @@
-"""Sources: inputs, found and read. `formats` has a file for each format, `layouts` maps the columns of known datasets.
+"""Find inputs, and read them as document tables.
+
+`formats` has a file for each format, `layouts` maps the columns of known datasets.
 
 A format reads a file by
 

@@ -1,4 +1,4 @@
-"""Arrow columns as Python values; values that Python cannot represent become the text that Arrow prints.
+"""Arrow columns of any type as Python values, or as text where Python has none.
 
 The same value always becomes the same thing, whatever stands beside it.
 """

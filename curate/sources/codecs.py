@@ -1,5 +1,4 @@
-"""Compression formats of archives: where a frame (gzip member, zstd or lz4 frame, bz2 or xz stream) begins, and its
-content.
+"""Decompress archives frame by frame: gzip, zstd, lz4, bz2, xz.
 
     read(data, start, stop, step) -> Iterator[(offset on disk, plain bytes)], which returns the offset of its end
 

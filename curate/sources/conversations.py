@@ -1,4 +1,6 @@
-"""Rows that are more than text, and what layouts of such rows share: messages, roles, pictures, tools.
+"""Layouts of conversations, preferences and several answers; a new one goes into `ROW_LAYOUTS`.
+
+They are layouts of rows that are more than text.
 
 Each layout is a `RowLayout`: a function that makes `Conversation`s of a row; `curate.sources.row_layouts` has them.
 Roles get the names that chat templates use; an unknown role keeps its name, and the stage `conversation` rejects it.

@@ -1,4 +1,4 @@
-"""Walks a local folder: every file in it, or the reason it is skipped.
+"""Walk a local folder: its files, and why others are not read; links out of it are not followed.
 
 Links are followed where they stay inside the folder, or lead from a snapshot of the Hugging Face cache to its blobs.
 Others lead out of the folder: a stranger's folder may link to any file of this machine, so they are followed only where

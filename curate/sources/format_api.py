@@ -1,4 +1,4 @@
-"""What a source format is, how to write one, and how it is found by file name or by a manifest.
+"""What a source format is, how to write one, and how a file name or a manifest finds it.
 
 A format is one `Format` object. Ours are each called FORMAT in a module of `curate.sources.formats`; other packages add
 theirs by an entry point in the group `curate.formats`. Nothing else names a format: manifests, planning, estimates, the

@@ -1,4 +1,4 @@
-"""An HTTP response in an archive: header and body, as on the wire or as the archiver stored it.
+"""Parse HTTP responses in archives: header, body, transfer and content encodings.
 
 Archivers often take a transfer or content encoding off and leave the header that names it. So a body that
 does not begin as its encoding would is taken as it is.

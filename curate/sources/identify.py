@@ -1,4 +1,4 @@
-"""The identity of a file: its content, or a server's tag that changes with the content.
+"""How a file is identified: by its sha256, or by the entity tag or date that a server gives.
 
 A local file is hashed once: `digests.sqlite` in the work folder keeps its sha256 with size, times of change and inode.
 A file of the web has its entity tag or date; where the server gives neither, it is fetched to `fetched/` in the work

@@ -1,4 +1,4 @@
-"""Files that are not what their names say: Git LFS pointers, error pages or sign-in pages in place of data."""
+"""Detect files that are not what they are called: Git LFS pointers, error and sign-in pages."""
 
 import re
 import zlib

@@ -1,4 +1,4 @@
-"""Finds the inputs that a manifest lists. What was found and not taken is named with why.
+"""`inputs:` of a manifest: find the files, and name those not taken, with the reason.
 
 An input is one of
 

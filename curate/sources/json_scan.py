@@ -1,4 +1,4 @@
-"""Finds where the values of a JSON file end by brackets and quotes, piece by piece, in bounded memory."""
+"""Find where the values of a JSON file end, piece by piece, in bounded memory."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Layouts: where known datasets keep text, URL, date and the rest; `columns:` says it for others.
+"""Row layouts: where known datasets keep text, URL, date ...; a new one is an entry in `LAYOUTS`.
 
 A place is a column, or `column.field` (and so on inward) inside a struct, a map, an object, or a string that holds
 JSON; a column called `column.field` comes first. Of several places joined by `|` the first that is not null counts.

@@ -1,4 +1,4 @@
-"""Lists of paths: one file per line, plain or compressed, local or on the web; and CommonCrawl's lists.
+"""Lists of paths, one per line, local or on the web; and CommonCrawl's.
 
 A list that was fetched may name what lies below its base, and other files of the web; never anything on this machine,
 and nothing that needs the credentials of whoever runs it.

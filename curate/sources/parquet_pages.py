@@ -1,4 +1,4 @@
-"""Pages of a Parquet file: their sizes and those of dictionary values, before anything is decoded.
+"""Check how large the pages of a Parquet file are before any is decoded.
 
 A dictionary makes a few hundred bytes into gigabytes of rows. What a file says of itself in its footer need not be
 true, so the headers of the pages are read (Thrift's compact protocol, as the Parquet format has it).

@@ -1,4 +1,4 @@
-"""Turns rows of Parquet files into documents; unusable rows are kept without text, with a reason."""
+"""From rows of Parquet to documents; those that cannot be used stay, with a reason."""
 
 from collections.abc import Iterator
 from dataclasses import replace

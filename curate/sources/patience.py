@@ -1,4 +1,4 @@
-"""Patience with servers that are busy or unreachable: waits as long as they ask, then asks the user to run again.
+"""Wait for servers that inputs come from while they are busy or out of reach.
 
 CURATE_PATIENCE in the environment: seconds to wait, all tries together, for one file of a server that asks for
 patience (120 unless set); half of it for one that does not answer at all. Bytes that arrive start it again.

@@ -1,4 +1,4 @@
-"""Consecutive records, as in WARC and ARC, and what is lost where one is damaged.
+"""Read the records of WARC and ARC one after another, past damage.
 
 One rule for what cannot be read: its bytes on disk are lost, told once for each stretch; and where a document's header
 was read, the document is a row with its reason too. Reading goes on at the next record, frame or not.

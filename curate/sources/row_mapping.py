@@ -1,4 +1,4 @@
-"""How the rows of a source become documents: the layout that a manifest names, or the columns."""
+"""How rows become documents: by the layout that a manifest names, or by columns."""
 
 from curate.errors import CurateError, did_you_mean
 from curate.sources.conversations import RowLayout, RowMapping

@@ -1,4 +1,4 @@
-"""What the formats of rows share: lines of a file past damage, and rows on their way into document tables."""
+"""What the formats of rows share: lines past damage, and from rows to document tables."""
 
 import json
 import os

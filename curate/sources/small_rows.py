@@ -1,4 +1,4 @@
-"""All rows of a small file at once, such as an evaluation set: JSON Lines, a JSON array, or Parquet."""
+"""Read all rows of a small file at once, such as an evaluation set."""
 
 import json
 from collections.abc import Collection

@@ -1,4 +1,4 @@
-"""Input locations: local folders, object stores, the Hub, web servers. How their files are had, whole or by range."""
+"""Where inputs lie (local, object stores, the Hub, the web), and how to open or fetch them."""
 
 import errno
 import hashlib

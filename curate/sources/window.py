@@ -1,4 +1,4 @@
-"""The plain bytes of an archive, one gapless stretch at a time, keeping no more in memory than requested.
+"""The plain bytes of an archive as a window that holds no more than is asked for.
 
 Offsets count plain bytes from the stretch's beginning. `disk` says where they come from.
 """

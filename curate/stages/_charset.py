@@ -1,4 +1,4 @@
-"""Detects the character encoding of a page's bytes.
+"""Decode the bytes of a page: which character encoding they are in.
 
 Labels are those of https://encoding.spec.whatwg.org/ as Resiliparse knows them, and those that Python and Java write.
 """

@@ -1,4 +1,4 @@
-"""Pages that say "page not found" although the server returned 200.
+"""Detect pages that answer 200 and say "page not found".
 
 Precision goes before recall: a page is taken for an error only when it is short and a whole part of its
 title, or its whole first line, is such a message. An article about HTTP 404 has neither.

@@ -1,4 +1,4 @@
-"""Pages whose markup would take a parser quadratic time, detected by a linear scan of their source.
+"""Refuse pages whose markup would take a parser quadratic time.
 
 Lexbor compares each attribute of a tag with those before it, and goes through all options of a list for each new one;
 Resiliparse reads the text of each nested `div`, `article`, `footer` and `ul` anew. A page of 2 MB can hold both up for

@@ -1,4 +1,4 @@
-"""Programming languages by file extension, and licenses that permit free use of code."""
+"""Tables for `code`: programming languages by file extension, permissive licenses."""
 
 _EXTENSIONS = """
 Ada: adb ads

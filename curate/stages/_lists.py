@@ -1,4 +1,6 @@
-"""Lists of domains, URLs and ids in common formats; lines that cannot be parsed are reported.
+"""Read lists of domains, URLs and ids in the forms in which people keep them.
+
+Every line is understood, or named as one that is not.
 
 A line holds one entry. Understood are also hosts files (`0.0.0.0 ads.example tracker.example`), Adblock lines
 (`||ads.example^`, with options that limit nothing here), wildcards (`*.ads.example`), names in Unicode,

@@ -1,4 +1,4 @@
-"""Main content by a block model, with formulas in one form."""
+"""Main content for `extract`, by the model of blocks, with formulas in one form."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The type of a payload: by its bytes, then as stated by the crawler, then by the server.
+"""What a payload is (HTML, text, PDF, image ...), by its bytes and what others say of it.
 
 The first of these that tells decides:
 

@@ -1,4 +1,4 @@
-"""Candidates for personal data in a text, and which of them are real."""
+"""Patterns for `pii`, and which matches are real."""
 
 import ipaddress
 import re

@@ -1,4 +1,4 @@
-"""Superscripts and subscripts in plain text: `10^6`, `H_2O`, `x^{n+1}`, and `[1]` for a footnote mark."""
+"""Superscripts and subscripts in plain text: `10^6`, `H_2O`, `x^{n+1}`; footnotes: `[1]`."""
 
 import re
 

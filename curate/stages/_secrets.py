@@ -1,4 +1,4 @@
-"""Keys and tokens not meant for publication, recognized by the formats that their issuers document.
+"""Patterns of keys and tokens, as their issuers document them.
 
 Only shapes with a prefix of their own: guesses by entropy or by names of variables are wrong too often in prose.
 """

@@ -1,4 +1,4 @@
-"""Signals of a text column, for the stages that record or use them."""
+"""Compute signals of a column of text, for the stages that use them."""
 
 from collections.abc import Collection
 

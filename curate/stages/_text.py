@@ -1,4 +1,4 @@
-"""Columns of changed texts."""
+"""Make a column of the texts that a stage changed."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Prepares pages and their trees for Resiliparse so that no visible character of a kept block is lost.
+"""Prepare pages for Resiliparse so that no visible character of a kept block is lost.
 
 Resiliparse judges elements one by one. For blocks that is what is wanted of it: paragraphs, lists, cells of a menu
 stay out. Inside a block that it keeps, the same rules take words out of sentences. Here a page is changed before it

@@ -1,4 +1,4 @@
-"""Adds columns from your own function, without writing a stage."""
+"""Add columns that your own function computes, without writing a stage."""
 
 import ast
 import importlib

@@ -1,4 +1,4 @@
-"""C4's rules: which parts of a page are prose."""
+"""C4's rules: keep lines of prose, reject pages without."""
 
 import pyarrow as pa
 import pyarrow.compute as pc

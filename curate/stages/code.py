@@ -1,4 +1,4 @@
-"""Source files: lines, license, language, generated files, secrets."""
+"""Reject source files that are data, generated, not freely licensed, or hold secrets."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Runs any filter or formatter of datatrove as a stage."""
+"""Run any filter or formatter of datatrove as a stage."""
 
 import copy
 import importlib

@@ -1,4 +1,4 @@
-"""DCLM's rules: RefinedWeb's heuristics as DCLM's authors reimplemented them."""
+"""DCLM's rules, its authors' version of RefinedWeb's."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Extracts text from web pages."""
+"""Extract the text of web pages."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

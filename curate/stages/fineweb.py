@@ -1,4 +1,4 @@
-"""FineWeb's own rules."""
+"""FineWeb's own rules, against lists and menus."""
 
 import pyarrow as pa
 import pyarrow.compute as pc

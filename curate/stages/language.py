@@ -1,4 +1,4 @@
-"""Identifies the language of a document with a fastText model."""
+"""Identify the language of documents with a fastText model."""
 
 import numpy as np
 import pyarrow as pa

@@ -1,4 +1,4 @@
-"""Measures the length of a document."""
+"""Reject documents that are too short or too long."""
 
 import numpy as np
 import pyarrow as pa

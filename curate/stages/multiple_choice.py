@@ -1,4 +1,4 @@
-"""Turns multiple-choice questions, as in training splits of evaluation sets, into text."""
+"""Write a question with its options and answer as one text."""
 
 import json
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Normalizes text, so that different encodings of the same text are equal."""
+"""Normalize text: Unicode NFC, newlines, control characters."""
 
 from itertools import groupby
 from unicodedata import combining

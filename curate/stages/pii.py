@@ -1,4 +1,4 @@
-"""Personal data: e-mail and IP addresses, telephone numbers, secret keys."""
+"""Replace, count or reject personal data: e-mail and IP addresses, phone numbers, secret keys."""
 
 import re
 from collections.abc import Callable

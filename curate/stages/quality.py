@@ -1,4 +1,4 @@
-"""Scores documents with fastText quality classifiers."""
+"""Score the quality of documents with fastText models."""
 
 import numpy as np
 import pyarrow as pa

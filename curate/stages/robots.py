@@ -1,4 +1,4 @@
-"""What a page itself states about indexing, and about use for machine learning."""
+"""Reject pages that ask not to be indexed, or not to be used for machine learning."""
 
 import html
 import re

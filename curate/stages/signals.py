@@ -1,4 +1,4 @@
-"""The signals that rules use, as columns."""
+"""Add heuristic signals as columns, for `filter`."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Removes URLs from the text."""
+"""Remove URLs, e-mail addresses and host names from the text."""
 
 import re
 from functools import cache

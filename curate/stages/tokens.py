@@ -1,4 +1,4 @@
-"""Counts the tokens of a document, with a given tokenizer."""
+"""Count the tokens of documents."""
 
 from pathlib import Path
 

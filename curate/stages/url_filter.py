@@ -1,4 +1,4 @@
-"""Rejects documents by URL."""
+"""Reject documents by their URL: lists of domains, URLs and words."""
 
 import re
 from collections.abc import Callable

@@ -1,1 +1,1 @@
-"""Sequences of tokens, and the files that trainers read."""
+"""Pack documents into sequences of tokens, and write them as trainers read them."""

@@ -1,4 +1,4 @@
-"""Packs documents of tokens into sequences of one length and back: where each piece of a document is.
+"""Pack documents into sequences of one length, and find them again (`concat`, `best-fit`).
 
 `concat` lays documents end to end and cuts them each `context` tokens. `best-fit` cuts only documents that are longer
 than the context, and puts each piece where the least room is left (best-fit packing, Ding et al. 2024,

@@ -1,4 +1,4 @@
-"""`tokens:` in a manifest: token shards for trainers, in addition to the Parquet shards."""
+"""`tokens:` of a manifest: which token shards to write, for which trainers."""
 
 import datetime
 from collections import Counter

@@ -1,4 +1,6 @@
-"""Token shards in trainers' formats: NumPy arrays, Megatron-LM's .bin/.idx, MosaicML's MDS, written with NumPy alone.
+"""Write and read token shards: NumPy, Megatron-LM's .bin/.idx, MosaicML's MDS.
+
+Written by NumPy alone.
 
 Each writer takes blocks, so that a shard of any size needs the memory of one, and gives the same bytes however they are
 cut.

@@ -1,4 +1,6 @@
-"""ARC archives, the format before WARC: one line of `URL IP date type ... length`, then as many bytes.
+"""ARC archives, the format before WARC.
+
+One line of `URL IP date type ... length`, then as many bytes.
 
 Rows, reasons and compressions are those of `curate.sources.formats.warc`.
 Format: archive.org/web/researcher/ArcFileFormat.php

@@ -1,5 +1,7 @@
-"""CSV and TSV files with the column names in the first row; plain or compressed. Fields may be quoted, and hold
-delimiters and line ends then. An empty field is null, blank lines are counted in `origin.skipped`.
+"""CSV and TSV, with column names in the first row.
+
+Plain or compressed. Fields may be quoted, and hold delimiters and line ends then. An empty field is null, blank lines
+are counted in `origin.skipped`.
 
 A row that cannot be used is a row without text, and counts for as many lines as it has: a quote that is missing takes
 in the lines after it.

@@ -1,6 +1,7 @@
-"""Web pages in files, one page per file, as saved by `wget` or a browser; plain or compressed. The stage `extract`
-takes their text, as it does that of archived pages, and says what files that are no pages are: scripts, pictures,
-PDFs.
+"""Web pages, one per file, as `wget` or a browser saves them.
+
+Plain or compressed. The stage `extract` takes their text, as it does that of archived pages, and says what files that
+are no pages are: scripts, pictures, PDFs.
 
 Reasons:
   too_large           more than 64 MiB

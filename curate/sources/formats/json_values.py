@@ -1,6 +1,7 @@
-"""JSON files that are not JSON Lines: one array of objects, or objects that span lines; plain or compressed. Each
-object is a row. A `.json` file that begins with an array, or with a brace alone on its line, is read so; any other
-is JSON Lines.
+"""JSON files that are not JSON Lines: one array of objects, or objects over several lines.
+
+Plain or compressed. Each object is a row. A `.json` file that begins with an array, or with a brace alone on its line,
+is read so; any other is JSON Lines.
 
 A row is found by its brackets and quotes, so a row that is not JSON is rejected alone. Where a row does not end, and
 after damage of a compressed file, rows cannot be told apart any more: the rest of the file counts as lost.

@@ -1,6 +1,7 @@
-"""Lines of JSON objects, plain or compressed (gzip, zstd, bz2, lz4, xz). Blank lines are counted in `origin.skipped`.
-A line that cannot be used is a row without text, and `error` in meta says why. Of a key that stands twice in an
-object the last value counts.
+"""JSON Lines.
+
+Plain or compressed (gzip, zstd, bz2, lz4, xz). Blank lines are counted in `origin.skipped`. A line that cannot be used
+is a row without text, and `error` in meta says why. Of a key that stands twice in an object the last value counts.
 
 Reasons:
   not_json            the line is not JSON

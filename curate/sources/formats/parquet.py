@@ -1,5 +1,7 @@
-"""Parquet files, read by ranges of row groups. A row that cannot be used stays, without text. A row group that cannot
-be read is counted by its bytes, and the others are read; of a file whose footer cannot be read all bytes are.
+"""Parquet, read by ranges of row groups.
+
+A row that cannot be used stays, without text. A row group that cannot be read is counted by its bytes, and the others
+are read; of a file whose footer cannot be read all bytes are.
 
 Reasons:
   no_text          the text is null

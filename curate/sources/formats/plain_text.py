@@ -1,5 +1,7 @@
-"""Plain text in UTF-8: one document per file, or several with a separator between them; plain or compressed. Line ends
-and white space stay as they are, but those around a separator. Empty documents are counted in `origin.skipped`.
+"""Plain text in UTF-8: one document per file, or several with a separator.
+
+Plain or compressed. Line ends and white space stay as they are, but those around a separator. Empty documents are
+counted in `origin.skipped`.
 
 Reasons:
   not_utf8            the document is not UTF-8

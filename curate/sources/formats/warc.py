@@ -1,4 +1,6 @@
-"""WARC archives (ISO 28500, versions 0.17 to 1.1), plain or compressed, with one frame per record or one for all.
+"""WARC archives (ISO 28500, versions 0.17 to 1.1).
+
+Plain or compressed, a frame for each record or one for all.
 
 Documents are records of type response, resource, conversion and revisit (always rejected); other records are
 counted in `origin.skipped`, and so are the logs that crawlers write into their archives (`crawler_log`). The text of

@@ -1,5 +1,6 @@
-"""WET archives: WARC archives of the text that CommonCrawl extracted from its pages. See
-`curate.sources.formats.warc`.
+"""WET archives: the text that CommonCrawl extracted from its pages.
+
+They are WARC archives, see `curate.sources.formats.warc`.
 """
 
 from dataclasses import replace
