@@ -3,6 +3,9 @@
 Source priority, then the manifest's columns, then id.
 """
 
+import json
+from typing import Any
+
 import pyarrow as pa
 
 META = "meta."

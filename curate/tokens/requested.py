@@ -51,8 +51,8 @@ class Tokens(BaseModel, extra="forbid"):
     )
     pack: Literal["concat", "best-fit"] | None = Field(
         None,
-        description="concat: documents end to end, cut every `context` tokens; best-fit: only longer documents are cut; "
-        "default: concat, with a chat template best-fit",
+        description="concat: documents end to end, cut every `context` tokens; best-fit: only longer documents are "
+        "cut; default: concat, with a chat template best-fit",
     )
     split: Literal["never", "when_longer"] | None = Field(
         None,
