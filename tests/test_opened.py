@@ -1,6 +1,7 @@
 """A release as a notebook opens it, and stages on a few documents."""
 
 import shutil
+from functools import partial
 
 import pyarrow as pa
 import pytest
@@ -82,6 +83,24 @@ def test_a_split_or_file_that_is_not_there_is_said(opened, tmp_path):
     next(copy.glob("data/*")).unlink()
     with pytest.raises(CurateError, match="is missing"):
         curate.open_release(copy).documents()
+
+
+def test_a_link_out_of_the_release_is_not_followed(opened, tmp_path):
+    copy = shutil.copytree(opened.path, tmp_path / "copy")
+    shard = next(copy.glob("data/*"))
+    shard.unlink()
+    shard.symlink_to(opened.path / "data" / shard.name)
+    (copy / "README.md").unlink()
+    (copy / "README.md").symlink_to(opened.path / "README.md")
+    linked = curate.open_release(copy)
+    for look in (
+        linked.documents,
+        linked.to_datasets,
+        partial(linked.query, "select 1 from documents"),
+        lambda: linked.card,
+    ):
+        with pytest.raises(CurateError, match="links outside its folder"):
+            look()
 
 
 def test_it_loads_as_a_dataset(opened):

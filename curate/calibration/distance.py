@@ -24,6 +24,7 @@ from curate.calibration import shards
 from curate.errors import CurateError
 from curate.models.resources import sha256
 from curate.models.tokenizer import Tokenizer, load
+from curate.release.fetched import is_published
 
 LARGEST = 8
 """How many tokens are named that differ most."""
@@ -101,7 +102,7 @@ def _profile(other: str | Path, tokenizer: Tokenizer) -> Profile:
             what = f"the two sets have different tokenizers: sha256 {sha256(tokenizer.path)[:12]}… and {digest[:12]}…"
             raise CurateError(what, str(other), "draw one of them again with the --tokenizer of the other")
         return _of_set(path, lock, tokenizer)
-    if path.is_dir() or str(other).startswith("hf://"):
+    if path.is_dir() or is_published(other):
         release = shards.open_shards(other)
         name = release.lock.title
         return _of_texts(name, shards.all_texts(release), tokenizer)

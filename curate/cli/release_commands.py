@@ -31,14 +31,9 @@ def verify(
     as_json: Json = False,
 ):
     """Hash a release again and compare it with its lock. Exits with 1 if they differ."""
-    from curate.release.lock import verified
+    from curate.inspect.opened import verified
 
-    if release.startswith("hf://"):
-        from curate.hub.publish import verify_published
-
-        lock, problems = verify_published(release)
-    else:
-        lock, problems = verified(release)
+    lock, problems = verified(release)
     result = {
         "release": release,
         "digest": lock.digest,

@@ -14,11 +14,14 @@ from curate.errors import CurateError
 from curate.release import lock as locks
 from curate.release.accounts import funnel_rows
 from curate.release.charts import funnel_chart
-from curate.release.fetched import PAGES, READ, hold
+from curate.release.fetched import PAGES, READ, Held, hold, is_published
 from curate.release.typed_lock import Lock, as_json
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
+
+TABLES = {"documents": "data/", "rejected": "evidence/rejected", "near_duplicates": "evidence/near_duplicates"}
+"""How the paths of the files begin that hold them."""
 
 SHOWN_ROWS = 10
 """Values of a column in the composition that a notebook shows."""
@@ -60,7 +63,7 @@ class Release:
     @property
     def card(self) -> str:
         """README.md: the card, in Markdown."""
-        return (self.path / "README.md").read_text(encoding="utf-8")
+        return self._held.file("README.md").read_text(encoding="utf-8")
 
     @property
     def funnel(self) -> pa.Table:
@@ -75,25 +78,37 @@ class Release:
 
         split  train or validation; None: all. Raises CurateError where the release has none of it.
         """
-        return self._files("data/", f"/{split}-" if split else "")
+        return self._files(TABLES["documents"], f"/{split}-" if split else "")
 
     def rejected(self) -> datasets.Dataset:
         """The documents that are not released: where each was, the stage, the reason and what the stage says of it."""
-        return self._files("evidence/rejected")
+        return self._files(TABLES["rejected"])
 
     def near_duplicates(self) -> datasets.Dataset:
         """The documents that near-duplicates join with others, the kept ones too."""
-        return self._files("evidence/near_duplicates")
+        return self._files(TABLES["near_duplicates"])
+
+    @property
+    def _held(self) -> Held:
+        return Held(self.path, self.typed, is_published(self.address))
 
     def _files(self, start: str, holding: str = "") -> datasets.Dataset:
-        paths = [file.path for file in self.typed.files]
-        wanted = [path for path in paths if path.startswith(start) and holding in path and path.endswith(".parquet")]
+        return datasets.dataset(list(map(str, self._paths(start, holding))), format="parquet")
+
+    def _listed(self, start: str, holding: str = "") -> list[str]:
+        paths = [file.path for file in self.typed.files if file.path.endswith(".parquet")]
+        return [path for path in paths if path.startswith(start) and holding in path]
+
+    def _paths(self, start: str, holding: str = "") -> list[Path]:
+        """Its Parquet files. Raises CurateError where there are none, or one is missing, or lies elsewhere."""
+        wanted = self._listed(start, holding)
         if not wanted:
             where, fix = f"{self.path}/{start}", "see the files listed in `lock.json`"
             raise CurateError(f"{self.name} {self.version} has no such documents", where, fix)
-        if missing := next((path for path in wanted if not (self.path / path).is_file()), None):
-            raise CurateError("a file of the release is missing", str(self.path / missing), "run `curate verify` on it")
-        return datasets.dataset([str(self.path / path) for path in wanted], format="parquet")
+        found = list(map(self._held.file, wanted))
+        if missing := next((path for path in found if not path.is_file()), None):
+            raise CurateError("a file of the release is missing", str(missing), "run `curate verify` on it")
+        return found
 
     def query(self, sql: str) -> pa.Table:
         """The answer to a query in DuckDB's SQL over the tables `documents`, `rejected` and `near_duplicates`.
@@ -105,11 +120,9 @@ class Release:
         import duckdb
 
         connection = duckdb.connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False})
-        for name in ("documents", "rejected", "near_duplicates"):
-            try:
-                connection.register(name, getattr(self, name)())
-            except CurateError:  # not every release has all of them
-                continue
+        for name, start in TABLES.items():
+            if self._listed(start):  # not every release has all of them
+                connection.register(name, self._files(start))
         connection.execute("set python_enable_replacements = false")
         connection.execute("set enable_external_access = false")
         connection.execute("set lock_configuration = true")
@@ -129,11 +142,7 @@ class Release:
 
     def verify(self) -> list[CurateError]:
         """Hash every file again: one error for each that is missing, changed or not in the lock. Empty: it holds."""
-        if self.address:
-            from curate.hub.publish import verify_published
-
-            return verify_published(self.address)[1]
-        return locks.verify(self.path)
+        return verified(self.address or self.path)[1]
 
     def to_datasets(self, split: str | None = None) -> "Dataset | DatasetDict":
         """The release as `datasets` loads it, which must be installed: a DatasetDict, or the Dataset of a split."""
@@ -141,6 +150,7 @@ class Release:
             from datasets import load_dataset
         except ImportError:
             raise CurateError("the package `datasets` is not installed", fix="pip install datasets") from None
+        self._paths(TABLES["documents"])  # so that none of them lies elsewhere
         return load_dataset(str(self.path), split=split)
 
     def __repr__(self) -> str:
@@ -177,6 +187,18 @@ def open_release(place: str | Path) -> Release:
     """
     held = hold(place, READ)
     return Release(held.folder, str(place) if held.published else "")
+
+
+def verified(place: str | Path) -> tuple[Lock, list[CurateError]]:
+    """The lock of a release by its folder or address, and what is wrong with its files, each of which is hashed again.
+
+    Raises CurateError where there is no release, or the Hub does not answer.
+    """
+    if is_published(place):
+        from curate.hub.publish import verify_published
+
+        return verify_published(str(place))
+    return locks.verified(place)
 
 
 def report(place: str | Path) -> Path:

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from curate.engine.planner import Shard
 from curate.errors import CurateError
 from curate.manifest.manifest import Manifest
-from curate.release.fetched import Held, hold
+from curate.release.fetched import Held, hold, is_published
 from curate.release.typed_lock import File
 from curate.sources import File as Input
 from curate.stages import removed as removals
@@ -46,8 +46,9 @@ def records(manifest: Manifest) -> list[pa.Table]:
     calls = [call for call in manifest.stages if call.stage.name == "removed"]
     found = [removals.record_of(removals.located(call.params["lists"])) for call in calls]
     if manifest.spec.extends:
-        path = earlier_release(manifest, manifest.spec.extends, "extends").folder / RECORD
-        found.append(removals.read_list(path, "removed") if path.is_file() else removals.RECORD.empty_table())
+        held = earlier_release(manifest, manifest.spec.extends, "extends")
+        there = any(file.path == RECORD for file in held.lock.files)
+        found.append(removals.read_list(_file(held, RECORD), "removed") if there else removals.RECORD.empty_table())
     return found
 
 
@@ -67,7 +68,7 @@ def _named(manifest: Manifest) -> dict[str, str]:
 
 def earlier_release(manifest: Manifest, name: str, place: str) -> Held:
     """An earlier release, by its path beside the manifest or its address. Raises CurateError where there is none."""
-    if name.startswith("hf://"):
+    if is_published(name):
         return hold(name)
     if "://" in name:
         fix = "use a folder, or hf://datasets/ORG/NAME@vVERSION"
@@ -104,7 +105,7 @@ def _shards(manifest: Manifest, name: str, place: str) -> list[Shard]:
             of=len(data),
             data=_source(held, files[path]),
             index=_source(held, files[path.replace("data/", "index/", 1)]) if indexed else None,
-            columns=_columns(held.folder / path),
+            columns=_columns(_file(held, path)),
             rows=files[path].rows,
             keys={"column": call.stage.index.column, "width": 8 * lock.index.get("bands", 0)} if indexed else None,
         )

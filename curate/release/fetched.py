@@ -38,9 +38,14 @@ def hold(place: str | Path, wanted: tuple[str, ...] = COMPARED) -> Held:
 
     Raises CurateError where there is none, or its lock cannot be believed.
     """
-    published = str(place).startswith("hf://")
+    published = is_published(place)
     folder = local_copy(str(place), wanted) if published else Path(place)
     return Held(folder, load_whole_lock(folder), published)
+
+
+def is_published(place: str | Path) -> bool:
+    """Whether this is the address of a published release; else it is a folder."""
+    return str(place).startswith("hf://")
 
 
 def local_copy(
