@@ -15,10 +15,14 @@ from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from packaging.requirements import Requirement
+from pictures import picture
 from releases import record, release, response, rows, write_jsonl, write_manifest
 
+from curate.base.messages import IMAGES
 from curate.inspect.explain import explain
 from curate.release.lock import read_lock
 from curate.stage_api import find_stage, stage_homes
@@ -45,6 +49,10 @@ CALLS = {
     "extract_curate": {"extract": {"extractor": "curate"}},
     "datatrove": {"datatrove": {"block": "datatrove.pipeline.filters.GopherQualityFilter"}},
 }
+MARKED_BY_NOTHING = {"images": {"mark": None}}
+CALLS["images"] = MARKED_BY_NOTHING
+BEFORE = {"image_dedup": [MARKED_BY_NOTHING]}
+"""Stages that must stand before one."""
 PAGE = "<html><head><title>{0}</title></head><body><nav>Menu</nav><main><h1>{0}</h1><p>{1}</p></main></body></html>"
 ODD = ["Cafe\u0301\r\nline\u2028end", "a\x00b\x1fc", "\ufefftext", "- item\n- item\n- item", "x" * 3000]
 
@@ -67,13 +75,18 @@ def result_of(name: str, folder: Path) -> dict:
     ]
     pages += [response("http://a/pdf", "%PDF-1.4", kind="application/pdf"), response("http://a/void", "")]
     (folder / "in.warc.gz").write_bytes(b"".join(pages))
+    pictures = [[{"bytes": picture(n // 2, 40 + n % 2, 30, "BMP"), "path": None}] for n in range(8)]
+    table = {"text": texts[:8], "url": [f"http://a/{n}" for n in range(8)], "images": pa.array(pictures, IMAGES)}
+    pq.write_table(pa.table(table), folder / "in.parquet")
     inputs = ["in.warc.gz"] if name.startswith("extract") else ["in.jsonl"]
-    source = {"inputs": inputs, "pipeline": [CALLS.get(name, name)]}
+    inputs = ["in.parquet"] if name.startswith("image") else inputs
+    source = {"inputs": inputs, "layout": "curate"} if inputs == ["in.parquet"] else {"inputs": inputs}
+    source |= {"pipeline": [*BEFORE.get(name, []), CALLS.get(name, name)]}
     source |= {"layout": LAYOUTS[name]} if name in LAYOUTS else {}
     document = {"name": "golden", "version": "1.0.0", "license": "cc0-1.0", "sources": {"only": source}}
     manifest = write_manifest(folder / "manifest.yaml", document)
     release(manifest, folder / "work")
-    [stage] = read_lock(folder / "work" / "releases" / "golden" / "1.0.0")["stages"]
+    [*_, stage] = read_lock(folder / "work" / "releases" / "golden" / "1.0.0")["stages"]
     found = [explained for n in range(20) for explained in _of_url(manifest, f"http://a/{n}", folder / "work")]
     content = json.dumps(
         [[one["id"], one["reason"], one["steps"]] for one in found] + [stage["sources"]], sort_keys=True

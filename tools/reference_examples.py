@@ -93,6 +93,8 @@ NEEDS = {
     "datatrove": 'datatrove: `pip install "curate-corpus[datatrove]"`',
     "decontaminate": "evaluation sets: local files, or files on a server or the Hub",
     "extract": "web pages: a source of WARC or ARC archives",
+    "image_dedup": "rows with pictures, and the stage `images` before it",
+    "images": "rows with pictures: a `layout:` that has them",
     "language": "a fastText model of languages",
     "quality": "a fastText model, such as one that `curate train` makes",
     "removed": "the list of what was removed",

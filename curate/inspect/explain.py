@@ -61,7 +61,7 @@ def _walk(plan: Plan, store: Store, lane: Lane, row: int) -> dict:
             provenance = {name: values.get(name) for name in COLUMNS if name not in ("text", "n_bytes")}
         job, reason = plan.jobs[fp], values.pop(REJECT.name)
         text = values.pop("text", None)
-        shown = {name: value for name, value in values.items() if name not in COLUMNS and value is not None}
+        shown = {name: _shown(value) for name, value in values.items() if name not in COLUMNS and value is not None}
         failures = [one for found in marker.get("failures", {}).values() for one in found]
         said = [one["error"] for one in failures if one["id"] == provenance["id"]]
         shown |= {"error": said[0]} if said and reason else {}
@@ -87,6 +87,15 @@ def _walk(plan: Plan, store: Store, lane: Lane, row: int) -> dict:
         found["kept"] = {"id": kept, "similarity": steps[-1]["columns"].get("similarity")}
         found["kept"] |= {"text": _text(plan, store, kept), "against": _text(plan, store, provenance["id"])}
     return found
+
+
+def _shown(value: Any) -> Any:
+    """A value as JSON can say it: of bytes, such as those of a picture, how many there are."""
+    if isinstance(value, dict):
+        return {key: _shown(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_shown(inner) for inner in value]
+    return f"{len(value):,} bytes" if isinstance(value, bytes) else value
 
 
 def _removed(plan: Plan, store: Store, id: str) -> dict | None:
