@@ -3,6 +3,8 @@
 arXiv:1910.10683
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from curate.kernels import kernel
@@ -11,6 +13,23 @@ from curate.kernels.repetition import strip
 
 KEPT, LOREM_IPSUM, CURLY_BRACKET, FEW_SENTENCES = range(4)
 _OPEN, _NEWLINE = 0x5B, 0x0A
+
+
+class Rules(NamedTuple):
+    """What goes.
+
+    terminal       whether a line must end in terminal punctuation
+    min_words      fewest plain words of a line
+    max_word       most characters of a word in a line
+    flags          of ``lines``: rules that are on
+    min_sentences  fewest sentences of a document
+    """
+
+    terminal: bool
+    min_words: int
+    max_word: int
+    flags: int
+    min_sentences: int
 
 
 @kernel
@@ -29,19 +48,17 @@ def _copy(data, first, last, classes, out, at):
 
 
 @kernel
-def clean(data, offsets, starts, ends, doc_words, classes, terminal, min_words, max_word, flags, min_sentences):
+def clean(data, offsets, spans, classes, rules):
     """Take lines out of every document until a rule rejects it.
 
-    terminal       whether a line must end in terminal punctuation
-    min_words      fewest plain words of a line
-    max_word       most characters of a word in a line
-    flags          of ``lines``: rules that are on
-    min_sentences  fewest sentences of a document
+    spans  words and marks, as ``marks.word_and_mark_spans`` gives them
+    rules  ``Rules``
 
     Returns (out uint8[bytes], out_offsets int64[docs + 1], verdicts uint8[docs], removed int32[docs]): the
     texts that are left, without citations, one line after another; what each page comes to, and how many
     lines went. The text of a page that goes is nothing in particular. Words only bound the sentences.
     """
+    starts, ends, doc_words = spans
     docs = len(offsets) - 1
     out = np.empty(offsets[-1] - offsets[0], np.uint8)
     out_offsets = np.zeros(docs + 1, np.int64)
@@ -55,13 +72,13 @@ def clean(data, offsets, starts, ends, doc_words, classes, terminal, min_words, 
             first, last, line_end, following, _, n_words, longest, found = scan_line(
                 data, following, end, classes, True
             )
-            found &= flags
+            found &= rules.flags
             while word < stop and starts[word] < first:
                 word += 1
             if (
-                longest > max_word
-                or n_words < min_words
-                or (terminal and not ends_terminal(data, first, last, classes))
+                longest > rules.max_word
+                or n_words < rules.min_words
+                or (rules.terminal and not ends_terminal(data, first, last, classes))
             ):
                 removed[doc] += 1
             elif found & LOREM:
@@ -80,7 +97,7 @@ def clean(data, offsets, starts, ends, doc_words, classes, terminal, min_words, 
                 at = _copy(data, first, last, classes, out, at)
             while word < stop and starts[word] < line_end:
                 word += 1
-        if verdicts[doc] == KEPT and n_sentences < min_sentences:
+        if verdicts[doc] == KEPT and n_sentences < rules.min_sentences:
             verdicts[doc] = FEW_SENTENCES
         first, last = strip(out, begin, at, classes)
         if first > begin:

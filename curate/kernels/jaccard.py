@@ -6,6 +6,7 @@ exceeds the true one, and only equal sets reach 1. Sets are the sorted, unique s
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,6 +22,17 @@ member of an average set."""
 MET = 512
 """Kept documents of a band that a document is compared with, the latest first. Of more, whoever writes texts that agree
 in a band and in nothing else would have all compared with all."""
+
+
+class _Contents(NamedTuple):
+    """What documents are compared by: their sets, with a bitmap of each, or else signatures. Empty arrays stand for the
+    other."""
+
+    hashes: np.ndarray
+    offsets: np.ndarray
+    bitmaps: np.ndarray
+    signatures: np.ndarray
+    exact: bool
 
 
 @device
@@ -138,10 +150,11 @@ def _find(table_keys, table_heads, key, secret):
 
 
 @kernel
-def _leaders(order, keys, fingerprints, hashes, offsets, bitmaps, signatures, exact, threshold, tables):
+def _leaders(order, keys, fingerprints, contents, threshold, tables):
     # For each key, a chain of the kept documents that have it, newest first: 1 + ``p * width + column`` stands for the
     # document at place p of the order; column 0 is its fingerprint, so that copies meet at once.
     table_keys, table_heads, links, last_seen_by = tables
+    hashes, offsets, bitmaps, signatures, exact = contents
     docs, width, secret = len(order), keys.shape[1] + 1, draw_secret()
     duplicate_of = np.full(docs, -1, np.int64)
     similarity = np.zeros(docs, np.float64)
@@ -174,13 +187,13 @@ def _leaders(order, keys, fingerprints, hashes, offsets, bitmaps, signatures, ex
     return duplicate_of, similarity
 
 
-def _decide(order, keys, fingerprints, hashes, offsets, bitmaps, signatures, exact, threshold, zeros):
+def _decide(order, keys, fingerprints, contents, threshold, zeros):
     docs, width = len(keys), keys.shape[1] + 1
     slots = 1 << (2 * docs * width).bit_length()
     tables = zeros(slots, np.uint64), zeros(slots, np.int64), zeros(docs * width, np.int64), zeros(docs, np.int64)
     order = np.arange(docs) if order is None else order
     millionths = round(threshold * _MILLION)
-    return _leaders(order, keys, fingerprints, hashes, offsets, bitmaps, signatures, exact, millionths, tables)
+    return _leaders(order, keys, fingerprints, contents, millionths, tables)
 
 
 def leaders(
@@ -212,8 +225,8 @@ def leaders(
         words *= 2
     fingerprints, bitmaps = zeros(docs, np.uint64), zeros((docs, words), np.uint64)
     _sketch(hashes, offsets, fingerprints, bitmaps)
-    unused = np.empty((0, 0), np.uint32)
-    return _decide(order, keys, fingerprints, hashes, offsets, bitmaps, unused, True, threshold, zeros)
+    contents = _Contents(hashes, offsets, bitmaps, np.empty((0, 0), np.uint32), True)
+    return _decide(order, keys, fingerprints, contents, threshold, zeros)
 
 
 def leaders_by_signature(
@@ -226,4 +239,4 @@ def leaders_by_signature(
     """The same with similarities estimated from ``signatures`` (uint32[docs, num_perm])."""
     fingerprints = _signature_fingerprints(signatures)
     unused = np.empty(0, np.uint64), np.empty(0, np.int64), np.empty((0, 0), np.uint64)
-    return _decide(order, keys, fingerprints, *unused, signatures, False, threshold, zeros)
+    return _decide(order, keys, fingerprints, _Contents(*unused, signatures, False), threshold, zeros)

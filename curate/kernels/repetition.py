@@ -5,6 +5,8 @@ comes again after its first appearance, and n-grams without overlap, over all wo
 of what appears more than once, over the words that begin with a letter or a digit.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from curate.kernels import device, kernel
@@ -34,6 +36,19 @@ N_GRAMS = np.dtype(
     ]
 )
 """Words of a document, counted, and characters of n-grams: ``top`` of 2 to 4 words, the others of 5 to 10."""
+
+
+class _Scratch(NamedTuple):
+    """Room to work with n-grams in, for as many as the longest document has words: uint64 ``grams``, bool ``repeated``,
+    int32 ``slots`` and ``candidates``; and a hash table for as many: uint64 ``keys``, int32 ``counts``."""
+
+    grams: np.ndarray
+    repeated: np.ndarray
+    slots: np.ndarray
+    candidates: np.ndarray
+    keys: np.ndarray
+    counts: np.ndarray
+
 
 _NEWLINE = 10
 _FIRST, _LAST_TOP, _LAST = 2, 4, 10
@@ -173,7 +188,7 @@ def count_segments(data, offsets, short_line, classes, lines, with_paragraphs, p
 
 
 @device
-def _chain(hashes, ends, m, last_n, grams, repeated, slots, candidates, keys, counts, top, longest, covered):
+def _chain(hashes, ends, m, last_n, scratch, top, longest, covered):
     """n-grams of ``m`` words for n from 2 to ``last_n``, equal where all their words are.
 
     An n-gram can repeat only where the (n-1)-grams at its first and its second word do, so that after the
@@ -182,6 +197,7 @@ def _chain(hashes, ends, m, last_n, grams, repeated, slots, candidates, keys, co
     equals, even if none comes twice, with a space between words; ``longest`` for the longest, if one comes
     twice. For n = 5 and up, ``covered``: the characters of words in an n-gram that comes twice.
     """
+    grams, repeated, slots, candidates, keys, counts = scratch
     n_candidates = max(m - 1, 0)
     secret = draw_secret()
     for i in range(m):
@@ -235,7 +251,7 @@ def _beginning(letters, i):
 
 
 @device
-def _repeated(letters, prefixes, powers, places, ends, m, candidates, slots, keys, counts, row):
+def _repeated(letters, prefixes, powers, places, ends, m, scratch, row):
     """datatrove's duplicate n-grams, n = 5 to 10, equal where their letters are, wherever words begin: from
     left to right, one that was seen before counts and is stepped over; another is remembered.
 
@@ -243,6 +259,7 @@ def _repeated(letters, prefixes, powers, places, ends, m, candidates, slots, key
     all before it, and ``powers`` are those of the hash's base. Equal n-grams begin with the same letters, so that
     only those whose first letters come twice are looked at, and those too short to tell.
     """
+    _, _, slots, candidates, keys, counts = scratch
     shortest, secret = _LAST_TOP + 1, draw_secret()
     positions = max(m - shortest + 1, 0)
     size = table_size(positions)
@@ -281,17 +298,18 @@ def count_n_grams(data, starts, ends, doc_words, stop_hashes, classes, n_grams, 
         for word in range(first, last):
             reach = max(reach, ends[min(word + _LAST, last) - 1] - starts[word])
     size = table_size(longest)  # places and counts are int32: a document is no longer than 2 GiB
-    keys, counts = np.empty(size, np.uint64), np.empty(size, np.int32)
     letters, powers = np.zeros(most + _BEGINNING, np.uint8), np.ones(reach + 1, np.uint64)
     for i in range(reach):
         powers[i + 1] = powers[i] * BASE
     prefixes, places = np.zeros(longest + 1, np.uint64), np.zeros(longest + 1, np.int32)
     hashes = np.empty(longest, np.uint64)
-    grams, slots = np.empty(longest, np.uint64), np.empty(longest, np.int32)
+    scratch = _Scratch(
+        np.empty(longest, np.uint64), np.empty(longest, np.bool_), np.empty(longest, np.int32),
+        np.empty(longest, np.int32), np.empty(size, np.uint64), np.empty(size, np.int32),
+    )  # fmt: skip
     before = np.zeros(longest + 1, np.int32)
     dclm_longest = longest if dclm else 0
     dclm_hashes, dclm_before = np.empty(dclm_longest, np.uint64), np.zeros(dclm_longest + 1, np.int32)
-    candidates, repeated = np.empty(longest, np.int32), np.empty(longest, np.bool_)
     unused = np.zeros(3, np.int64)
 
     stop_size = table_size(8 * len(stop_hashes))  # wide, so that most words meet a free slot
@@ -343,13 +361,7 @@ def count_n_grams(data, starts, ends, doc_words, stop_hashes, classes, n_grams, 
             m += 1
         row.dclm_words = k
         if n_grams:
-            _chain(
-                hashes, before, m, _LAST_TOP, grams, repeated, slots, candidates, keys, counts,
-                row.top, unused, unused,
-            )  # fmt: skip
-            _repeated(letters, prefixes, powers, places, before, m, candidates, slots, keys, counts, row)
+            _chain(hashes, before, m, _LAST_TOP, scratch, row.top, unused, unused)
+            _repeated(letters, prefixes, powers, places, before, m, scratch, row)
         if dclm:
-            _chain(
-                dclm_hashes, dclm_before, k, _LAST, grams, repeated, slots, candidates, keys, counts,
-                unused, row.dclm_top, row.dclm_covered,
-            )  # fmt: skip
+            _chain(dclm_hashes, dclm_before, k, _LAST, scratch, unused, row.dclm_top, row.dclm_covered)

@@ -5,7 +5,7 @@ import pyarrow.compute as pc
 
 from curate.base.parameters import Count
 from curate.documents import utf8
-from curate.kernels.c4_lines import CURLY_BRACKET, FEW_SENTENCES, KEPT, LOREM_IPSUM, clean
+from curate.kernels.c4_lines import CURLY_BRACKET, FEW_SENTENCES, KEPT, LOREM_IPSUM, Rules, clean
 from curate.kernels.characters import character_classes
 from curate.kernels.lines import CURLY, JAVASCRIPT, LOREM, POLICY
 from curate.kernels.marks import word_and_mark_spans
@@ -51,9 +51,8 @@ def c4(
     classes = character_classes()
     spans = word_and_mark_spans(data, offsets, classes)
     flags = LOREM * lorem_ipsum | JAVASCRIPT * javascript | CURLY * curly_bracket | POLICY * policy
-    cleaned, cleaned_offsets, verdicts, removed = clean(
-        data, offsets, *spans, classes, terminal_punctuation, min_words, max_word_length, flags, min_sentences
-    )
+    rules = Rules(terminal_punctuation, min_words, max_word_length, flags, min_sentences)
+    cleaned, cleaned_offsets, verdicts, removed = clean(data, offsets, spans, classes, rules)
     left = texts(cleaned, cleaned_offsets, text)
     docs = set_column(docs, "text", pc.if_else(pa.array(verdicts == KEPT), left, text))
     return reject(
