@@ -5,10 +5,10 @@ from fractions import Fraction
 
 import numpy as np
 
-from curate.errors import CurateError, did_you_mean
 from curate.mix.hash_line import cut, held_out_end, shuffled
-from curate.mix.mixture import VALIDATION, exact, times
+from curate.mix.mixture import VALIDATION, exact
 from curate.mix.quotas import Short, Want, draw
+from curate.mix.shortages import Shortage, no_document
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def compose(documents: Candidates, choice: dict, unit: str, shard_bytes: int) ->
     try:
         drawn = draw(amount[line], start, wants, choice["repeats"])
     except Short as short:
-        raise _too_little(short, choice, wants, names, unit) from None
+        raise Shortage(short, choice, wants, names, unit).error from None
     there = np.bincount(key[line], amount[line], len(names))
     wanted = np.array([any(want.weights is None or want.weights[k] for want in wants) for k in range(len(names))], bool)
     rows, places, shards, splits = [], [], [], []
@@ -96,7 +96,7 @@ def compose(documents: Candidates, choice: dict, unit: str, shard_bytes: int) ->
         mine = drawn.phase == number
         row = line[drawn.row[mine]]
         if not len(row) and (given["name"] or given["weights"] or given["budget"]):
-            raise _empty(given, drawn.budgets[number], unit)
+            raise no_document(given, drawn.budgets[number], unit)
         add(
             {"phase": given["name"], "split": "train"},
             row,
@@ -170,51 +170,3 @@ def _keys(documents, names, key, row, amount, asked=None, there=None) -> dict[st
 
 def _sums(key: np.ndarray, amount: np.ndarray, names: list[str]) -> np.ndarray:
     return np.bincount(key, amount, len(names))  # exact: float64 holds integers to 2**53
-
-
-def _too_little(short: Short, choice: dict, wants: list[Want], names: list[str], unit: str) -> CurateError:
-    """What was asked, what there is, which key limits, and what to do."""
-    name, repeats = names[short.key], choice["repeats"]
-    asking = _phases(choice, short.phases)
-    if not short.there:
-        given = {name for want in choice["wants"] for name in want["weights"]}
-        fix = f"remove `{name}` from the weights, or add documents to it"
-        if others := [other for other in names if other not in given]:
-            fix = f"{did_you_mean(name, others)} Or {fix}"
-        return CurateError(f"{asking} a share of `{name}`, but no document of it is left", "mixture", fix)
-    if short.asked is None:
-        what = f"{asking} a share of `{name}`, but the other phases use all {short.there:,} {unit} of it"
-        fix = f"lower their budgets, raise `repeats` above {repeats}, or set `repeat_earlier: true` for this phase"
-        return CurateError(what, "mixture", fix)
-    what = f"{asking} {short.asked:,} {unit} of `{name}`, but only {repeats * short.there:,} are available: there are "
-    what += f"{short.there:,}, used {times(repeats)}"
-    budgets = {number: want.budget for number, want in enumerate(wants) if want.budget and want.again is False}
-    if set(short.phases) - set(budgets):
-        budgets = {number: wants[number].budget for number in short.phases}
-    fixes = []
-    if short.scale:
-        lower = {number: int(budget * short.scale) for number, budget in budgets.items()}
-        if choice["wants"][0]["name"] is None:
-            fixes.append(f"lower `budget` to {lower[0]}")
-        else:
-            told = ", ".join(f"`{choice['wants'][number]['name']}` to {budget}" for number, budget in lower.items())
-            fixes.append(f"lower the budget of {told}")
-    if short.repeats:
-        fixes.append(f"raise `repeats` to {short.repeats}")
-    if len(wants) == 1 and wants[0].weights:
-        most = int(Fraction(repeats * short.there, wants[0].budget) * 10_000) / 10_000
-        fixes.append(f"give `{name}` a weight of at most {most:g}")
-    return CurateError(what, "mixture", ", or ".join(fixes))
-
-
-def _phases(choice: dict, numbers: list[int]) -> str:
-    if choice["wants"][0]["name"] is None:
-        return "the mixture asks for"
-    named = [f"`{choice['wants'][number]['name']}`" for number in numbers]
-    return f"phase {named[0]} asks for" if len(named) == 1 else f"phases {' and '.join(named)} ask for"
-
-
-def _empty(given: dict, budget: int, unit: str) -> CurateError:
-    what = f"phase `{given['name']}` gets no document" if given["name"] else "the mixture gets no document"
-    what += f": the first one alone exceeds its budget of {budget:,} {unit}"
-    return CurateError(what, "mixture", "raise its budget, or leave it out")
