@@ -2,12 +2,11 @@
 
     import curate
 
-    if __name__ == "__main__":  # in a script, since workers, which are processes of their own, import it anew
+    if __name__ == "__main__":  # in a script, since worker processes import it again
         release = curate.run("manifest.yaml")
         print(release.documents().head(3))
 
-What the command line does, these functions do: each verb is one of them. They are imported when they are asked for, so
-that `import curate` takes no time.
+Each command of the command line is one of these functions. They are imported on first use, so `import curate` is fast.
 """
 
 from importlib import import_module

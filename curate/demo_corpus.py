@@ -57,10 +57,10 @@ SKIPPED_PACKAGES = {
 
 
 def demo(folder: str | Path = "curate-demo", *, workers: int | None = None, progress: bool = True) -> Release:
-    """Make a corpus of files that come with Python, a classifier, and a release of them. Needs no data and no network.
+    """Build a demo corpus from files bundled with Python, a classifier, and a release. Works offline.
 
-    folder    for the corpus, the manifest `quickstart.yaml` and the work folder
-    progress  whether to show how far it is, on stderr
+    folder    folder for the corpus, the manifest `quickstart.yaml` and the work folder
+    progress  whether to show progress on stderr
 
         curate.demo().funnel
     """

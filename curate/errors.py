@@ -8,11 +8,11 @@ from curate.base.redact import in_error
 
 
 class CurateError(Exception):
-    """A mistake in what was given to us: a manifest, an input, a setting.
+    """A mistake in a manifest, an input, or a setting.
 
-    what   one sentence, no full stop.
-    where  a file and line, a path in the manifest, an offset in an archive.
-    fix    what the person can do about it.
+    what   one sentence, without a period.
+    where  a file and line, a path in the manifest, or an offset in an archive.
+    fix    what the user can do about it.
     """
 
     exit_code = 2
@@ -24,7 +24,7 @@ class CurateError(Exception):
 
     @property
     def lines(self) -> list[str]:
-        """What people read. A line feed in `where` is one in the name of a file, and is written out."""
+        """The lines shown to people. A line feed in `where` comes from a file name, and is written as `\\n`."""
         where = self.where.replace("\n", r"\n")
         lines = [*f"error: {self.what}".split("\n"), where and f"  --> {where}", self.fix and f"fix: {self.fix}"]
         return [line for line in lines if line]
@@ -37,7 +37,7 @@ class CurateError(Exception):
 
 
 class ManifestError(CurateError):
-    """All the mistakes of one manifest, in the order of its lines."""
+    """All mistakes in one manifest, in the order of its lines."""
 
     def __init__(self, problems: list[CurateError]):
         super().__init__(f"{len(problems)} mistakes in the manifest")
@@ -54,7 +54,7 @@ class ManifestError(CurateError):
 
 
 class Stopped(CurateError):
-    """The run did not end, and running it again resumes where it stopped."""
+    """The run did not finish; running it again resumes where it stopped."""
 
     exit_code = 3
 

@@ -45,28 +45,28 @@ ENTRY_POINTS = "curate.stages"
 class Step:
     """One round of a group stage.
 
-    run   a function from table(s) to a table; what it is given depends on `over`:
-          docs  run(docs) for each block of a partition: live rows, with `doc` and the columns that `reads` names.
-                From the second step on run(docs, rows), with the rows the step before sent to them.
+    run   a function from table(s) to a table; its arguments depend on `over`:
+          docs  run(docs) for each block of a partition: live rows, with `doc` and the columns in `reads`.
+                From the second step on, run(docs, rows), with the rows that the previous step sent to them.
           bins  run(rows) for each bin: all rows sent to it, sorted by `doc`.
           all   run(tables, sizes) once: an iterator of tables, and the number of documents in each partition
                 (int64). It yields tables.
           apply run(docs, rows) for each block of a partition, as the last step of a stage that changes documents:
                 returns `docs` as a map stage does, with the columns it adds and changes, and `reject`.
-    bins  how many bins the resulting rows are dealt to: that of a row is its column `bin` (uint32 or uint64) modulo
+    bins  number of bins for the resulting rows: the bin of a row is its column `bin` (uint32 or uint64) modulo
           this number. 0: back to their documents, by `doc`.
-    reads of a step over docs, the columns it looks at; `priority` (int32) is that of the document's source. Default:
-          `id`, `priority` and all that the stage reads.
+    reads for a step over docs, the columns it uses; `priority` (int32) is that of the document's source. Default:
+          `id`, `priority` and all columns that the stage reads.
 
-    `doc` (uint64) stands for a document between steps: partition << 32 | row. Unless the last step is over `apply`, its
-    rows are verdicts: one or none a document, with `doc`, `reject` (a reason or null) and the columns the stage adds.
+    `doc` (uint64) identifies a document between steps: partition << 32 | row. Unless the last step is over `apply`, its
+    rows are verdicts: at most one per document, with `doc`, `reject` (a reason or null) and the columns the stage adds.
 
-    A step runs again when what affects it changes. Where `run` is a function of the stage's module, or a
-    `functools.partial` of one with keywords that are JSON values, these keywords are all the parameters that do:
+    A step runs again when something that affects it changes. If `run` is a function of the stage's module, or a
+    `functools.partial` of one with keywords that are JSON values, only these keywords affect it:
 
         Step(partial(decide, threshold=threshold), "bins")
 
-    Any other function, such as one inside the stage's own, is taken to depend on all parameters.
+    Any other function, such as one defined inside the stage, is assumed to depend on all parameters.
     """
 
     run: Callable
@@ -241,43 +241,43 @@ class Stage:
 
 
 def stage(version: int, **options: Any) -> Callable[[Callable], Stage]:
-    """Make a map stage of a function `(docs: pa.Table, *, ...) -> pa.Table`.
+    """Make a map stage from a function `(docs: pa.Table, *, ...) -> pa.Table`.
 
-    version   raise it when the same input no longer gives the same result.
-    packages  distributions whose version affects the result, or a function of the parameters that names them.
-    alone     always starts a job of its own, so that changing it does not rerun what stands before.
-    dry       cheap and able to tell more mistakes when planned, by a try on an empty table.
-    hazard    is known to crash or hang on hostile input, which its reference says. No stage stops a run by that: the
-              document is rejected as `NAME_crashed`, or as `NAME_failed` where the stage raises an exception.
+    version   bump it when the output changes for any input.
+    packages  distributions whose version affects the result, or a function of the parameters that returns them.
+    alone     always start a separate job, so that changing this stage does not rerun earlier ones.
+    dry       cheap enough to try on an empty table during planning, which can find more mistakes.
+    hazard    known to crash or hang on hostile input; the reference mentions it. This never stops a run: the document
+              is rejected as `NAME_crashed`, or as `NAME_failed` if the stage raises an exception.
     reads_from, adds_from, reasons_from
-              functions of the parameters, where the docstring cannot say it.
+              functions of the parameters, where the docstring cannot list the names.
     resources_from
-              a function of the parameters: {parameter: the Path of the file it names, as `resources.locate` finds
-              it}; a parameter that is a list or a mapping stays so, with paths for names of files.
-    code_from   a function of the parameters: `module:name` of each function or class that they name and the stage
-              calls; it runs where the person allows that, and nothing else of the stage may import it.
-    notes_from  a function of the parameters: sentences for the plan and the card on what the setting means.
-    warnings_from  the same, on what is allowed and most likely not meant.
-    max_removed  the share of a source that it may remove before a run stops, where a manifest does not say.
+              a function of the parameters: {parameter: the Path of the file it refers to, found by
+              `resources.locate`}; a list or a mapping keeps its form, with paths in place of file names.
+    code_from   a function of the parameters: `module:name` of each function or class that they refer to and the stage
+              calls; it runs only if the user allows it, and nothing else in the stage may import it.
+    notes_from  a function of the parameters: sentences for the plan and the card that explain the settings.
+    warnings_from  the same, for settings that are allowed but most likely a mistake.
+    max_removed  default share of a source that the stage may remove before a run stops.
     """
     return lambda function: Stage(function.__name__, "map", version, function, **options)
 
 
 def group(version: int, **options: Any) -> Callable[[Callable], Stage]:
-    """Make a group stage of a function `(*, ...) -> list[Step]`. Options as for `stage`, and:
+    """Make a group stage from a function `(*, ...) -> list[Step]`. Options as for `stage`, and:
 
     index        what a release keeps for later ones, see `Index`
-    memory_from  bytes a job needs beside its documents, a function of the parameters
-    new_only     documents of the earlier releases that a manifest names in `against:` take no part: a stage that keeps
-                 a number of documents counts those of this run
+    memory_from  bytes that a job needs besides its documents, as a function of the parameters
+    new_only     ignore documents of earlier releases listed in `against:`, so a stage that keeps a number of documents
+                 counts only those of this run
     """
     return lambda function: Stage(function.__name__, "group", version, function, alone=True, **options)
 
 
 def reject(docs: pa.Table, /, **reasons: Any) -> pa.Table:
-    """Give a reason to the rows where a mask is true: the first named reason that applies wins. Null is false.
+    """Set a reason on the rows where a mask is true: the first reason that applies wins. Null counts as false.
 
-    docs     document table, n rows; its `reject` column, if any, is kept where it already names a reason.
+    docs     document table, n rows; its `reject` column, if any, is kept where it already has a reason.
     reasons  reason=mask, each a boolean array of n rows.
     """
     masks = [pc.fill_null(_array(mask), False) for mask in reasons.values()]

@@ -26,11 +26,11 @@ def test_mistakes_are_told_with_numbers_and_a_mend(small, plain, tmp_path):
     to = {"to": tmp_path / "none"}
     assert "no recipe `gtpq`" in mistake(small, "gtpq", **to)
     assert "did you mean `gptq`?" in mistake(small, "gtpq", **to)
-    assert "`gptq` takes no --tokens" in mistake(small, "gptq", tokens=9, **to)
+    assert "recipe `gptq` does not accept --tokens" in mistake(small, "gptq", tokens=9, **to)
     assert "`imatrix` takes no --sequences" in mistake(small, "imatrix", sequences=9, **to)
     assert "no lock.json" in mistake(tmp_path, **to)
     assert "no token `<end>`" in mistake(small, end="<end>", **to)
-    assert "it names no tokenizer" in mistake(plain, **to)
+    assert "it specifies no tokenizer" in mistake(plain, **to)
     assert "cu_seqlens" in mistake(small, "kernel", sequences=10**9, length=3, **to)
     for recipe, option in (("gptq", "sequences"), ("kernel", "sequences"), ("awq", "length"), ("imatrix", "tokens")):
         for value in (-1, 0, 10**20):

@@ -104,9 +104,9 @@ def test_mistakes_are_found_without_running_anything(tmp_path, spy):
     for function, what in (
         ("spied.inner:length", "did you mean `lengths`?"),
         ("spied.iner:lengths", "cannot import `spied.iner`"),
-        ("spied.inner", "does not name a function"),
-        ("spied.inner:a.b", "does not name a function"),
-        ("../spied:lengths", "does not name a function"),
+        ("spied.inner", "is not the name of a function"),
+        ("spied.inner:a.b", "is not the name of a function"),
+        ("../spied:lengths", "is not the name of a function"),
     ):
         with pytest.raises(ManifestError) as caught:
             run_plan(annotating(tmp_path, function), tmp_path / "work")

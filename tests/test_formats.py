@@ -74,7 +74,7 @@ def test_a_plugin_adds_a_format(tmp_path, odd_stages):
 
 def test_without_the_plugin_its_format_is_unknown(tmp_path):
     (tmp_path / "a.poem").write_text("a")
-    with pytest.raises(CurateError, match="cannot tell the format"):
+    with pytest.raises(CurateError, match="cannot infer the format"):
         release(source(tmp_path, ["a.poem"]), tmp_path / "work")
     with pytest.raises(CurateError, match="unknown format `stanzas`"):
         release(source(tmp_path, ["a.poem"], format="stanzas"), tmp_path / "work")

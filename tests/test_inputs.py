@@ -130,7 +130,7 @@ def test_a_glob_of_folders_alone_says_how_to_take_their_files(tmp_path):
 
 def test_two_files_of_one_name_are_an_error_and_one_file_twice_is_not(tree):
     shutil.copy(tree / "a.jsonl", tree / "d" / "a.jsonl")
-    with pytest.raises(CurateError, match=r"two inputs are called `a.jsonl`"):
+    with pytest.raises(CurateError, match=r"two inputs are named `a.jsonl`"):
         inputs.discover(["a.jsonl", "d/a.jsonl"], tree)
     assert paths(["a.jsonl", "*.jsonl"], tree) == ["a.jsonl"]
 
@@ -301,7 +301,7 @@ def test_a_list_of_the_web_stays_in_the_folder_that_is_its_base(from_the_web, tm
         (tmp_path / place).write_text("{}")
     (tmp_path / "mirror" / "link.jsonl").symlink_to(tmp_path / "secret.jsonl")
     assert [file.path for file in from_the_web("a.jsonl\n", "mirror")] == ["a.jsonl"]
-    with pytest.raises(CurateError, match="a link out of the list's `base:`"):
+    with pytest.raises(CurateError, match="links outside the list's `base:`"):
         from_the_web("link.jsonl\n", "mirror")
 
 
@@ -351,6 +351,6 @@ def test_a_path_has_no_secret_and_tells_apart_what_differs_by_its_query_alone():
     assert sorted(Path(file.path).name for file in two) == ["get.jsonl", "get.jsonl"]
     assert len({file.path for file in two}) == 2
     assert {f.path for f in discovered("id=1&sig=SECRET", "id=2&sig=other")} == {f.path for f in two}
-    with pytest.raises(CurateError, match="two inputs are called") as caught:
+    with pytest.raises(CurateError, match="two inputs are named") as caught:
         discovered("sig=SECRET1", "sig=SECRET2", "sig=SECRET3")
     assert "SECRET" not in str(caught.value)

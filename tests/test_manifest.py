@@ -227,7 +227,7 @@ sources:
         ("a: " + "[" * 65, "nested more than 64 levels deep"),
         ("x: 1\n---\nx: 2", "the file contains a second YAML document"),
         ("a:\n\t- b", "not YAML: found character '\\t' that cannot start any token"),
-        ("? [a]\n: b", "a key is text"),
+        ("? [a]\n: b", "a key must be text"),
         ("a: !!set {b}", "not a standard YAML type"),
         ("a: !!binary aGk=", "not bytes"),
         ('a: "\\ud83d"', "a lone surrogate"),

@@ -244,7 +244,7 @@ def test_what_the_hub_does_not_accept_is_said_before_anything_is_sent(lfs_hub, r
         send(lfs_hub, release, repo="tester/not a name")
     with pytest.raises(CurateError, match="there is no repository"):
         send(lfs_hub, release, pr=True)
-    with pytest.raises(CurateError, match="pull request goes to main"):
+    with pytest.raises(CurateError, match="pull request always targets main"):
         send(lfs_hub, release, pr=True, branch="next")
     card = CARD.replace("mit", "my-own")
     with pytest.raises(CurateError, match='"license" must be one of'):

@@ -180,7 +180,7 @@ def test_formats_by_name():
         "a.warc.wat.gz": None, "a.html": "html", "a.tsv.xz": "csv", "a.TXT": "text", "a.page": None,
     }  # fmt: skip
     assert {name: format_of(name) for name in names} == names
-    with pytest.raises(CurateError, match="cannot tell the format"):
+    with pytest.raises(CurateError, match="cannot infer the format"):
         format_for("a.page")
     assert format_for("a.page", "jsonl") is jsonl.FORMAT
 

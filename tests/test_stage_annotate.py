@@ -53,7 +53,7 @@ def test_it_obeys_the_laws():
 @pytest.mark.parametrize(
     ("function", "adds", "what", "fix"),
     [
-        ("annotations", {"n": "int32"}, "does not name a function", "package.module:function"),
+        ("annotations", {"n": "int32"}, "is not the name of a function", "package.module:function"),
         ("no_such_module:f", {"n": "int32"}, "cannot import", "PYTHONPATH"),
         ("annotations:dashs", {"n": "int32"}, "no function `dashs`", "`dashes`"),
         ("annotations:NO_FUNCTION", {"n": "int32"}, "no function", ""),

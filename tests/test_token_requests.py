@@ -140,7 +140,7 @@ def test_what_is_wrong_with_a_tokenizer_is_said_before_anything_runs(tmp_path):
     (tmp_path / "broken.json").write_text("{")
     huge = word_level(tmp_path / "huge.json", {"<unk>": 0, "the": 3_000_000_000})
     for given, place, words in (
-        ({"tokenizer": "broken.json"}, "tokenizer", ["not JSON", "give a tokenizer.json"]),
+        ({"tokenizer": "broken.json"}, "tokenizer", ["not JSON", "use a tokenizer.json"]),
         ({"tokenizer": "./none.json"}, "tokenizer", ["no tokenizer", "none.json"]),
         ({"tokenizer": huge, "eos": None}, "tokenizer", ["up to 3,000,000,000", "up to 2,147,483,647", "without gaps"]),
         ({"eos": "</s>"}, "eos", ["no token `</s>`", "`<s>`", "leave out `eos`"]),

@@ -118,7 +118,7 @@ def test_a_folder_as_scrapinghub_has_it(tmp_path):
 
 def test_mistakes_are_named(recipe, tmp_path):
     (tmp_path / "pages.parquet").unlink()
-    with pytest.raises(CurateError, match="no such file of marked pages"):
+    with pytest.raises(CurateError, match="no such file of labeled pages"):
         trained(recipe, tmp_path / "work")
     (tmp_path / "pages.parquet").write_bytes(b"no Parquet")
     with pytest.raises(CurateError, match="cannot read the labeled pages"):

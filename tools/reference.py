@@ -1,4 +1,4 @@
-"""What the code says of itself, for the pages of the reference and the map in README.md."""
+"""Extracts the reference pages and the map in README.md from the code."""
 
 import ast
 import inspect
@@ -29,15 +29,15 @@ PACKAGE = Path(curate.__file__).parent
 EXIT_CODES = {
     0: "done",
     1: "a check found something: `verify`, `diff`, `doctor`",
-    2: "your input is wrong: the manifest, a file, an argument (`CurateError`)",
-    3: "stopped; the same command resumes (`Stopped`: Ctrl-C, a full disk, a server out of reach, lost workers)",
+    2: "invalid input: the manifest, a file, or an argument (`CurateError`)",
+    3: "stopped; the same command resumes (`Stopped`: Ctrl-C, a full disk, an unreachable server, lost workers)",
     70: "a bug in curate",
 }
 
 VARIABLES = {
-    "CURATE_WORK": "the work folder, as `--work`",
-    "CURATE_WORKERS": "worker processes, as `--workers`",
-    "CURATE_ALLOW_CODE": "modules whose code manifests may run, separated by commas, as `--allow-code`",
+    "CURATE_WORK": "the work folder; like `--work`",
+    "CURATE_WORKERS": "number of worker processes; like `--workers`",
+    "CURATE_ALLOW_CODE": "modules whose code manifests may run, separated by commas; like `--allow-code`",
     "CURATE_MODEL_DIR": "folder with models and tokenizers, searched before the user's cache",
     "CURATE_PATIENCE": "seconds to wait for a server that is busy or unreachable before the run stops [120]",
     "CURATE_HANG_SECONDS": "seconds before a block counts as hung; a tenth of that for one document; 0: never [300]",
@@ -126,7 +126,7 @@ def default(field) -> str:
         return ""
     value = field.get_default(call_default_factory=True)
     if isinstance(value, pydantic.BaseModel):
-        return "those of its keys"
+        return "the defaults of its keys"
     return f"`{value}`" if isinstance(value, str) and value else f"`{json.dumps(value)}`"
 
 
@@ -147,10 +147,10 @@ def stage_page(stage: Stage) -> Iterator[str]:
         yield table(("parameter", "type", "default", "meaning"), rows)
     yield "## Columns and reasons"
     facts = [
-        f"Reads: {code(declared.reads) or 'the columns its parameters name'}.",
+        f"Reads: {code(declared.reads) or 'columns that depend on its parameters'}.",
         *([f"Adds: {code(f'{name} ({kind})' for name, kind in declared.adds.items())}."] if declared.adds else []),
         *([f"Changes: {code(declared.changes)}."] if declared.changes else []),
-        f"Reasons: {code(reasons(stage)) or ('the names in its parameters' if stage.reasons_from else 'none')}.",
+        f"Reasons: {code(reasons(stage)) or ('names from its parameters' if stage.reasons_from else 'none')}.",
     ]
     yield " ".join(facts)
     yield "## Example"

@@ -89,7 +89,7 @@ EXAMPLES: dict[str, tuple] = {
 
 # Of the stages without an example, what they need.
 NEEDS = {
-    "annotate": "a function of your own",
+    "annotate": "your own function",
     "datatrove": 'datatrove: `pip install "curate-corpus[datatrove]"`',
     "decontaminate": "evaluation sets: local files, or files on a server or the Hub",
     "extract": "web pages: a source of WARC or ARC archives",

@@ -1,4 +1,4 @@
-"""The pages of the reference, made from what the code says of itself."""
+"""The pages of the reference, generated from the code."""
 
 from collections.abc import Iterator
 
@@ -79,10 +79,10 @@ def _manifest() -> Iterator[str]:
 
 def _sources() -> Iterator[str]:
     endings = ", ".join(f"`{ending}`" for ending in COMPRESSIONS)
-    yield f"Inferred from the file extension, and that of a compression after it ({endings})."
+    yield f"The format is inferred from the file extension, which a compression extension may follow ({endings})."
     yield (
-        "In a folder, files of the formats marked so are found by their extension. For the others, set `format:`, or "
-        "name the files."
+        "In a folder, only files of the formats marked `yes` are found by their extension. For others, set `format:`, "
+        "or list the files explicitly."
     )
     yield table(("format", "extensions", "in folders"), map(format_row, own_formats()))
     yield "## Options of formats"
@@ -90,7 +90,7 @@ def _sources() -> Iterator[str]:
     yield table(("format", "option", "type", "default", "meaning"), options())
     yield "## Layouts"
     yield (
-        "`column.field` is a field of a struct, of an object, or of a string that holds JSON. Of places joined by "
+        "`column.field` is a field of a struct, of an object, or of a string that contains JSON. Of names joined by "
         "`|`, the first that is not null is used. `columns:` in a manifest has the same form."
     )
     yield table(("layout", "our column: theirs"), ((name, layout(places)) for name, places in LAYOUTS.items()))
@@ -113,15 +113,15 @@ def _first(doc: str | None) -> str:
 
 def _stages() -> Iterator[str]:
     yield (
-        "A stage is written as its name, or as its name with parameters. A value that is not a mapping goes to the "
+        "A stage is written as its name, or as its name with parameters. A value that is not a mapping sets the "
         "first parameter: `exact_dedup: url` is `exact_dedup: {by: url}`. The second use of a stage in one list "
         "is called `NAME.2` in counts and in `set:`."
     )
     limits = ", ".join(f"{stage.max_removed} for `{stage.name}`" for stage in own_stages() if stage.max_removed)
     yield (
-        "Every stage also has `max_removed`, the share of a source (0 to 1) that it may remove; more stops the run "
-        f"before the release. Default: {limits}; otherwise no limit, but a warning if a stage removes nearly all of "
-        "a source. A document at which a map stage raises an exception is rejected as `NAME_failed`, one that "
+        "Every stage also accepts `max_removed`, the share of a source (0 to 1) that it may remove; exceeding it stops "
+        f"the run before the release. Default: {limits}; otherwise no limit, but a warning if a stage removes nearly "
+        "all of a source. A document on which a map stage raises an exception is rejected as `NAME_failed`, one that "
         "crashes or hangs it as `NAME_crashed`."
     )
     rows = ((f"[`{stage.name}`](stages/{stage.name}.md)", stage.kind, _summary(stage)) for stage in own_stages())
@@ -136,12 +136,12 @@ def _columns() -> Iterator[str]:
     yield "Columns of a document table. Stages add others, listed with each [stage](stages.md)."
     yield table(("column", "type", "meaning"), columns(COLUMNS))
     yield (
-        f"`{REJECT.name}` is the stage and the reason, `STAGE.REASON`, of a rejected document; null in one that "
-        "is kept. Archives also have these columns, for the stages of the same job; they are never stored:"
+        f"`{REJECT.name}` is the stage and the reason, `STAGE.REASON`, of a rejected document; it is null for one that "
+        "is kept. Archives also have these columns, for stages of the same job; these are never stored:"
     )
     yield table(("column", "type", "meaning"), columns(TRANSIENT))
     yield (
-        f"Published, if the documents have them: {code(PUBLISHED)}, and those that `shards.columns` adds. Recorded "
+        f"Published, if the documents have them: {code(PUBLISHED)}, and the columns in `shards.columns`. Recorded "
         f"for rejected documents: {code(EVIDENCE)}, `stage`, `reason`."
     )
 
@@ -149,7 +149,7 @@ def _columns() -> Iterator[str]:
 def _reasons() -> Iterator[str]:
     yield "Every rejected document has a stage and a reason."
     yield "## Reading"
-    yield "In a release, the stage of these is `read`."
+    yield "In a release, the stage of these reasons is `read`."
     yield table(("format", "reason", "meaning"), reading_reasons())
     yield "## Stages"
     named = ((f"[`{stage.name}`](stages/{stage.name}.md)", code(reasons(stage))) for stage in own_stages())
@@ -158,8 +158,9 @@ def _reasons() -> Iterator[str]:
 
 def _errors() -> Iterator[str]:
     yield (
-        'An error says what, where and how to fix it. With `--json` it is `{"error": {"what", "where", "fix"}}`, and '
-        '`{"error": {"problems": [...]}}` for all mistakes in a manifest. `…` stands for the parts that vary.'
+        "An error states what is wrong, where, and how to fix it. With `--json` it is "
+        '`{"error": {"what", "where", "fix"}}`, and `{"error": {"problems": [...]}}` for all mistakes '
+        "in a manifest. `…` stands for the parts that vary."
     )
     yield "## Exit codes"
     yield table(("code", "meaning"), EXIT_CODES.items())

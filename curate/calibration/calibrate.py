@@ -69,22 +69,22 @@ def calibrate(
     to: str | Path | None = None,
     work: str | Path = "work",
 ) -> Calibrated:
-    """Draw a calibration set from a release, or leave the one that is there, of the same release and options.
+    """Draw a calibration set from a release, or keep an existing one of the same release and options.
 
     release    folder, or hf://datasets/ORG/NAME@vVERSION
     recipe     gptq, awq, imatrix or kernel
-    tokenizer  path, folder, address or name; None: the one whose tokens the release counts
-    sequences  how many; for imatrix the number of `tokens` is asked instead
-    length     tokens of a sequence, for kernel the most
-    seed       of the draw
-    phase      draw from the shards of this phase alone
+    tokenizer  path, folder, URL or name; None: the one that the release counted tokens with
+    sequences  number of sequences; for imatrix, use `tokens` instead
+    length     tokens per sequence; for kernel, the maximum
+    seed       random seed
+    phase      draw only from the shards of this phase
     join       whether documents shorter than a sequence are joined, or left out
-    end        token between joined documents; None: that of the release's token shards, or else the tokenizer's end of
-               text, if it has one of the usual names
+    end        token between joined documents; None: that of the release's token shards, or else the tokenizer's
+               end-of-text token, if it has a common name
     against    evaluation sets, Parquet or JSONL, whose questions must not be in the set
     to         folder of the set; None: calibration/NAME-VERSION/RECIPE in `work`
 
-    Raises CurateError for what is wrong with any of these, and where the release has too few tokens.
+    Raises CurateError if any of these is wrong, or the release has too few tokens.
     """
     form = _form(recipe)
     found = shards.open_shards(release, phase)

@@ -48,16 +48,16 @@ class Profile:
 
 
 def compare(calibration_set: str | Path, other: str | Path) -> dict:
-    """Distances of two sets, and what one has that the other lacks.
+    """Measure the distances between two sets, and what one contains that the other lacks.
 
     other  a set, a release (folder or address), a Parquet file with `text` and perhaps `source`, or a text file.
-           Texts are tokenized with the tokenizer of the first
+           Texts are tokenized with the tokenizer of `calibration_set`
 
     Returns {"set", "other": {"name", "tokens", "distinct_tokens", "missing", "median_length"}, "distance": {"tokens",
     "lengths", "sources"}, "largest": [{"id", "token", "set", "other"}], "sources": {name: {"set", "other"}}}. `missing`
-    is the share of the other one's tokens that occur nowhere here. What cannot be compared is None.
+    is the share of the other side's tokens that do not occur in this one. A measure that cannot be computed is None.
 
-    Raises CurateError for what is neither or cannot be read, and for two sets of different tokenizers.
+    Raises CurateError if `other` is none of these or cannot be read, or if the two sets have different tokenizers.
     """
     here, folder = _lock(Path(calibration_set)), Path(calibration_set)
     if here is None:

@@ -15,7 +15,7 @@ def report(
     release: Annotated[str, typer.Argument(help="folder of a release, or hf://datasets/ORG/NAME@vVERSION")],
     as_json: Json = False,
 ):
-    """Summarize a release: what it holds and what was left out. Its report.html shows the same in charts."""
+    """Summarize a release: its contents and what was left out. Its report.html shows the same in charts."""
     from curate.cli.render import release_lines
     from curate.release.fetched import PAGES, hold
     from curate.release.typed_lock import as_json as to_json
@@ -60,7 +60,7 @@ def publish(
     ] = False,
     as_json: Json = False,
 ):
-    """Upload a release to the Hugging Face Hub. Sends only what is new, the tag last. Safe to rerun if interrupted."""
+    """Upload a release to the Hugging Face Hub. Skips unchanged files, tags last. Safe to rerun if interrupted."""
     from curate.cli.render import published_lines
     from curate.hub.publish import publish
 

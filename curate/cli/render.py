@@ -161,7 +161,7 @@ def mixture_lines(mixture: Mixture) -> Iterator[str]:
     """What each phase holds, unless the mixture simply takes everything."""
     if not mixture.notes:
         return
-    rows = [("phase", mixture.by, "asked", f"share of {mixture.unit}", "documents", "drawn", "epochs")]
+    rows = [("phase", mixture.by, "requested", f"share of {mixture.unit}", "documents", "drawn", "epochs")]
     for split in mixture.splits:
         for name, key in split.keys.items():
             asked = "" if key.asked is None else f"{key.asked:.2%}"
@@ -210,7 +210,7 @@ def _content_lines(trained) -> Iterator[str]:
 def calibrated_lines(made) -> Iterator[str]:
     """What a calibration set was drawn from."""
     lock = made.lock
-    rows = [("source", "share", "asked", "drawn", "documents", "tokens")]
+    rows = [("source", "share", "requested", "drawn", "documents", "tokens")]
     for name, source in lock["sources"].items():
         counts = (source[key] for key in ("asked", "sequences", "documents", "tokens"))
         rows.append((name, f"{source['share']:.2%}", *counts))

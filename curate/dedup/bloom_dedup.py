@@ -41,25 +41,28 @@ def bloom_dedup(
     groups: Groups = 1,
     keep: list[str] = [],  # noqa: B006
 ) -> list[Step]:
-    """Remove paragraphs, and reject documents, most of whose n-grams were seen before.
+    """Remove paragraphs, and reject documents, if most of their n-grams were seen before.
 
-    Documents come in keep order, one after the other. A paragraph, which is a line, goes when more than `threshold` of
-    its n-grams are in the filter; else its n-grams are put there. A document goes when more than `threshold` of all its
-    n-grams were in the filter when their paragraph came. Paragraphs of fewer than `ngram` words stay and do not count.
+    Documents are processed one by one in keep order. A paragraph (a line) is removed if more than `threshold` of its
+    n-grams are in the filter; otherwise its n-grams are added to the filter. A document is rejected if more than
+    `threshold` of all its n-grams were already in the filter when their paragraph was processed. Paragraphs of fewer
+    than `ngram` words are kept and not counted.
 
-    The n-grams of the new paragraphs of a document that goes stay in the filter, so that a later document may lose a
-    paragraph of which no copy is kept: that is DCLM's rule, and `near_dedup` and `line_dedup` do not do so. A filter
-    remembers no documents: there is no evidence of what a text was like, only how much of it was known.
+    The n-grams of a rejected document's new paragraphs remain in the filter, so a later document may lose a paragraph
+    of which no copy is kept. That is DCLM's rule; `near_dedup` and `line_dedup` work differently. A filter does not
+    remember documents: the evidence shows only how much of a text was known, not which document it resembled.
 
-    ngram            words an n-gram, by Unicode Standard Annex 29: a punctuation mark is one too, case counts.
+    ngram            words per n-gram, by Unicode Standard Annex 29; punctuation marks are words too, and case matters.
     threshold        share of n-grams, 0 to 1.
-    false_positives  share of new n-grams taken for known ones when the filter is full.
-    expected_ngrams  different n-grams of one group that the filter has room for. At 0.01 each takes 1.2 bytes of
-                     memory; more of them stop the run, as they would raise the share of false positives.
-    groups           parts that the documents are cut into by a hash of their id, each with a filter of its own and
-                     deduplicated by itself; DCLM-Baseline has 100. The texts of a group are held in memory.
-    keep             columns that decide which document comes first, after the priority of its source: the lowest, or
-                     with a `-` the highest; then the lowest id.
+    false_positives  share of new n-grams mistaken for known ones when the filter is full.
+    expected_ngrams  number of distinct n-grams per group that the filter has room for. At a false-positive rate of
+                     0.01, each takes 1.2 bytes of memory. If there are more, the run stops, because the share of false
+                     positives would rise.
+    groups           number of groups that documents are divided into by a hash of their id; each group has its own
+                     filter and is deduplicated separately. DCLM-Baseline has 100. The texts of a group are held in
+                     memory.
+    keep             columns that decide which document comes first, after the priority of its source: lowest value
+                     first, or with a `-` highest first; then the lowest id.
 
     Changes: text
 
@@ -68,8 +71,8 @@ def bloom_dedup(
     Reasons: mostly_known
 
     Source: Li et al. 2024, "DataComp-LM"; the tool BFF in the repositories allenai/bff and mlfoundations/dclm, remove
-    type `old-both`. There files, not documents, are dealt to the groups, in an order that differs from run to run, the
-    line feed before a paragraph goes with it, and documents without text go as well.
+    type `old-both`. The original assigns files, not documents, to the groups, in an order that differs from run to run;
+    it removes the line feed before a paragraph along with it, and also drops documents without text.
     """
     filled = {"false_positives": false_positives, "expected_ngrams": expected_ngrams}
     seen = partial(decide, keep=keep, ngram=ngram, threshold=threshold, **filled)

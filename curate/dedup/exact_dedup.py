@@ -29,10 +29,10 @@ def exact_dedup(
 ) -> list[Step]:
     """Keep the first, in keep order, of all identical documents; documents without a URL are never duplicates by URL.
 
-    by    text: byte for byte. normalized_text: lower-cased, without ASCII punctuation, white space collapsed (as
-          SlimPajama compares). url: in canonical form, scheme included, see `curate.base.urls`.
-    keep  columns that decide which copy stays, after the priority of its source: the lowest, or with a `-` the highest;
-          then the lowest id.
+    by    text: byte for byte. normalized_text: in lowercase, without ASCII punctuation, with white space collapsed (as
+          in SlimPajama). url: in canonical form, including the scheme; see `curate.base.urls`.
+    keep  columns that decide which copy is kept, after the priority of its source: lowest value first, or with a `-`
+          highest first; then the lowest id.
     bins  number of shuffle partitions; 0: chosen by the size of the inputs. Does not affect the result.
     of    whose words of a conversation are compared: `user` (the same question), `assistant`, or `all`. Documents in
           which this role says nothing are never duplicates

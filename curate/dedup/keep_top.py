@@ -22,13 +22,13 @@ CHUNK = 1 << 16
 def keep_top(*, fraction: Share, column: Column = "quality", by: Column | None = None, bins: Bins = 0) -> list[Step]:
     """Keep exactly a share of the documents: those with the highest values of a column; ties go to the lowest id.
 
-    Of n documents, `fraction` times n are kept, rounded to the nearest whole number and up at a half. A document
-    without a value, or with NaN for one, comes after all that have one. Values are compared as float64. All documents
-    are held at once with 16 bytes each, by one worker.
+    Of n documents, `fraction` times n are kept, rounded to the nearest integer, with halves rounded up. Documents
+    without a value, or with NaN, are ranked last. Values are compared as float64. One worker holds all documents in
+    memory, at 16 bytes each.
 
     fraction  share to keep, 0 to 1; DCLM: 0.1
-    column    of numbers; the higher the better
-    by        a column, such as `source`, each of whose values keeps its own share; null: one share of all
+    column    a column of numbers; higher is better
+    by        a column, such as `source`: the share is kept separately for each of its values; null: one share of all
     bins      number of shuffle partitions; 0: chosen by the size of the inputs. Does not affect the result.
 
     Reasons: below_top

@@ -25,20 +25,19 @@ def line_dedup(
 ) -> list[Step]:
     """Remove every line that occurred before, in an earlier document or earlier in the same one.
 
-    Lines are compared in lower case, without controls and space at the ends, and without punctuation unless they have a
-    digit, by 64 bits of a hash: of a billion lines about 0.03 meet by chance. One of which nothing is left stays and
-    does not count.
-    "Earlier" is keep order, as for all stages that deduplicate; which lines are seen does not depend on whether their
-    document stays.
+    Lines are compared in lowercase, without control characters and surrounding space, and without punctuation unless
+    they contain a digit. The comparison uses 64-bit hashes: among a billion lines, about 0.03 collide by chance. Lines
+    that are empty in this form are kept and not counted.
+    "Earlier" means keep order, as in all stages that deduplicate; lines of rejected documents count as seen too.
 
-    unit       lines; or paragraphs: what stands between empty lines.
-    numbers    keep: lines that differ in a number are different, as rows of a table are. fold: every digit is compared
-               as 0, and punctuation is left out everywhere: CCNet's rule, which takes dates and counters for
-               boilerplate.
-    min_chars  a document that lost something goes, with its text as it was, when fewer characters than this are left,
-               space not counted.
-    keep       columns that decide whose line is first, after the priority of the source: the lowest, or with a `-`
-               the highest; then the lowest id.
+    unit       lines, or paragraphs: the text between empty lines.
+    numbers    keep: lines that differ in a number are different, as the rows of a table are. fold: every digit is
+               compared as 0, and punctuation is always ignored. This is CCNet's rule, which treats dates and counters
+               as boilerplate.
+    min_chars  a document that lost lines is rejected, with its original text, if fewer characters than this are left,
+               not counting space.
+    keep       columns that decide whose line comes first, after the priority of the source: lowest value first, or
+               with a `-` highest first; then the lowest id.
     bins       number of shuffle partitions; 0: chosen by the size of the inputs. Does not affect the result.
 
     Changes: text
@@ -48,7 +47,7 @@ def line_dedup(
     Reasons: nothing_new
 
     Source: Wenzek et al. 2020, "CCNet: extracting high quality monolingual datasets from web crawl data", 3.1, where
-    the unit is the line and numbers are folded. Accents are kept apart here.
+    the unit is the line and numbers are folded. Unlike there, accents are not folded.
     """
     order = keep_order.columns(keep)
     return [

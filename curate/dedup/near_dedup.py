@@ -159,7 +159,7 @@ def notes(threshold: float, verify: str, **params) -> list[str]:
     return [
         f"{made.bands} bands of {made.rows} rows over {made.ngram} {made.unit}; "
         f"decided by {decided}, threshold {threshold}",
-        f"chance that a pair is compared, by its similarity: {curve}",
+        f"probability that a pair is compared, by similarity: {curve}",
     ]
 
 
@@ -199,27 +199,29 @@ def near_dedup(
 ) -> list[Step]:
     """Keep the first, in keep order, of nearly identical documents.
 
-    threshold     lowest Jaccard similarity of shingle sets, 0 to 1, that makes two documents near-duplicates.
-    ngram, unit   a shingle is a run of this many words (lower-cased) or characters; shorter documents have one. pieces:
-                  what lies between two characters other than ASCII's letters, digits and `_`, empty or not, case kept:
-                  how BigCode cuts source files, where indentation and punctuation count.
-    normalize     compare texts in lower case, without ASCII punctuation, white space collapsed, as SlimPajama does.
+    threshold     minimum Jaccard similarity of shingle sets, 0 to 1, at which two documents are near-duplicates.
+    ngram, unit   length and unit of a shingle: words (in lowercase), characters, or pieces. Shorter documents have one
+                  shingle. Pieces are the possibly empty strings between characters other than ASCII letters, digits and
+                  `_`, with case kept, as BigCode splits source files, where indentation and punctuation matter.
+    normalize     compare texts in lowercase, without ASCII punctuation, with white space collapsed, as SlimPajama does.
     bands, rows   two documents are compared if they agree in all rows of a band. Default: 32 bands of 8 rows, which
-                  propose 99.7% of pairs at 0.8; with `permutations` alone, what datasketch takes for the threshold.
+                  find 99.7% of pairs at a similarity of 0.8; if only `permutations` is set, what datasketch chooses for
+                  the threshold.
     permutations  length of a signature; default: bands times rows.
-    seed          of the permutations, as datasketch draws them.
-    keep          columns that decide which copy stays, after the priority of its source: the lowest, or with a `-` the
-                  highest; then the lowest id.
-    verify        exact: by the true similarity of the shingle sets. signature: by its estimate. none: not at all.
-    rule          leaders: as above, compared with the latest 512 kept documents of each band, since more could be made
-                  to take forever. components: all documents that are joined, be it through others, but the first go;
-                  what SlimPajama and most tools do, and what wipes out sources. Needs `verify: none`.
+    seed          seed of the permutations, which are drawn as in datasketch.
+    keep          columns that decide which copy is kept, after the priority of its source: lowest value first, or with
+                  a `-` highest first; then the lowest id.
+    verify        exact: by the true similarity of the shingle sets. signature: by its estimate. none: no verification.
+    rule          leaders: a document is removed if it is similar to a kept one; it is compared with the latest 512 kept
+                  documents of each band, since comparing with more could take forever. components: of all documents
+                  linked directly or through others, only the first is kept. SlimPajama and most tools do this, but it
+                  can wipe out sources. Needs `verify: none`.
     bins          number of shuffle partitions; 0: chosen by the size of the inputs. Does not affect the result.
     of            whose words of a conversation are compared: `user` (nearly the same question), `assistant`, or `all`;
                   of documents in which this role says nothing, the whole text.
 
     Adds: duplicate_of (string, id of the kept document), similarity (float32, true Jaccard with it or its estimate),
-    cluster (string, id of the first document of all that are joined), cluster_size (int64, documents)
+    cluster (string, id of the first of all linked documents), cluster_size (int64, documents)
 
     Reasons: near_duplicate
 

@@ -32,12 +32,12 @@ def select(
     at_most: bool = False,
     bins: Bins = 0,
 ) -> list[Step]:
-    """Select a fixed number of documents, the best of each cluster in turn, as s1K (1,000 of 59,000) and LIMO (817).
+    """Select a fixed number of documents, the best of each cluster in turn, like s1K (1,000 of 59,000) and LIMO (817).
 
-    Every cluster gives its best document, then every cluster its second best, and so on; one that has no more drops
-    out. In the last round, which not all clusters can end, the best documents go first. In other words: documents are
-    ranked in their cluster, and of all of them the first `count` by (rank, order, id) stay. What is too easy or not
-    good enough is for a `filter` before it to reject.
+    The best document of every cluster is selected first, then the second best of every cluster, and so on; clusters
+    without further documents drop out. If the last round cannot include all clusters, the best documents are selected
+    first. In other words: documents are ranked within their cluster, and the first `count` of all documents by (rank,
+    order, id) are kept. To reject documents that are too easy or not good enough, put a `filter` before this stage.
 
     count    documents to select
     order    columns that say which document is better, the first first: the lowest value, or with a `-` the highest,
@@ -55,8 +55,8 @@ def select(
 
     Reasons: not_selected
 
-    Source: Muennighoff et al. 2025, "s1: Simple test-time scaling" (a domain drawn at random gives a document, long
-    traces first); Ye et al. 2025, "LIMO: Less is more for reasoning"; Broder 1997 (MinHash).
+    Source: Muennighoff et al. 2025, "s1: Simple test-time scaling" (a document is drawn from a random domain, long
+    traces preferred); Ye et al. 2025, "LIMO: Less is more for reasoning"; Broder 1997 (MinHash).
     """
     ranking = {"count": count, "order": order}
     return [

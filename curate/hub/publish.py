@@ -78,13 +78,13 @@ def publish(
     """Upload a release folder to the dataset repository `repo` (default: the manifest's `publish.repo`, else the user's
     own, named as the release).
 
-    The repository is made when it is missing, the branch too. With `pr` the files go to a pull request, and
-    publishing again once it is merged sets the tag. A dry run only reads, and tells what it would send; without a
-    login or a network it lists all files, of which those that are on the Hub already would not be sent again.
+    The repository and the branch are created if they do not exist. With `pr`, the files go into a pull request, and
+    publishing again after it is merged creates the tag. A dry run only reads, and reports what it would upload; without
+    a login or a network it lists all files, although files already on the Hub would not be uploaded again.
 
-    Raises CurateError when the release, the token or the rights do not allow it or the version is tagged with
-    other content; Unverified when files do not match the lock; Stopped when the Hub went away: the same
-    call then goes on from there. Nothing is tagged in any of these cases.
+    Raises CurateError if the release, the token or the permissions do not allow it, or the version is tagged with
+    different content; Unverified if files do not match the lock; Stopped if the Hub became unreachable: the same call
+    then resumes. Nothing is tagged in any of these cases.
     """
     if repo is not None:
         check_repository(repo)

@@ -22,9 +22,9 @@ LEAST_MEMORY = 1 << 30
 
 
 def doctor(work: str | Path = WORK) -> list[dict]:
-    """What this machine has, and whether it is enough: checks, each {"name", "ok", "found", "fix"}.
+    """Check this machine, and return the checks, each {"name", "ok", "found", "fix"}.
 
-    work  where results would go
+    work  folder for the results
 
         [check["name"] for check in curate.doctor() if not check["ok"]]
     """

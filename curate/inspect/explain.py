@@ -21,14 +21,13 @@ from curate.release.make import recall
 
 
 def explain(manifest: str | Path | Manifest, document: str, work: str | Path, blocks: bool = False) -> list[dict]:
-    """What became of the documents with this id (or its first digits, 6 or more) or this URL.
+    """Show what happened to the documents with this id (or its first digits, 6 or more) or this URL.
 
-    Returns one dictionary a document: its provenance, `steps` (each with the stage labels, the columns added or
-    changed, and the reason where it ended there), `released` ({"shard", "row"}) or None, `places` (all
-    such: a mixture may repeat a document), and for a duplicate `kept`
-    (id of the document that stayed, similarity, and both texts: `text` of that one, `against` of this). With `blocks`,
-    the source is read once more for the blocks of a page that `extract: {extractor: curate}` has judged: `blocks`, see
-    `page_blocks.blocks_of`.
+    Returns one dictionary per document: its provenance, `steps` (each with the stage labels, the columns added or
+    changed, and the reason if it was rejected there), `released` ({"shard", "row"}) or None, `places` (all such
+    places, since a mixture may repeat a document), and for a duplicate `kept` (id of the document that was kept,
+    similarity, and both texts: `text` of the kept one, `against` of this one). With `blocks`, the source is read again
+    for the blocks of a page that `extract: {extractor: curate}` classified: `blocks`, see `page_blocks.blocks_of`.
     """
     manifest = manifest if isinstance(manifest, Manifest) else load(manifest)
     plan, store = recall(manifest, work), Store(Path(work) / "store")

@@ -9,13 +9,13 @@ from curate.tokens import requested
 
 
 def fetch(manifest: str | Path | Manifest) -> list[dict[str, Any]]:
-    """Bring the models, tokenizers, lists and evaluation sets of a manifest to this machine.
+    """Download the models, tokenizers, lists and evaluation sets of a manifest.
 
-    Returns {"stage", "path", "bytes", "sha256"} of each, fetched now or before: a later run needs no network for them.
-    A machine without one takes copies of these files in its CURATE_MODEL_DIR.
+    Returns {"stage", "path", "bytes", "sha256"} of each, whether fetched now or before: a later run needs no network
+    for them. On a machine without a network, copy these files to its CURATE_MODEL_DIR.
 
-    Raises ManifestError with all that are nowhere, or are other files than they should be; Stopped where a server is
-    busy.
+    Raises ManifestError with all files that cannot be found or do not have the expected content; Stopped if a server
+    is busy.
 
         curate.fetch("manifest.yaml")
     """

@@ -22,12 +22,12 @@ def run(
     allow_code: Iterable[str] = (),
     progress: bool = True,
 ) -> Release:
-    """Make the release of a manifest, and open it. Whatever was made before is not made again.
+    """Build the release of a manifest, and open it. Earlier results are reused.
 
-    progress  whether to show how far the run is, on stderr. For the rest see `curate.run_events`, which yields what
-              happens instead of waiting for the end.
+    progress  whether to show progress on stderr. For the other parameters see `curate.run_events`, which yields events
+              instead of waiting for the end.
 
-    Raises CurateError for what is wrong with the manifest or the inputs, Stopped where running again resumes.
+    Raises CurateError if the manifest or the inputs are wrong, Stopped if running again resumes.
 
         release = curate.run("manifest.yaml")
         release.documents().head(3)
@@ -46,13 +46,13 @@ def train(
     allow_code: Iterable[str] = (),
     progress: bool = True,
 ) -> Trained:
-    """Train the classifier of a recipe, or a model of main content. One that already exists, of the same recipe, inputs
-    and versions, is not trained again.
+    """Train the classifier or main-content model of a recipe. A model from the same recipe, inputs and versions is not
+    trained again.
 
-    recipe    path of a recipe, or the name of one that comes with curate
-    progress  whether to show how far it is, on stderr
+    recipe    path of a recipe, or the name of a built-in one
+    progress  whether to show progress on stderr
 
-    Raises CurateError for what is wrong with the recipe or its inputs, Stopped where running again goes on.
+    Raises CurateError if the recipe or its inputs are wrong, Stopped if running again resumes.
 
         curate.train("quality.yaml").metrics["roc_auc"]
     """

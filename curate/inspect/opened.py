@@ -29,9 +29,9 @@ SHOWN_ROWS = 10
 
 @dataclass(frozen=True)
 class Release:
-    """A release that is opened. path: its folder. address: where it is published, if it was opened from there.
+    """An opened release. path: its folder. address: its Hub address, if it was opened from there.
 
-    Nothing is read before it is asked for. Files that are not in the lock are not seen.
+    Files are read only when they are needed. Files that are not in the lock are ignored.
     """
 
     path: Path
@@ -74,9 +74,9 @@ class Release:
         return pa.table({name: pa.array([row[i] for row in rows], kinds[i]) for i, name in enumerate(names)})
 
     def documents(self, split: str | None = None) -> datasets.Dataset:
-        """The documents, read as they are asked for: `.head(5)`, `.to_table(columns=["text"])`, `.to_batches()`.
+        """The documents, read lazily: `.head(5)`, `.to_table(columns=["text"])`, `.to_batches()`.
 
-        split  train or validation; None: all. Raises CurateError where the release has none of it.
+        split  train or validation; None: all. Raises CurateError if the release has no such split.
         """
         return self._files(TABLES["documents"], f"/{split}-" if split else "")
 
@@ -111,9 +111,9 @@ class Release:
         return found
 
     def query(self, sql: str) -> pa.Table:
-        """The answer to a query in DuckDB's SQL over the tables `documents`, `rejected` and `near_duplicates`.
+        """The result of a query in DuckDB's SQL over the tables `documents`, `rejected` and `near_duplicates`.
 
-        It reaches no file, network or extension. Raises CurateError for what is no query.
+        A query has no access to files, network or extensions. Raises CurateError for an invalid query.
 
             release.query("select source, count(*) as n from documents group by source")
         """
@@ -176,11 +176,11 @@ class Release:
 
 
 def open_release(place: str | Path) -> Release:
-    """A release by its folder or its address on the Hub.
+    """Open a release from its folder or its Hub address.
 
-    place  a folder that holds lock.json, or hf://datasets/ORG/NAME@vVERSION, which is downloaded once
+    place  a folder with a lock.json, or hf://datasets/ORG/NAME@vVERSION, which is downloaded once
 
-    Raises CurateError where there is no release, or its lock cannot be believed.
+    Raises CurateError if there is no release, or its lock is invalid.
 
         release = curate.open_release("work/releases/web/1.0.0")
         release.documents().head(3)
@@ -202,11 +202,11 @@ def verified(place: str | Path) -> tuple[Lock, list[CurateError]]:
 
 
 def report(place: str | Path) -> Path:
-    """The report of a release, a page for the browser that needs no other file.
+    """The report of a release, a self-contained page for the browser.
 
-    place  a folder that holds lock.json, or hf://datasets/ORG/NAME@vVERSION, of which the page is downloaded
+    place  a folder with a lock.json, or hf://datasets/ORG/NAME@vVERSION, from which the page is downloaded
 
-    Raises CurateError where there is no release.
+    Raises CurateError if there is no release.
 
         webbrowser.open(curate.report("work/releases/web/1.0.0").absolute().as_uri())
     """

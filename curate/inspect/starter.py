@@ -16,13 +16,13 @@ DEFAULT_INPUT = "data/*.warc.gz"
 
 
 def init(path: str | Path = "manifest.yaml", inputs: Sequence[str] = ()) -> list[Look]:
-    """Write a commented manifest for some inputs, and beside it the schema that editors check it by.
+    """Write a commented manifest for some inputs, and next to it the schema that editors use to check it.
 
-    inputs  files, globs, folders or addresses, as a manifest has them. Those on this machine are looked into: a source
-            gets the format, the layout or the columns that its first documents show
+    inputs  files, globs, folders or URLs, as in a manifest. Local ones are inspected: each source gets the format and
+            the layout or columns inferred from its first documents
 
-    Returns what was found, a `Look` a source. Inputs that are read in the same way are one source. Raises CurateError
-    if the manifest exists.
+    Returns what was found, one `Look` per source. Inputs that are read the same way become one source. Raises
+    CurateError if the manifest already exists.
 
         curate.init("manifest.yaml", ["crawl/*.warc.gz", "books.jsonl"])
     """

@@ -35,9 +35,9 @@ STALE_SECONDS = 120
 def plan(manifest: str | Path | Manifest, work: str | Path = WORK) -> dict:
     """What a run would do: {"sources", "steps", "notes", "estimate", "run", "reused"}.
 
-    steps  one for each kind of job: {"step", "jobs", "run", "why": {reason: jobs}}. A reason names what differs from
-           the last plan of this manifest: the field and both values, an input, or what stands before.
-    notes  {stage: sentences on what its setting means}
+    steps  one for each kind of job: {"step", "jobs", "run", "why": {reason: jobs}}. A reason describes what differs
+           from the last plan of this manifest: a field with both values, an input, or an upstream job.
+    notes  {stage: sentences that explain its settings}
     """
     manifest = manifest if isinstance(manifest, Manifest) else load(manifest)
     made, store = prepare(manifest, work), Store(Path(work) / "store")
@@ -115,11 +115,11 @@ def status(manifest: str | Path | Manifest, work: str | Path = WORK) -> dict:
 
 
 def gc(manifests: list[str], work: str | Path = WORK, dry_run: bool = False) -> dict:
-    """Remove the parts that none of these manifests uses, and drafts of runs that were killed.
+    """Delete the parts that none of these manifests uses, and temporary files of runs that were killed.
 
-    Only what `curate` itself names so is touched, never anything behind a link: a link of such a name goes itself.
-    Returns {"kept", "removed", "bytes", "paths"}: parts kept and removed, and all that goes, below the work folder.
-    Do not call it while a run writes to the same store.
+    Only files with names that `curate` itself assigns are deleted, and never the target of a link, only the link.
+    Returns {"kept", "removed", "bytes", "paths"}: the numbers of parts kept and removed, and everything removed, below
+    the work folder. Do not call it while a run writes to the same store.
     """
     work = Path(work)
     loaded = [load(manifest) for manifest in manifests]

@@ -22,16 +22,16 @@ MOST = 100_000
 
 
 def apply_stages(documents: pa.Table | Iterable[Any], stages: Iterable[str | Mapping[str, Any]]) -> pa.Table:
-    """Documents after some stages, each with what the stages say of it, and in `reject` why it is out, if it is.
+    """Apply stages to documents, and return them with the columns that the stages add and, in `reject`, the reason.
 
     documents  texts, a table with a column `text` or with messages (`curate.documents.MORE`), or a Dataset of
                `datasets` with one; at most 100,000
     stages     as a manifest lists them: a name, or {name: parameters}
 
-    Returns all rows in their order, with the columns that documents have (`curate.documents`), those they came with and
-    those that the stages add. A row that is out keeps what it had when it went. Group stages compare all rows.
+    Returns all rows in their order, with the columns of documents (`curate.documents`), their own columns, and those
+    that the stages add. A rejected row keeps the values it had when it was rejected. Group stages compare all rows.
 
-    Raises CurateError for a stage that is not there, a parameter that does not fit, a model that is not at hand.
+    Raises CurateError for an unknown stage, an invalid parameter, or a model that is not on this machine.
 
         curate.apply_stages(["too short", "long enough " * 50], [{"length": {"min_words": 20}}])["reject"]
     """

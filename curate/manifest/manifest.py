@@ -85,9 +85,9 @@ class Manifest:
 
 
 def load(path: str | Path, set: Mapping[str, Any] | None = None) -> Manifest:
-    """Read the manifest at a path, or the one of that name that comes with curate.
+    """Load a manifest from a path, or a built-in one by name.
 
-    set  values to put in place of what is written, by path: `{"near_dedup.threshold": 0.7, "sources.web.priority": 1}`
+    set  values that override those in the file, by path: `{"near_dedup.threshold": 0.7, "sources.web.priority": 1}`
 
     Raises ManifestError with all mistakes, CurateError if there is no such file.
     """
@@ -103,7 +103,7 @@ def load(path: str | Path, set: Mapping[str, Any] | None = None) -> Manifest:
 def loads(
     text: str, *, path: Path | None = None, folder: Path | None = None, set: Mapping[str, Any] | None = None
 ) -> Manifest:
-    """Read a manifest from its text. folder: what relative inputs are relative to, else that of the path; set: as for
+    """Load a manifest from its text. folder: base folder of relative inputs, default: that of the path; set: as for
     `load`."""
     if folder is None:
         folder = path.parent if path and path.parent != library("manifests") else Path.cwd()

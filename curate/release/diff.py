@@ -23,13 +23,13 @@ NOTHING = "select '' as id, 0 as text limit 0"
 def diff(old: str | Path, new: str | Path) -> dict:
     """What changed between two releases, given their folders or addresses (hf://datasets/ORG/NAME@vVERSION).
 
-    Raises CurateError where there is no release.
+    Raises CurateError if there is no release.
 
-    manifest   lines of a unified diff of the two manifests, as their values
-    inputs     {source: {"added", "removed", "changed": paths}}, sources without a difference left out
+    manifest   lines of a unified diff of the values in the two manifests
+    inputs     {source: {"added", "removed", "changed": paths}}, without unchanged sources
     stages     [{"source", "stage", "in": [old, new], "kept": [old, new]}] where a count differs; None: no such stage
     documents  {"added", "removed", "shared": counts, "added_ids", "removed_ids": some of them, by id}
-    text       documents of both with another text
+    text       documents in both whose text changed
     shards     {"shared", "old", "new": counts, "bytes_new": size of those the old one lacks}
     bump       the required version bump: "major", "minor", "patch" or None
     """

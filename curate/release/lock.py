@@ -76,7 +76,7 @@ def dumps(lock: dict) -> str:
 
 
 def read_lock(release: str | Path) -> dict:
-    """The lock of a release folder, as JSON has it. Raises CurateError if there is none, or it cannot be believed."""
+    """The lock of a release folder, as JSON values. Raises CurateError if there is none, or it is invalid."""
     return as_json(load_lock(release))
 
 
@@ -103,8 +103,8 @@ def load_whole_lock(release: str | Path) -> Lock:
 
 
 def verify(release: str | Path) -> list[CurateError]:
-    """Hash a release again: one problem for each file that is missing, changed or not in the lock, for what is no file,
-    and for what must not be published. Empty: it holds."""
+    """Rehash a release: one problem for each file that is missing, changed or not in the lock, for anything that is not
+    a file, and for anything that must not be published. Empty: the release is intact."""
     return verified(release)[1]
 
 

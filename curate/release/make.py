@@ -51,10 +51,10 @@ class Released:
 
 
 def prepare(manifest: Manifest, work: str | Path = WORK) -> Plan:
-    """Find and identify the inputs of a manifest, and plan it.
+    """Find and identify the inputs of a manifest, and plan its run.
 
-    Raises CurateError for an input that is not there, and for a work folder that is a file, ManifestError for stages
-    that do not fit together.
+    Raises CurateError for a missing input, or a work folder that is a file; ManifestError for stages that do not fit
+    together.
     """
     _check_folder(Path(work).absolute())
     carried = carrying(manifest, Path(work))
@@ -88,20 +88,19 @@ def run_events(
     allow_empty: bool = False,
     allow_code: Iterable[str] = (),
 ) -> Iterator[Started | Ended | Lost | Released]:
-    """Make the release of a manifest, yielding what happens; the last is Released.
+    """Build the release of a manifest and yield events; the last is Released.
 
     work       folder for the store and the releases
     workers    processes on this machine; None: one a core; 0: everything in this process, but what strangers wrote,
                which is read in one that may be lost (see `curate.engine.job_sandbox`)
     scheduler  address of a running Dask scheduler to use instead; its workers must see the work folder and the inputs
-    replace    put the release in the place of one of the same name and version that has another digest
-    allow_empty  release nothing, where no document is left
-    allow_code  modules whose functions the manifest may name, beside those in CURATE_ALLOW_CODE: see
+    replace    overwrite a release with the same name and version but a different digest
+    allow_empty  write a release even if it contains no documents
+    allow_code  modules whose functions the manifest may use, in addition to those in CURATE_ALLOW_CODE; see
                 `curate.manifest.allowed_code`
 
-    Whatever was made before is not made again, and a run that was interrupted resumes. Raises CurateError for what is
-    wrong with the manifest or the inputs, with a note of the documents kept so far, Stopped where running again
-    resumes.
+    Earlier results are reused, and an interrupted run resumes. Raises CurateError if the manifest or the inputs are
+    wrong, with a note of the documents kept so far; Stopped if running again resumes.
     """
     if not isinstance(manifest, Manifest):
         manifest = load(manifest)

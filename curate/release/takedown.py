@@ -57,15 +57,15 @@ def remove(
     domains: str | Path | None = None,
     dry_run: bool = False,
 ) -> TakenDown:
-    """Write the patch version of a release that lacks what lists name, beside it. The release itself stays.
+    """Write a patch version of a release without the listed documents, next to the release, which is unchanged.
 
-    What a list names takes with it all documents of the same page, and all with the same text.
+    All documents of the same page as a listed one, and all with the same text, are removed too.
 
-    ids, urls, domains  files of such, as `curate.stages.removed` reads lists; a domain stands for all below it too
-    dry_run             say what would go, and write nothing
+    ids, urls, domains  files with one entry per line, see `curate.stages.removed`; a domain includes its subdomains
+    dry_run             report what would be removed, and write nothing
 
-    Raises Unverified for a release that is not what its lock says, CurateError where the lists name nothing in it or
-    the patch version already exists.
+    Raises Unverified if the release does not match its lock, CurateError if the lists match nothing in it or the patch
+    version already exists.
 
     Example: `remove("releases/web/1.0.0", domains="asked.txt").version` is "1.0.1".
     """

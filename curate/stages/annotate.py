@@ -76,19 +76,19 @@ def annotate(
 ) -> pa.Table:
     """Add columns that your own function computes from documents; `filter` can decide on them.
 
-    The function is given an Arrow table of the columns it reads, and `params` as keywords. It returns a table or a
-    mapping of the columns it adds, or the one column itself. Row i of the result must depend on row i alone: hold it to
-    that with `curate.testing.check("annotate", ...)`. The source file of its module is part of the identity of the
-    result; what that imports does not.
+    The function is called with an Arrow table of the columns in `reads`, and with `params` as keyword arguments. It
+    returns a table or a mapping of the columns that it adds, or a single column by itself. Row i of the result must
+    depend only on row i: check this with `curate.testing.check("annotate", ...)`. The source file of the function's
+    module is part of the identity of the result; other modules that it imports are not.
 
-    A manifest is data, so the person who runs it allows the module: `curate run --allow-code package.module`. A package
-    can register the function instead, as an entry point of the group `curate.functions`.
+    A manifest is data, so the person who runs it must allow the module: `curate run --allow-code package.module`.
+    Alternatively, a package can register the function as an entry point of the group `curate.functions`.
 
-    function  `package.module:function`, importable here and by the workers
+    function  `package.module:function`, importable on this machine and by the workers
     adds      {column: Arrow type}, such as {n_dashes: int32}
     reads     columns passed to the function
     params    keyword arguments of the function
-    source    its source file; set automatically, to compare it with what a worker imports
+    source    source file of the function; set automatically, to compare it with what a worker imports
     """
     called = _load(function)
     if source and sha256(Path(source)) != sha256(_source(function)["source"]):

@@ -26,20 +26,21 @@ def c4(
     curly_bracket: bool = True,
     min_sentences: Count = 5,
 ) -> pa.Table:
-    """Keep the lines of prose, and the documents that have some, by C4's rules (arXiv:1910.10683, 2.2).
+    """Keep the lines of prose, and the documents that have enough, by C4's rules (arXiv:1910.10683, 2.2).
 
-    As datatrove reads them: line by line, in the order of the parameters below, and a document goes at the
-    first line that says so. White space around lines and Wikipedia's citations (`[1]`, `[edit]`, `[citation
-    needed]`) go as well. A document that is rejected keeps its text. The list of bad words is not applied.
+    The rules are applied as in datatrove: line by line, in the order of the parameters below; a document is
+    rejected at the first line that breaks a rule for documents. White space around lines and Wikipedia's citations
+    (`[1]`, `[edit]`, `[citation needed]`) are removed as well. A rejected document keeps its text. The list of bad
+    words is not applied.
 
     max_word_length       drop lines with a longer word, in characters
-    terminal_punctuation  drop lines that do not end in `.`, `?`, `!` or a quotation mark, or do in `...`
-    min_words             drop lines of fewer words
-    lorem_ipsum           reject documents with "lorem ipsum"
-    javascript            drop lines with "javascript"
-    curly_bracket         reject documents with `{`
-    policy                drop lines on cookies, privacy and terms of use
-    min_sentences         reject documents with fewer sentences in the lines left
+    terminal_punctuation  drop lines that do not end in `.`, `?`, `!` or a quotation mark, or that end in `...`
+    min_words             drop lines with fewer words
+    lorem_ipsum           reject documents that contain "lorem ipsum"
+    javascript            drop lines that contain "javascript"
+    curly_bracket         reject documents that contain `{`
+    policy                drop lines about cookies, privacy and terms of use
+    min_sentences         reject documents with fewer sentences in the remaining lines
 
     Reads: text
     Adds: c4_removed_lines (int32, lines)

@@ -35,16 +35,18 @@ def code(
 ) -> pa.Table:
     """Reject source files that are data, generated, not freely licensed, or contain secrets.
 
-    max_line_length, max_mean_line_length, min_alphanumeric
-                characters, characters, and share of characters that are letters or digits: the filters of StarCoder (Li
-                et al. 2023) and of The Stack's columns of these names. null: no limit
-    generated   reject files that say in their first five lines that they are generated
+    The limits on lines and characters are those of StarCoder (Li et al. 2023), on The Stack's columns of these names.
+
+    max_line_length       maximum characters of the longest line; null: no limit
+    max_mean_line_length  maximum characters per line, on average; null: no limit
+    min_alphanumeric      minimum share of characters that are letters or digits, 0 to 1
+    generated   reject files that state in their first five lines that they are generated
     secrets     reject files with keys and tokens of known issuers, or private keys; `pii` replaces them instead
-    licenses    SPDX identifiers that are allowed; `permissive` stands for a list of those that ask for little more than
-                their text to be kept. Of a file under several, `A, B` or `A AND B`, all must be, of `A OR B` one. A
-                file without a license is not allowed. Empty: any
-    languages   names that are allowed, as GitHub writes them. Empty: any
-    name        the column that names the file, for the language where a document has none: `path` or `url`
+    licenses    allowed SPDX identifiers; `permissive` stands for a list of licenses that require little more than that
+                their text be kept. For several licenses, `A, B` or `A AND B`, all must be allowed; for `A OR B`, one.
+                Files without a license are not allowed. Empty: any
+    languages   allowed languages, by GitHub's names. Empty: any
+    name        column with the file name, `path` or `url`, used to infer the language of documents without one
 
     Reads: text, language, license
     Changes: language

@@ -65,14 +65,14 @@ def datatrove(
 ) -> pa.Table:
     """Run a datatrove filter or formatter, one document at a time, at its own speed.
 
-    What a filter says when it drops a document is the reason, else `filtered`. What it writes into the text stays;
-    what it writes into the metadata does not. A formatter is taken anew for each document, as some keep a state.
-    The block's result must depend on the document alone: the same is not asked twice.
+    The reason is the one that a filter returns when it drops a document, otherwise `filtered`. Changes to the text are
+    kept; changes to the metadata are not. A formatter is created again for each document, since some have state. The
+    block's result must depend only on the document, because results are cached.
 
-    block    path of the class, such as `datatrove.pipeline.filters.GopherQualityFilter`, or of one of your own that
-             is derived from BaseFilter or BaseFormatter, which runs where `--allow-code` names its module
-    params   its arguments
-    columns  what it finds in the metadata of a document beside what `meta` says if that is among them
+    block    path of the class, such as `datatrove.pipeline.filters.GopherQualityFilter`, or of your own class derived
+             from BaseFilter or BaseFormatter, whose module must be allowed with `--allow-code`
+    params   arguments of the class
+    columns  columns that the block finds in a document's metadata, in addition to the fields of `meta` if listed
 
     Changes: text
     """

@@ -68,29 +68,31 @@ def dclm_heuristics(
 ) -> pa.Table:
     """Reject documents, and remove lines from the others, by DCLM's heuristics (arXiv:2406.11794, 4.2).
 
-    In DCLM's order, which is that of the parameters; `null` switches a rule off. The repetition rules are
-    Gopher's, as DCLM counts them: all copies of what comes more than once. Then lines go: those with too many
-    capitals or digits, counters such as "3 likes", those with too few words; and "items in cart", "read
-    more..." and "sign-in" where a line of at most 10 words holds, ends or begins with it. A document that lost
-    too much in this way is rejected. One that is rejected keeps its text.
+    The rules are applied in DCLM's order, which is that of the parameters; `null` switches a rule off. The
+    repetition rules are Gopher's, counted as in DCLM: all copies of repeated text count. Then lines are removed:
+    lines with too many capitals or digits, counters such as "3 likes", and lines with too few words. From lines of at
+    most 10 words, "items in cart" is removed anywhere, "read more..." at the end, and "sign-in" at the beginning. A
+    document that lost too much in this way is rejected. A rejected document keeps its text.
 
-    max_newlines          most newlines in a row; the others go
-    min_words, max_words  words between spaces that begin with a letter or digit
-    min_mean_word_length, max_mean_word_length  characters of all words between spaces
-    max_symbol_ratio      of `#` and ellipses to words
-    max_bullet_lines, max_ellipsis_lines  shares of lines that begin or end so
-    max_letterless_words  share of words
-    min_stop_words        of Gopher's eight, all occurrences counted
-    max_duplicate_lines, max_duplicate_paragraphs  shares of lines and of paragraphs
-    max_duplicate_line_characters, max_duplicate_paragraph_characters  shares of the text
-    max_top_n_grams       share of the text that the most frequent n-gram of words takes up, for n = 2, 3, 4
-    max_duplicate_n_grams  share of the text in n-grams that came before, for n = 5 to 10
-    max_upper_case, max_digits  shares of a line's characters
-    min_line_words        of a line that is not empty
-    max_removed_words     share of the words that lines took with them
+    max_newlines          maximum newlines in a row; further ones are removed
+    min_words, max_words  number of words between spaces that begin with a letter or digit
+    min_mean_word_length, max_mean_word_length  mean characters of all words between spaces
+    max_symbol_ratio      ratio of `#` and ellipses to words
+    max_bullet_lines      share of lines that begin with a bullet
+    max_ellipsis_lines    share of lines that end with an ellipsis
+    max_letterless_words  share of words without a letter
+    min_stop_words        occurrences of Gopher's eight stop words
+    max_duplicate_lines   share of lines
+    max_duplicate_paragraphs  share of paragraphs
+    max_duplicate_line_characters, max_duplicate_paragraph_characters  share of the text
+    max_top_n_grams       share of the text in the most frequent n-gram of words, for n = 2, 3, 4
+    max_duplicate_n_grams  share of the text in repeated n-grams, for n = 5 to 10
+    max_upper_case, max_digits  share of a line's characters
+    min_line_words        minimum words of a line that is not empty
+    max_removed_words     share of the words that were in removed lines
 
     Reads: text
-    Adds: previous_word_count (int32, words before lines went)
+    Adds: previous_word_count (int32, words before lines were removed)
     Changes: text
     Reasons: too_few_words, too_many_words, short_words, long_words, too_many_symbols, bullet_lines,
         ellipsis_lines, letterless_words, too_few_stop_words, duplicate_lines, duplicate_paragraphs,

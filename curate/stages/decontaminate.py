@@ -29,9 +29,9 @@ SetName = Annotated[str, Field(pattern=r"^[\w-]+$")]
 class EvaluationSet(BaseModel):
     """A file of questions.
 
-    path     Parquet or JSONL, also compressed: a path or an address such as `hf://datasets/...`
-    columns  where its texts are; `column.field` inside a struct, and lists give each of their values
-    id       column that names an item; without one its row does, from 0
+    path     Parquet or JSONL, optionally compressed: a path or a URL such as `hf://datasets/...`
+    columns  columns of the texts; `column.field` for a field of a struct; every value of a list is a text
+    id       column that identifies an item; without one, the row number from 0
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -88,24 +88,24 @@ def decontaminate(
     min_words: Positive = 8,
     mode: Literal["reject", "mark"] = "reject",
 ) -> pa.Table:
-    """Reject or mark documents that have n-grams of words in common with evaluation sets.
+    """Reject or mark documents that share n-grams of words with evaluation sets.
 
-    sets       the evaluation sets, by name: `{path: ..., columns: [...], id: ...}`, see `EvaluationSet`
-    n          words in an n-gram. Case, punctuation and symbols do not count, so that it serves code and formulas too
-               In scripts without spaces each letter is a word: for a corpus of these, some 40 are as telling
-    share      least share of the words of one text of a set that must lie in n-grams which the document has as well;
+    sets       evaluation sets, by name: `{path: ..., columns: [...], id: ...}`, see `EvaluationSet`
+    n          words per n-gram. Case, punctuation and symbols are ignored, so it also works for code and formulas.
+               In scripts without spaces each letter is a word: for such a corpus, about 40 are as specific as 13 words
+    share      minimum share of a set text's words that must be in n-grams that the document contains too;
                0: one n-gram is enough
-    min_words  texts of fewer than n words are searched for as a whole if they have as many as this; shorter ones,
-               such as the answers of multiple-choice questions, are not searched for
+    min_words  texts of fewer than n words are searched for as a whole if they have at least this many words; shorter
+               texts, such as the answers of multiple-choice questions, are not searched for
     mode       `mark` adds the columns and keeps the document
 
-    `n: 13` with `share: 0` is the rule of GPT-3 (Brown et al. 2020, appendix C, where 8 words are the least n), `n: 8`
-    with `share: 0.7` is that of PaLM and `n: 10` with `share: 0.8` near that of Llama 2 (Touvron et al. 2023, A.6), put
-    to one document at a time. GPT-3 forgave n-grams that many documents have; nothing is forgiven here.
+    `n: 13` with `share: 0` is the rule of GPT-3 (Brown et al. 2020, appendix C, where the minimum n is 8 words), `n: 8`
+    with `share: 0.7` is that of PaLM, and `n: 10` with `share: 0.8` is close to that of Llama 2 (Touvron et al. 2023,
+    A.6), applied to one document at a time. GPT-3 ignored n-grams that occur in many documents; this stage does not.
 
-    `contamination` names the text of which the largest share is in the document, `contamination_ngram` its first
-    n-gram as it stands there. All four columns speak of every n-gram in common, so that `filter` can decide later by
-    another share. A reason is the name of the set.
+    `contamination` is the text with the largest share in the document, and `contamination_ngram` is its first n-gram as
+    written there. All four columns cover every shared n-gram, so `filter` can later apply a different share. The reason
+    is the name of the set.
 
     Reads: text
     Adds: contamination (string, `SET/ITEM`), contamination_ngram (string),

@@ -79,42 +79,43 @@ def extract(
 ) -> pa.Table:
     """Extract the text of archived web pages.
 
-    The main content, without menus, sidebars and footers. Text that already exists, as in a WET file, stays as it is,
-    and so does a `text/plain` payload once it is decoded.
+    Extracts the main content, without menus, sidebars and footers. Text that already exists, as in a WET file, is left
+    unchanged, and so is a `text/plain` payload after decoding.
 
-    `curate` tells blocks by boosted trees (docs/extraction.md): better text than the others in the time that
-    Resiliparse takes. Paragraphs are parted by an empty line, items of a list and rows of a table by a line, cells by
-    `|`. It adds `kept_share`, the share of the page that is kept, and `content_score`, how likely that is main content,
-    for rules of `filter`.
+    `curate` classifies blocks with boosted trees (docs/extraction.md); its text is better than that of the others, and
+    it is as fast as Resiliparse. Paragraphs are separated by a blank line; list items and table rows by a line break;
+    cells by `|`. It adds two columns for `filter` rules: `kept_share`, the share of the page that was kept, and
+    `content_score`, the probability that the kept text is main content.
 
-    No visible character is lost: for every block that is kept, the characters of its DOM text are in the text, in
-    order. A block is the text between two borders of block-level elements (`p`, `div`, `li`, `td`, `br` ...); it
-    is kept if any letter or digit of it is. Visible is all but white space, what the page hides, icons that are
-    a lone character of its own font, signs that link to their own heading, and controls of forms.
-    `10<sup>6</sup>` is `10^6`, `H<sub>2</sub>O` is `H_2O`, a linked footnote `[1]`. A formula is its TeX where the
-    page has it, else one line of text.
+    No visible character is lost: for every kept block, the characters of its DOM text are in the text, in order. A
+    block is the text between two boundaries of block-level elements (`p`, `div`, `li`, `td`, `br` ...); it is kept if
+    any of its letters or digits is. All characters are visible except white space, hidden elements, icons that are a
+    single character of the page's own font, symbols that link to their own heading, and form controls.
+    `10<sup>6</sup>` becomes `10^6`, `H<sub>2</sub>O` becomes `H_2O`, and a linked footnote `[1]`. A formula is its TeX
+    if the page provides it, otherwise one line of text.
 
     extractor            `curate`, `resiliparse` (Bevendorff et al., ECIR 2018) or `trafilatura` (Barbaresi, ACL 2021),
                          which is many times slower
     main_content         false: the whole page
-    format               `markdown`: with headings, code, quotations and tables marked; this and the next two are
-                         options of `curate`
-    title                begin with the title of the page, where its text does not
-    model                a model that `curate train` has made of marked pages; null: the one that comes with curate
-    repair               false: the very bytes of Resiliparse, which loses words within sentences, lists near `body`
-                         and formulas (docs/decisions/0013), as corpora made with it have; `trafilatura` has no repair
-    links, comments      keep the targets of links, which `curate` never does; keep readers' comments
-    preserve_formatting  keep line breaks, indents and lists; this, and the alt texts, form fields and noscript below,
-                         are options of Resiliparse
-    list_bullets         put bullets and numbers before the items of lists
-    alt_texts            keep the texts that stand for pictures
-    form_fields          keep what stands in fields of forms
-    noscript             keep what is for browsers without scripts
-    skip_elements        CSS selectors of what goes; not of Trafilatura
-    favor_precision, deduplicate
-                         options of Trafilatura: less text, but surer; a page's own repeats left out
-    max_bytes            largest payload, in bytes
-    keep_error_pages     keep pages that answer 200 and say "page not found"
+    format               `markdown`: with headings, code, quotations and tables marked; only for `curate`, like the next
+                         two options
+    title                begin with the title of the page if the text does not
+    model                a model that `curate train` trained on labeled pages; null: the built-in model
+    repair               false: Resiliparse's original output, which loses words within sentences, lists near `body` and
+                         formulas (docs/decisions/0013), as in corpora made with it; `trafilatura` has no repair
+    links                keep the targets of links; never done by `curate`
+    comments             keep readers' comments
+    preserve_formatting  keep line breaks, indents and lists; only for Resiliparse, like the alt texts, form fields and
+                         noscript below
+    list_bullets         put bullets and numbers before list items
+    alt_texts            keep the alternative texts of images
+    form_fields          keep the contents of form fields
+    noscript             keep content for browsers without scripts
+    skip_elements        CSS selectors of elements to leave out; not for Trafilatura
+    favor_precision      less but more reliable text; only for Trafilatura
+    deduplicate          leave out text that a page repeats; only for Trafilatura
+    max_bytes            maximum size of a payload, in bytes
+    keep_error_pages     keep pages with status 200 that say "page not found"
 
     Reads: payload, http_status, content_type, identified_type, charset, text
     Adds: kept_share (float, 0 to 1), content_score (float, 0 to 1)

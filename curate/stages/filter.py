@@ -165,11 +165,11 @@ def _column(names: list[str]) -> str:
     reasons_from=lambda **rules: tuple(rules),
 )
 def filter(docs: pa.Table, /, **rules: str) -> pa.Table:
-    """Reject documents by named rules: `name: SQL expression`, one a line. The first that is true is the reason.
+    """Reject documents by named rules: `name: SQL expression`, one per line. The first that is true is the reason.
 
-    An expression sees the columns of its document, in DuckDB's dialect of SQL, and is true, false or null; one that is
-    null rejects nothing. Files, extensions, settings, the time of day and other documents are out of its reach; times
-    with a zone are in UTC. The stage always starts a job of its own, so that a new threshold costs seconds.
+    An expression is written in DuckDB's dialect of SQL, can use the columns of its document, and is true, false or
+    null; null rejects nothing. It has no access to files, extensions, settings, the current time, or other documents;
+    times with a zone are in UTC. The stage always starts its own job, so changing a threshold takes seconds.
     """
     if not rules:
         return docs

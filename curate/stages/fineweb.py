@@ -30,9 +30,9 @@ def fineweb(
 
     min_terminal_lines  share of lines that end in a terminal mark of any script
     max_short_lines     share of lines of at most `short_line` characters
-    short_line          characters of a line that counts as short
+    short_line          maximum characters of a short line
     max_duplicate_line_characters  share of the text in lines equal to an earlier one
-    max_newline_ratio   newlines to words and marks
+    max_newline_ratio   ratio of newlines to words and marks
 
     Reads: text
     Reasons: empty, few_terminal_lines, short_lines, duplicate_line_characters, list

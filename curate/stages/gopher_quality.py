@@ -35,18 +35,18 @@ def gopher_quality(
     min_stop_words: Count | None = 2,
     stop_words: tuple[str, ...] = GOPHER_STOP_WORDS,
 ) -> pa.Table:
-    """Reject documents by Gopher's rules of quality (arXiv:2112.11446, A1.1), as datatrove reads them.
+    """Reject documents by Gopher's quality rules (arXiv:2112.11446, A1.1), as datatrove implements them.
 
-    null switches a rule off. The signals of `curate.kernels.signal_table` say what is counted.
+    null switches a rule off. `curate.kernels.signal_table` defines how the signals are counted.
 
-    min_words, max_words  words, punctuation not counted
-    min_mean_word_length, max_mean_word_length  characters
-    max_symbol_ratio      of `#`, and of ellipses, to words and marks
+    min_words, max_words  number of words, not counting punctuation
+    min_mean_word_length, max_mean_word_length  mean characters per word
+    max_symbol_ratio      ratio of `#`, and of ellipses, to words and marks
     max_bullet_lines      share of lines that begin with a bullet
     max_ellipsis_lines    share of lines that end with an ellipsis
     min_letter_words      share of words and marks with a letter
-    min_stop_words        different stop words, as written
-    stop_words            the words that count as such
+    min_stop_words        number of different stop words, compared as written
+    stop_words            the list of stop words
 
     Reads: text
     Reasons: too_few_words, too_many_words, short_words, long_words, too_many_hashes, too_many_ellipses,

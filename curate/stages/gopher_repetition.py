@@ -39,13 +39,13 @@ def gopher_repetition(
 ) -> pa.Table:
     """Reject documents that repeat themselves, by Gopher's rules (arXiv:2112.11446, Table A1).
 
-    What is counted is what datatrove counts: what comes again after its first appearance. null switches a
-    rule off.
+    As in datatrove, every repetition counts except the first occurrence. null switches a rule off.
 
-    max_duplicate_lines, max_duplicate_paragraphs  shares of lines and of paragraphs
-    max_duplicate_line_characters, max_duplicate_paragraph_characters  shares of the text
-    max_top_n_grams        share of the text that the most frequent n-gram of words takes up, for n = 2, 3, 4
-    max_duplicate_n_grams  share of the text in n-grams that came before, for n = 5 to 10
+    max_duplicate_lines       share of lines
+    max_duplicate_paragraphs  share of paragraphs
+    max_duplicate_line_characters, max_duplicate_paragraph_characters  share of the text
+    max_top_n_grams        share of the text in the most frequent n-gram of words, for n = 2, 3, 4
+    max_duplicate_n_grams  share of the text in n-grams that occurred before, for n = 5 to 10
 
     Reads: text
     Reasons: empty, duplicate_paragraphs, duplicate_paragraph_characters, duplicate_lines,

@@ -40,16 +40,16 @@ def language(
     probabilities: list[str] = [],  # noqa: B006
     of: Of = "all",
 ) -> pa.Table:
-    """Identify the language of each document from its whole text, and reject documents in other languages than these.
+    """Identify the language of each document from its whole text, and reject documents in languages not listed.
 
-    keep           languages to keep, as the model calls them (`en`); empty: all
-    min_score      least probability of the most likely language. FineWeb and DCLM keep English from 0.65 on
+    keep           languages to keep, by the model's names (`en`); empty: all
+    min_score      minimum probability of the most likely language. FineWeb and DCLM keep English from 0.65
     model          a fastText classifier: `lid.176.ftz` or `lid.176.bin` (Joulin et al. 2016), or any other
     probabilities  languages whose probability is added too, in columns such as `language_score_en`
     of             whose words of a conversation are looked at: `user`, `assistant`, or `all`. Where there are none, the
                    language is unknown
 
-    Newlines count as spaces. A text in which the model knows nothing has a low score, or 0 and no `language`.
+    Newlines count as spaces. A text in which the model recognizes nothing has a low score, or 0 and no `language`.
 
     Reads: text
     Changes: language

@@ -20,11 +20,11 @@ def length(
     max_words: Count | None = 100_000,
     normalized: bool = False,
 ) -> pa.Table:
-    """Reject documents that are too short or too long, and keep their length.
+    """Reject documents that are too short or too long, and add columns with their length.
 
-    min_chars, max_chars  Unicode characters; null: no limit
-    min_words, max_words  words, punctuation not counted; null: no limit. The defaults are those of Gopher
-    normalized            count the characters of the text in lower case, without ASCII punctuation, white space
+    min_chars, max_chars  number of Unicode characters; null: no limit
+    min_words, max_words  number of words, not counting punctuation; null: no limit. The defaults are Gopher's
+    normalized            count the characters of the text in lowercase, without ASCII punctuation, with white space
                           collapsed, as SlimPajama does
 
     Reads: text

@@ -16,12 +16,12 @@ def multiple_choice(
     """Write a question with its options and the correct answer as one text.
 
     The source must put these fields into `meta`: `options`, a list (or `option1`, `option2` and so on), `answer`, a
-    letter or a number, and, where `text` is a passage, `question`.
+    letter or a number, and, if `text` is a passage, `question`.
 
-    form   answer: the passage, the question, its options A, B and so on, and the right one again (ARC, RACE,
-           OpenBookQA, MMLU). ending: the text and the option that goes on with it (HellaSwag). blank: the text with the
-           option in place of its `_` (WinoGrande).
-    first  number of the first option where the answer is a number.
+    form   answer: the passage, the question, its options A, B and so on, and the correct option again (ARC, RACE,
+           OpenBookQA, MMLU). ending: the text followed by the correct option (HellaSwag). blank: the text with the
+           correct option in place of its `_` (WinoGrande).
+    first  number of the first option, if the answer is a number.
 
     Reads: text, meta
     Changes: text

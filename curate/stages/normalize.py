@@ -33,15 +33,15 @@ def _packages(ftfy: bool, **_) -> tuple[str, ...]:
 def normalize(docs: pa.Table, *, ftfy: bool = False, strip_lines: bool = False, max_newlines: Newlines = 0) -> pa.Table:
     """Normalize text: Unicode NFC, `\\n` for every kind of newline, no control characters.
 
-    Newlines are those of the Unicode Standard (5.8): CR LF, CR, VT, FF, NEL, U+2028 and U+2029. All other
-    controls of C0 and C1 go, but not the tab, and so does U+FEFF, the byte-order mark. Spaces, soft hyphens
-    and the zero-width characters that Thai, Persian, Indic scripts and emoji need stay as they are.
+    Newlines are those of the Unicode Standard (5.8): CR LF, CR, VT, FF, NEL, U+2028 and U+2029. All other C0 and C1
+    control characters except the tab are removed, and so is U+FEFF, the byte-order mark. Spaces, soft hyphens and the
+    zero-width characters that Thai, Persian, Indic scripts and emoji need are kept.
 
-    ftfy          do what `ftfy.fix_text(text, normalization="NFC")` does instead (Speer 2019): it also repairs text
-                  that was decoded by a wrong charset, HTML entities, curly quotes, ligatures and full-width letters.
-                  SlimPajama's first step; some hundred times slower
+    ftfy          use `ftfy.fix_text(text, normalization="NFC")` instead (Speer 2019), which also repairs text decoded
+                  with the wrong charset, HTML entities, curly quotes, ligatures and full-width letters. This is
+                  SlimPajama's first step; about a hundred times slower
     strip_lines   remove spaces and tabs at the ends of lines
-    max_newlines  most newlines in a row; 0: any number
+    max_newlines  maximum newlines in a row; 0: no limit
 
     Reads: text
     Changes: text

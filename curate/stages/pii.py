@@ -26,21 +26,21 @@ def pii(
 ) -> pa.Table:
     """Find personal data, and replace it, reject the document, or only count it.
 
-    email   ASCII addresses as people write them, under a top-level domain that exists; not file names, logins within
-            URLs, copies over SSH, expressions of programs
-    ip      public IPv4 and IPv6 addresses (RFC 6890); not numbers of versions and sections. One that could be either,
-            such as 1.2.3.4, needs a word of networks before it or a port after it
-    phone   numbers that their country's numbering plan has (libphonenumber), with `+` and a country code, or North
-            American ones with the area code in brackets or after a word of telephony; not dates, order numbers, lists
+    email   ASCII addresses as people write them, under an existing top-level domain; not file names, logins within
+            URLs, SSH copy targets, or program expressions
+    ip      public IPv4 and IPv6 addresses (RFC 6890); not version or section numbers. Ambiguous ones, such as 1.2.3.4,
+            need a networking term before them or a port after them
+    phone   numbers valid in their country's numbering plan (libphonenumber), with `+` and a country code, or North
+            American ones with the area code in parentheses or after a telephony term; not dates, order numbers, lists
     secret  keys and tokens of known issuers, private keys in PEM, JSON web tokens
 
-    kinds      which of these; FineWeb has email and ip
-    preset     precision: as above. recall: all that has the shape, whatever stands around it: any domain, any public
-               address, any number of 8 to 15 digits that is written as telephone numbers are
-    mode       replace: write what stands in for it. reject: reject the document. mark: only count
+    kinds      the kinds to find; FineWeb uses email and ip
+    preset     precision: as above. recall: everything with the right form, regardless of context: any domain, any
+               public address, any number of 8 to 15 digits written like a telephone number
+    mode       replace: write the replacement instead. reject: reject the document. mark: only count
     email_as, ip_as, phone_as, secret_as
-               what stands in for it. By default addresses and numbers that are set apart for examples, so that a
-               sentence stays a sentence. A match that is this already does not count
+               the replacement. The defaults are addresses and numbers reserved for examples, so sentences remain
+               readable. Matches equal to the replacement are not counted
 
     Reads: text
     Changes: text

@@ -31,17 +31,17 @@ def _resources(model: str | dict[str, str], **_) -> dict:
 def quality(
     docs: pa.Table, *, model: Name | dict[str, Name], label: str = "hq", min_score: Share | None = None
 ) -> pa.Table:
-    """Score documents with fastText classifiers, and reject those with a low score if asked to.
+    """Score documents with fastText classifiers, and optionally reject those with a low score.
 
-    model      a classifier (a `.bin` or `.ftz` of fastText, or the `.npz` that `curate train` writes), whose score is
+    model      a classifier (fastText's `.bin` or `.ftz`, or the `.npz` that `curate train` writes), whose score is in
                the column `quality`; or several, as `column: model`, which share one pass over the text
-    label      what the score is the probability of. DCLM's classifiers call it `hq`
-    min_score  documents of which any score is lower are rejected; null: none. To decide later, leave it so, and add
-               `filter` or `keep_top`
+    label      the label whose probability is the score; `hq` in DCLM's classifiers
+    min_score  reject documents with any lower score; null: none. To decide later, keep null, and add `filter` or
+               `keep_top`
 
-    The text is put to the model as a single line, newlines as spaces, as in DCLM. Softmax models with two labels are
-    collapsed to one number a word or n-gram: the same probability within 2e-5. Scores have six decimals, and a text
-    in which the model knows nothing scores 0.
+    The text is passed to the model as a single line, with newlines as spaces, as in DCLM. Softmax models with two
+    labels are collapsed to one number per word or n-gram; the probability is the same within 2e-5. Scores have six
+    decimals, and a text in which the model recognizes nothing scores 0.
 
     Reads: text
     Adds: quality (float, probability in [0, 1])

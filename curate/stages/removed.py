@@ -278,14 +278,14 @@ def _notes(lists: dict[str, str]) -> list[str]:
 def removed(docs: pa.Table, *, lists: dict[str, Name]) -> pa.Table:
     """Reject documents whose removal was requested. A manifest's `removed:` runs it after all other stages.
 
-    A document is out by its id, by the page it is of (its URL in canonical form, whatever the scheme), by its domain or
-    one above it, or by its text, if that is the text of a document that was removed.
+    A document is rejected if its id, its page (its URL in canonical form, with any scheme), its domain or a parent
+    domain is listed, or if its text is that of a removed document.
 
-    lists  by name, files with ids, sha256 of ids, URLs or domains, one a line (hosts files and Adblock lines too), or
-           `evidence/removed.parquet` of a release. The reason is the list's name.
+    lists  by name: files with ids, sha256 of ids, URLs or domains, one per line (also hosts files and Adblock lines),
+           or `evidence/removed.parquet` of a release. The reason is the list's name.
 
     Reads: id, url, text
-    Adds: removed_in (string, the version of the release that was the first without it, where the list says so),
+    Adds: removed_in (string, first version of the release without the document, if the list has it),
           removed_by (string, sha256 of the entry), removed_url (string, sha256 of the page), removed_text (string,
           sha256 of the text)
     """

@@ -29,12 +29,12 @@ def robots(
 ) -> pa.Table:
     """Reject pages whose headers or `<meta>` tags ask not to be indexed, or not to be used for machine learning.
 
-    No built-in pipeline does so. Put it before or beside `extract`, since archives are read once; documents that are no
-    archived pages pass. Pages in UTF-16 are judged by their headers alone.
+    No built-in pipeline uses this stage. Put it directly before or after `extract`, since archives are read once;
+    documents that are not archived pages pass. For pages in UTF-16, only the headers are checked.
 
     rules   noindex: `noindex` or `none` in X-Robots-Tag or `<meta name="robots">`. noai: `noai` there (DeviantArt's).
             tdm_reservation: `1` in TDM-Reservation, header or `<meta>` (W3C's TDM Reservation Protocol)
-    agents  names of crawlers, such as `ccbot`: what is said to one of them counts as what is said to all
+    agents  names of crawlers, such as `ccbot`: rules for any of them apply like rules for all crawlers
 
     Reads: payload, robots
     Reasons: noindex, noai, tdm_reservation

@@ -34,14 +34,14 @@ def signals(
     stop_words: tuple[str, ...] = GOPHER_STOP_WORDS,
     short_line: Count = SHORT_LINE,
 ) -> pa.Table:
-    """Add signals of quality as columns, so that `filter` can decide on them, and decide again in seconds.
+    """Add quality signals as columns, so `filter` can use them and thresholds can be changed in seconds.
 
-    `curate.kernels.signal_table.SIGNALS` defines each: unit, range and source. A text without words, lines or the
-    like has 0, never null.
+    `curate.kernels.signal_table.SIGNALS` defines the unit, range and source of each signal. For a text without words,
+    lines and so on, the value is 0, never null.
 
-    only        names of signals, which become those of columns; none: all of them
-    stop_words  those that are counted, of the language of the documents
-    short_line  most characters of a short line
+    only        names of signals, which become column names; empty: all signals
+    stop_words  stop words to count, in the language of the documents
+    short_line  maximum characters of a short line
     """
     values = measure(docs["text"], only or _TYPES, stop_words=stop_words, short_line=short_line)
     for name in only or _TYPES:

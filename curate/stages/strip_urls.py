@@ -21,10 +21,10 @@ _HAS_ADDRESS = r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]"
 def strip_urls(docs: pa.Table, *, as_published: bool = False) -> pa.Table:
     """Remove URLs, e-mail addresses, host names and IP addresses from the text, with the space before them.
 
-    By DCLM's rule (arXiv:2406.11794): a name counts if it ends in a top-level domain in small letters.
+    By DCLM's rule (arXiv:2406.11794), a name counts if it ends in a lowercase top-level domain.
 
-    as_published  do what DCLM's code does: it looks for a top-level domain at the very start of the page (`re.match`),
-                  in any case, and leaves the names of all other pages alone. IP addresses go either way
+    as_published  do what DCLM's code does: it requires a top-level domain at the very start of the page (`re.match`),
+                  in any case, and leaves the names in all other pages. IP addresses are removed either way
 
     Reads: text
     Changes: text

@@ -35,7 +35,8 @@ def _adds(by_role: bool, **_) -> dict[str, str]:
 def tokens(docs: pa.Table, *, tokenizer: str, by_role: bool = False) -> pa.Table:
     """Count the tokens of each document, without special tokens around it; one that the text spells counts as text.
 
-    The count is that of Hugging Face's `tokenizers`; tokie makes it where it agrees, tens of times faster.
+    Counts are those of Hugging Face's `tokenizers`; where tokie gives the same counts, it is used instead, which is
+    tens of times faster.
 
     tokenizer  a `tokenizer.json`: its path or folder, an address such as `hf://OWNER/MODEL/tokenizer.json`, or a
                name in the model folder

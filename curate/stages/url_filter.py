@@ -44,28 +44,29 @@ def url_filter(
     min_soft_words: Positive = 2,
     lists: Style = "refinedweb",
 ) -> pa.Table:
-    """Reject documents whose URL is on a list, or contains words of a list.
+    """Reject documents whose URL is on a list, or contains words on a list.
 
-    The rules of RefinedWeb (Penedo et al. 2023, G.1), which DCLM and FineWeb took over. No list comes with curate:
-    the block lists of UT1 (Université Toulouse Capitole) are published under CC BY-SA, word lists with the projects
-    named. The first five parameters take any number of lists: files of one entry a line; `#` at the start of a line, or
-    after white space, starts a remark. Lists of domains may be hosts files, or have Adblock's `||site.example^`. A line
-    that can match nothing is an error. An address that is null is on no list.
+    These are the rules of RefinedWeb (Penedo et al. 2023, G.1), which DCLM and FineWeb adopted. curate does not include
+    any lists: the block lists of UT1 (Université Toulouse Capitole) are published under CC BY-SA, the word lists with
+    these projects. The first five parameters accept any number of lists: files with one entry per line; `#` at the
+    start of a line, or after white space, starts a comment. Lists of domains may be hosts files, or use Adblock's
+    `||site.example^`. A line that cannot match anything is an error. A null URL is on no list.
 
     domains         hosts; each includes its subdomains
-    urls            pages, in canonical form: scheme, fragment, default port, a `/` at the end, and how a host or a path
-                    is encoded do not matter
-    strict_words    reject where one stands anywhere in the address
-    hard_words      reject where one is a whole word of the address
-    soft_words      reject where `min_soft_words` different ones are whole words of the address
+    urls            pages, in canonical form: the scheme, the fragment, the default port, a trailing `/`, and the
+                    encoding of the host and path do not matter
+    strict_words    reject if one occurs anywhere in the URL
+    hard_words      reject if one is a whole word of the URL
+    soft_words      reject if `min_soft_words` different ones are whole words of the URL
     min_soft_words  2 in all three projects
-    lists           whose word lists these are, which says how words are compared.
-                    refinedweb: upper case does not matter, words are what stands between anything but letters and
-                    digits; for strict words `-` and `.` are left out of entry and address.
-                    dclm: as its code does: `_` is a letter too, an entry may hold `-` and the like; for strict words
-                    `-` and `.` are left out of the address alone, so `g-spot` is not in `blogspot.com`.
-                    datatrove: as its code does: entries are put in lower case and left with their ASCII letters and
-                    digits; strict words are sought in the address treated so, the others among its words as they stand.
+    lists           the project that the word lists come from, which determines how words are compared.
+                    refinedweb: case is ignored, and words consist of letters and digits; for strict words, `-` and `.`
+                    are removed from the entry and the URL.
+                    dclm: as in its code: `_` counts as a letter, and an entry may contain `-` and the like; for strict
+                    words, `-` and `.` are removed only from the URL, so `g-spot` is not in `blogspot.com`.
+                    datatrove: as in its code: entries are converted to lowercase and reduced to ASCII letters and
+                    digits; strict words are searched in the URL reduced the same way, the others among its original
+                    words.
 
     Reads: url
     Reasons: domain, url, strict_word, hard_word, soft_words

@@ -3,11 +3,11 @@
 Plain or compressed. Fields may be quoted, and hold delimiters and line ends then. An empty field is null, blank lines
 are counted in `origin.skipped`.
 
-A row that cannot be used is a row without text, and counts for as many lines as it has: a quote that is missing takes
-in the lines after it.
+An unusable row is a row without text, and counts once for every line it spans: after a missing quote, it includes the
+lines that follow.
 
 Reasons:
-  not_csv             a quote is missing, or stands where it must not
+  not_csv             a quote is missing or misplaced
   wrong_columns       the row has more or fewer fields than there are names
   not_utf8            the row is not UTF-8
   no_text             the text is empty
@@ -20,8 +20,8 @@ Reasons:
   not_json            the conversation is not JSON
   too_deep            the conversation is nested more than 100 levels deep
   too_large           the row is longer than 16 MiB
-  truncated           damage of the compressed file cuts the row
-  unreadable          something else of the row cannot be read
+  truncated           damage to the compressed file cuts off the row
+  unreadable          another part of the row cannot be read
 """
 
 import csv

@@ -5,7 +5,7 @@ are no pages are: scripts, pictures, PDFs.
 
 Reasons:
   too_large           more than 64 MiB
-  truncated           damage of the compressed file cuts the page
+  truncated           damage to the compressed file cuts off the page
 """
 
 import re

@@ -3,13 +3,13 @@
 Plain or compressed. Each object is a row. A `.json` file that begins with an array, or with a brace alone on its line,
 is read so; any other is JSON Lines.
 
-A row is found by its brackets and quotes, so a row that is not JSON is rejected alone. Where a row does not end, and
-after damage of a compressed file, rows cannot be told apart any more: the rest of the file counts as lost.
+Rows are found by their brackets and quotes, so a row that is not JSON is rejected by itself. If a row does not end, or
+after damage to a compressed file, rows can no longer be separated: the rest of the file counts as lost.
 
 Reasons:
   not_json            the value is not JSON
   not_utf8            the value is not UTF-8
-  not_object          the value is JSON, but no object
+  not_object          the value is JSON, but not an object
   no_text             the text is null or missing
   text_not_string     the text is a number, a list, an object
   no_messages         the conversation is missing or empty
@@ -20,8 +20,8 @@ Reasons:
   bad_images          a picture has neither bytes nor a path
   too_large           the value is longer than 16 MiB
   too_deep            the value is nested more than 100 levels deep
-  truncated           the file ends within the value, or damage cuts it
-  unreadable          something else of the value cannot be read
+  truncated           the file ends within the value, or damage cuts it off
+  unreadable          another part of the value cannot be read
 """
 
 import re

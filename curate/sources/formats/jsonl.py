@@ -6,7 +6,7 @@ is a row without text, and `error` in meta says why. Of a key that stands twice 
 Reasons:
   not_json            the line is not JSON
   not_utf8            the line is not UTF-8
-  not_object          the line is JSON, but no object
+  not_object          the line is JSON, but not an object
   no_text             the text is null or missing
   text_not_string     the text is a number, a list, an object
   no_messages         the conversation is missing or empty
@@ -17,8 +17,8 @@ Reasons:
   bad_images          a picture has neither bytes nor a path
   too_large           the line is longer than 16 MiB
   too_deep            the line is nested more than 100 levels deep
-  truncated           damage of the compressed file cuts the line
-  unreadable          something else of the line cannot be read
+  truncated           damage to the compressed file cuts off the line
+  unreadable          another part of the line cannot be read
 """
 
 import re

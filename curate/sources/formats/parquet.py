@@ -16,7 +16,7 @@ Reasons:
   not_json         a field that should hold JSON does not
   too_deep         a field of JSON is nested more than 100 levels deep
   too_large        the text is longer than 16 MiB
-  unreadable       something else of the row cannot be read
+  unreadable       another part of the row cannot be read
 """
 
 import re

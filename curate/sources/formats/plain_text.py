@@ -6,7 +6,7 @@ counted in `origin.skipped`.
 Reasons:
   not_utf8            the document is not UTF-8
   too_large           the document is longer than 16 MiB
-  truncated           damage of the compressed file cuts the document
+  truncated           damage to the compressed file cuts off the document
 """
 
 from collections.abc import Iterator

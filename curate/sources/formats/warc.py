@@ -4,26 +4,27 @@ Plain or compressed, a frame for each record or one for all.
 
 Documents are records of type response, resource, conversion and revisit (always rejected); other records are
 counted in `origin.skipped`, and so are the logs that crawlers write into their archives (`crawler_log`). The text of
-a WET archive is in `text`, what others hold in `payload`. What cannot be read of a file is counted by `origin.lose`,
-and a document whose header was read is a row too, with `error` in meta. Compressions: gzip, zstd, lz4, bz2, xz.
+a WET archive is in `text`, the content of other archives in `payload`. Unreadable parts of a file are counted by
+`origin.lose`, and a document whose header was read is still a row, with `error` in meta. Compressions: gzip, zstd,
+lz4, bz2, xz.
 
-Header fields are read as ISO 28500 says and as archives have them: names in any case, white space before the colon,
-lines that go on in the next, lines that end in a line feed alone, UTF-8 or else Latin-1. Of two fields of one name
-the first counts.
+Header fields are read as ISO 28500 defines them and as archives contain them: names in any case, white space before
+the colon, continuation lines, lines that end in only a line feed, UTF-8 or else Latin-1. If a field occurs twice, the
+first is used.
 
 Reasons:
-  revisit             the record says only that the content was the same as before
-  truncated           the archive, the frame, or the response in it ends before the record's end; or the record goes on
-                      in others of the type continuation
-  malformed_record    a record that does not end where it says, or does not say where it ends
+  revisit             the record only states that the content was the same as before
+  truncated           the archive, the frame, or the response ends before the end of the record; or the record
+                      continues in records of type continuation
+  malformed_record    the record does not end where it should, or does not state where it ends
   decompress_failed   the compression of the archive is damaged
-  digest_mismatch     the block is not what its WARC-Block-Digest says
+  digest_mismatch     the block does not match its WARC-Block-Digest
   bad_http            no HTTP status line
-  bad_chunking        the chunks of the transfer encoding do not follow one another
-  bad_encoding        the content encoding (gzip, deflate, br, zstd) cannot be taken off
+  bad_chunking        the chunks of the transfer encoding are malformed
+  bad_encoding        the content encoding (gzip, deflate, br, zstd) cannot be decoded
   not_utf8            extracted text (WET) that is not UTF-8
   too_large           more than 64 MiB
-  unreadable          something else of the record cannot be read
+  unreadable          another part of the record cannot be read
 """
 
 import re
