@@ -5,7 +5,7 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -199,27 +199,34 @@ def _why(job: Job, before: dict | None) -> str:
 
 def _changes(old: Any, new: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
     """The leaves in which two JSON values differ: (path, `where: old → new`)."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key in sorted({*old, *new}):
-            if key not in old or key not in new:
-                yield (*path, key), f"{key} {'added' if key in new else 'removed'}"
-            else:
-                yield from _changes(old[key], new[key], (*path, key))
-    elif path[-1:] == ("pieces",) and old != new:
-        names = sorted({piece[0] for piece in old + new if piece not in old or piece not in new})
+    if old == new:
+        return
+    if path[-1:] == ("pieces",):
+        names = sorted({name for name, *_ in _unshared(old, new)})
         yield path, f"input {', '.join(names[:3])} changed"
-    elif isinstance(old, list) and isinstance(new, list) and path == ("stages",):
+    elif path == ("stages",):
         olds, news = ({stage["label"]: stage for stage in stages} for stages in (old, new))
-        for label in dict.fromkeys([*olds, *news]):
-            if label not in olds or label not in news:
-                yield (*path, label), f"{label} {'added' if label in news else 'removed'}"
-            else:
-                yield from _changes(olds[label], news[label], (*path, label))
-        if old != new and list(olds) != list(news) and set(olds) == set(news):
+        yield from _of_keys(olds, news, path, dict.fromkeys([*olds, *news]))
+        if olds.keys() == news.keys() and [*olds] != [*news]:
             yield path, "stages reordered"
-    elif old != new:
-        where = ".".join(str(part) for part in path if part not in ("stages", "params", "call"))
+    elif isinstance(old, dict) and isinstance(new, dict):
+        yield from _of_keys(old, new, path, sorted({*old, *new}))
+    else:
+        where = ".".join(part for part in path if part not in ("stages", "params", "call"))
         yield path, f"{where}: {_short(old)} → {_short(new)}"
+
+
+def _of_keys(old: dict, new: dict, path: tuple[str, ...], keys: Iterable[str]) -> Iterator[tuple[tuple[str, ...], str]]:
+    for key in keys:
+        if key not in old or key not in new:
+            yield (*path, key), f"{key} {'added' if key in new else 'removed'}"
+        else:
+            yield from _changes(old[key], new[key], (*path, key))
+
+
+def _unshared(old: list, new: list) -> list:
+    """What only one of two lists has."""
+    return [item for item in old + new if item not in old or item not in new]
 
 
 def _short(value: Any) -> str:
