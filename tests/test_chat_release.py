@@ -1,13 +1,13 @@
 """From conversations to a release with token shards, and what `curate remove` makes of it."""
 
-import random
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from chat_templates import GENERATION, LINES, chat_tokenizer, write_config
-from releases import curate, release, rows, write_jsonl, write_manifest
+from chat_releases import CONTEXT, manifest
+from chat_templates import GENERATION, chat_tokenizer, write_config
+from releases import curate, release
 from token_readers import documents, from_mds, from_npy
 
 from curate.models import tokenizer as tokenizers
@@ -16,37 +16,6 @@ from curate.release.takedown import remove
 from curate.tokens import chat
 from curate.tokens.chat_process import RenderingProcess
 from curate.tokens.chat_rows import ChatEncoder
-
-CONTEXT = 600
-
-
-def talks(seed, count):
-    """Conversations of one to four turns, one of them far too long; some with fields beside role and content."""
-    chance, found = random.Random(seed), []
-    for number in range(count):
-        messages = [{"role": "system", "content": f"Number {number}"}] if number % 3 == 0 else []
-        for turn in range(1 + number % 3):
-            asked, answer = (" ".join(chance.sample(LINES, 1)) for _ in range(2))
-            messages += [{"role": "user", "content": asked}, {"role": "assistant", "content": answer * (turn + 1)}]
-        if number == 5:
-            messages[-1]["content"] = "again and again " * 200
-        if number % 4 == 0:
-            messages[-1]["reasoning"] = "So be it."
-        found.append({"messages": messages} | ({"tools": [{"type": "function"}]} if number % 5 == 0 else {}))
-    return found
-
-
-def manifest(folder, **tokens):
-    write_jsonl(folder / "talks.jsonl", talks(1, 40))
-    write_jsonl(folder / "texts.jsonl", rows(2, 6, words=20))
-    config = write_config(folder / "model", GENERATION)
-    asked = {"tokenizer": chat_tokenizer(), "chat_template": str(config), "context": CONTEXT, "eos": "</s>"}
-    sources = {
-        "talks": {"inputs": ["talks.jsonl"], "layout": "messages"},
-        "texts": {"inputs": ["texts.jsonl"]},
-    }
-    manifest = {"name": "chats", "version": "1.0.0", "license": "cc0-1.0", "sources": sources}
-    return write_manifest(folder / "manifest.yaml", manifest | {"shards": {"size": "4KB"}, "tokens": asked | tokens})
 
 
 def expected(path, folder):

@@ -296,7 +296,7 @@ def test_named_templates_are_those_of_transformers(tmp_path):
 
 def checked(path, date=None):
     files = chat.files(str(path))
-    return chat.check(chat.read(files, date), files)
+    chat.check(chat.read(files, date), files, tokenizers.load(chat_tokenizer()))
 
 
 MISTAKES = {
@@ -325,12 +325,15 @@ def test_special_tokens_have_to_be_known(tmp_path):
     with pytest.raises(CurateError, match="uses `bos_token`, and nothing says what it is"):
         checked(alone)
     write_config(tmp_path, "absent")
-    assert checked(alone) == {"<s>"}
+    checked(alone)
+    write_config(tmp_path, "absent", bos_token="<nowhere>")
+    with pytest.raises(CurateError, match="writes `<nowhere>`, which the tokenizer does not have"):
+        checked(alone)
 
 
 def test_the_date_is_the_one_that_is_given(tmp_path):
     path = write_config(tmp_path, "{{ strftime_now('%d %b %Y') }}")
-    assert checked(path, "2024-07-26") == set()
+    checked(path, "2024-07-26")
     assert Renderer(template_of(path, "2024-07-26")).render(CONVERSATIONS[0]).text == "26 Jul 2024"
 
 

@@ -1,4 +1,4 @@
-"""`curate calibrate`: from a release to a folder with a recipe's files, a card and a lock.
+"""`curate calibrate`: from releases to a folder with a recipe's files, a card and a lock.
 
     calibration/NAME-VERSION/RECIPE/
       ...                what `forms` says of the recipe
@@ -7,11 +7,13 @@
       README.md          the card
       lock.json          release, options, counts, sha256 of the files
 
-The same release and options give the same bytes, wherever and however often.
+The same releases and options give the same bytes, wherever and however often.
 """
 
+import datetime
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from math import ceil
@@ -23,9 +25,12 @@ import numpy as np
 from curate.base import licenses
 from curate.base.terminal import shown
 from curate.calibration import shards
+from curate.calibration.coverage import coverage
+from curate.calibration.drawn_from import decontaminated, each_of, exposed, license_of, named_after, released
 from curate.calibration.exclude import Exclusion, described, evaluation_sets
 from curate.calibration.forms import FORMS, Form, check_ids, write
-from curate.calibration.windows import Asked, Drawing, Drawn, Sequence, Short
+from curate.calibration.row_tokens import Template, row_tokens
+from curate.calibration.windows import Asked, Drawing, Drawn, Short
 from curate.errors import CurateError, did_you_mean
 from curate.manifest.yaml_tree import read_tree
 from curate.models import tokenizer as tokenizers
@@ -34,11 +39,14 @@ from curate.models.tokenizer import Tokenizer
 from curate.release.build import replacing
 from curate.release.lock import digest_of, dumps, made_before
 from curate.release.pages import environment
+from curate.tokens import chat
 
-FORMAT = 1
+FORMAT = 2
 CONTEXT = 2048
 MOST = np.iinfo(np.int32).max
 """Most sequences, tokens of one, and tokens of a set of `kernel`."""
+
+PACKAGES = ("numpy", "pyarrow", "safetensors", "tokenizers", "tokie")
 
 ENDS = ("<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>", "<｜end▁of▁sentence｜>", "<|im_end|>")
 """What tokenizers call the end of a text; the first that one has stands between joined documents."""
@@ -54,10 +62,13 @@ class Calibrated:
 
 
 def calibrate(
-    release: str | Path,
+    release: str | Path | Sequence[str | Path],
     recipe: str = "gptq",
     *,
+    weights: Sequence[float] | None = None,
     tokenizer: str | None = None,
+    chat_template: str | None = None,
+    date: str | None = None,
     sequences: int | None = None,
     length: int | None = None,
     tokens: int | None = None,
@@ -69,49 +80,55 @@ def calibrate(
     to: str | Path | None = None,
     work: str | Path = "work",
 ) -> Calibrated:
-    """Draw a calibration set from a release, or keep an existing one of the same release and options.
+    """Draw a calibration set from releases, or keep an existing one of the same releases and options.
 
-    release    folder, or hf://datasets/ORG/NAME@vVERSION
+    release    folder, or hf://datasets/ORG/NAME@vVERSION; or several
     recipe     gptq, awq, imatrix or kernel
-    tokenizer  path, folder, URL or name; None: the one that the release counted tokens with
+    weights    share of each of several releases; None: in proportion to their tokens
+    tokenizer  path, folder, URL or name; None: the one that a release counted tokens with
+    chat_template  tokenizer_config.json or .jinja file that turns conversations into text before windows are cut
+    date       what the template writes as the current date, YYYY-MM-DD
     sequences  number of sequences; for imatrix, use `tokens` instead
     length     tokens per sequence; for kernel, the maximum
     seed       random seed
     phase      draw only from the shards of this phase
     join       whether documents shorter than a sequence are joined, or left out
-    end        token between joined documents; None: that of the release's token shards, or else the tokenizer's
-               end-of-text token, if it has a common name
+    end        token between joined documents, not after conversations that a template writes; None: that of the
+               release's token shards, or else the tokenizer's end-of-text token, if it has a common name
     against    evaluation sets, Parquet or JSONL, whose questions must not be in the set
     to         folder of the set; None: calibration/NAME-VERSION/RECIPE in `work`
 
-    Raises CurateError if any of these is wrong, or the release has too few tokens.
+    Raises CurateError if any of these is wrong, or the releases have too few tokens.
     """
     form = _form(recipe)
-    found = shards.open_shards(release, phase)
-    loaded = tokenizers.load(str(tokenizer or _tokenizer_of(found)))
+    pool = shards.open_pool([release] if isinstance(release, str | Path) else release, phase, weights)
+    loaded = tokenizers.load(str(tokenizer or _tokenizer_of(pool)))
     check_ids(form, loaded)
-    ending = _end(found, loaded, end)
-    length = length if length is not None else form.length or _context(found, phase)
-    asked = _asked(recipe, form, sequences, length, tokens, join, ending)
+    template = _template(pool, loaded, chat_template, date)
+    ending = _end(pool.releases[0], loaded, end)
+    length = length if length is not None else form.length or _context(pool, phase)
+    asked = _asked(recipe, form, sequences, length, tokens, join, None if template else ending)
     sets = evaluation_sets(against or ())
-    identity = _identity(found, recipe, asked, seed, phase, loaded, ending, sets)
-    named = f"{found.lock.name}-{found.lock.version}"
-    home = (Path(to) if to else Path(work) / "calibration" / named / recipe).absolute()
+    options = {"seed": seed, "phase": phase, "end": ending[0] if ending else None}
+    identity = _identity(pool, recipe, asked, options, loaded, template, sets)
+    home = (Path(to) if to else Path(work) / "calibration" / named_after(pool) / recipe).absolute()
     if made := made_before(home, identity["fingerprint"]):
         return Calibrated(home, made, False)
     if home.exists() and not _only(home, _made(home)):
         raise CurateError("the output folder is not empty", str(home), "choose another folder with --to")
-    docs = shards.documents(found, seed, None if form.fill else asked.length)
-    exclusion = Exclusion(shards.held_out(found), sets)
-    try:
-        drawn = Drawing(found, docs, loaded, exclusion, asked).draw()
-    except Short as short:
-        raise _too_few(short, form, asked, docs, str(release)) from None
+    docs = shards.documents(pool, seed, None if form.fill else asked.length)
+    exclusion = Exclusion(shards.held_out(pool), sets)
+    with row_tokens(loaded, template, ending[1] if ending else None) as encode:
+        try:
+            drawn = Drawing(pool, docs, encode, exclusion, asked).draw()
+        except Short as short:
+            raise _too_few(short, form, asked, docs, pool.where) from None
+        covered = coverage(pool, docs, drawn, encode, loaded.ids)
     with replacing(home) as draft:
         counts = write(form, draft, drawn.sequences, loaded, docs.sources)
-        lock = identity | {"license": found.lock.license, "counts": counts}
+        lock = identity | {"license": license_of(pool), "counts": counts}
         lock |= {"sources": _sources(docs, drawn), "strata": _strata(drawn), "left_out": drawn.left_out}
-        lock |= {"held_out": exclusion.compared, "decontaminated": _decontaminated(found)}
+        lock |= {"held_out": exclusion.compared, "decontaminated": decontaminated(pool), "coverage": covered}
         (draft / "README.md").write_text(shown(card(lock)), encoding="utf-8")
         lock["files"] = {path.name: sha256(path) for path in sorted(draft.iterdir())}
         lock["digest"] = digest_of(lock["files"].items())
@@ -125,6 +142,8 @@ def card(lock: dict) -> str:
         "lock": lock,
         "license": licenses.fields(lock["license"]),
         "data_file": FORMS[lock["recipe"]].data_file,
+        "releases": each_of(lock),
+        "exposed": exposed(lock),
         "short": [name for name, source in lock["sources"].items() if source["sequences"] < source["asked"]],
     }
     return environment().get_template("calibration.md.jinja").render(facts)
@@ -136,7 +155,35 @@ def _form(recipe: str) -> Form:
     return FORMS[recipe]
 
 
-def _tokenizer_of(release: shards.Shards) -> Path:
+def _template(pool: shards.Pool, tokenizer: Tokenizer, name: str | None, date: str | None) -> Template | None:
+    """The chat template that is asked for. Raises CurateError for one that cannot be used."""
+    if name is None:
+        if date is not None:
+            raise CurateError("--date is for a chat template", "--date", "add --chat-template, or leave it out")
+        return None
+    if not any("messages" in release.lock.columns for release in pool.releases):
+        fix = "leave --chat-template out, or give a release of conversations"
+        raise CurateError("the release has no column `messages`", pool.where, fix)
+    try:
+        day = date and datetime.date.fromisoformat(date).isoformat()
+    except ValueError:
+        raise CurateError(f"`{date}` is not a date", "--date", "write it as 2025-01-31") from None
+    files = chat.files(name)
+    chat.check(chat.read(files, day), files, tokenizer)
+    return Template(files, day)
+
+
+def _tokenizer_of(pool: shards.Pool) -> Path:
+    """The tokenizer of the first release that says which it is. Raises CurateError where none does."""
+    for release in pool.releases[:-1]:
+        try:
+            return _its_tokenizer(release)
+        except CurateError:
+            continue
+    return _its_tokenizer(pool.releases[-1])
+
+
+def _its_tokenizer(release: shards.Shards) -> Path:
     """The tokenizer of a release's tokens, by the digest in its lock: where its manifest says, which names no place of
     the machine it was made on, or where the work folder around the release has it noted."""
     fix = "pass one with --tokenizer: a tokenizer.json, its folder, or hf://OWNER/MODEL/tokenizer.json"
@@ -172,11 +219,10 @@ def _named(value: Any) -> list[str]:
     return [*([call] if isinstance(call, str) else []), *_named(list(value.values()))]
 
 
-def _context(release: shards.Shards, phase: str | None) -> int:
+def _context(pool: shards.Pool, phase: str | None) -> int:
     """Length of the sequences of a phase, or the longest of all."""
-    tokens, mixture = release.lock.tokens, release.lock.mixture
-    splits: list[Any] = [*(mixture.splits if mixture else []), *(tokens.splits if tokens else [])]
-    known = [split.context for split in splits if split.context and phase in (None, split.phase)]
+    held = [part for release in pool.releases for part in (release.lock.mixture, release.lock.tokens) if part]
+    known = [split.context for part in held for split in part.splits if split.context and phase in (None, split.phase)]
     return max(known, default=CONTEXT)
 
 
@@ -224,25 +270,24 @@ def _asked(
 
 
 def _identity(
-    release: shards.Shards,
+    pool: shards.Pool,
     recipe: str,
     asked: Asked,
-    seed: int,
-    phase: str | None,
+    options: dict,
     tokenizer: Tokenizer,
-    ending: tuple[str, int] | None,
+    template: Template | None,
     sets: dict,
 ) -> dict:
-    """All that affects the set."""
-    options = {"sequences": asked.total, "length": asked.length, "seed": seed, "phase": phase, "join": asked.join}
-    identity = {
+    """All that affects the set. options: beside what is in `asked`."""
+    sizes = {"sequences": asked.total, "length": asked.length, "join": asked.join}
+    identity: dict[str, Any] = {
         "calibration": FORMAT,
         "recipe": recipe,
-        "release": {name: getattr(release.lock, name) for name in ("name", "version", "digest")},
-        "options": options | {"end": ending[0] if ending else None},
+        **released(pool),
+        "options": sizes | options | ({"chat_template": template.identity} if template else {}),
         "tokenizer": {"sha256": sha256(tokenizer.path), "ids": tokenizer.ids},
         "against": described(sets),
-        "versions": {name: version(name) for name in ("numpy", "pyarrow", "safetensors", "tokenizers", "tokie")},
+        "versions": {name: version(name) for name in (*PACKAGES, *(["jinja2"] if template else []))},
     }
     key = json.dumps(identity, sort_keys=True).encode()
     return identity | {"fingerprint": hashlib.blake2b(key, digest_size=16).hexdigest()}
@@ -252,7 +297,7 @@ def _made(home: Path) -> dict | None:
     """The lock of the set that is there, if there is one."""
     try:
         lock = json.loads((home / "lock.json").read_text(encoding="utf-8"))
-        return lock if lock["calibration"] == FORMAT and lock["fingerprint"] else None
+        return lock if lock["calibration"] <= FORMAT and lock["fingerprint"] else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -279,9 +324,7 @@ def _too_few(short: Short, form: Form, asked: Asked, docs: shards.Documents, whe
 
 def _sources(docs: shards.Documents, drawn: Drawn) -> dict[str, dict]:
     """By source: its share of the release, the sequences asked of it and made, and what is in them."""
-    made: list[list[Sequence]] = [[] for _ in docs.sources]
-    for sequence in drawn.sequences:
-        made[sequence.source].append(sequence)
+    made = [[one for one in drawn.sequences if one.source == place] for place, _ in enumerate(docs.sources)]
     return {
         name: {
             "share": round(int(docs.total[place]) / int(docs.total.sum()), 6),
@@ -307,13 +350,4 @@ def _strata(drawn: Drawn) -> list[dict]:
         }
         for stratum in sorted({piece.stratum for piece in pieces})
         for mine in [[piece for piece in pieces if piece.stratum == stratum]]
-    ]
-
-
-def _decontaminated(release: shards.Shards) -> list[dict]:
-    """The stages that took evaluation sets out of the release: {"scope", "label", "sets"}."""
-    return [
-        {"scope": stage.scope, "label": stage.label, "sets": sorted(stage.params["sets"])}
-        for stage in release.lock.stages
-        if stage.stage == "decontaminate" and stage.params["mode"] == "reject"
     ]

@@ -21,6 +21,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from curate.calibration import shards
+from curate.calibration.coverage import length_distance
 from curate.errors import CurateError
 from curate.models.resources import sha256
 from curate.models.tokenizer import Tokenizer, load
@@ -39,12 +40,14 @@ class Profile:
     tokens   int64[vocabulary], how often each occurs
     lengths  int64[n] of documents, in tokens, with how many tokens each gives; None where documents are not told apart
     sources  {name: tokens}; None where they are not known
+    coverage  what a set has of its release, as its lock says
     """
 
     name: str
     tokens: np.ndarray
     lengths: Lengths | None
     sources: dict[str, int] | None
+    coverage: dict | None = None
 
 
 def compare(calibration_set: str | Path, other: str | Path) -> dict:
@@ -54,8 +57,9 @@ def compare(calibration_set: str | Path, other: str | Path) -> dict:
            Texts are tokenized with the tokenizer of `calibration_set`
 
     Returns {"set", "other": {"name", "tokens", "distinct_tokens", "missing", "median_length"}, "distance": {"tokens",
-    "lengths", "sources"}, "largest": [{"id", "token", "set", "other"}], "sources": {name: {"set", "other"}}}. `missing`
-    is the share of the other side's tokens that do not occur in this one. A measure that cannot be computed is None.
+    "lengths", "sources"}, "largest": [{"id", "token", "set", "other"}], "sources": {name: {"set", "other"}},
+    "coverage": {"set", "other"}}. `missing` is the share of the other side's tokens that do not occur in this one;
+    `coverage` is what each set contains of its release. A measure that cannot be computed is None.
 
     Raises CurateError if `other` is none of these or cannot be read, or if the two sets have different tokenizers.
     """
@@ -90,6 +94,7 @@ def compare(calibration_set: str | Path, other: str | Path) -> dict:
             name: {"set": _part(first.sources, name), "other": _part(second.sources, name)}
             for name in sorted({*(first.sources or ()), *(second.sources or ())})
         },
+        "coverage": {"set": first.coverage, "other": second.coverage},
     }
 
 
@@ -131,7 +136,8 @@ def _of_set(folder: Path, lock: dict, tokenizer: Tokenizer) -> Profile:
     for name, count in zip(documents["source"].to_pylist(), given.tolist(), strict=True):
         sources[name] = sources.get(name, 0) + count
     name = f"{lock['release']['name']} {lock['release']['version']} {lock['recipe']}"
-    return Profile(name, tokens, (documents["n_tokens"].to_numpy(), given), sources)
+    lengths = (documents["n_tokens"].to_numpy(), given)
+    return Profile(name, tokens, lengths, sources, lock.get("coverage"))
 
 
 def _of_parquet(path: Path, tokenizer: Tokenizer) -> Profile:
@@ -195,11 +201,7 @@ def _divergence(p: np.ndarray, q: np.ndarray) -> np.ndarray:
 
 def _lengths(first: Lengths | None, second: Lengths | None) -> float | None:
     """The largest difference of two weighted cumulative distributions of lengths."""
-    if first is None or second is None:
-        return None
-    at = np.union1d(first[0], second[0])
-    below = [np.bincount(np.searchsorted(at, length), weight, len(at)).cumsum() for length, weight in (first, second)]
-    return float(np.abs(below[0] / max(below[0][-1], 1) - below[1] / max(below[1][-1], 1)).max()) if len(at) else 0.0
+    return None if first is None or second is None else length_distance(first, second)
 
 
 def _sources(first: dict | None, second: dict | None) -> float | None:

@@ -7,20 +7,21 @@ A document gives one piece, at a place that its hash chooses:
     chunk  a sequence is a document, or one of the chunks of `length` tokens that training cuts a longer one into
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
 
 from curate.calibration import draw, shards
 from curate.calibration.exclude import Exclusion
-from curate.models.tokenizer import Tokenizer
+from curate.calibration.row_tokens import Row
 
 
 @dataclass(frozen=True)
 class Piece:
-    """What a sequence has of a document: its tokens start to stop, of `tokens`. text: all of it, if it is whole.
-    stratum: from 0, the shortest documents of its source."""
+    """What a sequence has of a document: its tokens start to stop, of `tokens`. text: all of it, if it is whole and
+    stands there as it is. stratum: from 0, the shortest documents of its source. language, roles: see `Row`."""
 
     id: str
     stratum: int
@@ -29,6 +30,8 @@ class Piece:
     stop: int
     ids: np.ndarray
     text: str | None
+    language: str = "unknown"
+    roles: dict[str, int] = field(default_factory=dict)
 
     def first(self, count: int) -> "Piece":
         """The piece without what goes beyond `count` tokens."""
@@ -89,17 +92,17 @@ class _Candidate:
 
 
 class Drawing:
-    """Draws sequences from a release. Few texts are in memory at a time, and of each candidate no more than a piece."""
+    """Draws sequences from releases. Few texts are in memory at a time, and of each candidate no more than a piece."""
 
     def __init__(
         self,
-        release: shards.Shards,
+        pool: shards.Pool,
         docs: shards.Documents,
-        tokenizer: Tokenizer,
+        encode: Callable[[pa.Table], list[Row]],
         exclusion: Exclusion,
         asked: Asked,
     ):
-        self.release, self.docs, self.tokenizer, self.exclusion, self.asked = release, docs, tokenizer, exclusion, asked
+        self.pool, self.docs, self.encode, self.exclusion, self.asked = pool, docs, encode, exclusion, asked
         self.gives = np.minimum(docs.size, asked.length) if asked.fill else np.ones_like(docs.size)
         self.order = draw.order(docs.line, docs.source, docs.weight, self.gives, docs.size, len(docs.sources))
         self.at = draw.uniform(docs.line, 1)
@@ -154,33 +157,35 @@ class Drawing:
         """Read, check and tokenize documents: {row: candidate}."""
         found = {}
         rows = rows[np.argsort(self.docs.place[rows])]
-        for table in shards.texts(self.release, self.docs.place[rows]):
+        for table in shards.rows(self.pool, self.docs.place[rows]):
             here = rows[np.searchsorted(self.docs.place[rows], table["place"].to_numpy())]
             keys, reasons = self.exclusion.look(table)
             fit = np.array([reason is None for reason in reasons])
-            texts = [text or "" for text in table["text"].filter(pa.array(fit)).to_pylist()]
-            encoded = iter(zip(texts, self.tokenizer.encode(texts), strict=True))
+            encoded = iter(self.encode(table.filter(pa.array(fit))))
             for row, key, reason, id in zip(here, keys, reasons, table["id"].to_pylist(), strict=True):
                 piece = None
                 if reason is None:
-                    reason, piece = self._piece(row, id, *next(encoded))
+                    reason, piece = self._piece(row, id, next(encoded))
                 found[row] = _Candidate(reason, piece, None if reason else key.copy())
         return found
 
-    def _piece(self, row: int, id: str, text: str, ids: np.ndarray) -> tuple[str | None, Piece | None]:
+    def _piece(self, row: int, id: str, found: Row) -> tuple[str | None, Piece | None]:
         """(why not, what a document gives)."""
-        count, length, stratum = len(ids), self.asked.length, int(self.order.stratum[row])
+        if found.reason:
+            return found.reason, None
+        count, length, stratum = len(found.ids), self.asked.length, int(self.order.stratum[row])
         self.longest = max(self.longest, count)
+        known = {"language": found.language, "roles": found.roles}
         if count == 0:
             return "empty", None
         if count < length and not self.asked.join:
             return "too_short", None
         if count <= length:
-            return None, Piece(id, stratum, count, 0, count, ids, text)
+            return None, Piece(id, stratum, count, 0, count, found.ids, found.text, **known)
         at, chunks = float(self.at[row]), -(-count // length)
         start = int(at * (count - length + 1)) if self.asked.fill else int(at * chunks) * length
         stop = min(start + length, count)
-        return None, Piece(id, stratum, count, start, stop, ids[start:stop].copy(), None)
+        return None, Piece(id, stratum, count, start, stop, found.ids[start:stop].copy(), None, **known)
 
 
 class _Pack:

@@ -122,14 +122,25 @@ def diff(
 
 @command
 def calibrate(
-    release: Annotated[
-        str,
-        typer.Argument(help="folder of a release, or hf://datasets/ORG/NAME@vVERSION"),
+    releases: Annotated[
+        list[str],
+        typer.Argument(metavar="RELEASE...", help="folders of releases, or hf://datasets/ORG/NAME@vVERSION"),
     ],
     recipe: Annotated[str, typer.Option(help="gptq, awq, imatrix or kernel")] = "gptq",
     tokenizer: Annotated[
         str | None, typer.Option(help="a tokenizer.json [default: the one the release counted tokens with]")
     ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="share of each of several releases, such as 0.7,0.3 [default: in proportion to their tokens]"
+        ),
+    ] = None,
+    chat_template: Annotated[
+        str | None,
+        typer.Option(help="a tokenizer_config.json or .jinja file that turns conversations into text"),
+    ] = None,
+    date: Annotated[str | None, typer.Option(help="what the chat template writes as the current date")] = None,
     sequences: Annotated[
         int | None, typer.Option(min=1, help="number of sequences [default: 128 for gptq and awq, 1024 for kernel]")
     ] = None,
@@ -164,14 +175,15 @@ def calibrate(
     work: Work = WORK,
     as_json: Json = False,
 ):
-    """Draw a calibration set from a release. For quantization and kernel tuning."""
+    """Draw a calibration set from a release, or several. For quantization and kernel tuning."""
     from curate.calibration.calibrate import calibrate
     from curate.cli.render import calibrated_lines
 
     if other is not None or recipe == "compare":
         raise CurateError("`compare` is a separate command", "--recipe", "use `curate compare SET OTHER`")
     draw = {"sequences": sequences, "length": length, "tokens": tokens, "seed": seed, "phase": phase, "join": join}
-    made = calibrate(release, recipe, tokenizer=tokenizer, end=end, against=against, to=to, work=work, **draw)
+    draw |= {"weights": _numbers(weights), "chat_template": chat_template, "date": date}
+    made = calibrate(releases, recipe, tokenizer=tokenizer, end=end, against=against, to=to, work=work, **draw)
     return {"set": str(made.path), "changed": made.changed, "lock": made.lock}, calibrated_lines(made), 0
 
 
@@ -187,3 +199,13 @@ def compare(
 
     found = compare(calibration_set, other)
     return found, compared_lines(found), 0
+
+
+def _numbers(text: str | None) -> list[float] | None:
+    """The numbers of `0.7,0.3`."""
+    try:
+        return None if text is None else [float(part) for part in text.split(",")]
+    except ValueError:
+        raise CurateError(
+            f"`{text}` are not numbers", "--weights", "write one for each release, such as 0.7,0.3"
+        ) from None

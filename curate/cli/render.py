@@ -220,6 +220,8 @@ def calibrated_lines(made) -> Iterator[str]:
     yield f"{counts['sequences']:,} sequences, {counts['tokens']:,} tokens, from {counts['documents']:,} documents"
     if lock["left_out"]:
         yield f"skipped: {reasons(lock['left_out'])}"
+    if covered := lock.get("coverage"):
+        yield f"covers {covered['mass']:.2%} of the release's tokens, {covered['vocabulary']['share']:.2%} of its ids"
     if not lock["decontaminated"] and not lock["against"]:
         yield "not decontaminated: pass evaluation sets with --against"
     yield f"set: {made.path}{'' if made.changed else ' (unchanged)'}"
@@ -257,6 +259,25 @@ def compared_lines(found: dict) -> Iterator[str]:
                 name = repr(entry[column]) if column == "token" else entry[column]
                 rows.append((name, *("-" if share is None else f"{share:.3%}" for share in shares)))
             yield from table(rows, frozenset({1, 2}))
+    yield from _coverage_lines(found["coverage"]["set"], found["coverage"]["other"])
+
+
+def _coverage_lines(one: dict | None, other: dict | None) -> Iterator[str]:
+    """What two sets have of their releases; nothing where only one of them is a set."""
+    if not one or not other:
+        return
+
+    both = (one, other)
+    found = [("tokens", [side["mass"] for side in both])]
+    found.append(("ids", [side["vocabulary"]["share"] for side in both]))
+    for kind, what in (("languages", "language"), ("roles", "role")):
+        names = dict.fromkeys([*one[kind], *other[kind]])
+        found += [(f"{what} {name}", [side[kind].get(name, {}).get("set", 0) for side in both]) for name in names]
+    rows = [("of its release", "the set", "the other")]
+    rows += [(label, *(f"{share:.2%}" for share in shares)) for label, shares in found]
+    rows.append(("length, half", *(f"{side['lengths']['set'].get('p50', 0):,}" for side in both)))
+    yield ""
+    yield from table(rows, frozenset({1, 2}))
 
 
 def explain_lines(found: list[dict]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from curate.errors import CurateError, Stopped, did_you_mean
 from curate.models.resources import locate, read_text, sha256
+from curate.models.tokenizer import Tokenizer
 
 CONFIG, FILE, FOLDER = "tokenizer_config.json", "chat_template.jinja", "chat_templates"
 """What the files of a template are called beside a `tokenizer.json`."""
@@ -85,12 +86,9 @@ def read(files: dict[str, Path | str], date: str | None = None) -> ChatTemplate:
     return ChatTemplate(sources, special, date)
 
 
-def check(template: ChatTemplate, files: dict[str, Path]) -> set[str]:
-    """The special tokens that a template writes by their names, such as `{"</s>"}` for `eos_token`.
-
-    Raises CurateError for one that is not Jinja2, that would write the day of the run, or that names special tokens of
-    which nothing says what they are.
-    """
+def check(template: ChatTemplate, files: dict[str, Path], tokenizer: Tokenizer) -> None:
+    """Raise CurateError for a template that is not Jinja2, that would write the day of the run, that names special
+    tokens of which nothing says what they are, or that writes some that the tokenizer does not have."""
     from curate.tokens.chat_rendering import names_in  # Jinja2 is loaded where there is a template
 
     where = str(files.get(DEFAULT) or files["config"])
@@ -106,7 +104,10 @@ def check(template: ChatTemplate, files: dict[str, Path]) -> set[str]:
     if "config" not in files and unknown:
         what = f"the chat template uses `{unknown[0]}`, and nothing says what it is"
         raise CurateError(what, where, f"put the model's {CONFIG} beside it")
-    return {text for name, text in template.special.items() if name in names}
+    for name, token in sorted(template.special.items()):
+        if name in names and tokenizer.exact.token_to_id(token) is None:
+            what = f"the chat template writes `{token}`, which the tokenizer does not have"
+            raise CurateError(what, where, "give the template and the tokenizer of one model")
 
 
 def digests(files: dict[str, Path]) -> dict[str, str]:
