@@ -166,3 +166,12 @@ def test_the_plan_says_which_stage_hashes_pictures(tmp_path):
     write_rows(tmp_path / "rows.parquet", [held(picture(1))])
     with pytest.raises(CurateError, match="add the stage `images` before it"):
         release(manifest(tmp_path, None, ["image_dedup"]), tmp_path / "work")
+
+
+def test_the_same_words_about_another_picture_are_no_copy():
+    stage = find_stage("exact_dedup")
+    rows = [[(0, True, set())], [(0, True, set())], [(1, True, set())], []]
+    made = table(rows, list("abcd"))
+    both, text = (run_group(stage, [made], stage.configure({"images": images}))[0] for images in (True, False))
+    assert both["reject"].to_pylist() == [None, "duplicate_text", None, None]
+    assert text["reject"].to_pylist() == [None, *["duplicate_text"] * 3]

@@ -5,6 +5,7 @@ from typing import Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curate.base import urls
 from curate.base.messages import SAID_BY, Of, of_role
@@ -18,7 +19,7 @@ from curate.stage_api import Step, group
 @group(
     version=2,
     packages=lambda by, **_: ("idna",) if by == "url" else (),
-    reads_from=lambda by, keep, of, **_: (*compared(by, of), *keep_order.columns(keep)),
+    reads_from=lambda by, keep, of, images, **_: (*compared(by, of, images), *keep_order.columns(keep)),
 )
 def exact_dedup(
     *,
@@ -26,6 +27,7 @@ def exact_dedup(
     keep: list[str] = [],  # noqa: B006
     bins: Bins = 0,
     of: Of = "all",
+    images: bool = False,
 ) -> list[Step]:
     """Keep the first, in keep order, of all identical documents; documents without a URL are never duplicates by URL.
 
@@ -36,31 +38,38 @@ def exact_dedup(
     bins  number of shuffle partitions; 0: chosen by the size of the inputs. Does not affect the result.
     of    whose words of a conversation are compared: `user` (the same question), `assistant`, or `all`. Documents in
           which this role says nothing are never duplicates
+    images  whether pictures must be equal too, byte for byte: the same words about another picture are no duplicate.
+          Needs what the stage `images` adds
 
     Adds: duplicate_of (string, id of the kept document)
 
     Reasons: duplicate_text, duplicate_url
     """
     reason = "duplicate_url" if by == "url" else "duplicate_text"
+    hashing = partial(hash_keys, by=by, of=of, **({"images": True} if images else {}))
     return [
-        Step(partial(hash_keys, by=by, of=of), "docs", bins, reads=compared(by, of)),
+        Step(hashing, "docs", bins, reads=compared(by, of, images)),
         Step(meet, "bins"),
         Step(partial(ranked, keep=keep), "docs", bins, reads=("id", "priority", *keep_order.columns(keep))),
         Step(partial(decide, keep=keep, reason=reason), "bins"),
     ]
 
 
-def compared(by: str, of: str) -> tuple[str, ...]:
+def compared(by: str, of: str, images: bool) -> tuple[str, ...]:
     """The columns that are compared. Raises CurateError for addresses of one role."""
     if by == "url" and of != "all":
         raise CurateError(f"a URL is not of the {of}", fix="remove `of`, or compare `by: text`")
-    return (By[by],) if of == "all" else (By[by], *SAID_BY)
+    return (By[by], *(SAID_BY if of != "all" else ()), *(("image_digests",) if images else ()))
 
 
-def hash_keys(docs: pa.Table, *, by: str, of: str) -> pa.Table:
+def hash_keys(docs: pa.Table, *, by: str, of: str, images: bool = False) -> pa.Table:
     """128 bits of what is compared of each document that has it."""
     values = docs["url"] if by == "url" else of_role(docs, of)
-    high, low = hashes128(KEYS[by](values))
+    keys = KEYS[by](values)
+    if images:
+        digests = pc.fill_null(pc.binary_join(docs["image_digests"], ","), "")
+        keys = pc.binary_join_element_wise(keys, digests, "\0")
+    high, low = hashes128(keys)
     return pa.table({"doc": docs["doc"], "high": high, "low": low, "bin": high}).filter(values.is_valid())
 
 
