@@ -120,21 +120,18 @@ def diff(
     return found, diff_lines(found), 0 if found["bump"] is None else 1
 
 
+RELEASES = "folders of releases, or hf://datasets/ORG/NAME@vVERSION"
+
+
 @command
 def calibrate(
-    releases: Annotated[
-        list[str],
-        typer.Argument(metavar="RELEASE...", help="folders of releases, or hf://datasets/ORG/NAME@vVERSION"),
-    ],
+    releases: Annotated[list[str], typer.Argument(metavar="RELEASE...", help=RELEASES)],
     recipe: Annotated[str, typer.Option(help="gptq, awq, imatrix or kernel")] = "gptq",
     tokenizer: Annotated[
         str | None, typer.Option(help="a tokenizer.json [default: the one the release counted tokens with]")
     ] = None,
     weights: Annotated[
-        str | None,
-        typer.Option(
-            help="share of each of several releases, such as 0.7,0.3 [default: in proportion to their tokens]"
-        ),
+        str | None, typer.Option(help="share of each release, such as 0.7,0.3 [default: in proportion to their tokens]")
     ] = None,
     chat_template: Annotated[
         str | None,
