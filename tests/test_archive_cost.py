@@ -4,9 +4,11 @@ import gzip
 from collections import Counter
 
 import pytest
+import zstandard
 from damaged_archives import COMPRESS, read
 
-from curate.sources import frames
+from curate.sources import codecs, frames
+from curate.sources.codecs import codec_of
 
 # Time ------------------------------------------------------------------------------------------------------
 
@@ -68,3 +70,33 @@ def test_a_file_of_nothing_but_headers_is_searched_once(tmp_path, monkeypatch, p
     name = ("a.arc" if b"http" in piece else "a.warc") + ending
     read(tmp_path, COMPRESS[ending](data), name)
     assert cut["bytes"] <= 5000 * len(data) // min(len(piece), 40)
+
+
+class Counted(bytes):
+    """Bytes that know how many were cut out of them."""
+
+    cut = 0
+
+    def __getitem__(self, key):
+        found = super().__getitem__(key)
+        if isinstance(key, slice):
+            self.cut += len(found)
+        return found
+
+
+@pytest.mark.parametrize("ending", [".gz", ".bz2", ".xz", ".lz4", ".zst"])
+def test_of_a_tiny_frame_little_is_read(ending):
+    empty = COMPRESS[ending](b"")
+    data = Counted(empty * (400_000 // len(empty)))
+    assert list(frames.frames(data, codec_of(data, None), lambda plain: False)) == []
+    assert data.cut <= (len(data) // len(empty)) * codecs.FIRST
+
+
+def test_archives_read_at_once_do_not_meet():
+    """Decoders of one file share what they are made of; those of another have their own."""
+    plains = [bytes(chr(97 + n), "ascii") + bytes(5_000_000) for n in range(2)]
+    files = [zstandard.compress(plain) for plain in plains]
+    events = [frames.frames(data, codec_of(data, None), lambda plain: True) for data in files]
+    chunks = list(zip(*events, strict=True))
+    assert len(chunks) > 9
+    assert [b"".join(chunk.plain for chunk in one) for one in zip(*chunks, strict=True)] == plains

@@ -192,6 +192,16 @@ def test_zstd_with_a_dictionary_in_front(tmp_path, packed):
     assert origin.files["a.warc.zst"].lost == len(writer.compress(records[-1])) - 1
 
 
+def test_zstd_with_a_damaged_dictionary_in_front(tmp_path):
+    """What needs it is lost; what does not is read."""
+    dictionary = zstandard.train_dictionary(4096, [record(n) for n in range(60)] * 4)
+    needs = zstandard.ZstdCompressor(dict_data=dictionary).compress(record(0))
+    head = skippable(dictionary.as_bytes()[:8] + b"\xff" * 600)
+    found, origin = read(tmp_path, head + needs + zstandard.compress(record(1)), "a.warc.zst")
+    assert sound(found) == Counter([body(1)])
+    assert origin.files["a.warc.zst"].lost == len(needs)
+
+
 @pytest.mark.parametrize("log", [28, 31])
 def test_zstd_windows_of_any_size(tmp_path, log):
     options = zstandard.ZstdCompressionParameters.from_level(1, window_log=27, enable_ldm=False)

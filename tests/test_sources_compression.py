@@ -4,6 +4,8 @@ import bz2
 import gzip
 import json
 import lzma
+import tracemalloc
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.sources import File, Origin
+from curate.sources.compression import decompressed
 from curate.sources.formats import jsonl
 
 COMPRESS = {
@@ -221,3 +224,59 @@ def test_headers_everywhere_cost_what_the_size_costs(tmp_path, ending):
     assert numbers(rows)[:100] == list(range(100))
     found = origin.of(f"a.jsonl{ending}")
     assert found.lost + (len(whole) if len(rows) >= 200 else 0) >= len(head) * 20_000
+
+
+class Counted(BytesIO):
+    """A file that knows how many bytes were read of it."""
+
+    count = 0
+
+    def read(self, size: int = -1) -> bytes:
+        found = super().read(size)
+        self.count += len(found)
+        return found
+
+
+@pytest.mark.parametrize("ending", COMPRESS)
+def test_a_file_of_tiny_units_is_read_about_once(ending):
+    named = {".gz": "gzip", ".zst": "zstd"}.get(ending, ending[1:])
+    line, empty = COMPRESS[ending](b"a\n"), COMPRESS[ending](b"")
+    raw = Counted(line + (400_000 // len(empty)) * empty + line)
+    assert b"".join(decompressed(raw, "a", named, Origin("t"))) == b"a\na\n"
+    assert raw.count < 3 * len(raw.getvalue())
+
+
+def skippable(content: bytes) -> bytes:
+    return b"\x5d\x2a\x4d\x18" + len(content).to_bytes(4, "little") + content
+
+
+@pytest.mark.parametrize("how", ["damaged", "no dictionary"])
+def test_a_damaged_dictionary_costs_only_what_needs_it(tmp_path, how):
+    dictionary = zstandard.train_dictionary(8000, [content(n, n + 3) for n in range(400)])
+    needs = zstandard.ZstdCompressor(dict_data=dictionary).compress(content(0, 1))
+    wrong = dictionary.as_bytes()[:8] + b"\xff" * 600 if how == "damaged" else b"\0" * 600
+    data = skippable(wrong) + needs + COMPRESS[".zst"](content(1, 2))
+    rows, origin = read(tmp_path, data, "a.jsonl.zst")
+    assert numbers(rows) == [1]
+    assert origin.of("a.jsonl.zst").lost == len(needs)
+    assert "ictionary" in origin.of("a.jsonl.zst").damage[0]
+
+
+def test_what_is_no_dictionary_is_not_decompressed(tmp_path):
+    """Skippable frames that expand without bound: hundreds of them fit into a megabyte."""
+    bomb = skippable(zstandard.compress(bytes(64 << 20)))
+    tracemalloc.start()
+    rows, origin = read(tmp_path, 9 * bomb + COMPRESS[".zst"](content(0, 2)), "a.jsonl.zst")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert numbers(rows) == [0, 1]
+    assert origin.of("a.jsonl.zst").lost == 0
+    assert peak < 32 << 20
+
+
+def test_files_read_at_once_do_not_meet():
+    """Decoders of one file share what they are made of; those of another have their own."""
+    texts = [content(n, n + 1, 5_000_000) for n in (1, 2)]
+    raws = [BytesIO(zstandard.compress(text)) for text in texts]
+    pieces = zip(*(decompressed(raw, "a", "zstd", Origin("t")) for raw in raws), strict=True)
+    assert [b"".join(one) for one in zip(*pieces, strict=True)] == texts

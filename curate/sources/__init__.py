@@ -112,7 +112,9 @@ class Origin:
         self.share = start + (end - start) * min(max(share, 0.0), 1.0)
 
     def of(self, path: str) -> FileRead:
-        return self.files.setdefault(path, FileRead())
+        if (found := self.files.get(path)) is None:
+            found = self.files[path] = FileRead()
+        return found
 
     def lose(self, path: str, first: int, end: int, why: str) -> None:
         """Bytes `first` to `end` (exclusive) of a file on disk cannot be read. Reading goes on after them."""

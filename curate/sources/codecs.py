@@ -16,14 +16,16 @@ import lzma
 import mmap
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any
 
 import lz4.frame
 import zstandard
 from isal import igzip_lib
 
-STEP = 1 << 18
+STEP, FIRST = 1 << 18, 1 << 12
 PLAIN = 1 << 20
 """Plain bytes made at a time, of whatever little a bomb is made of."""
 
@@ -55,17 +57,25 @@ class Broken(Exception):
 class Codec:
     """A way to compress.
 
-    name     of a frame, for messages
-    opening  its first bytes; magic: all that is known of how one begins
-    decoder  decoder(dictionary or None) -> with `decompress`, `eof` and `unused_data`, of one frame
-    read     see above
+    name        of a frame, for messages
+    opening     its first bytes; magic: all that is known of how one begins
+    decoders    decoders(dictionary or None)() -> with `decompress`, `eof` and `unused_data`, of one frame. It may share
+                what takes long to make with the one before, which is of no use any more then
+    reader      reader(decoders(dictionary or None)) -> `read`
+    dictionary  for `read`
     """
 
     name: str
     opening: bytes
     magic: re.Pattern
-    decoder: Callable[[bytes | None], Any]
-    read: Callable[..., Iterator[tuple[int, bytes]]]
+    decoders: Callable[[bytes | None], Callable[[], Any]]
+    reader: Callable[[Callable[[], Any]], Callable[..., Iterator[tuple[int, bytes]]]]
+    dictionary: bytes | None = None
+
+    @cached_property
+    def read(self) -> Callable[..., Iterator[tuple[int, bytes]]]:
+        """See above."""
+        return self.reader(self.decoders(self.dictionary))
 
     def begins(self, data: mmap.mmap, at: int) -> bool:
         return self.magic.match(data, at) is not None
@@ -77,7 +87,7 @@ class Codec:
 
     def skipped(self, data: mmap.mmap, at: int) -> int:
         """Where a skippable frame at `at` ends; `at` where there is none."""
-        if self.name.split()[0] not in ("zstd", "lz4") or not SKIPPABLE.match(data, at) or at + 8 > len(data):
+        if not SKIPPABLE.match(data, at) or self.name.split()[0] not in ("zstd", "lz4") or at + 8 > len(data):
             return at
         end = at + 8 + int.from_bytes(data[at + 4 : at + 8], "little")
         return end if end <= len(data) else at
@@ -87,66 +97,51 @@ def codec_of(data: mmap.mmap, named: str | None) -> Codec | None:
     """By the first bytes; where they are no frame, by the name, if there is such a frame anywhere. None: plain.
 
     named  gzip, zstd, lz4, bz2, xz or None, as the file's name says.
+
+    It is for this file alone, since its decoders share what they are made of.
     """
     for codec in CODECS.values():
         if codec.begins(data, 0):
-            return codec
+            return replace(codec)
     if SKIPPABLE.match(data, 0):
-        return CODECS["lz4"] if named == "lz4" else _zstd(data)
+        return replace(CODECS["lz4"]) if named == "lz4" else replace(CODECS["zstd"], dictionary=_dictionary(data))
     codec = CODECS.get(named)
-    return codec if codec and codec.find(data, 0) is not None else None
+    return replace(codec) if codec and codec.find(data, 0) is not None else None
 
 
-def _zstd(data: mmap.mmap) -> Codec:
-    """zstd, with the dictionary that the file begins with, if it does."""
-    dictionary = None
+def _dictionary(data: mmap.mmap) -> bytes | None:
+    """The dictionary that a zstd file begins with, if it does."""
     if data[:4] == _DICTIONARY:
-        dictionary = plain_dictionary(data[8 : 8 + int.from_bytes(data[4:8], "little")])
-    return replace(CODECS["zstd"], read=_zstd_reader(dictionary))
+        return plain_dictionary(data[8 : 8 + int.from_bytes(data[4:8], "little")])
+    return None
 
 
-def plain_dictionary(content: bytes) -> bytes | None:
-    """The dictionary in a skippable frame: as it is, or compressed; None where it is damaged or too large."""
+def plain_dictionary(content: bytes, opening: bytes = b"") -> bytes | None:
+    """The dictionary in a skippable frame: as it is, or compressed; None where it cannot be decompressed, does not
+    begin with `opening`, or is too large."""
     if CODECS["zstd"].magic.match(content):
+        stream = zstandard.ZstdDecompressor().stream_reader(content)
         try:
-            content = zstandard.ZstdDecompressor().stream_reader(content).read(MAX_DICTIONARY + 1)
+            content = stream.read(len(opening))
+            if content == opening:  # what may expand to very much is no more than begun else
+                content += stream.read(MAX_DICTIONARY + 1)
         except zstandard.ZstdError:
             return None
-    return content if 0 < len(content) <= MAX_DICTIONARY else None
+    return content if content.startswith(opening) and 0 < len(content) <= MAX_DICTIONARY else None
 
 
-def _zstd_decoder(dictionary: bytes | None):
-    data = zstandard.ZstdCompressionDict(dictionary) if dictionary else None
-    return zstandard.ZstdDecompressor(dict_data=data, max_window_size=MAX_WINDOW).decompressobj()
+def _zstd_decoders(dictionary: bytes | None) -> Callable[[], Any]:
+    """Without a dictionary that is damaged: frames that need it say so."""
+    if dictionary:
+        with suppress(zstandard.ZstdError):
+            data = zstandard.ZstdCompressionDict(dictionary)
+            shared = zstandard.ZstdDecompressor(dict_data=data, max_window_size=MAX_WINDOW)
+            shared.decompressobj()
+            return shared.decompressobj
+    return zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW).decompressobj
 
 
-def _streamed(new: Callable[[None], Any], errors: tuple[type[Exception], ...]):
-    """A reader from a decoder such as those of bz2 and lzma, which say whether they need more."""
-
-    def read(
-        data: mmap.mmap, start: int, stop: int, step: Callable[[int], int] = in_steps
-    ) -> Iterator[tuple[int, bytes]]:
-        stream, at, before = new(None), start, start
-        while not stream.eof:
-            piece = b""
-            if stream.needs_input:
-                before, piece = at, data[at : min(at + step(at), stop)]
-                at += len(piece)
-                if not piece:
-                    raise Broken(stop, "it ends early", cut=True)
-            try:
-                plain = stream.decompress(piece, PLAIN)
-            except errors as error:
-                why = str(error).rpartition("with code: ")[2]  # as lz4 begins it
-                raise Broken(before, why or type(error).__name__) from None
-            if plain:
-                yield before, plain
-        return at - len(stream.unused_data or b"")
-
-    return read
-
-
-def _zstd_reader(dictionary: bytes | None):
+def _zstd(new: Callable[[], Any]):
     def read(
         data: mmap.mmap, start: int, stop: int, step: Callable[[int], int] = in_steps
     ) -> Iterator[tuple[int, bytes]]:
@@ -157,7 +152,7 @@ def _zstd_reader(dictionary: bytes | None):
         single, sums = form >> 5 & 1, form >> 2 & 1
         size_bytes = (single, 2, 4, 8)[form >> 6]
         at = start + 5 + (not single) + (0, 1, 2, 4)[form & 3] + size_bytes
-        last, stream, fed = False, _zstd_decoder(dictionary), start
+        last, stream, fed = False, new(), start
         while not last:
             if at + 3 > stop:
                 raise Broken(stop, "it ends early", cut=True)
@@ -180,33 +175,60 @@ def _zstd_reader(dictionary: bytes | None):
     return read
 
 
-def _gzip_decoder(_):
+def _streamed(errors: tuple[type[Exception], ...], new: Callable[[], Any]):
+    """A reader from decoders such as those of bz2 and lzma, which say whether they need more."""
+
+    def read(
+        data: mmap.mmap, start: int, stop: int, step: Callable[[int], int] = in_steps
+    ) -> Iterator[tuple[int, bytes]]:
+        """A step at a time, or PLAIN of what it holds. Of the first a little before the rest: most frames of a file
+        that has very many are over then."""
+        stream, at, before, end, held = new(), start, start, start, b""
+        while not stream.eof:
+            piece = b""
+            if stream.needs_input:
+                if at == end:
+                    if held:
+                        yield before, held
+                    before, end, held = at, min(at + step(at), stop), b""
+                piece = data[at : min(at + FIRST, end) if at == start else end]
+                at += len(piece)
+                if not piece:
+                    raise Broken(stop, "it ends early", cut=True)
+            try:
+                held += stream.decompress(piece, PLAIN - len(held))
+            except errors as error:
+                why = str(error).rpartition("with code: ")[2]  # as lz4 begins it
+                raise Broken(before, why or type(error).__name__) from None
+            if len(held) == PLAIN:
+                yield before, held
+                held = b""
+        if held:
+            yield before, held
+        return at - len(stream.unused_data or b"")
+
+    return read
+
+
+def _gzip():
     return igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
 
 
-def _bz2_decoder(_):
-    return bz2.BZ2Decompressor()
-
-
-def _xz_decoder(_):
+def _xz():
     return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MAX_WINDOW)
 
 
-def _lz4_decoder(_):
-    return lz4.frame.LZ4FrameDecompressor()
+def _codec(name: str, opening: bytes, magic: bytes, new: Callable[[], Any], *errors: type[Exception]) -> Codec:
+    return Codec(name, opening, re.compile(magic), lambda _: new, partial(_streamed, (*errors, EOFError)))
 
 
-_gzip = _streamed(_gzip_decoder, (igzip_lib.error, EOFError))
-_bz2 = _streamed(_bz2_decoder, (OSError, EOFError))
-_xz = _streamed(_xz_decoder, (lzma.LZMAError, EOFError))
-_lz4 = _streamed(_lz4_decoder, (RuntimeError, EOFError))
 _GZIP, _ZSTD, _LZ4 = rb"\x1f\x8b\x08[\x00-\x1f]", rb"\x28\xb5\x2f\xfd", rb"\x04\x22\x4d\x18"
 _BZ2, _XZ = rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)", rb"\xfd7zXZ\x00\x00[\x00-\x0f]"
 
 CODECS = {
-    "gzip": Codec("gzip member", b"\x1f\x8b\x08", re.compile(_GZIP), _gzip_decoder, _gzip),
-    "zstd": Codec("zstd frame", b"\x28\xb5\x2f\xfd", re.compile(_ZSTD), _zstd_decoder, _zstd_reader(None)),
-    "lz4": Codec("lz4 frame", b"\x04\x22\x4d\x18", re.compile(_LZ4), _lz4_decoder, _lz4),
-    "bz2": Codec("bz2 stream", b"BZh", re.compile(_BZ2), _bz2_decoder, _bz2),
-    "xz": Codec("xz stream", b"\xfd7zXZ\x00", re.compile(_XZ), _xz_decoder, _xz),
+    "gzip": _codec("gzip member", b"\x1f\x8b\x08", _GZIP, _gzip, igzip_lib.error),
+    "zstd": Codec("zstd frame", b"\x28\xb5\x2f\xfd", re.compile(_ZSTD), _zstd_decoders, _zstd),
+    "lz4": _codec("lz4 frame", b"\x04\x22\x4d\x18", _LZ4, lz4.frame.LZ4FrameDecompressor, RuntimeError),
+    "bz2": _codec("bz2 stream", b"BZh", _BZ2, bz2.BZ2Decompressor, OSError),
+    "xz": _codec("xz stream", b"\xfd7zXZ\x00", _XZ, _xz, lzma.LZMAError),
 }

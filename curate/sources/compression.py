@@ -17,6 +17,7 @@ _TRIAL = 1 << 10  # compressed bytes that must decode before a header found afte
 _READ = 1 << 18
 _OUT = 1 << 20
 _DICTIONARY = b"\x37\xa4\x30\xec"
+_SHORTEST = 64  # bytes of a dictionary, however compressed: it holds the tables of four codes
 _WHOLE = re.compile(r"check|crc", re.IGNORECASE)  # errors that say the damage is anywhere above
 
 
@@ -31,7 +32,7 @@ class Told(Protocol):
 def decompressed(raw: BinaryIO, path: str, named: str | None, origin: Told) -> Iterator[bytes | None]:
     """The content of a file in pieces; None where something is missing between the piece before and the one after.
 
-    raw    the file as it lies on a disk
+    raw    the file as it lies on a disk; between pieces it stands where reading them ended
     named  how its name says it is compressed. What its first bytes say counts, with a note where they differ
 
     What cannot be read goes to `origin.lose`; bytes after the end that hold nothing are noted.
@@ -50,7 +51,10 @@ def decompressed(raw: BinaryIO, path: str, named: str | None, origin: Told) -> I
         return
     if found and found != named:
         origin.note(path, f"it is compressed with {found}, although its name does not say so")
-    yield from _gathered(_Reading(raw, path, size, found or named, origin).pieces())
+    reading = _Reading(raw, path, size, found or named, origin)
+    for piece in _gathered(reading.pieces()):
+        raw.seek(reading.disk.asked)
+        yield piece
 
 
 def _is_lines(head: bytes) -> bool:
@@ -78,43 +82,87 @@ def _gathered(pieces: Iterator[bytes | None]) -> Iterator[bytes | None]:
         yield b"".join(held)
 
 
-class _Unit:
-    """One member, frame or stream. Iterating gives its content; then `end` is where reading it stopped, and `error`
-    says why it is not whole. fed: bytes that the decoder took so far; given: whether any content came of them."""
+class _Disk:
+    """A file by places. A block of it is held, since most of what is asked for lies near what was before.
 
-    def __init__(self, raw: BinaryIO, start: int, decoder: Callable):
-        self.raw, self.start, self.decoder = raw, start, decoder
-        self.end, self.error, self.fed, self.given = start, "", 0, False
+    asked  where the bytes that were asked for last end
+    """
+
+    def __init__(self, raw: BinaryIO, size: int):
+        self.raw, self.size, self.asked = raw, size, 0
+        self.block, self.first, self.end = b"", 0, 0
+
+    def at(self, place: int, count: int) -> bytes:
+        self.asked = end = min(place + count, self.size)
+        if place < self.first or end > self.end:
+            self.raw.seek(place)
+            self.block, self.first = self.raw.read(max(count, _READ)), place
+            self.end = place + len(self.block)
+        return self.block[place - self.first : end - self.first]
+
+    def blocks(self, place: int) -> Iterator[bytes]:
+        """The file from a place on, in blocks that grow: most units and searches end soon."""
+        count = FEED
+        while block := self.at(place, count):
+            yield block
+            place, count = place + len(block), min(2 * count, _READ)
+
+
+class _Unit:
+    """One member, frame or stream, whose first bytes are decoded. Iterating gives its content; then `end` is where
+    reading it stopped, and `error` says why it is not whole.
+
+    fed    bytes that the decoder took so far
+    given  whether any content came of them
+    over   whether it takes no more
+    """
+
+    __slots__ = ("decoder", "disk", "end", "error", "fed", "given", "last", "new", "out", "over", "start")
+
+    def __init__(self, disk: _Disk, start: int, new: Callable):
+        self.disk, self.start, self.new, self.decoder = disk, start, new, new()
+        self.end, self.error, self.fed, self.given, self.over = start, "", 0, False, False
+        self.out = self._take(start, disk.at(start, FEED))
+
+    def _take(self, at: int, piece: bytes) -> bytes:
+        """The content of what lies at a place, where the decoder stands."""
+        try:
+            out = self.decoder.decompress(piece)
+        except MemoryError:
+            raise
+        except Exception as error:  # each library has its own kinds
+            self.end, self.error, self.over, self.last = at, str(error), True, piece
+            return b""
+        self.fed += len(piece)
+        if out:
+            self.given = True
+        if self.decoder.eof:
+            self.end, self.over = at + len(piece) - len(self.decoder.unused_data or b""), True
+        return out
 
     def __iter__(self) -> Iterator[bytes]:
-        decoder, at = self.decoder(), self.start
-        for block in _blocks(self.raw, at):
+        out, self.out = self.out, b""
+        if out:
+            yield out
+        at, count = self.start + FEED, 2 * FEED
+        while not self.over and (block := self.disk.at(at, count)):
             for first in range(0, len(block), FEED):
-                piece = block[first : first + FEED]
-                try:
-                    out = decoder.decompress(piece)
-                except MemoryError:
-                    raise
-                except Exception as error:  # each library has its own kinds
-                    yield from self._closer(at + first, piece, str(error))
-                    return
-                self.fed += len(piece)
-                if out:
-                    self.given = True
+                if out := self._take(at + first, block[first : first + FEED]):
                     yield out
-                if decoder.eof:
-                    self.end = at + first + len(piece) - len(decoder.unused_data or b"")
-                    return
-            at += len(block)
-        self.end, self.error = at, "it ends early"
+                if self.over:
+                    break
+            at, count = at + len(block), min(2 * count, _READ)
+        if self.error:
+            yield from self._closer(self.end, self.last)
+        elif not self.over:
+            self.end, self.error = self.start + self.fed, "it ends early"
 
-    def _closer(self, at: int, piece: bytes, error: str) -> Iterator[bytes]:
+    def _closer(self, at: int, piece: bytes) -> Iterator[bytes]:
         """Go up to the damage once more, byte by byte at the end: a decoder that fails keeps what it had."""
-        decoder = self.decoder()
-        self.end, self.error = at, error
+        decoder = self.new()
         try:
             for place in range(self.start, at, FEED):
-                decoder.decompress(_at(self.raw, place, min(FEED, at - place)))
+                decoder.decompress(self.disk.at(place, min(FEED, at - place)))
             for place in range(len(piece)):
                 self.end = at + place
                 if out := decoder.decompress(piece[place : place + 1]):
@@ -130,9 +178,10 @@ class _Reading:
     """A compressed file on its way."""
 
     def __init__(self, raw: BinaryIO, path: str, size: int, name: str, origin: Told):
-        self.raw, self.path, self.size, self.origin = raw, path, size, origin
+        self.disk, self.path, self.size, self.origin = _Disk(raw, size), path, size, origin
         self.name, self.codec = name, CODECS[name]
         self.dictionary: bytes | None = None
+        self.new = self.codec.decoders(None)
         self.budget = 3 * size + (4 << 20)  # of bytes that may be decoded in vain
 
     def pieces(self) -> Iterator[bytes | None]:
@@ -140,13 +189,13 @@ class _Reading:
         hole: tuple[int, int, str] | None = None  # where damage begins, the start of its unit, what it is
         sound = False  # whether what stands before is whole, so that a hole may be what follows the end
         while at < self.size:
-            if hole is None and not self.codec.magic.match(_at(self.raw, at, 16)):
+            if hole is None and not self.codec.magic.match(self.disk.at(at, 16)):
                 hole = (at, at, self._foreign(at))
                 sound = at > 0
             start = at if hole is None else self._next(at)
             if start is None:
                 break
-            unit = _Unit(self.raw, start, lambda: self.codec.decoder(self.dictionary))
+            unit = _Unit(self.disk, start, self.new)
             pieces = iter(unit)
             if hole is not None:
                 held = self._tried(unit, pieces)
@@ -165,7 +214,7 @@ class _Reading:
             if unit.error:
                 first = start if _WHOLE.search(unit.error) or not unit.given else unit.end
                 if self.name == "bz2" and unit.error != "it ends early":  # what it gave of a block comes before its sum
-                    first = max(start, min(first, unit.end - _block(_at(self.raw, start, 4))))
+                    first = max(start, min(first, unit.end - _block(self.disk.at(start, 4))))
                 error = unit.error
                 if "ictionary" in error and self.dictionary is None:
                     error = "it needs a dictionary that is not in the file: decompress it yourself"
@@ -194,7 +243,7 @@ class _Reading:
     def _next(self, at: int) -> int | None:
         """Where the next header is, from `at` on."""
         rest = b""
-        for block in _blocks(self.raw, at):
+        for block in self.disk.blocks(at):
             if found := self.codec.magic.search(rest + block):
                 return at - len(rest) + found.start()
             at, rest = at + len(block), (rest + block)[-16:]
@@ -204,18 +253,18 @@ class _Reading:
         """The end of the skippable frames at a place, and of an xz stream's padding. A dictionary in one is kept."""
         if self.name == "xz":
             zeros = 0
-            for block in _blocks(self.raw, at):
+            for block in self.disk.blocks(at):
                 zeros += len(block) - len(block.lstrip(b"\0"))
                 if zeros % 4 or block.lstrip(b"\0"):
                     break
             at += zeros - zeros % 4
-        while self.name in ("zstd", "lz4") and SKIPPABLE.match(head := _at(self.raw, at, 8)) and len(head) == 8:
+        while self.name in ("zstd", "lz4") and SKIPPABLE.match(head := self.disk.at(at, 8)) and len(head) == 8:
             length = int.from_bytes(head[4:], "little")
             if at + 8 + length > self.size:
                 break
-            if self.name == "zstd" and self.dictionary is None and length < MAX_DICTIONARY:
-                content = plain_dictionary(_at(self.raw, at + 8, length))
-                self.dictionary = content if content and content.startswith(_DICTIONARY) else None
+            if self.name == "zstd" and self.dictionary is None and _SHORTEST < length < MAX_DICTIONARY:
+                self.dictionary = plain_dictionary(self.disk.at(at + 8, length), _DICTIONARY)
+                self.new = self.codec.decoders(self.dictionary) if self.dictionary else self.new
             at += 8 + length
         return at
 
@@ -225,9 +274,9 @@ class _Reading:
         if not sound:
             return False
         opening = self.codec.opening
-        head = _at(self.raw, first, len(opening))
+        head = self.disk.at(first, len(opening))
         near = sum(a == b for a, b in zip(head, opening, strict=False)) >= len(opening) - 1
-        if near or opening.startswith(head) or SKIPPABLE.match(_at(self.raw, first, 4)):
+        if near or opening.startswith(head) or SKIPPABLE.match(self.disk.at(first, 4)):
             return False
         count = self.size - first
         self.origin.note(self.path, f"{count:,} bytes after the end of the compressed data, from byte {first:,} on")
@@ -236,7 +285,7 @@ class _Reading:
     def _foreign(self, at: int) -> str:
         if at:
             return f"no {self.codec.name} begins here"
-        return f"it is not {self.name}: it begins with {_at(self.raw, 0, 40).decode('ascii', 'replace')!r}"
+        return f"it is not {self.name}: it begins with {self.disk.at(0, 40).decode('ascii', 'replace')!r}"
 
 
 def _block(head: bytes) -> int:
@@ -247,11 +296,3 @@ def _block(head: bytes) -> int:
 def _at(raw: BinaryIO, place: int, count: int) -> bytes:
     raw.seek(place)
     return raw.read(count)
-
-
-def _blocks(raw: BinaryIO, place: int) -> Iterator[bytes]:
-    """The file from a place on, in blocks that grow: most units and searches end soon."""
-    count = FEED
-    while block := _at(raw, place, count):
-        yield block
-        place, count = place + len(block), min(2 * count, _READ)

@@ -65,14 +65,14 @@ def frames(data: mmap.mmap, codec: Codec, begins_record: Callable[[bytes], bool]
     """
     at, size, restarts = 0, len(data), Restarts(data, codec, begins_record)
     while at < size:
-        if (end := codec.skipped(data, at)) > at:
+        if codec.begins(data, at):
+            at = yield from _frame(data, codec, at, restarts)
+        elif (end := codec.skipped(data, at)) > at:
             at = end
-        elif not codec.begins(data, at):
+        else:
             end = codec.find(data, at)
             yield _between(data, codec, at, size if end is None else end)
             at = size if end is None else end
-        else:
-            at = yield from _frame(data, codec, at, restarts)
 
 
 def _frame(data: mmap.mmap, codec: Codec, start: int, restarts: "Restarts") -> Iterator[Chunk | Gap]:

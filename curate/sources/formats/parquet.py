@@ -20,6 +20,7 @@ Reasons:
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -47,6 +48,9 @@ _DAMAGE = (pa.ArrowException, OSError, ValueError, TooLarge)  # Arrow raises the
 _BEGINS = 512
 MOST = 16 << 30
 """Bytes of documents, and 1,000 times the size of the file, that a file may expand to: more is made to do harm."""
+
+MOST_ALIKE = 1000
+"""Columns of one name: to read each of them, Arrow goes through them all."""
 
 
 class _Unreadable(Exception):
@@ -328,10 +332,11 @@ def _check(schema: pa.Schema, place: Mapping, columns: dict, file: File) -> set[
             fix = f"text columns: {', '.join(fits) or 'none'}; set `columns: {{text: ...}}`"
             raise CurateError(f"column `{where}` is {kinds[0]}, not text", file.url, fix)
     used = {option for where in (*place.places.values(), *place.needed.values()) for option in options(where)}
-    for name in sorted(used):
-        if schema.names.count(name) > 1:
-            fix = "rewrite the file with one of them, or rename one"
-            raise CurateError(f"{schema.names.count(name)} columns are named `{name}`", file.url, fix)
+    counts = Counter(schema.names)
+    for name in sorted(used | set(names)):
+        if counts[name] > (1 if name in used else MOST_ALIKE):
+            fix = f"rewrite the file with one of them, or {'rename one' if name in used else 'rename them'}"
+            raise CurateError(f"{counts[name]:,} columns are named `{name}`", file.url, fix)
     return set(names)
 
 
