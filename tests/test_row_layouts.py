@@ -237,7 +237,7 @@ def test_init_tells_the_layout_of_rows_of_conversations(tmp_path):
         assert [said.messages for said in ROW_LAYOUTS[told].read(row)] == [messages], (layout, told)
     assert look(str(tmp_path / "limo.jsonl"), tmp_path).layout == "limo"
     curate.init(tmp_path / "m.yaml", [str(tmp_path / "s1k.jsonl")])
-    assert load(tmp_path / "m.yaml").document.sources["s1k"].layout == "s1k"
+    assert load(tmp_path / "m.yaml").spec.sources["s1k"].layout == "s1k"
     assert curate.plan(tmp_path / "m.yaml", tmp_path / "work")["run"] > 0
 
 
