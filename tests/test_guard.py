@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from releases import one_source, rejected_rows, release, released_rows
 
 from curate.engine import guard as guards
-from curate.engine import sandbox
+from curate.engine import job_sandbox
 from curate.engine.apply import Configured
 from curate.engine.execute import Lost
 from curate.engine.guard import Guard, of_document
@@ -226,7 +226,7 @@ def test_a_reader_that_crashes_or_hangs_costs_its_file_alone(tmp_path, monkeypat
     (tmp_path / "site" / "sitecustomize.py").write_text(textwrap.dedent(CRASHING).format(how=how))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"), prepend=":")
     monkeypatch.setenv("CURATE_HANG_SECONDS", "1")
-    monkeypatch.setattr(sandbox, "sys", SimpleNamespace(platform="another"))  # which makes no copies of processes
+    monkeypatch.setattr(job_sandbox, "sys", SimpleNamespace(platform="another"))  # which makes no copies of processes
     manifest = one_source(tmp_path, [{"text": f"page {number} " + "x" * 9000} for number in range(20)], [])
     text = json.dumps({"text": "POISON page"})
     lines = (tmp_path / "in.jsonl").read_text().splitlines()

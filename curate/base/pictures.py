@@ -1,4 +1,4 @@
-"""Pictures: how large they are as columns of Arrow, and what Pillow makes of them within limits.
+"""Pictures as Arrow columns: their size, and how Pillow opens them within limits.
 
 What strangers call a picture may be made to harm whoever opens it. So its format is one of FORMATS, its size is read
 from its header before any pixel is decoded, and a file that says one size and holds another is decoded to the size it says.

@@ -1,4 +1,4 @@
-"""One way to wait for a server that is busy or out of reach: try, wait, and try again while patience lasts."""
+"""Wait for a server that is busy or out of reach: try, wait, try again."""
 
 from collections.abc import Callable
 from typing import TypeVar

@@ -1,4 +1,4 @@
-"""The best of each group of documents, such as several answers to one question."""
+"""Keep the best of each group of documents, such as several answers to one question."""
 
 from functools import partial
 from typing import Annotated

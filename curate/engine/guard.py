@@ -1,4 +1,4 @@
-"""Guards map stages: if a stage raises on a document, only that document is rejected, with a reason.
+"""Reject a document that makes a stage raise, and that one alone, as `STAGE_failed`.
 
 A stage that raises on a block runs again on its halves, down to the documents that raise by themselves: they are
 rejected as `STAGE_failed`. Row i of a stage's result depends on row i alone, so neither blocks nor workers affect who

@@ -1,4 +1,4 @@
-"""Resolves a manifest: finds and identifies its inputs, on disk and over the network."""
+"""Resolve a manifest: find and identify its inputs, on disk and over the network."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Runs stages and readers that may crash or hang on untrusted input.
+"""Run stages and readers that may crash or hang on untrusted input.
 
 Normally they run `watched`: the process ends itself when one makes no progress. The engine then runs the lost job
 again, `StageSandbox`: stages and readers in processes of their own, that may be lost, and what takes one down is named.

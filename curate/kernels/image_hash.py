@@ -1,4 +1,4 @@
-"""Hashes of pictures that differ in few bits where pictures look alike, and how all within a distance are found.
+"""Perceptual hashes of pictures, and how to find all within a distance.
 
 The hash of a picture says, for each of 8 x 8 points, whether the point to its right is brighter (Krawetz 2013, "Kind
 of like that"). To find hashes that differ in at most d bits, a hash is cut into d + 2 blocks: the bits that differ lie

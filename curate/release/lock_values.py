@@ -1,5 +1,7 @@
-"""What parts of a lock are made of: numbers, paths and digests with the form that they must have, and objects that keep
-the order of their keys."""
+"""Types of the parts of a lock: numbers, paths, digests, objects.
+
+Each has the form that it must have; objects keep the order of their keys.
+"""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Shared by the archive formats: from a file to rows."""
+"""What the archive formats share: from a file to rows."""
 
 import base64
 import hashlib

@@ -1,6 +1,4 @@
-"""Layouts of conversations, preferences and several answers; a new one goes into `ROW_LAYOUTS`.
-
-They are layouts of rows that are more than text.
+"""Make conversations of rows: roles, contents, tools, pictures. What the row layouts are written with.
 
 Each layout is a `RowLayout`: a function that makes `Conversation`s of a row; `curate.sources.row_layouts` has them.
 Roles get the names that chat templates use; an unknown role keeps its name, and the stage `conversation` rejects it.

@@ -1,4 +1,4 @@
-"""Pictures beside rows: folders, zip and tar files in which the paths that rows name are looked up.
+"""Pictures beside rows: find those that rows name in folders, zip and tar files.
 
 A place is listed once, when a partition is read, and only what its list names is ever opened: a path of a row that
 climbs out of it, or a link that does, leads nowhere. A folder is known by the state of all its files, as

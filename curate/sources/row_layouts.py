@@ -1,4 +1,6 @@
-"""Layouts of published sets whose rows are more than text, and the forms that most others have: how each row becomes
+"""Row layouts of conversations and preferences; a new one is an entry in `ROW_LAYOUTS`.
+
+Layouts of published sets whose rows are more than text, and the forms that most others have: how each row becomes
 conversations.
 
 What a layout does not use of a row is in `meta`. Where several answers to one question are documents of their own, they

@@ -1,4 +1,4 @@
-"""Whether a conversation can be trained on: roles and their order, answers that are there, whole and not canned."""
+"""Reject conversations not fit for training: wrong roles or order, missing, cut or canned answers."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Finds documents that contain questions of evaluation sets."""
+"""Find documents that contain questions of evaluation sets."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Rejects documents by rules written as SQL expressions over columns."""
+"""Reject documents by rules written as SQL expressions over columns."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Pictures: whether they are there, can be decoded, have a sensible size, and are marked in the text."""
+"""Reject documents whose pictures are missing, broken, of odd size, or not marked in the text."""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,4 @@
-"""Whether two answers can be compared: both are there, differ, and answer the same."""
+"""Reject preference pairs of which a side is missing, or both are equal or answer different prompts."""
 
 import numpy as np
 import pyarrow as pa

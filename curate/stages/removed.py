@@ -1,4 +1,4 @@
-"""Keeps out documents that were removed from an earlier version, or that someone asked to remove."""
+"""Keep out documents that were removed from an earlier version, or that someone asked to remove."""
 
 import re
 from collections.abc import Iterable, Iterator

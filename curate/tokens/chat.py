@@ -1,4 +1,4 @@
-"""Chat templates: where a model keeps its own, and what has to be known of one before it is used.
+"""Chat templates: find a model's own, read it, check it.
 
 A template is Jinja2, as `transformers` stores it: the key `chat_template` of a `tokenizer_config.json` (a template or a
 list of named ones), or a file `chat_template.jinja`, beside which `chat_templates/` may hold more. The configuration

@@ -1,4 +1,4 @@
-"""Rendering conversations in a process beside this one: a template that hangs, or takes all memory, costs its row.
+"""Render conversations in a child process: a template that hangs or takes all memory costs its row.
 
 The bounds of `curate.tokens.chat_rendering` hold by counts; here are those that hold by time and memory, for what no
 count can see, such as a regular expression or a text that doubles.

@@ -1,4 +1,4 @@
-"""Conversations to text by a chat template, exactly as `transformers` renders them, within bounds.
+"""Render conversations by a chat template, as `transformers` does, within bounds.
 
 Templates are other people's code: Jinja2's sandbox runs them, without chance and clock, and what one conversation may
 take of loops and text is bounded by counts, so that the same conversation is refused everywhere.

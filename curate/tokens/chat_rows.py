@@ -1,4 +1,4 @@
-"""Rows that hold conversations to ids of tokens, and which of them the assistant wrote.
+"""From conversations to token ids, and which of them the assistant wrote.
 
 The ids are those of `transformers`' `apply_chat_template`, and so is the mask where the template has `{% generation %}`
 blocks. Special tokens count as such where the template writes them; one that a message spells is text, as everywhere in
