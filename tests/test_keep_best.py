@@ -120,4 +120,4 @@ def test_the_language_of_one_role_is_told():
 
 def test_an_address_is_of_no_role():
     with pytest.raises(CurateError, match="a URL is not of the user"):
-        curate.dedup.exact_dedup.exact_dedup.reads({"by": "url", "of": "user", "keep": []})
+        exact_dedup.reads(exact_dedup.configure({"by": "url", "of": "user"}))
