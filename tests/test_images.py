@@ -28,6 +28,7 @@ from curate.sources import Origin, partitions, picture_files
 from curate.stage_api import find_stage
 from curate.testing import check, docs
 
+REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "posttrain" / "llamafactory"
 CROSS = {"a/1.png": picture(1), "a/2.jpg": picture(2, kind="JPEG"), "3.webp": picture(3, kind="WEBP", lossless=True)}
 
 
@@ -217,6 +218,14 @@ def test_places_that_are_none_are_told_when_planned(tmp_path):
         resolve(load(write_manifest(tmp_path / "t.yaml", document)), tmp_path / "work")
 
 
+def test_a_wrong_place_stops_the_run_and_says_so(tmp_path):
+    (tmp_path / "else").mkdir()
+    write_rows(tmp_path / "rows.parquet", [named("a.png"), None])
+    with pytest.raises(CurateError, match=r"row 0: picture_missing: `a.png` is in none of else") as error:
+        release(manifest(tmp_path, "else"), tmp_path / "work")
+    assert error.value.fix.startswith("correct `images:`")
+
+
 # The stage
 
 
@@ -346,3 +355,17 @@ def test_a_release_is_read_again_and_gives_the_same_pictures(made, tmp_path):
     again = release(path, tmp_path / "work")
     both = [{row["text"]: row["images"] for row in released_rows(one.path)} for one in (made[0], again)]
     assert both[0] == both[1]
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="no real pictures in ../shared/data")
+def test_real_rows_and_pictures(tmp_path):
+    images, stages = str(REAL), [{"images": {"min_width": 100}}, {"exact_dedup": {"images": True}}, "image_dedup"]
+    inputs = [str(REAL / "mllm_demo.json")]
+    made = release(manifest(tmp_path, images, stages, inputs=inputs, layout="messages-images"), tmp_path / "work")
+    rows = released_rows(made.path)
+    asked = json.loads((REAL / "mllm_demo.json").read_text())
+    assert {row["images"][0]["path"] for row in rows} == {path for row in asked for path in row["images"]}
+    assert len(rows) == 3
+    for row in rows:
+        assert all(image["bytes"] == (REAL / image["path"]).read_bytes() for image in row["images"])
+    assert {row["reason"] for row in rejected_rows(made.path)} == {"duplicate_image"}

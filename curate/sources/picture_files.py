@@ -11,11 +11,13 @@ Reasons:
   picture_unreadable  damage of the zip or tar file, or its rights, keep a picture from being read
 """  # noqa: E501
 
+import errno
 import hashlib
 import json
 import os
 import re
 import stat
+import struct
 import tarfile
 import tempfile
 import zipfile
@@ -49,7 +51,7 @@ UNPACKED = 1 << 30, 20
 FOLDER, ZIP, TAR = "folder", "zip", "tar"
 _ENDINGS = {".zip": ZIP, ".tar": TAR, ".tar.gz": TAR, ".tgz": TAR}
 _CHUNK = 1 << 20
-_DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError, ValueError)
+_DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, struct.error, EOFError, NotImplementedError, ValueError)
 
 
 def find(given: str | Sequence[str], base: Path, work: Path, follow_links: bool = False) -> tuple[File, ...]:
@@ -112,10 +114,7 @@ class Pictures:
             if why := held.refused(name):
                 raise BadRow(REFUSED, f"`{path}`: {why}")
             if name in held.names:
-                try:
-                    return held.read(name)
-                except (*_DAMAGE, RuntimeError, PermissionError) as error:
-                    raise BadRow(BROKEN, f"`{path}`: {error}") from None
+                return _read(held, name)
         raise BadRow(MISSING, f"`{path}` is in none of {', '.join(place.path for place in self.places)}")
 
     def filled(self, images: list[dict]) -> list[dict]:
@@ -142,6 +141,18 @@ def _name(path: str) -> str:
     if ".." in re.split(r"[/\\]", path) or "\0" in path:
         raise BadRow(REFUSED, f"`{path[:200]}` leads out of where pictures are")
     return "/".join(part for part in path.split("/") if part not in ("", "."))
+
+
+def _read(held, name: str) -> bytes:
+    """The bytes of a picture that a place names. Raises BadRow, and what the disk says."""
+    try:
+        return held.read(name)
+    except (BadRow, CurateError, MemoryError):
+        raise
+    except Exception as error:  # each kind of compression has its own
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL, errno.EACCES, errno.EPERM):
+            raise
+        raise BadRow(BROKEN, f"`{name}`: {error or type(error).__name__}") from None
 
 
 class _Folder:
@@ -190,7 +201,7 @@ def _listed(root: str, follow: bool) -> Iterator[tuple[str, str, str]]:
             state = "" if entry.why else fingerprint(os.stat(entry.path))
         except OSError:
             continue
-        yield os.fsencode(entry.name).decode("utf-8", "surrogateescape"), state, entry.why
+        yield entry.name, state, entry.why
 
 
 class _Zip:
