@@ -24,37 +24,41 @@ class Column:
 COLUMNS = {
     "id": Column(pa.string(), "128 bits in 32 hexadecimal digits, derived from where the document comes from"),
     "source": Column(pa.string(), "name of the source in the manifest"),
-    "path": Column(pa.string(), "file, under the root of the source's inputs"),
+    "path": Column(pa.string(), "path of the file below the root of the source's inputs"),
     "position": Column(pa.int64(), "byte offset of the record in an archive, or row number in a table, from 0"),
     "text": Column(pa.string(), "the document"),
-    "n_bytes": Column(pa.int64(), "bytes of the text in UTF-8; kept by the engine"),
-    "url": Column(pa.string(), "URL it was fetched from"),
-    "date": Column(pa.string(), "when it was fetched or made, ISO 8601 where the source has it so"),
-    "language": Column(pa.string(), "natural or programming language, as the source or a stage names it"),
-    "license": Column(pa.string(), "license of the document, else of its source"),
+    "n_bytes": Column(pa.int64(), "bytes of the text in UTF-8; maintained by the engine"),
+    "url": Column(pa.string(), "URL that the document was fetched from"),
+    "date": Column(pa.string(), "when it was fetched or created; ISO 8601 if the source uses it"),
+    "language": Column(pa.string(), "natural or programming language, as given by the source or a stage"),
+    "license": Column(pa.string(), "license of the document, otherwise that of its source"),
     "meta": Column(pa.string(), "other fields of the source: a JSON object with sorted keys"),
 }
 """What a source yields and the first part of a partition keeps."""
 
 MORE = {
-    "messages": Column(MESSAGES, "a conversation: what each role says"),
-    "prompt": Column(pa.string(), "what two answers are compared for"),
+    "messages": Column(MESSAGES, "a conversation: the messages of each role"),
+    "prompt": Column(pa.string(), "the prompt that both answers respond to"),
     "chosen": Column(MESSAGES, "the conversation with the better answer"),
     "rejected": Column(MESSAGES, "the conversation with the worse answer"),
     "tools": Column(pa.string(), "tools that the assistant may call: JSON"),
-    "extras": Column(pa.string(), "other fields of messages: a JSON object {column: [fields or null, one a message]}"),
-    "images": Column(IMAGES, "pictures, in the order of their marks in the text"),
-    "group": Column(pa.string(), "what rows of one question have in common"),
+    "extras": Column(
+        pa.string(), "other fields of messages: a JSON object {column: [fields or null, one per message]}"
+    ),
+    "images": Column(IMAGES, "images, in the order of their marks in the text"),
+    "group": Column(pa.string(), "identifier shared by all rows of one question"),
 }
 """What a source yields besides where its rows are more than text, as far as its layout has it."""
 
 TRANSIENT = {
     "payload": Column(pa.binary(), "body of the record, decoded from its transfer and content encodings"),
     "http_status": Column(pa.int16(), "HTTP status; null where the record has no HTTP header"),
-    "content_type": Column(pa.string(), "media type of the payload, lower case, without parameters"),
-    "identified_type": Column(pa.string(), "media type that the crawler found in the payload's bytes, likewise"),
-    "charset": Column(pa.string(), "character encoding that the HTTP header names"),
-    "robots": Column(pa.string(), "X-Robots-Tag and TDM-Reservation headers, one a line"),
+    "content_type": Column(pa.string(), "media type of the payload, in lowercase, without parameters"),
+    "identified_type": Column(
+        pa.string(), "media type that the crawler detected from the payload's bytes, in the same form"
+    ),
+    "charset": Column(pa.string(), "character encoding stated in the HTTP header"),
+    "robots": Column(pa.string(), "X-Robots-Tag and TDM-Reservation headers, one per line"),
 }
 """What an archive also yields to the stages of the same job. Never stored."""
 

@@ -322,7 +322,7 @@ def test_mistakes_of_a_template(tmp_path, mistake):
 def test_special_tokens_have_to_be_known(tmp_path):
     alone = tmp_path / "chat_template.jinja"
     alone.write_text(LLAMA)
-    with pytest.raises(CurateError, match="uses `bos_token`, and nothing says what it is"):
+    with pytest.raises(CurateError, match="uses `bos_token`, which is not defined"):
         checked(alone)
     write_config(tmp_path, "absent")
     checked(alone)

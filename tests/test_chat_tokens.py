@@ -167,14 +167,14 @@ def test_the_template_is_part_of_the_encoding(tmp_path):
 
 
 MISTAKES = {
-    "a mask for Megatron": ({"formats": ["npy", "megatron"]}, "Megatron-LM reads no mask"),
+    "a mask for Megatron": ({"formats": ["npy", "megatron"]}, "Megatron-LM does not read a mask"),
     "concat without splits": ({"pack": "concat", "split": "never"}, "needs sequences packed by `best-fit`"),
     "splits without sequences": (
         {"formats": ["megatron"], "train_on": "all", "split": "never"},
         "needs sequences packed",
     ),
-    "train_on alone": ({"chat_template": None, "train_on": "all"}, "`train_on` is of a chat template"),
-    "date alone": ({"chat_template": None, "date": "2024-07-26"}, "`date` is of a chat template"),
+    "train_on alone": ({"chat_template": None, "train_on": "all"}, "`train_on` needs a chat template"),
+    "date alone": ({"chat_template": None, "date": "2024-07-26"}, "`date` needs a chat template"),
 }
 
 

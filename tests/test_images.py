@@ -205,7 +205,7 @@ def test_places_that_are_none_are_told_when_planned(tmp_path):
         "hf://datasets/u/n/images.zip": "must be on this machine",
         "nowhere": "no such folder",
         "broken.zip": "not a zip file",
-        "list.txt": "not a place of pictures",
+        "list.txt": "not a folder or archive of images",
     }.items():
         with pytest.raises(CurateError, match=said) as error:
             resolve(load(manifest(tmp_path, place)), tmp_path / "work")
@@ -214,7 +214,7 @@ def test_places_that_are_none_are_told_when_planned(tmp_path):
     write_jsonl(tmp_path / "t.jsonl", [{"text": "t"}])
     document = {"name": "n", "version": "1.0.0", "license": "mit"}
     document |= {"sources": {"s": {"inputs": ["t.jsonl"], "images": "pictures"}}}
-    with pytest.raises(CurateError, match="have no pictures"):
+    with pytest.raises(CurateError, match="have no images"):
         resolve(load(write_manifest(tmp_path / "t.yaml", document)), tmp_path / "work")
 
 

@@ -119,5 +119,5 @@ def test_the_language_of_one_role_is_told():
 
 
 def test_an_address_is_of_no_role():
-    with pytest.raises(CurateError, match="a URL is not of the user"):
+    with pytest.raises(CurateError, match="URLs cannot be compared with `of: user`"):
         exact_dedup.reads(exact_dedup.configure({"by": "url", "of": "user"}))

@@ -292,8 +292,8 @@ def test_too_little_says_how_much_and_how_to_mend_it(tmp_path, workers):
     with pytest.raises(CurateError) as error:
         release(manifest(tmp_path, mixture), tmp_path / "work", workers)
     assert "asks for 80 documents of `wiki`" in error.value.what
-    assert "can be had" in error.value.what
-    there = int(error.value.what.split("and ")[1].split()[0])
+    assert "are available" in error.value.what
+    there = int(error.value.what.split("but only ")[1].split()[0])
     assert f"lower `budget` to {there * 10 // 4}" in error.value.fix
     assert "raise `repeats` to 3" in error.value.fix
     for mended in (mixture | {"budget": there * 10 // 4}, mixture | {"repeats": 3}):

@@ -93,17 +93,19 @@ def _sources() -> Iterator[str]:
         "`column.field` is a field of a struct, of an object, or of a string that contains JSON. Of names joined by "
         "`|`, the first that is not null is used. `columns:` in a manifest has the same form."
     )
-    yield table(("layout", "our column: theirs"), ((name, layout(places)) for name, places in LAYOUTS.items()))
+    yield table(
+        ("layout", "curate's column: the source's"), ((name, layout(places)) for name, places in LAYOUTS.items())
+    )
     yield "## Layouts of conversations"
     yield (
-        "Rows that are more than text: conversations, preferences, pictures. `text` is made of what is said, see "
-        "[concepts](../concepts.md#rows-that-are-more-than-text); columns that a layout does not use are in `meta`. "
-        "Messages are objects of `role` and `content`, or of `from` and `value`, or a string of JSON that holds them; "
+        "Rows with more than text: conversations, preferences, images. `text` is built from their contents, see "
+        "[concepts](../concepts.md#rows-with-more-than-text); columns that a layout does not use are in `meta`. "
+        "Messages are objects with `role` and `content`, or with `from` and `value`, or a JSON string of such objects; "
         "roles such as `human`, `gpt` and `observation` become `user`, `assistant` and `tool`. The content of a "
-        "message is text, or a list of parts: text, reasoning, tool calls, pictures."
+        "message is text, or a list of parts: text, reasoning, tool calls, images."
     )
     rows = ((f"`{name}`", _first(one.read.__doc__), *row_layout(one)) for name, one in ROW_LAYOUTS.items())
-    yield table(("layout", "rows", "columns needed", "columns given"), rows)
+    yield table(("layout", "rows", "columns needed", "columns produced"), rows)
 
 
 def _first(doc: str | None) -> str:

@@ -36,8 +36,8 @@ def exact_dedup(
     keep  columns that decide which copy is kept, after the priority of its source: lowest value first, or with a `-`
           highest first; then the lowest id.
     bins  number of shuffle partitions; 0: chosen by the size of the inputs. Does not affect the result.
-    of    whose words of a conversation are compared: `user` (the same question), `assistant`, or `all`. Documents in
-          which this role says nothing are never duplicates
+    of    role whose messages are compared: `user` (the same question), `assistant`, or `all`. Documents in
+          which this role has no message are never duplicates
     images  whether pictures must be equal too, byte for byte: the same words about another picture are no duplicate.
           Needs what the stage `images` adds
 
@@ -58,7 +58,7 @@ def exact_dedup(
 def compared(by: str, of: str, images: bool) -> tuple[str, ...]:
     """The columns that are compared. Raises CurateError for addresses of one role."""
     if by == "url" and of != "all":
-        raise CurateError(f"a URL is not of the {of}", fix="remove `of`, or compare `by: text`")
+        raise CurateError(f"URLs cannot be compared with `of: {of}`", fix="remove `of`, or set `by: text`")
     return (By[by], *(SAID_BY if of != "all" else ()), *(("image_digests",) if images else ()))
 
 

@@ -32,25 +32,27 @@ def image_dedup(
     *,
     distance: Annotated[
         Annotated[int, Field(ge=0, le=MOST_DISTANCE), NotTruth] | None,
-        Field(description="bits of 64 in which the hashes of like pictures may differ; null: only equal bytes count"),
+        Field(
+            description="of the 64 hash bits, how many may differ between similar images; null: only equal bytes count"
+        ),
     ] = 4,
     keep: Annotated[
         list[str],
         Field(
-            description="columns that decide which copy stays, after the priority of its source: the lowest, or with a "
-            "`-` the highest; then the lowest id"
+            description="columns that decide which copy is kept, after the priority of its source: lowest value "
+            "first, or with a `-` highest first; then the lowest id"
         ),
     ] = [],  # noqa: B006
     bins: Annotated[Bins, Field(description="number of shuffle partitions; 0: chosen by the size of the inputs")] = 0,
 ) -> list[Step]:
-    """Keep the first, in keep order, of documents with the same pictures; needs what `images` adds.
+    """Keep the first, in keep order, of documents with the same images; needs the columns of the stage `images`.
 
-    A document goes only if every one of its pictures is also in kept documents before it, so that no picture is lost:
-    other questions about a picture go too. Pictures of one color, or nearly so, are compared by their bytes alone.
+    A document is rejected only if all its images are also in kept documents before it, so no image is lost, but
+    other questions about an image are. Images of (nearly) one color are compared only by their bytes.
 
-    Adds: duplicate_of (string, id of the kept document that has its first picture, or the one most like it),
-    similarity (float32, of the least similar picture: 1 less the share of bits that differ; 1 for equal bytes),
-    cluster (string, id of the first document of all that are joined), cluster_size (int64, documents)
+    Adds: duplicate_of (string, id of the kept document with its first image or the most similar one),
+    similarity (float32, of the least similar image: 1 minus the share of differing bits; 1 for equal bytes),
+    cluster (string, id of the first of all linked documents), cluster_size (int64, documents)
 
     Reasons: duplicate_image, near_duplicate_image
     """

@@ -29,11 +29,11 @@ def keep_best(
 ) -> list[Step]:
     """Keep the best documents of each group, such as the verified and shortest of several answers to one question.
 
-    order  columns that decide which is best: the lowest, or with a `-` the highest; `meta.NAME` is a number, or true or
-           false, in `meta`. A document without a value comes after all that have one; ties go to the priority of the
-           source, then to the lowest id
-    by     the column whose values are groups; documents without one stay
-    count  how many of each group to keep
+    order  columns that decide which is best: lowest value first, or with a `-` highest first; `meta.NAME` is a number
+           or true/false value in `meta`. Documents without a value come last; ties are broken by the priority of the
+           source, then by the lowest id
+    by     column that defines the groups; documents without a value are kept
+    count  number of documents to keep per group
     bins   number of shuffle partitions; 0: chosen by the size of the inputs. Does not affect the result.
 
     Adds: group_rank (int64, place in the group, from 1), group_size (int64, documents)

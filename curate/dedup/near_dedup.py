@@ -217,8 +217,8 @@ def near_dedup(
                   linked directly or through others, only the first is kept. SlimPajama and most tools do this, but it
                   can wipe out sources. Needs `verify: none`.
     bins          number of shuffle partitions; 0: chosen by the size of the inputs. Does not affect the result.
-    of            whose words of a conversation are compared: `user` (nearly the same question), `assistant`, or `all`;
-                  of documents in which this role says nothing, the whole text.
+    of            role whose messages are compared: `user` (nearly the same question), `assistant`, or `all`;
+                  for documents in which this role has no message, the whole text is compared.
 
     Adds: duplicate_of (string, id of the kept document), similarity (float32, true Jaccard with it or its estimate),
     cluster (string, id of the first of all linked documents), cluster_size (int64, documents)

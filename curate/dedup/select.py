@@ -39,16 +39,16 @@ def select(
     first. In other words: documents are ranked within their cluster, and the first `count` of all documents by (rank,
     order, id) are kept. To reject documents that are too easy or not good enough, put a `filter` before this stage.
 
-    count    documents to select
-    order    columns that say which document is better, the first first: the lowest value, or with a `-` the highest,
-             such as [-n_tokens, -quality]; then the lowest id. One without a value comes after all that have one.
-             `meta.NAME` is a number, or true or false, in `meta`.
-    by       what a cluster is. A column, such as `source`, or a value in `meta`, such as `meta.domain`: one for each
-             value, and one for no value. host: the host of `url` in canonical form, without `www.`. minhash: the word
-             that comes first in an order drawn by hash among the document's words of 6 or more characters (all its
-             words, if it has none): two documents share it with a chance equal to the Jaccard similarity of these sets.
-             null: all documents are one cluster.
-    at_most  take all documents where there are fewer than `count`; else that is an error, unless there are none
+    count    number of documents to select
+    order    columns that decide which document is better, most important first: lowest value first, or with a `-`
+             highest first, such as [-n_tokens, -quality]; then the lowest id. Documents without a value come last.
+             `meta.NAME` is a number or true/false value in `meta`.
+    by       what defines a cluster. A column, such as `source`, or a value in `meta`, such as `meta.domain`: one
+             cluster per value, and one for documents without a value. host: the host of `url` in canonical form,
+             without `www.`. minhash: of the document's words of 6 or more characters (all its words, if it has none),
+             the first in an order defined by a hash; two documents share it with a probability equal to the Jaccard
+             similarity of these sets. null: all documents are one cluster.
+    at_most  select all documents if there are fewer than `count`; otherwise that is an error, unless there are none
     bins     number of shuffle partitions; 0: chosen by the size of the inputs. Does not affect the result.
 
     Adds: selection_cluster (string), selection_rank (int64, place in the cluster, from 1; null beyond `count`)

@@ -158,7 +158,7 @@ def _unpublishable(manifest: Manifest, lanes: list[Lane]) -> Iterator[CurateErro
         try:
             plainer(known[name])
         except ValueError as error:
-            fix = "leave it out, or have its stage add it as another type, such as text"
+            fix = "leave it out, or change its type in the stage that adds it, for example to text"
             yield CurateError(f"column `{name}` cannot be published: {error}", where, fix)
 
 

@@ -109,7 +109,7 @@ class Planner:
                 return
             if self.encoding.chat and not any("messages" in lane.types for lane in [*lanes, *self.references]):
                 where = f"{manifest.path or 'manifest'}  tokens.chat_template"
-                fix = "read conversations, such as with `layout: messages`, or leave `chat_template` out"
+                fix = "read conversations, for example with `layout: messages`, or remove `chat_template`"
                 self.problems.append(CurateError("no source has `messages` for a chat template", where, fix))
             self.resources |= {digest: str(path) for digest, path in files.items()}
 
@@ -125,7 +125,7 @@ class Planner:
             giver = which_adds(name)
             fix = f"add the stage `{giver}` before it" if giver else did_you_mean(name, lane.types)
             if name in MORE:
-                fix = f"its rows are text alone: set a `layout:` of conversations, or remove `{call.label}`"
+                fix = f"its rows have only text: set a `layout:` of conversations, or remove `{call.label}`"
             if name in TRANSIENT:
                 fix = f"put `{call.label}` before filters and stages that compare documents: a payload is read once"
             self.problems.append(CurateError(what, call.place, fix))
@@ -135,7 +135,7 @@ class Planner:
         """Whether none of the columns that the stage adds is one of curate's. One that is becomes a problem."""
         taken = sorted(RESERVED & call.adds.keys())
         for name in taken:
-            what = f"stage `{call.label}` cannot add a column `{name}`: curate uses that name itself"
+            what = f"stage `{call.label}` cannot add a column `{name}`: the name is reserved"
             self.problems.append(CurateError(what, call.place, "choose another name"))
         return not taken
 
@@ -222,7 +222,7 @@ class Planner:
             self.has_columns(lane, call)
             if len(changed(lane, call)) > len(call.stage.declared.changes):
                 what = f"`{call.label}` cannot change conversations, which source `{lane.source}` has"
-                fix = "remove it, or put it into the pipelines of the sources of text"
+                fix = "remove it, or move it to the pipelines of the text sources"
                 self.problems.append(CurateError(what, call.place, fix))
         self.adds_its_own(call)
         if not self.has_resources(call) or self.problems:

@@ -61,5 +61,5 @@ def _with(pictures: tuple[File, ...], found: list[Partition]) -> list[Partition]
         return found
     if not any("images" in partition.more for partition in found):
         where = f"sources.{found[0].source}.images"
-        raise CurateError("the rows of this source have no pictures", where, "set a `layout:` that has, or remove it")
+        raise CurateError("the rows of this source have no images", where, "set a `layout:` with images, or remove it")
     return [replace(partition, pictures=pictures) for partition in found]

@@ -81,11 +81,11 @@ class Release:
         return self._files(TABLES["documents"], f"/{split}-" if split else "")
 
     def rejected(self) -> datasets.Dataset:
-        """The documents that are not released: where each was, the stage, the reason and what the stage says of it."""
+        """The rejected documents: where each was, the stage, the reason, and the columns of the stage."""
         return self._files(TABLES["rejected"])
 
     def near_duplicates(self) -> datasets.Dataset:
-        """The documents that near-duplicates join with others, the kept ones too."""
+        """The documents in clusters of near-duplicates, including those that were kept."""
         return self._files(TABLES["near_duplicates"])
 
     @property
@@ -141,7 +141,7 @@ class Release:
             connection.close()
 
     def verify(self) -> list[CurateError]:
-        """Hash every file again: one error for each that is missing, changed or not in the lock. Empty: it holds."""
+        """Rehash every file: one error for each missing, changed or unlisted file. Empty: the release is intact."""
         return verified(self.address or self.path)[1]
 
     def to_datasets(self, split: str | None = None) -> "Dataset | DatasetDict":

@@ -26,7 +26,7 @@ def apply_stages(documents: pa.Table | Iterable[Any], stages: Iterable[str | Map
 
     documents  texts, a table with a column `text` or with messages (`curate.documents.MORE`), or a Dataset of
                `datasets` with one; at most 100,000
-    stages     as a manifest lists them: a name, or {name: parameters}
+    stages     as in a manifest: a name, or {name: parameters}
 
     Returns all rows in their order, with the columns of documents (`curate.documents`), their own columns, and those
     that the stages add. A rejected row keeps the values it had when it was rejected. Group stages compare all rows.

@@ -83,9 +83,9 @@ class Source(Strict):
     )
     options: dict[str, Any] = Field({}, description="options of the format, such as `delimiter` of csv")
     images: Path | list[Path] = Field(
-        [], description="folders, .zip, .tar or .tar.gz files with the pictures that rows name, on this machine"
+        [], description="local folders, .zip, .tar or .tar.gz files with the images that rows refer to"
     )
-    follow_links: bool = Field(False, description="follow links that point outside an input folder, or one of pictures")
+    follow_links: bool = Field(False, description="follow links that point outside an input or image folder")
     layout: str | None = Field(None, description="name of a known dataset with the same columns")
     columns: dict[str, Any] | None = Field(
         None, description="maps curate's columns to the source's where no layout fits; `meta` takes a list"

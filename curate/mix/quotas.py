@@ -65,7 +65,7 @@ def draw(size: np.ndarray, start: np.ndarray, wants: list[Want], repeats: int) -
 
     size     int64[n], of documents that are sorted by key and then by their place on the line; not negative
     start    int64[keys + 1], where each key begins among them
-    repeats  how many times, at most, a phase may use a document
+    repeats  maximum number of times a phase may use a document
 
     Each key of a phase is met to half a document and what the key before it is off by, each budget to half a document
     (unless all that may be seen of its last key is taken). Raises Short.

@@ -36,8 +36,8 @@ class Shortage:
         if self.short.asked is None:
             return self._taken_by_others()
         short, most = self.short, self.short.there * self.repeats
-        what = f"{self._asking} {short.asked:,} {self.unit} of `{self.name}`, and {most:,} can be had: "
-        what += f"there are {short.there:,}, seen {times(self.repeats)}"
+        what = f"{self._asking} {short.asked:,} {self.unit} of `{self.name}`, but only {most:,} are available: "
+        what += f"there are {short.there:,}, used {times(self.repeats)}"
         return CurateError(what, WHERE, ", or ".join(self._fixes()))
 
     @property
@@ -65,14 +65,14 @@ class Shortage:
 
     def _nothing_left(self) -> CurateError:
         weighed = {name for want in self.choice["wants"] for name in want["weights"]}
-        fix = f"take `{self.name}` out of the weights, or give it documents"
+        fix = f"remove `{self.name}` from the weights, or add documents to it"
         if others := [name for name in self.names if name not in weighed]:
             fix = f"{did_you_mean(self.name, others)} Or {fix}"
-        return CurateError(f"{self._asking} a share of `{self.name}`, and no document of it is left", WHERE, fix)
+        return CurateError(f"{self._asking} a share of `{self.name}`, but no document of it is left", WHERE, fix)
 
     def _taken_by_others(self) -> CurateError:
         there = f"{self.short.there:,} {self.unit}"
-        what = f"{self._asking} a share of `{self.name}`, and the other phases take all {there} of it"
+        what = f"{self._asking} a share of `{self.name}`, but the other phases use all {there} of it"
         fix = f"lower their budgets, raise `repeats` above {self.repeats}, or set `repeat_earlier: true` for this phase"
         return CurateError(what, WHERE, fix)
 
@@ -102,5 +102,5 @@ class Shortage:
 def no_document(given: dict, budget: int, unit: str) -> CurateError:
     """The first document of a phase, or of the mixture, is larger than its budget."""
     what = f"phase `{given['name']}` gets no document" if given["name"] else "the mixture gets no document"
-    what += f": the first one is more than its {budget:,} {unit}"
+    what += f": the first one alone exceeds its budget of {budget:,} {unit}"
     return CurateError(what, WHERE, "raise its budget, or leave it out")

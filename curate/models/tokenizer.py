@@ -110,7 +110,7 @@ class Tokenizer:
 
         special  whether special tokens that stand in it are tokens. If not they are text, as everywhere else
         """
-        with _panics_caught("a tokenizer fails", self.path):
+        with _panics_caught("the tokenizer failed", self.path):
             encoded = (self._with_special if special else self.exact).encode_batch(texts, add_special_tokens=False)
         return [(np.array(one.ids, np.uint32), np.array(one.offsets, np.int32).reshape(-1, 2)) for one in encoded]
 

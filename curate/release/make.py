@@ -91,8 +91,8 @@ def run_events(
     """Build the release of a manifest and yield events; the last is Released.
 
     work       folder for the store and the releases
-    workers    processes on this machine; None: one a core; 0: everything in this process, but what strangers wrote,
-               which is read in one that may be lost (see `curate.engine.job_sandbox`)
+    workers    number of processes on this machine; None: one per core; 0: everything in this process, except that
+               untrusted data is read in a separate one (see `curate.engine.job_sandbox`)
     scheduler  address of a running Dask scheduler to use instead; its workers must see the work folder and the inputs
     replace    overwrite a release with the same name and version but a different digest
     allow_empty  write a release even if it contains no documents

@@ -78,9 +78,9 @@ class Tokens(Open):
     @model_validator(mode="after")
     def _packed(self) -> Self:
         if any(split.context and None in (split.sequences, split.padding, split.cut) for split in self.splits):
-            raise ValueError("a split without what came of its sequences")
+            raise ValueError("a split without the counts of its sequences")
         if self.dtype == "uint16" and max(self.pad or 0, self.eos.id if self.eos else 0) >= 1 << 16:
-            raise ValueError("an id that its type cannot hold")
+            raise ValueError("an id too large for its type")
         if self.pack and not all(split.context for split in self.splits):
             raise ValueError("sequences without their length")
         return self

@@ -67,18 +67,18 @@ def find(given: str | Sequence[str], base: Path, work: Path, follow_links: bool 
 
 def _place(item: str, base: Path, work: Path, follow: bool) -> File:
     if is_remote(item) and not item.lower().startswith("file://"):
-        fix = "download it, and name the folder, zip or tar file here"
-        raise CurateError(f"pictures must be on this machine: `{shown(item)}`", shown(item), fix)
+        fix = "download it, and list the folder, zip or tar file here"
+        raise CurateError(f"images must be on this machine: `{shown(item)}`", shown(item), fix)
     path = str((base / local_path(item)).absolute())
     name = os.path.basename(path.rstrip("/"))
     if os.path.isdir(path):
         return File(name, path, 0, f"state:{_Folder.digest(_listed(path, follow))}{'+links' * follow}", format=FOLDER)
     kind = next((kind for ending, kind in _ENDINGS.items() if name.lower().endswith(ending)), None)
     if not os.path.isfile(path):
-        raise CurateError("no such folder or file of pictures", escaped(path), "check its name")
-    fix = "name a folder, a .zip, a .tar or a .tar.gz"
+        raise CurateError("no such folder or file of images", escaped(path), "check its name")
+    fix = "use a folder, a .zip, a .tar or a .tar.gz"
     if kind is None:
-        raise CurateError(f"`{escaped(name)}` is not a place of pictures", escaped(path), fix)
+        raise CurateError(f"`{escaped(name)}` is not a folder or archive of images", escaped(path), fix)
     [(file, _)] = identify([File(name, path)], work)
     if not file.digest or not (zipfile.is_zipfile(path) if kind == ZIP else tarfile.is_tarfile(path)):
         raise CurateError(f"`{escaped(name)}` is not a {kind} file, or is damaged", escaped(path), "fetch it again")
@@ -270,8 +270,8 @@ def _unpacked(place: File, packed: BinaryIO) -> BinaryIO:
         while piece := _sound(place, lambda: stream.read(_CHUNK)):
             size += len(piece)
             if size > most:
-                what = f"it unpacks to more than {most:,} bytes, as pictures do not"
-                raise CurateError(what, place.shown, "unpack it yourself, if you trust it, and name the folder")
+                what = f"it unpacks to more than {most:,} bytes, too many for images"
+                raise CurateError(what, place.shown, "unpack it yourself, if you trust it, and list the folder")
             out.write(piece)
     return out
 
@@ -283,7 +283,7 @@ def _sound(place: File, work):
     except (*_DAMAGE, OSError) as error:
         if isinstance(error, OSError) and error.errno:
             raise
-        raise CurateError(f"cannot read pictures: {error}", place.shown, "fetch the file again") from error
+        raise CurateError(f"cannot read images: {error}", place.shown, "fetch the file again") from error
 
 
 def _check_size(name: str, size: int) -> None:

@@ -50,20 +50,20 @@ def conversation(
     phrases: list[Annotated[str, Field(min_length=1)]] = list(PHRASES),  # noqa: B006
     max_phrases: Count | None = 0,
 ) -> pa.Table:
-    """Reject conversations that a model should not be trained on, and say what is wrong with each.
+    """Reject conversations that a model should not be trained on, with a reason for each fault.
 
-    roles        roles that messages may have
-    order        a system message comes first if at all; then user and assistant take turns, a tool after the assistant
-    last         who must have the last word: `assistant`, or `any`
-    min_turns, max_turns  answers of the assistant; null: no limit
-    complete     reject answers that end within a block of code: a fence that is opened and not closed
-    think        reject answers in which `<think>` and `</think>` do not pair up
-    tools        reject calls of tools without a name, with arguments that are no JSON object, or of a tool that the
-                 row does not offer
-    phrases      what is counted in answers, whatever its case: refusals and what models say of themselves
-    max_phrases  answers with a phrase that are let pass; null: count them alone
+    roles        allowed roles
+    order        require an optional system message, then alternating user and assistant, tools after the assistant
+    last         role of the last message: `assistant`, or `any`
+    min_turns, max_turns  number of answers by the assistant; null: no limit
+    complete     reject answers that end inside a code block: a fence that is opened but not closed
+    think        reject answers with unbalanced `<think>` and `</think>`
+    tools        reject tool calls without a name, with arguments that are not a JSON object, or to a tool that the
+                 row does not define
+    phrases      phrases counted in answers, ignoring case: refusals, and what models say about themselves
+    max_phrases  maximum number of answers with a phrase; null: only count them
 
-    Rows of text alone, which have no messages, are `no_messages`.
+    Rows with only text are rejected as `no_messages`.
 
     Reads: text, messages, extras, tools
     Adds: n_turns (int32, answers of the assistant), n_phrases (int32, answers with one of `phrases`)
@@ -71,8 +71,8 @@ def conversation(
     unbalanced_think, broken_tool_call, phrase
     """
     if "messages" not in docs.column_names:
-        fix = "give the source a `layout:` of conversations; `preference` checks chosen and rejected answers"
-        raise CurateError("`conversation` looks at messages, and these rows have none", fix=fix)
+        fix = "set a `layout:` of conversations for the source; use `preference` for chosen and rejected answers"
+        raise CurateError("`conversation` needs messages, but these rows have none", fix=fix)
     said = _Said(docs)
     answers = said.role == "assistant"
     n_turns = said.count(answers)

@@ -37,25 +37,25 @@ def images(
     max_width: Annotated[Positive | None, Field(description="pixels; null: no limit")] = None,
     max_height: Annotated[Positive | None, Field(description="pixels; null: no limit")] = None,
     max_pixels: Annotated[
-        int, Field(gt=0, le=MOST_PIXELS, description="width times height; a picture that says more is not decoded")
+        int, Field(gt=0, le=MOST_PIXELS, description="width times height; an image that declares more is not decoded")
     ] = MOST_PIXELS // 2,
     formats: Annotated[
         list[Literal["jpeg", "png", "webp", "gif", "bmp", "tiff"]],
-        Field(min_length=1, description="formats that are kept, by what the files hold, not by their names"),
+        Field(min_length=1, description="formats to keep, by the content of the files, not by their names"),
     ] = [*FORMATS],  # noqa: B006
     mark: Annotated[
-        str | None, Field(min_length=1, description="what marks a picture; null: nothing does")
+        str | None, Field(min_length=1, description="the mark for an image in the text; null: no marks")
     ] = "<image>",
 ) -> pa.Table:
-    """Reject documents whose pictures are missing, broken, too small or too large, or do not agree with their marks.
+    """Reject documents whose images are missing, broken, too small or too large, or do not match the marks in the text.
 
-    Every picture is decoded as a whole, one frame of those that have several. Text has as many marks as its row has
-    pictures; a document without either stays. The hashes are what `image_dedup` compares.
+    Every image is fully decoded; of images with several frames, only one. The text must have as many marks as the row
+    has images; a document without either is kept. `image_dedup` compares the hashes.
 
     Reads: text, images
-    Adds: n_images (int32, pictures), image_widths (list[int32], pixels), image_heights (list[int32], pixels),
-    image_bytes (int64, bytes of all its pictures), image_digests (list[string], blake2b-128 of the bytes of each),
-    image_hashes (list[uint64], 64-bit difference hash of each; null where it says nothing, as of one color)
+    Adds: n_images (int32, images), image_widths (list[int32], pixels), image_heights (list[int32], pixels),
+    image_bytes (int64, bytes of all its images), image_digests (list[string], blake2b-128 of the bytes of each),
+    image_hashes (list[uint64], 64-bit difference hash of each; null if meaningless, as for one color)
     Reasons: picture_missing, undecodable, bomb, other_format, too_small, too_large, marks_differ
     """
     column = docs["images"] if "images" in docs.column_names else _none(docs.num_rows)

@@ -45,8 +45,8 @@ def language(
     keep           languages to keep, by the model's names (`en`); empty: all
     min_score      minimum probability of the most likely language. FineWeb and DCLM keep English from 0.65
     model          a fastText classifier: `lid.176.ftz` or `lid.176.bin` (Joulin et al. 2016), or any other
-    probabilities  languages whose probability is added too, in columns such as `language_score_en`
-    of             whose words of a conversation are looked at: `user`, `assistant`, or `all`. Where there are none, the
+    probabilities  languages whose probability is also added, in columns such as `language_score_en`
+    of             role whose messages are used: `user`, `assistant`, or `all`. If there are none, the
                    language is unknown
 
     Newlines count as spaces. A text in which the model recognizes nothing has a low score, or 0 and no `language`.

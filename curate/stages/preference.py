@@ -10,9 +10,9 @@ from curate.stage_api import reject, stage
 
 @stage(version=1)
 def preference(docs: pa.Table, *, same_prompt: bool = True) -> pa.Table:
-    """Reject pairs of answers from which no preference can be learned.
+    """Reject pairs of answers that express no preference.
 
-    same_prompt  reject pairs that differ before their last answers
+    same_prompt  reject pairs that differ before the last answer
 
     Reads: chosen, rejected
     Reasons: no_answer, empty_side, equal_sides, different_prompts

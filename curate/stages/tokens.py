@@ -33,14 +33,14 @@ def _adds(by_role: bool, **_) -> dict[str, str]:
     dry=True,
 )
 def tokens(docs: pa.Table, *, tokenizer: str, by_role: bool = False) -> pa.Table:
-    """Count the tokens of each document, without special tokens around it; one that the text spells counts as text.
+    """Count the tokens of each document, without added special tokens; special tokens in the text count as text.
 
     Counts are those of Hugging Face's `tokenizers`; where tokie gives the same counts, it is used instead, which is
     tens of times faster.
 
-    tokenizer  a `tokenizer.json`: its path or folder, an address such as `hf://OWNER/MODEL/tokenizer.json`, or a
+    tokenizer  a `tokenizer.json`: its path or folder, a URL such as `hf://OWNER/MODEL/tokenizer.json`, or a
                name in the model folder
-    by_role    also count the tokens of what each role says, in the order system, user, assistant, tool
+    by_role    also count the tokens of each role's messages, in the order system, user, assistant, tool
 
     Reads: text
     Adds: n_tokens (int32, tokens)

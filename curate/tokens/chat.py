@@ -79,9 +79,9 @@ def read(files: dict[str, Path | str], date: str | None = None) -> ChatTemplate:
         sources = _sources(config.get("chat_template"), where)
     if DEFAULT not in sources:
         what = f"no chat template named `{DEFAULT}`; there are {', '.join(sources) or 'none'}"
-        raise CurateError(what, where, f"name the .jinja file of one, or call one `{DEFAULT}`")
+        raise CurateError(what, where, f"use the .jinja file of one, or name one `{DEFAULT}`")
     if sum(map(len, sources.values())) > MOST_CHARS:
-        raise CurateError(f"a chat template of more than {MOST_CHARS:,} characters", where, "give a smaller one")
+        raise CurateError(f"a chat template of more than {MOST_CHARS:,} characters", where, "use a smaller one")
     special = {key: text for key, value in config.items() if key.endswith("_token") and (text := _token(value))}
     return ChatTemplate(sources, special, date)
 
@@ -95,19 +95,19 @@ def check(template: ChatTemplate, files: dict[str, Path], tokenizer: Tokenizer) 
     try:
         names = names_in(template)
     except ValueError as error:
-        fix = "give the template of a model as it was published"
-        raise CurateError(f"the chat template is not Jinja2 as `transformers` has it: {error}", where, fix) from None
+        fix = "use a model's template as published"
+        raise CurateError(f"the chat template is not valid Jinja2 for `transformers`: {error}", where, fix) from None
     if "strftime_now" in names and template.date is None:
         what = "the chat template writes the current date, so no two runs would be the same"
-        raise CurateError(what, where, "give the date that it should write: `date: 2025-01-31`")
+        raise CurateError(what, where, "set the date that it should write: `date: 2025-01-31`")
     unknown = sorted(name for name in names if re.fullmatch(r"(bos|eos|pad|unk)_token", name))
     if "config" not in files and unknown:
-        what = f"the chat template uses `{unknown[0]}`, and nothing says what it is"
-        raise CurateError(what, where, f"put the model's {CONFIG} beside it")
+        what = f"the chat template uses `{unknown[0]}`, which is not defined"
+        raise CurateError(what, where, f"put the model's {CONFIG} next to it")
     for name, token in sorted(template.special.items()):
         if name in names and tokenizer.exact.token_to_id(token) is None:
             what = f"the chat template writes `{token}`, which the tokenizer does not have"
-            raise CurateError(what, where, "give the template and the tokenizer of one model")
+            raise CurateError(what, where, "use the template and the tokenizer of the same model")
 
 
 def digests(files: dict[str, Path]) -> dict[str, str]:
@@ -137,21 +137,21 @@ def _beside(name: str, path: Path, file: str, needed: bool) -> Path | None:
 
 
 def _config(path: Path) -> dict:
-    fix = f"give the {CONFIG} of a model, or a .jinja file"
+    fix = f"use the {CONFIG} of a model, or a .jinja file"
     try:
         config = json.loads(read_text(path, "a chat template"))
     except (ValueError, RecursionError) as error:
-        raise CurateError(f"the file of a chat template is not JSON: {error}", str(path), fix) from None
+        raise CurateError(f"the chat template file is not JSON: {error}", str(path), fix) from None
     if not isinstance(config, dict):
-        raise CurateError("the file of a chat template is not a JSON object", str(path), fix)
+        raise CurateError("the chat template file is not a JSON object", str(path), fix)
     return config
 
 
 def _sources(value: object, where: str) -> dict[str, str]:
     """The templates of the key `chat_template`: a string, or a list of {name, template}."""
     if value is None:
-        fix = f"name the {CONFIG} of a model for chats, or a .jinja file"
-        raise CurateError(f"no key `chat_template`, and no {FILE} beside it", where, fix)
+        fix = f"use the {CONFIG} of a chat model, or a .jinja file"
+        raise CurateError(f"no key `chat_template`, and no {FILE} next to it", where, fix)
     named = [{"name": DEFAULT, "template": value}] if isinstance(value, str) else value
     if isinstance(named, dict):
         named = [{"name": name, "template": source} for name, source in named.items()]
@@ -160,7 +160,7 @@ def _sources(value: object, where: str) -> dict[str, str]:
         isinstance(one, dict) and all(isinstance(one.get(field), str) for field in fields) for one in named
     ):
         return {one["name"]: one["template"] for one in named}
-    fix = did_you_mean("chat_template", []) or "give a string, or a list of {name, template}"
+    fix = did_you_mean("chat_template", []) or "use a string, or a list of {name, template}"
     raise CurateError("`chat_template` is neither a template nor a list of named ones", where, fix)
 
 

@@ -67,7 +67,7 @@ class RenderingProcess:
         if self.lost >= HOPELESS and not self.rendered:
             where = next(iter(self.files.values()))
             what = f"the chat template hangs or crashes on each of the first {HOPELESS} conversations"
-            raise CurateError(what, str(where), "give another one")
+            raise CurateError(what, str(where), "use another template")
         return [Unusable("template_crashed", "it took too long, or too much memory")]
 
     def _ask(self, conversations: Sequence[Conversation]) -> list[Rendered | Unusable]:

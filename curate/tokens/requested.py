@@ -45,32 +45,32 @@ PADDED = 0.05
 class Tokens(BaseModel, extra="forbid"):
     """Token shards for trainers, in addition to the Parquet shards."""
 
-    tokenizer: Name = Field(description="a tokenizer.json: its path or folder, an address, or a name")
+    tokenizer: Name = Field(description="a tokenizer.json: its path or folder, a URL, or a name")
     context: Annotated[int, Field(ge=CONTEXTS[0], le=CONTEXTS[-1]), NotTruth] | None = Field(
         None, description="tokens per sequence; default: the phase's own `context`"
     )
     pack: Literal["concat", "best-fit"] | None = Field(
         None,
         description="concat: documents end to end, cut every `context` tokens; best-fit: only longer documents are "
-        "cut; default: concat, with a chat template best-fit",
+        "cut; default: concat, or best-fit with a chat template",
     )
     split: Literal["never", "when_longer"] | None = Field(
         None,
-        description="what best-fit does with a document longer than the context: never leaves it out, when_longer cuts "
-        "it; default: when_longer, and never with a chat template",
+        description="how best-fit handles documents longer than the context: never leaves them out, when_longer cuts "
+        "them; default: when_longer, or never with a chat template",
     )
     eos: str | None = Field(None, description="token after each document, such as <|endoftext|>; null: none")
     chat_template: Name | None = Field(
         None,
-        description="a tokenizer_config.json or a .jinja file, by which `messages` become text: its path, its folder, "
-        "or an address",
+        description="a tokenizer_config.json or a .jinja file that turns `messages` into text: its path, its folder, "
+        "or a URL",
     )
     train_on: Literal["assistant", "all"] = Field(
         "assistant",
-        description="with a chat template: assistant adds a mask of the tokens that the assistant wrote; all adds none",
+        description="with a chat template: assistant adds a mask of the assistant's tokens; all adds no mask",
     )
     date: datetime.date | None = Field(
-        None, description="what a chat template writes as the current date, such as 2025-01-31"
+        None, description="the current date for a chat template to write, such as 2025-01-31"
     )
     formats: list[Literal["npy", "megatron", "mds"]] = Field(
         ["npy"], min_length=1, description="NumPy arrays, Megatron-LM's .bin/.idx, MosaicML's MDS"
@@ -218,23 +218,23 @@ def _of_chat(tokens: Tokens) -> Iterator[tuple[tuple, str, str]]:
     given = tokens.model_fields_set
     for key in ("train_on", "date"):
         if key in given and not tokens.chat_template:
-            yield (key,), f"`{key}` is of a chat template, and there is none", "add `chat_template:`, or leave it out"
+            yield (key,), f"`{key}` needs a chat template, but there is none", "add `chat_template:`, or leave it out"
     if tokens.split == "never" and tokens.way != "best-fit":
         yield ("split",), "`split: never` needs sequences packed by `best-fit`", "add `pack: best-fit`"
     if tokens.masks and "megatron" in tokens.formats:
-        what = "Megatron-LM reads no mask, so it would train on every token"
-        yield ("formats",), what, "take `megatron` out of `formats`, or write `train_on: all`"
+        what = "Megatron-LM does not read a mask, so it would train on every token"
+        yield ("formats",), what, "remove `megatron` from `formats`, or set `train_on: all`"
 
 
 def notes(tokens: Tokens) -> list[str]:
     """What the setting means, for the plan."""
     lines = []
     if tokens.masks:
-        lines.append("the mask has the tokens that the assistant wrote, and those of documents without `messages`")
+        lines.append("the mask covers the assistant's tokens, and all tokens of documents without `messages`")
     if tokens.way == "concat":
         lines.append("documents end to end, cut every `context` tokens; the last sequence of a shard is padded")
     elif tokens.packs and tokens.splits == "never":
-        lines.append("a document longer than the context is left out and counted; room that nothing fits is padded")
+        lines.append("documents longer than the context are left out and counted; leftover room is padded")
     elif tokens.packs:
         lines.append("only documents longer than the context are cut; leftover room is padded")
     if "megatron" in tokens.formats:
@@ -273,7 +273,7 @@ def check_filled(split: dict) -> None:
         name, most, left = split["phase"] or split["split"], split["tokens"], split.get(LEFT_OUT)
         what = f"`{name}` has {most:,} tokens, which do not fill one sequence of {split['context']:,}; "
         what += f"its longest document has {split['longest']:,}"
-        what += f"; left out are {_told(left)}" if left else ""
+        what += f"; left out: {_told(left)}" if left else ""
         raise CurateError(what, "tokens.context", f"lower `context` to {most:,} or less" if most > 1 else "")
 
 

@@ -207,7 +207,7 @@ class _Lines:
         try:
             return line.decode() + "\n"
         except UnicodeDecodeError as error:
-            said = f"{error}; convert the file, for example with `iconv -f WINDOWS-1252 -t UTF-8`"
+            said = f"{error}; convert the file, as `iconv -f WINDOWS-1252 -t UTF-8` does"
             self.bad = self.bad or BadRow("not_utf8", said)
             return line.decode("utf-8", "replace") + "\n"
 

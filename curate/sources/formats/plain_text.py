@@ -56,7 +56,7 @@ def _text_of(data: bytes | None, sound: bool, trimmed: bool) -> str | BadRow:
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
-        return BadRow("not_utf8", f"{error}; convert the file, for example with `iconv -f WINDOWS-1252 -t UTF-8`")
+        return BadRow("not_utf8", f"{error}; convert the file, as `iconv -f WINDOWS-1252 -t UTF-8` does")
     return text.strip("\r\n") if trimmed else text
 
 

@@ -77,7 +77,7 @@ class Warc:
         record = _record(fields, window.position(at))
         record.damage = _damage(fields, record)
         if not record.damage and record.kind != "continuation" and fields.get(b"warc-segment-number", b"").isdigit():
-            record.unusable = Damaged("truncated", "it continues in a `continuation` record")
+            record.unusable = Damaged("truncated", "it goes on in a record of the kind `continuation`")
         return record, start, 0 if record.damage else int(fields[b"content-length"])
 
     def _head(self, window: Window | Mapped, at: int) -> tuple[bytes | None, int]:
