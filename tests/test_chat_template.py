@@ -303,8 +303,8 @@ MISTAKES = {
     "none": ("absent", ["no key `chat_template`", "chat_template.jinja"]),
     "of another kind": (7, ["neither a template nor a list"]),
     "no default": ([{"name": "rag", "template": "x"}], ["no chat template named `default`", "rag"]),
-    "not Jinja2": ("{% if %}", ["not Jinja2"]),
-    "unknown tag": ("{% include 'x' %}{% nope %}", ["not Jinja2", "nope"]),
+    "not Jinja2": ("{% if %}", ["not valid Jinja2"]),
+    "unknown tag": ("{% include 'x' %}{% nope %}", ["not valid Jinja2", "nope"]),
     "clock": ("{{ strftime_now('%Y') }}", ["current date", "date: 2025-01-31"]),
     "huge": ("x" * (1 << 21), ["more than 1,048,576 characters"]),
 }

@@ -200,7 +200,7 @@ def test_a_template_for_no_conversations_is_a_mistake(tmp_path):
 @pytest.mark.parametrize(
     ("template", "more", "words"),
     [
-        ("{% if %}", {}, "not Jinja2"),
+        ("{% if %}", {}, "not valid Jinja2"),
         ("{{ strftime_now('%Y') }}", {}, "date: 2025-01-31"),
         ("{{ bos_token }}", {"bos_token": "<nowhere>"}, "writes `<nowhere>`, which the tokenizer does not have"),
     ],

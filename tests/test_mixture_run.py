@@ -263,7 +263,7 @@ MISTAKES = {
     "do not add up": ({"weights": {"web": 0.5, "code": 0.3}}, ["weights add up to 0.8", "{web: 0.625, code: 0.375}"]),
     "unknown source": ({"weights": {"wbe": 1.0}}, ["no source `wbe`", "did you mean `web`?"]),
     "same name": ({"phases": [{"name": "a"}, {"name": "a"}]}, ["two phases are named `a`"]),
-    "reserved": ({"phases": [{"name": "validation"}]}, ["`validation` is the split"]),
+    "reserved": ({"phases": [{"name": "validation"}]}, ["`validation` is reserved"]),
     "budgets": (
         {"budget": 10, "phases": [{"name": "a", "budget": 5}, {"name": "b", "budget": 6}]},
         ["add up to 11, not 10", "budget: 11"],
@@ -308,7 +308,7 @@ def test_too_little_says_how_much_and_how_to_mend_it(tmp_path, workers):
         ({"by": "language", "weights": {"eng": 1}}, ["no document of it is left", "did you mean `en`?"]),
         (
             {"unit": "bytes", "phases": [{"name": "all"}, {"name": "none"}]},
-            ["phase `none`", "take all", "repeat_earlier"],
+            ["phase `none`", "use all", "repeat_earlier"],
         ),
         ({"unit": "bytes", "phases": [{"name": "tiny", "budget": 1}]}, ["phase `tiny` gets no document"]),
     ],
