@@ -49,7 +49,7 @@ _BEGINS = 512
 MOST = 16 << 30
 """Bytes of documents, and 1,000 times the size of the file, that a file may expand to: more is made to do harm."""
 
-MOST_ALIKE = 1000
+MOST_ALIKE = 4000
 """Columns of one name: to read each of them, Arrow goes through them all."""
 
 
