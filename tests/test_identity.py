@@ -44,6 +44,7 @@ ONLY = ("max_removed",)
 FIRST = {
     "near_dedup": {"threshold": 5, "verify": 5, "rule": 5, "keep": 4, "bins": None},
     "exact_dedup": {"keep": 3, "bins": None},
+    "image_dedup": {"keep": 4, "bins": None},
     "line_dedup": {"min_chars": 5, "keep": 3, "bins": None},
     "bloom_dedup": {"ngram": 2, "threshold": 2, "false_positives": 2, "expected_ngrams": 2},
     "keep_top": {"fraction": 2, "bins": None},
@@ -63,6 +64,7 @@ OTHERS = {
     ("near_dedup", "verify"): {"verify": "signature"},
     ("near_dedup", "keep"): {"keep": ["-position"]},
     ("exact_dedup", "keep"): {"keep": ["-position"]},
+    ("image_dedup", "keep"): {"keep": ["-position"]},
     ("line_dedup", "keep"): {"keep": ["-position"]},
     ("bloom_dedup", "keep"): {"keep": ["-position"]},
     ("keep_top", "column"): {"column": "n_bytes"},
@@ -82,12 +84,14 @@ def planned(name: str, params: dict, where: str = "stages", more: tuple = ()) ->
     """A plan with the stage between two others, over a source of two partitions and one of one."""
     archive = bool({"payload"} & {*find_stage(name).reads(find_stage(name).configure(_stage_alone(params)))})
     own = {name: params} if archive else FORMER
+    hashed = "image_digests" in find_stage(name).reads(find_stage(name).configure(_stage_alone(params)))
+    needed = ["images"] if hashed and "images" in OWN else []
     document = {
         "name": "n",
         "version": "1.0.0",
         "license": "mit",
         "sources": {source: {"inputs": ["x"], "pipeline": [own]} for source in ("one", "two")},
-        "stages": [*more, *([] if archive else [{name: params}]), last_of(name)],
+        "stages": [*more, *needed, *([] if archive else [{name: params}]), last_of(name)],
     }
     format = "warc" if archive else "jsonl"
     counts = {"one": 2, "two": 1}
@@ -195,8 +199,9 @@ def test_what_a_step_does_not_name_does_not_affect_it(name, parameter, params):
     """The steps before the first that names a parameter send on the same whatever its value."""
     first, (before, after) = FIRST.get(name, {}).get(parameter, 1), ({}, {})
     parts = [docs(*TEXTS[:7], url=[f"http://{n}.example/" for n in range(7)]), docs(*TEXTS[7:])]
-    inputs = []
+    images, inputs = find_stage("images"), []
     for place, part in enumerate(parts):
+        part = images(part, **images.configure({"mark": None})).drop_columns("reject")
         doc = np.arange(part.num_rows, dtype=np.uint64) | np.uint64(place) << np.uint64(32)
         part = part.set_column(part.column_names.index("n_bytes"), "n_bytes", pa.array(range(part.num_rows)))
         part = part.append_column("doc", pa.array(doc))
