@@ -134,8 +134,7 @@ def calibrate(
         str | None, typer.Option(help="share of each release, such as 0.7,0.3 [default: in proportion to their tokens]")
     ] = None,
     chat_template: Annotated[
-        str | None,
-        typer.Option(help="a tokenizer_config.json or .jinja file that turns conversations into text"),
+        str | None, typer.Option(help="tokenizer_config.json or .jinja file that turns conversations into text")
     ] = None,
     date: Annotated[str | None, typer.Option(help="what the chat template writes as the current date")] = None,
     sequences: Annotated[
@@ -165,8 +164,7 @@ def calibrate(
         typer.Option(help="skip documents that overlap this evaluation set (Parquet or JSONL); repeatable"),
     ] = None,
     to: Annotated[
-        Path | None,
-        typer.Option(help="output folder [default: calibration/NAME-VERSION/RECIPE in the work folder]"),
+        Path | None, typer.Option(help="output folder [default: calibration/NAME-VERSION/RECIPE in the work folder]")
     ] = None,
     other: Annotated[str | None, typer.Option("--with", hidden=True)] = None,
     work: Work = WORK,
