@@ -7,6 +7,7 @@ also says what `bos_token` and its like are.
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,7 +68,7 @@ def files(name: str) -> dict[str, Path]:
     return found
 
 
-def read(files: dict[str, Path | str], date: str | None = None) -> ChatTemplate:
+def read(files: Mapping[str, Path | str], date: str | None = None) -> ChatTemplate:
     """The template in files, as `files` finds them. date: YYYY-MM-DD, what `strftime_now` is to say.
 
     Raises CurateError for a configuration without one, or with several of which none is the default.
