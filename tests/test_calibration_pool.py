@@ -127,7 +127,7 @@ def test_conversations_are_rendered_before_windows_are_cut(talks, tmp_path):
     assert checked > 3
     assert set(at.values()) == {40}  # no token between conversations
     assert made.lock["options"]["chat_template"]["files"]["config"].startswith("sha256:")
-    assert "written by a chat template" in (made.path / "README.md").read_text()
+    assert "rendered with a chat template" in (made.path / "README.md").read_text()
     assert calibrate(path, "gptq", **given, to=tmp_path / "set").changed is False
     plain = calibrate(path, "gptq", **given | {"chat_template": None}, to=tmp_path / "plain")
     assert plain.lock["fingerprint"] != made.lock["fingerprint"]
@@ -137,7 +137,7 @@ def test_a_template_needs_conversations(small, talks, tmp_path):
     folder, path = talks
     for given, words in (
         ({"chat_template": str(folder / "model")}, "no column `messages`"),
-        ({"date": "2025-01-31"}, "--date is for a chat template"),
+        ({"date": "2025-01-31"}, "--date needs a chat template"),
     ):
         with pytest.raises(CurateError, match=words):
             calibrate(small, "gptq", **SMALL, **given, to=tmp_path / "set")

@@ -159,10 +159,10 @@ def _template(pool: shards.Pool, tokenizer: Tokenizer, name: str | None, date: s
     """The chat template that is asked for. Raises CurateError for one that cannot be used."""
     if name is None:
         if date is not None:
-            raise CurateError("--date is for a chat template", "--date", "add --chat-template, or leave it out")
+            raise CurateError("--date needs a chat template", "--date", "add --chat-template, or remove --date")
         return None
     if not any("messages" in release.lock.columns for release in pool.releases):
-        fix = "leave --chat-template out, or give a release of conversations"
+        fix = "remove --chat-template, or use a release of conversations"
         raise CurateError("the release has no column `messages`", pool.where, fix)
     try:
         day = date and datetime.date.fromisoformat(date).isoformat()

@@ -105,7 +105,7 @@ def open_shards(name: str | Path, phase: str | None = None) -> Shards:
     if phase is not None:
         phases = {split.phase for split in lock.mixture.splits if split.phase}
         if phase not in phases:
-            fix = did_you_mean(phase, phases) or "leave out --phase: the release has none"
+            fix = did_you_mean(phase, phases) or "remove --phase: the release has no phases"
             raise CurateError(f"no phase `{phase}` in the release", str(name), fix)
         train = [path for path in train if path.startswith(f"data/{phase}/")]
     return Shards(held.folder, lock, list(map(held.file, train)), list(map(held.file, validation)))
@@ -120,7 +120,7 @@ def open_pool(names: Sequence[str | Path], phase: str | None = None, weights: Se
         len(weights) != len(names) or not all(isfinite(weight) and weight > 0 for weight in weights)
     ):
         what = f"weights {', '.join(f'{weight:g}' for weight in weights)} for {len(names)} releases"
-        raise CurateError(what, "--weights", "give one positive number for each release, such as 0.7,0.3")
+        raise CurateError(what, "--weights", "pass one positive number per release, such as 0.7,0.3")
     return Pool([open_shards(name, phase) for name in names], None if weights is None else [*weights])
 
 
@@ -151,7 +151,7 @@ def documents(pool: Pool, seed: int, chunk: int | None = None) -> Documents:
     empty = sorted({*range(len(pool.releases))} - {*release[total > 0].tolist()})
     if pool.weights and empty:
         where = str(pool.releases[empty[0]].folder)
-        raise CurateError("the release has no documents to draw", where, "leave it out, and its weight")
+        raise CurateError("the release has no documents to draw", where, "remove it and its weight")
     total = _weighted(total, release, pool.weights)
     line, place = np.unique(line, return_index=True)
     there = size[place] > 0

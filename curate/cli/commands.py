@@ -69,7 +69,7 @@ def init(
     inputs: Annotated[list[str] | None, typer.Option("--input", help="file, glob, folder or URL; repeatable")] = None,
     as_json: Json = False,
 ):
-    """Look at the inputs and write a commented manifest for them."""
+    """Inspect the inputs and write a commented manifest for them."""
     from curate.cli.render import looked_lines
     from curate.inspect.starter import init
 
@@ -171,7 +171,7 @@ def gc(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show what would be removed")] = False,
     as_json: Json = False,
 ):
-    """Delete cached results that these manifests do not use."""
+    """Delete cached results that none of the given manifests uses."""
     from curate.cli.render import size
     from curate.inspect.status import gc
 

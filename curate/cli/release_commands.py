@@ -30,7 +30,7 @@ def verify(
     release: Annotated[str, typer.Argument(help="folder of a release, or hf://datasets/ORG/NAME@vVERSION")],
     as_json: Json = False,
 ):
-    """Hash a release again and compare it with its lock. Exits with 1 if they differ."""
+    """Rehash a release and check it against its lock. Exits with 1 if they differ."""
     from curate.inspect.opened import verified
 
     lock, problems = verified(release)
@@ -48,7 +48,9 @@ def publish(
     release: Annotated[Path, typer.Argument(help="folder of a release")],
     repo: Annotated[
         str | None,
-        typer.Option(help="ORG/NAME on the Hub [default: from the manifest, else your account and the release's name]"),
+        typer.Option(
+            help="ORG/NAME on the Hub [default: from the manifest, otherwise your account and the release's name]"
+        ),
     ] = None,
     private: Annotated[bool, typer.Option("--private", help="create the repository as private")] = False,
     branch: Annotated[str | None, typer.Option(help="branch to commit to [default: main]")] = None,
@@ -136,7 +138,7 @@ def calibrate(
     chat_template: Annotated[
         str | None, typer.Option(help="tokenizer_config.json or .jinja file that turns conversations into text")
     ] = None,
-    date: Annotated[str | None, typer.Option(help="what the chat template writes as the current date")] = None,
+    date: Annotated[str | None, typer.Option(help="current date for the chat template to write")] = None,
     sequences: Annotated[
         int | None, typer.Option(min=1, help="number of sequences [default: 128 for gptq and awq, 1024 for kernel]")
     ] = None,
@@ -149,7 +151,7 @@ def calibrate(
     ] = None,
     tokens: Annotated[int | None, typer.Option(min=2, help="imatrix: tokens of text [default: 262144]")] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="random seed")] = 0,
-    phase: Annotated[str | None, typer.Option(help="draw from this phase [default: all]")] = None,
+    phase: Annotated[str | None, typer.Option(help="draw only from this phase [default: all]")] = None,
     join: Annotated[
         bool, typer.Option(help="join documents shorter than a sequence; --no-join leaves them out")
     ] = True,
@@ -170,7 +172,7 @@ def calibrate(
     work: Work = WORK,
     as_json: Json = False,
 ):
-    """Draw a calibration set from a release, or several. For quantization and kernel tuning."""
+    """Draw a calibration set from one or more releases. For quantization and kernel tuning."""
     from curate.calibration.calibrate import calibrate
     from curate.cli.render import calibrated_lines
 
@@ -202,5 +204,5 @@ def _numbers(text: str | None) -> list[float] | None:
         return None if text is None else [float(part) for part in text.split(",")]
     except ValueError:
         raise CurateError(
-            f"`{text}` are not numbers", "--weights", "write one for each release, such as 0.7,0.3"
+            f"`{text}` is not a list of numbers", "--weights", "pass one per release, such as 0.7,0.3"
         ) from None

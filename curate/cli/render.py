@@ -275,7 +275,7 @@ def _coverage_lines(one: dict | None, other: dict | None) -> Iterator[str]:
         found += [(f"{what} {name}", [side[kind].get(name, {}).get("set", 0) for side in both]) for name in names]
     rows = [("of its release", "the set", "the other")]
     rows += [(label, *(f"{share:.2%}" for share in shares)) for label, shares in found]
-    rows.append(("length, half", *(f"{side['lengths']['set'].get('p50', 0):,}" for side in both)))
+    rows.append(("median length", *(f"{side['lengths']['set'].get('p50', 0):,}" for side in both)))
     yield ""
     yield from table(rows, frozenset({1, 2}))
 

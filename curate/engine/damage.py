@@ -94,7 +94,7 @@ def _fix(bad: dict[str, FileRead]) -> str:
     if any(map(_OVER_LINES.match, firsts)):
         return "a file contains objects that span several lines: set `format: json`, or call it .json"
     if any(": picture_" in first for first in firsts):
-        return "correct `images:`, which says where pictures are, or raise `max_bad_rows`"
+        return "correct `images:`, the location of the images, or raise `max_bad_rows`"
     if any(map(_WIDE.search, firsts)):
         return "a file is UTF-16: convert it, for example with `iconv -f UTF-16 -t UTF-8`"
     return "fix the files, map their columns with `columns:` or `layout:`, or raise `max_bad_rows`"

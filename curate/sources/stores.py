@@ -63,7 +63,7 @@ def _store(scheme: str, bucket: str, query: str) -> pafs.FileSystem:
         return pafs.FileSystem.from_uri(f"{scheme}://{bucket}{query}")[0]
     except ValueError as error:  # of Arrow too; what is no answer of a server
         where = shown(f"{scheme}://{bucket}")
-        raise CurateError(f"cannot open an object store: {error}", where, "check bucket and options") from error
+        raise CurateError(f"cannot open an object store: {error}", where, "check the bucket and the options") from error
 
 
 @cache

@@ -288,7 +288,7 @@ def _request(url: str, headers: dict) -> urllib3.BaseHTTPResponse:
                     "GET", address, headers=headers | secret, timeout=TIMEOUT, preload_content=False, **options
                 )
         except (LocationParseError, LocationValueError, ValueError) as error:
-            raise CurateError("an input has no valid address", shown(url), "correct it") from error
+            raise CurateError("an input has an invalid URL", shown(url), "correct it") from error
         where = response.headers.get("Location")
         if response.status not in (301, 302, 303, 307, 308) or not where:
             return response
@@ -347,7 +347,7 @@ def _host(url: str) -> str:
     try:
         parts = urlsplit(url)
     except ValueError as error:
-        raise CurateError("an input has no valid address", shown(url), "correct it") from error
+        raise CurateError("an input has an invalid URL", shown(url), "correct it") from error
     return f"{parts.scheme.lower()}://{parts.netloc.rpartition('@')[2].lower()}"
 
 
