@@ -145,9 +145,7 @@ def _of_parquet(path: Path, tokenizer: Tokenizer) -> Profile:
     there = [name for name in ("text", "source") if name in file.schema_arrow.names]
     if "text" not in there:
         columns = ", ".join(file.schema_arrow.names)
-        raise CurateError(
-            f"no column `text`; the columns are {columns}", str(path), "rename the column that holds the texts"
-        )
+        raise CurateError(f"no column `text`; the columns are {columns}", str(path), "rename the text column")
     kind = file.schema_arrow.field("text").type
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
         fix = "pass a file whose column `text` is text"

@@ -38,8 +38,8 @@ def exact_dedup(
     bins  number of shuffle partitions; 0: chosen by the size of the inputs. Does not affect the result.
     of    role whose messages are compared: `user` (the same question), `assistant`, or `all`. Documents in
           which this role has no message are never duplicates
-    images  whether pictures must be equal too, byte for byte: the same words about another picture are no duplicate.
-          Needs what the stage `images` adds
+    images  whether images must be equal too, byte for byte; then the same text about another image is not a duplicate.
+          Needs the columns of the stage `images`
 
     Adds: duplicate_of (string, id of the kept document)
 

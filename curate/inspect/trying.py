@@ -56,7 +56,7 @@ def _documents(documents: pa.Table | Iterable[Any]) -> pa.Table:
     if "text" not in documents.column_names and conversations(documents):
         documents = documents.append_column("text", text_of(documents))
     if "text" not in documents.column_names:
-        raise CurateError("the documents have no column `text`", fix="rename the column that holds the text")
+        raise CurateError("the documents have no column `text`", fix="rename the text column")
     if documents.num_rows > MOST:
         raise CurateError(
             f"at most {MOST:,} documents are allowed, not {documents.num_rows:,}", fix="write a manifest and run it"

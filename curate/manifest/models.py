@@ -112,7 +112,7 @@ class Shards(Strict):
 
 
 class Publish(Strict):
-    """Where the release goes."""
+    """Where the release is published."""
 
     repo: Annotated[str, pydantic.AfterValidator(checked_repository)] | None = Field(
         None, description="repository on the Hub, USER/NAME"

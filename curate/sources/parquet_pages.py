@@ -36,7 +36,7 @@ def longest(stream: pa.NativeFile, chunk, whole: bool, enough: int) -> int:
     found = 0
     for kind, size, compressed, count, place in islice(_pages(stream, chunk), None if whole else 1):
         if size > MAX_PAGE and size > MAX_RATIO * compressed:
-            raise TooLarge(f"a page of {compressed:,} bytes that holds {size:,} bytes")
+            raise TooLarge(f"a page of {compressed:,} bytes that expands to {size:,} bytes")
         if kind == _DICTIONARY and chunk.physical_type == "BYTE_ARRAY":
             found = size
             if enough < size <= _SCANNED:
@@ -128,7 +128,7 @@ def _struct(data: bytes, at: int, depth: int = 0) -> tuple[dict, int]:
         elif kind in (3, 7):
             at += 1 if kind == 3 else 8
         elif kind not in (1, 2):
-            raise pa.ArrowInvalid(f"a page header holds a field of type {kind}")
+            raise pa.ArrowInvalid(f"a page header contains a field of type {kind}")
     return fields, at + 1
 
 

@@ -5,11 +5,11 @@ climbs out of it, or a link that does, leads nowhere. A folder is known by the s
 docs/decisions/0019 has it, a zip or tar file by its content.
 
 Reasons:
-  picture_missing     none of `images:` has a picture that the row names
-  picture_refused     the path of a picture is absolute, an address, or leads out of the folder, or the picture is encrypted
-  picture_too_large   a picture is larger than 64 MiB, or those of the row than 256 MiB
-  picture_unreadable  damage of the zip or tar file, or its rights, keep a picture from being read
-"""  # noqa: E501
+  picture_missing     an image that the row refers to is in none of the locations in `images:`
+  picture_refused     the path of an image is absolute, a URL, or points outside the folder, or the image is encrypted
+  picture_too_large   an image is larger than 64 MiB, or all images of the row are larger than 256 MiB
+  picture_unreadable  an image cannot be read because the zip or tar file is damaged, or because of its permissions
+"""
 
 import errno
 import hashlib

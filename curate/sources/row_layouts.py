@@ -38,7 +38,7 @@ def _conversation(names: str) -> Reader:
     """Reads rows that have a conversation in one of these columns, `a|b`."""
 
     def read(row: dict) -> list[Conversation]:
-        """A conversation, after what a column `system` says, with `tools`."""
+        """A conversation, with an optional system message in a column `system`, and with `tools`."""
         where = _there(row, names)
         messages = with_system(messages_of(row.get(where), where), row)
         if any(picture["bytes"] for message in messages for picture in message.get("images", ())):
@@ -49,7 +49,7 @@ def _conversation(names: str) -> Reader:
 
 
 def _pictured(row: dict) -> list[Conversation]:
-    """A conversation with pictures, which are in `images` or `image`, or in parts of its messages."""
+    """A conversation with images, in `images` or `image`, or in parts of its messages."""
     where, beside = _there(row, "messages|conversations"), _there(row, "images|image")
     messages = with_system(messages_of(row.get(where), where), row)
     images = pictures_of(row.get(beside), beside)
@@ -66,7 +66,7 @@ def _mark(messages: list[dict], count: int) -> None:
 
 
 def _preference(row: dict) -> list[Conversation]:
-    """Two answers to `prompt`, or to the conversation before them: each a whole conversation, messages, or text."""
+    """Two answers to `prompt`, or to the preceding conversation: each a whole conversation, messages, or text."""
     asked, better, worse = (
         _there(row, names)
         for names in ("prompt|conversations|messages", "chosen|chosen_messages", "rejected|rejected_messages")
@@ -93,7 +93,7 @@ def _turns(value: Any, where: str, role: str) -> list[dict]:
 
 
 def _alpaca(row: dict) -> list[Conversation]:
-    """An instruction, what it is about, and the answer; `history` has [question, answer] pairs before it."""
+    """An instruction, its input, and the answer; `history` contains earlier [question, answer] pairs."""
     asked = string(row, "instruction", "no_question")
     about = row.get("input")
     messages = []
@@ -144,7 +144,7 @@ _BY_GENERATION = {
 
 
 def _openr1_math(row: dict) -> list[Conversation]:
-    """Each generation is a document. `messages`, which repeats one of them, is not used."""
+    """Each generation becomes a document. `messages`, which repeats one of them, is not used."""
     problem = string(row, "problem", "no_question")
     generations = a_list(row, "generations")
     if not isinstance(generations, list) or not generations:
@@ -167,7 +167,7 @@ def _openr1_math(row: dict) -> list[Conversation]:
 
 
 def _s1k(row: dict) -> list[Conversation]:
-    """The trajectory and the attempt of Gemini."""
+    """Gemini's thinking trajectory and attempt."""
     question = string(row, "question", "no_question")
     thoughts = a_list(row, "thinking_trajectories")
     if not isinstance(thoughts, list) or not thoughts or not all(isinstance(text, str) for text in thoughts):
@@ -181,7 +181,7 @@ def _attempt(row: dict, name: str) -> str:
 
 
 def _s1k_1_1(row: dict) -> list[Conversation]:
-    """The answers of DeepSeek-R1 and of Gemini are documents of their own; `model` in meta says which one is."""
+    """The answers of DeepSeek-R1 and of Gemini become separate documents, with the name in `model` in meta."""
     question = string(row, "question", "no_question")
     fields = ("thinking_trajectory", "attempt", "grade", "grade_reason")
     used = ("question", *(f"{model}_{field}" for model in MODELS for field in fields))
@@ -203,7 +203,7 @@ MODELS = ("deepseek", "gemini")
 
 
 def _limo(row: dict) -> list[Conversation]:
-    """A question and a solution that reasons."""
+    """A question and a solution with reasoning."""
     messages = [
         said("user", string(row, "question", "no_question")),
         said("assistant", string(row, "solution", "no_answer")),
@@ -212,7 +212,7 @@ def _limo(row: dict) -> list[Conversation]:
 
 
 def _finevision(row: dict) -> list[Conversation]:
-    """Turns over pictures, which the first question gets marks for. Ratings stay lists, one value a turn."""
+    """Turns about images; the first question gets their marks. Ratings are kept as lists, one value per turn."""
     texts = a_list(row, "texts")
     if not isinstance(texts, list) or not texts:
         raise BadRow("no_messages", "`texts` is no list of turns")

@@ -15,8 +15,8 @@ Reasons:
   bad_messages        the conversation is not a list of messages
   no_question         nothing is asked
   no_answer           there is no answer
-  not_aligned         lists of the row that go together have different lengths
-  bad_images          a picture has neither bytes nor a path
+  not_aligned         lists in the row that belong together differ in length
+  bad_images          an image has neither bytes nor a path
   not_json            the conversation is not JSON
   too_deep            the conversation is nested more than 100 levels deep
   too_large           the row is longer than 16 MiB

@@ -8,13 +8,13 @@ Reasons:
   not_utf8            the line is not UTF-8
   not_object          the line is JSON, but not an object
   no_text             the text is null or missing
-  text_not_string     the text is a number, a list, an object
+  text_not_string     the text is a number, a list or an object
   no_messages         the conversation is missing or empty
   bad_messages        the conversation is not a list of messages
   no_question         nothing is asked
   no_answer           there is no answer
-  not_aligned         lists of the row that go together have different lengths
-  bad_images          a picture has neither bytes nor a path
+  not_aligned         lists in the row that belong together differ in length
+  bad_images          an image has neither bytes nor a path
   too_large           the line is longer than 16 MiB
   too_deep            the line is nested more than 100 levels deep
   truncated           damage to the compressed file cuts off the line

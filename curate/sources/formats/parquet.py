@@ -6,15 +6,15 @@ are read; of a file whose footer cannot be read all bytes are.
 Reasons:
   no_text          the text is null
   not_utf8         the text is not UTF-8
-  text_not_string  the text, a field of a column, is a number, a list, a struct
+  text_not_string  the text, a field of a column, is a number, a list or a struct
   no_messages      the conversation is null or empty
   bad_messages     the conversation is not a list of messages
   no_question      nothing is asked
   no_answer        there is no answer
-  not_aligned      lists of the row that go together have different lengths
-  bad_images       a picture has neither bytes nor a path
-  not_json         a field that should hold JSON does not
-  too_deep         a field of JSON is nested more than 100 levels deep
+  not_aligned      lists in the row that belong together differ in length
+  bad_images       an image has neither bytes nor a path
+  not_json         a field that should contain JSON does not
+  too_deep         a JSON field is nested more than 100 levels deep
   too_large        the text is longer than 16 MiB
   unreadable       another part of the row cannot be read
 """
