@@ -30,11 +30,14 @@ from curate.stage_api import find_stage, stage_homes
 GOLDEN = Path(__file__).parent / "golden"
 CONSTRAINTS = Path(__file__).parent / "constraints.txt"
 LAYOUTS = {"conversation": "messages", "preference": "preference", "keep_best": "openr1-math"}
+LAYOUTS |= {"verify_math": "prompt-completion"}
 """Of the stages that look at what is more than text."""
+SOLVED = ["The answer is 2.", r"\boxed{1}", r"$\frac{0}{3}$", "?", "#### 2", "A: 1", r"The answer is $\frac{4}{2}$."]
 SHAPES = {
     "messages": lambda text: {"messages": [_said("user", text[:9]), _said("assistant", text[9:])]},
     "preference": lambda text: {"prompt": text[:9], "chosen": text[9:], "rejected": text[20:]},
     "openr1-math": lambda text: {"problem": text[:3], "generations": [text, text[9:] or "?"]},
+    "prompt-completion": lambda text: {"prompt": "?", "completion": SOLVED[len(text) % 7], "answer": len(text) % 3},
 }
 """{layout: what makes a row of a text}"""
 BESIDE = {"datatrove": ["spacy"]}

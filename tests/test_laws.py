@@ -127,6 +127,7 @@ PARAMS = {
     "images": [{}, {"mark": None, "max_width": 40, "formats": ["png"]}],
     "image_dedup": [{}, {"distance": None, "keep": ["-position"]}, {"distance": 8}],
     "tokens": [{"tokenizer": small_tokenizer()}],
+    "verify_math": [{}, {"gold": "text", "mode": "mark"}, {"gold": "position|url", "regex": "(.)", "max_chars": 99}],
     "url_filter": [{"domains": [LIST], "urls": [LIST], "strict_words": [LIST], "soft_words": [LIST], "lists": "dclm"}],
 }
 """Parameters to try a stage with, where its defaults are not enough."""

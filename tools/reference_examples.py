@@ -85,6 +85,13 @@ EXAMPLES: dict[str, tuple] = {
     "select": ({"count": 2, "order": ["-n_bytes"], "by": "minhash"}, TEXTS),
     "signals": ({"only": ["n_words", "mean_word_length"]}, [TEXTS[2]]),
     "strip_urls": ({}, ["The recipe is at https://bakery.com/bread and more."]),
+    "verify_math": (
+        {},
+        {
+            "text": [r"Half of it is left: \boxed{\frac{1}{2}}", "2 + 2 = 3\nThe answer is 3."],
+            "meta": ['{"answer": "0.5"}', '{"answer": 4}'],
+        },
+    ),
 }
 
 # Of the stages without an example, what they need.

@@ -21,17 +21,26 @@ class Child:
 
     module    run as `python -m module`, which must call `main(answers)`
     fork      a copy of this process in place of a new one: at once, and only where no thread holds anything it needs
+    env       variables that a new process has beside those of this one
 
     (A worker of Dask, a daemon, may not use multiprocessing.)
     """
 
-    def __init__(self, module: str, argument: str = "", fork: Callable[[str], Callable] | None = None):
+    def __init__(
+        self,
+        module: str,
+        argument: str = "",
+        fork: Callable[[str], Callable] | None = None,
+        env: dict[str, str] | None = None,
+    ):
         ours, theirs = socket.socketpair()
         self.pipe = Connection(ours.detach())
         self.process: subprocess.Popen | None = None
         if fork is None:
             command = [sys.executable, "-m", module, str(theirs.fileno()), argument]
-            self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stderr=subprocess.DEVNULL)
+            self.process = subprocess.Popen(
+                command, pass_fds=[theirs.fileno()], stderr=subprocess.DEVNULL, env=os.environ | (env or {})
+            )
             self.pid = self.process.pid
         else:
             self.pid = os.fork()
