@@ -58,20 +58,27 @@ def write_reasoning(folder) -> None:
         for n in range(20)
     ]
     pq.write_table(pa.Table.from_pylist(thought), folder / "openthoughts.parquet")
-    generations = [[f"<think>\n{'Hm. ' * k}\n</think>\n{answer(n)}" for k in (9, 3, 1)] for n in range(15, 35)]
+    right = {n: (True, n % 3 > 0, n % 5 > 0) for n in range(15, 35)}
+    generations = {
+        n: [
+            f"<think>\n{'Hm. ' * thoughts}\n</think>\n{answer(n)} So it is $\\boxed{{{n if good else n + 1}}}$."
+            for thoughts, good in zip((9, 3, 1), right[n], strict=True)
+        ]
+        for n in right
+    }
     rows = [
         {
             "problem": question(n),
             "answer": str(n),
             "uuid": f"u{n}",
-            "generations": generations[n - 15],
+            "generations": generations[n],
             "is_reasoning_complete": [True, True, n % 2 == 0],
-            "correctness_math_verify": [True, n % 3 > 0, n % 5 > 0],
+            "correctness_math_verify": list(right[n]),
             "correctness_llama": None if n % 2 else [True, True, False],
             "finish_reasons": ["stop"] * 3,
-            "messages": chat(question(n), generations[n - 15][0]),
+            "messages": chat(question(n), generations[n][0]),
         }
-        for n in range(15, 35)
+        for n in right
     ]
     pq.write_table(pa.Table.from_pylist(rows), folder / "openr1_math.parquet")
 
@@ -117,6 +124,10 @@ def test_the_tiny_manifest_gives_the_same_bytes_on_any_number_of_workers(name, t
         assert all(row["messages"][1]["content"].startswith("<think>\n") for row in rows)
         best = next(row for row in rows if row["group"] == "u26")
         assert best["messages"][1]["content"].count("Hm.") == 1, "the shortest that is verified and complete"
+        shortest = next(row for row in rows if row["group"] == "u25")
+        assert shortest["messages"][1]["content"].count("Hm.") == 3, "the shorter one has a wrong answer"
+        assert all(row["verified"] for row in rows if row["source"] == "openr1_math")
+        assert reasons["wrong"] > 0
         assert reasons["not_best"] > 0
     card = (alone.path / "README.md").read_text()
     assert "| Datasets | yes |" in card.partition("## Model Openness Framework")[2]
