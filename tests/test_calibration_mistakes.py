@@ -27,7 +27,7 @@ def test_mistakes_are_told_with_numbers_and_a_mend(small, plain, tmp_path):
     assert "no recipe `gtpq`" in mistake(small, "gtpq", **to)
     assert "did you mean `gptq`?" in mistake(small, "gtpq", **to)
     assert "recipe `gptq` does not accept --tokens" in mistake(small, "gptq", tokens=9, **to)
-    assert "`imatrix` takes no --sequences" in mistake(small, "imatrix", sequences=9, **to)
+    assert "recipe `imatrix` does not accept --sequences" in mistake(small, "imatrix", sequences=9, **to)
     assert "no lock.json" in mistake(tmp_path, **to)
     assert "no token `<end>`" in mistake(small, end="<end>", **to)
     assert "it specifies no tokenizer" in mistake(plain, **to)

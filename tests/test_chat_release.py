@@ -149,4 +149,4 @@ def test_megatron_has_whole_conversations_without_a_mask(tmp_path):
 
 def test_the_plan_says_what_is_left_out(tmp_path):
     done = curate("plan", manifest(tmp_path), "--work", tmp_path / "work")
-    assert "a document longer than the context is left out and counted" in done.stdout
+    assert "documents longer than the context are left out and counted" in done.stdout

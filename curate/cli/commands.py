@@ -139,7 +139,7 @@ def _release(
 
 @command
 def status(manifest: ManifestArgument, settings: Set = None, work: Work = WORK, as_json: Json = False):
-    """Show the progress of a run, and how many documents each stage has kept so far."""
+    """Show the progress of a run. Includes how many documents each stage has kept so far."""
     from curate.cli.render import status_lines
     from curate.inspect.status import status
 

@@ -190,7 +190,7 @@ def compare(
     other: Annotated[str, typer.Argument(help="another set, a release, or a Parquet or text file")],
     as_json: Json = False,
 ):
-    """Measure how much a calibration set differs from another set, a release, or a file."""
+    """Measure how much a calibration set differs from other data. Takes another set, a release, or a file."""
     from curate.calibration.distance import compare
     from curate.cli.render import compared_lines
 
