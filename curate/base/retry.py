@@ -1,4 +1,4 @@
-"""Wait for a server that is busy or out of reach: try, wait, try again."""
+"""How long to pause between tries, for inputs and the Hub alike: try, wait, try again."""
 
 from collections.abc import Callable
 from typing import TypeVar

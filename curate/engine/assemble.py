@@ -134,7 +134,7 @@ def shard(store: Store, args: dict, draft: Path, counts: dict) -> None:
     """One shard of the release, in the order of the line."""
     rows, sequence, schema = _of_shard(store, args, args["columns"])
     with Writer(draft, level=3, content_defined=True) as writer:
-        for group in _groups(rows, sequence, schema, _sizes(rows)):
+        for group in _groups(rows, sequence, schema, row_bytes(rows)):
             writer.write(group)
     counts |= {"rows": rows.num_rows, "text_bytes": pc.sum(pc.binary_length(rows["text"])).as_py() or 0}
     counts |= {"composition": composition(rows)} | digest(draft)
@@ -146,7 +146,7 @@ def index(store: Store, args: dict, draft: Path, counts: dict) -> None:
     rows, sequence, schema = _of_shard(
         store, args, ("id", keys, "text_bytes") if keys else (*call.reads, *args.get("more", ()))
     )
-    sizes = rows["text_bytes"].to_numpy() if keys else _sizes(rows)
+    sizes = rows["text_bytes"].to_numpy() if keys else row_bytes(rows)
     with Writer(draft) as writer:
         for group in _groups(rows, sequence, schema, sizes):
             writer.write(group.drop_columns("text_bytes") if keys else call.build(group, **args["call"]["params"]))
@@ -165,7 +165,7 @@ def _of_shard(store: Store, args: dict, columns: Iterable[str]) -> tuple[pa.Tabl
     return rows.cast(pa.schema(wide)).combine_chunks(), sequence, schema
 
 
-def _sizes(rows: pa.Table) -> np.ndarray:
+def row_bytes(rows: pa.Table) -> np.ndarray:
     """Bytes of text and pictures of each row of a shard: int64[rows]."""
     sizes = pc.fill_null(pc.binary_length(rows["text"]), 0).to_numpy().astype(np.int64)
     return sizes + picture_bytes(rows["images"]) if "images" in rows.column_names else sizes

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from curate.documents import hashed
 from curate.engine.adopted import adopt
-from curate.engine.assemble import CLUSTERS, SHOWN, add, composition, digest, row_groups
+from curate.engine.assemble import CLUSTERS, SHOWN, add, composition, digest, row_bytes, row_groups
 from curate.engine.store import Writer
 from curate.release.checked_lock import inside
 from curate.release.earlier import RECORD as REMOVED
@@ -173,7 +173,7 @@ def _filter_shard(folder: Path, path: str, keep: np.ndarray, index: bool) -> pa.
     """Write a shard, and its index where it has one, without some rows. Returns the rows that went."""
     table, mask = pq.read_table(folder / path), pa.array(keep)
     left = table.filter(mask)
-    write(folder / path, left, row_groups(pc.binary_length(left["text"]).to_numpy()))
+    write(folder / path, left, row_groups(row_bytes(left)))
     if index:
         beside = path.replace("data/", "index/", 1)
         write(folder / beside, pq.read_table(folder / beside).filter(mask), [(0, left.num_rows)])

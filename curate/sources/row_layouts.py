@@ -253,4 +253,4 @@ ROW_LAYOUTS: dict[str, RowLayout] = {
     "llava": RowLayout(PICTURED, ("conversations",), _pictured),
     "finevision": RowLayout(("messages", "images"), ("images", "texts"), _finevision),
 }
-"""{name: layout}. `curate init` takes the last of those that fit best."""
+"""{name: layout}. `curate.inspect.row_guess` says by which columns `curate init` recognizes them."""
