@@ -109,8 +109,9 @@ def _manifest(tmp_path, **source):
 
 def test_conversations_are_released_with_all_they_hold(tmp_path):
     call = {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "f", "arguments": {"x": 1}}}]}
+    tool = {"type": "function", "function": {"name": "f", "description": "does f"}}
     rows = [
-        {"messages": [*said("What is it?"), call], "tools": [{"name": "f"}], "topic": "t"},
+        {"messages": [*said("What is it?"), call], "tools": [tool], "topic": "t"},
         {"messages": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]},
         {"messages": said("a", "b")},
         {"messages": []},
@@ -124,7 +125,7 @@ def test_conversations_are_released_with_all_they_hold(tmp_path):
     one = kept["What is it?\n\n"]
     assert one["messages"] == [{"role": "user", "content": "What is it?"}, {"role": "assistant", "content": ""}]
     assert json.loads(one["extras"]) == {"messages": [None, {"tool_calls": call["tool_calls"]}]}
-    assert json.loads(one["tools"]) == [{"name": "f"}]
+    assert one["tools"] == json.dumps([tool]), "in the order of the row"
     assert json.loads(one["meta"]) == {"topic": "t"}
     assert kept["a\n\nb"]["messages"] == said("a", "b")
     reasons = sorted(row["reason"] for row in rejected_rows(made.path))

@@ -99,8 +99,8 @@ class RowMapping:
                 extras[name] = [fields or None for fields in held]
         values = {name: getattr(one, name) for name in MORE if name != "extras"}
         values |= {name: [_plain(message) for message in found] for name in CONVERSATIONS if (found := values[name])}
-        values["tools"] = as_json(one.tools) if one.tools else None
-        values["extras"] = as_json(extras) if extras else None
+        values["tools"] = as_json(one.tools, sort=False) if one.tools else None
+        values["extras"] = as_json(extras, sort=False) if extras else None
         meta |= {name: values[name] for name in ("tools", "extras") if values[name] and name not in self.more}
         others = tuple(as_string(row.get(name)) for name in _PLAIN)
         return Found(None, (*others, as_json(meta) if meta else None), tuple(values[n] for n in self.more), one.record)

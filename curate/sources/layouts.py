@@ -327,12 +327,16 @@ def as_string(value: Any) -> str | None:
     return as_json(value) if isinstance(value, dict | bool | int | float | tuple) else _plain(value)
 
 
-def as_json(value: Any) -> str:
-    """JSON with sorted keys. What JSON has no word for is text: "NaN", "Infinity", "-Infinity", times, decimals."""
+def as_json(value: Any, sort: bool = True) -> str:
+    """JSON with sorted keys. What JSON has no word for is text: "NaN", "Infinity", "-Infinity", times, decimals.
+
+    sort  false: keys stay in their order, which chat templates write out for tools
+    """
+    encoder = _JSON if sort else _UNSORTED
     try:
-        return whole(_JSON.encode(value))
+        return whole(encoder.encode(value))
     except ValueError:
-        return whole(_JSON.encode(_spelled(value)))
+        return whole(encoder.encode(_spelled(value)))
 
 
 def _plain(value: Any) -> str:
@@ -341,7 +345,9 @@ def _plain(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-_JSON = json.JSONEncoder(sort_keys=True, ensure_ascii=False, allow_nan=False, default=_plain)
+_JSON, _UNSORTED = (
+    json.JSONEncoder(sort_keys=sort, ensure_ascii=False, allow_nan=False, default=_plain) for sort in (True, False)
+)
 
 
 def _spelled(value: Any) -> Any:
