@@ -113,7 +113,7 @@ def test_what_cannot_be_compared_is_refused(small, tmp_path):
         (small, made.path, "not a calibration set"),
         (made.path, tmp_path / "other", "different tokenizers"),
         (made.path, tmp_path / "nowhere.txt", "nothing to compare with"),
-        (made.path, tmp_path / "a.parquet", "no column `text`; there are content"),
+        (made.path, tmp_path / "a.parquet", "no column `text`; the columns are content"),
         (made.path, tmp_path / "numbers.parquet", "nothing to compare with"),
         (made.path, tmp_path / "nested.parquet", "nothing to compare with"),
         (made.path, tmp_path / "cut.parquet", "nothing to compare with"),

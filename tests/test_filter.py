@@ -81,7 +81,7 @@ def test_columns_of_a_rule(rule, columns):
             "array_to_string(string_split(text, ''), url) = text",
             "array_to_string() can turn a few bytes into gigabytes",
         ),
-        (f"replace(replace(replace(text, 'a', '{LONG}'), 'a', '{LONG}'), 'a', '{LONG}') = 'a'", "replace() can make"),
+        (f"replace(replace(replace(text, 'a', '{LONG}'), 'a', '{LONG}'), 'a', '{LONG}') = 'a'", "replace() can turn"),
         ("n_bytes <", "not an SQL expression"),
         (" ", "a rule must be an SQL expression"),
         (5, "a rule must be an SQL expression, not 5"),

@@ -64,7 +64,7 @@ def test_verify_holds_the_lock_to_itself(made):
     lock = read_lock(made)
     lock["files"][0]["rows"] += 1
     (made / "lock.json").write_text(json.dumps(lock))
-    assert "the lock says" in str(verify(made)[0])
+    assert "the lock expects" in str(verify(made)[0])
 
 
 @pytest.mark.parametrize("text", ["{", "{}", "[]", '{"lock": 99}', '{"lock": 1, "files": {"model.bin": ""}}'])

@@ -201,11 +201,11 @@ def test_a_model_comes_back_as_it_was_written(tmp_path):
 @pytest.mark.parametrize(
     ("about", "changed", "says"),
     [
-        ({}, {"values": np.zeros((1, LEAVES), np.float32)}, "another type"),
+        ({}, {"values": np.zeros((1, LEAVES), np.float32)}, "wrong type"),
         ({}, {"values": np.zeros((2, LEAVES), np.int16)}, "wrong shape"),
         ({}, {"nodes": np.zeros((0, NODES), np.uint32), "values": np.zeros((0, LEAVES), np.int16)}, "wrong shape"),
-        ({}, {"nodes": np.full((1, NODES), 60_000 << 16, np.uint32)}, "not there"),
-        ({"features": FEATURES[1:]}, {}, "other features"),
+        ({}, {"nodes": np.full((1, NODES), 60_000 << 16, np.uint32)}, "missing features"),
+        ({"features": FEATURES[1:]}, {}, "different set of features"),
     ],
 )
 def test_a_file_that_is_no_model_is_refused(about, changed, says, tmp_path):

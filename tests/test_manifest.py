@@ -78,14 +78,14 @@ shards: {size: 5 apples}
         "1 name | `name` is missing",
         "1 nmae | unknown key `nmae` | did you mean `name`?",
         "2 version | `version` must be text, and YAML reads `1.0` as a number | write it as",
-        "6 sources.a.inputs | `inputs` must not be empty | name at least one",
+        "6 sources.a.inputs | `inputs` must not be empty | list at least one",
         "8 sources.a.pipeline[0] | unknown stage `normalise` | did you mean `normalize`?",
         "8 sources.a.pipeline[1].length.min_word | unknown parameter `min_word` for stage `length` | did you mean `min_words`?",  # noqa: E501
         "11 sources.b.inputs | duplicate key `inputs` | keep one of them",
         "14 sources.b.pipeline | no pipeline `quikstart` | did you mean `quickstart`?",
         "16 sources.b.max_bad_rows | `max_bad_rows` must be at least 0 and at most 1, not 2",
         "18 stages[0].exact_dedup.by | `by` must be 'text', 'normalized_text' or 'url', not 'texts' | did you mean",
-        "19 stages[1] | a stage is a name, or one name with its parameters | write `- name: {...}`",
+        "19 stages[1] | a stage must be a name, or a name with parameters | write `- name: {...}`",
         "20 stages[2].filter.random | random() does not return the same on every run",
         "20 stages[2].filter.short | not an SQL expression",
         "21 shards.size | ",
@@ -101,7 +101,7 @@ def test_mistakes_of_sources_once_the_rest_holds():
     text = HOLDS.replace("inputs: [a.jsonl]", "inputs: [a.jsonl]\n    layout: slimpyjama\n    columns: {text: b}")
     assert mistakes(text) == [
         "8 sources.a.layout | unknown layout `slimpyjama` | did you mean `slimpajama`?",
-        "9 sources.a.columns | a source has a layout or columns, not both | remove one of them",
+        "9 sources.a.columns | a source can have a layout or columns, not both | remove one of them",
     ]
 
 

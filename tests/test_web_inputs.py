@@ -333,7 +333,7 @@ def test_a_list_of_the_web_that_never_ends_is_not_fetched_to_its_end(server, tmp
 )
 def test_a_list_of_the_web_names_nothing_but_files_below_it(server, tmp_path, line):
     server.files = {"list.paths": line.encode()}
-    with pytest.raises(CurateError, match=r"points outside|may not be named|is not a file"):
+    with pytest.raises(CurateError, match=r"points outside|is not allowed|is not a file"):
         inputs.discover([f"{server.url}/plain/list.paths"], tmp_path)
 
 
