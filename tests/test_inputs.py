@@ -255,7 +255,7 @@ def test_a_file_url_is_a_path(url, path):
 @pytest.mark.parametrize("url", ["file://data/a.jsonl", "file://host.example/data/a.jsonl", "file://host"])
 def test_a_file_of_another_machine_is_not_taken_for_one_here(url, tmp_path):
     (tmp_path / "a.jsonl").write_text('{"text": "a"}')
-    with pytest.raises(CurateError, match=r"of the machine `(data|host|host\.example)`"):
+    with pytest.raises(CurateError, match=r"on the machine `(data|host|host\.example)`"):
         inputs.resolve([url], tmp_path, tmp_path / "work")
 
 

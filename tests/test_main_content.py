@@ -142,7 +142,7 @@ def test_comments_go_on_request():
 
 def test_elements_go_by_selector():
     assert "All rights" not in text_of(ARTICLE, main_content=False, skip_elements=("footer",))
-    with pytest.raises(CurateError, match="CSS selectors"):
+    with pytest.raises(CurateError, match="CSS selector"):
         extract(docs(""), extractor="curate", skip_elements=("..",))
 
 
