@@ -93,7 +93,7 @@ def test_one_array_is_told_as_such_and_many_files_are_counted(tmp_path, damaged)
 def test_an_empty_release_names_the_damage_that_was_allowed(tmp_path):
     path = manifest(tmp_path, 1, max_damaged=1)
     (tmp_path / "in" / "0.jsonl").write_bytes(b"\x1f\x8b\x08\0 no gzip at all")
-    with pytest.raises(CurateError, match=r"no document is left\n  0.jsonl: \d+ bytes lost; bytes 0 to"):
+    with pytest.raises(CurateError, match=r"no documents were kept\n  0.jsonl: \d+ bytes lost; bytes 0 to"):
         list(run_events(path, tmp_path / "work", workers=0))
 
 

@@ -47,6 +47,7 @@ FIRST = {
     "image_dedup": {"keep": 4, "bins": None},
     "line_dedup": {"min_chars": 5, "keep": 3, "bins": None},
     "bloom_dedup": {"ngram": 2, "threshold": 2, "false_positives": 2, "expected_ngrams": 2},
+    "keep_best": {"count": 2, "bins": None},
     "keep_top": {"fraction": 2, "bins": None},
     "select": {"at_most": 3, "bins": None},
 }
@@ -67,12 +68,17 @@ OTHERS = {
     ("image_dedup", "keep"): {"keep": ["-position"]},
     ("line_dedup", "keep"): {"keep": ["-position"]},
     ("bloom_dedup", "keep"): {"keep": ["-position"]},
+    ("keep_best", "order"): {"order": ["-position"]},
     ("keep_top", "column"): {"column": "n_bytes"},
     ("keep_top", "by"): {"by": "path"},
     ("select", "by"): {"by": "source"},
     ("select", "order"): {"order": ["position"]},
 }
 """Another value of a parameter, where it cannot be told from its type."""
+
+
+LAYOUTS = {"conversation": "messages", "keep_best": "openr1-math", "preference": "preference"}
+"""Layouts of what only some rows have."""
 
 
 def last_of(name: str) -> dict:
@@ -94,10 +100,11 @@ def planned(name: str, params: dict, where: str = "stages", more: tuple = ()) ->
         "stages": [*more, *needed, *([] if archive else [{name: params}]), last_of(name)],
     }
     format = "warc" if archive else "jsonl"
-    counts = {"one": 2, "two": 1}
+    counts, options = {"one": 2, "two": 1}, {"layout": LAYOUTS[name]} if name in LAYOUTS else {}
     inputs = {
         source: [
-            Partition(source, format, {}, (Piece(File(f"{source}{n}", "/x", 9, f"sha256:{n}")),)) for n in range(count)
+            Partition(source, format, options, (Piece(File(f"{source}{n}", "/x", 9, f"sha256:{n}")),))
+            for n in range(count)
         ]
         for source, count in counts.items()
     }

@@ -348,7 +348,7 @@ def test_what_would_take_gigabytes_is_lost_by_name(tmp_path, monkeypatch):
     monkeypatch.setattr("curate.sources.parquet_pages.MAX_PAGE", 1 << 20)
     pq.write_table(pa.table({"text": ["x" * 3_000_000]}), path, compression="zstd", use_dictionary=False)
     assert read(tmp_path, origin=origin) == []
-    assert "that holds 3,000,0" in origin.of("a.parquet").damage[1]
+    assert "that expands to 3,000,0" in origin.of("a.parquet").damage[1]
     monkeypatch.setattr("curate.sources.formats.parquet.MOST", 1 << 20)
     shared = pa.DictionaryArray.from_arrays(pa.array(np.zeros(9000, np.int32)), pa.array(["x" * 9000]))
     pq.write_table(pa.table({"text": shared}), path)

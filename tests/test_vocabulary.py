@@ -164,8 +164,8 @@ def _manifest(**more):
     ("names", "said"),
     [
         (["warmup", "default"], "`default` is the configuration"),
-        (["validation"], "held out"),
-        (["Validation"], "held out"),
+        (["validation"], "held-out"),
+        (["Validation"], "held-out"),
         (["main", "Main"], "two phases"),
         (["main."], "leave out the last"),
         (["a/b"], "phases"),
