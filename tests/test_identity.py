@@ -100,7 +100,8 @@ def planned(name: str, params: dict, where: str = "stages", more: tuple = ()) ->
         "stages": [*more, *needed, *([] if archive else [{name: params}]), last_of(name)],
     }
     format = "warc" if archive else "jsonl"
-    counts, options = {"one": 2, "two": 1}, {"layout": LAYOUTS[name]} if name in LAYOUTS else {}
+    counts = {"one": 2, "two": 1}
+    options = {"layout": LAYOUTS[name]} if name in LAYOUTS else {}
     inputs = {
         source: [
             Partition(source, format, options, (Piece(File(f"{source}{n}", "/x", 9, f"sha256:{n}")),))
