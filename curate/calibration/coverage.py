@@ -1,4 +1,4 @@
-"""What a calibration set has of the releases that it was drawn from: tokens, lengths, languages, roles.
+"""How much of its releases a calibration set covers: tokens, lengths, languages, roles.
 
 The releases are known by a sample of their documents, evenly spread over their shards, in the proportions of the draw.
 """

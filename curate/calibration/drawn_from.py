@@ -1,4 +1,4 @@
-"""What the lock of a calibration set says of the releases that it was drawn from."""
+"""What a calibration set's lock says of the releases it was drawn from."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""Why a mixture cannot be drawn, in words: what was asked, what there is, and what to do about it."""
+"""Explain why a mixture cannot be drawn: what was asked, what there is, what to do."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
