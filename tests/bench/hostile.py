@@ -34,7 +34,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).res
 from hostile_files import LAID_OUT, READERS, files, plain_size  # noqa: E402
 
 from curate.dedup.near_dedup import Scheme  # noqa: E402
-from curate.documents import COLUMNS, TRANSIENT  # noqa: E402
+from curate.documents import COLUMNS, MORE, TRANSIENT  # noqa: E402
 from curate.errors import CurateError  # noqa: E402
 from curate.sources import COMPRESSIONS, File, Origin, compression_of  # noqa: E402
 from curate.sources.format_api import format_for, format_of, formats  # noqa: E402
@@ -175,8 +175,20 @@ def _is_text(column: str) -> bool:
 
 
 def _whole(table: pa.Table) -> pa.Table:
-    """With all columns of an archive, as of pages that were fetched."""
+    """With all columns of an archive, as of pages that were fetched, and of rows that are more than text: the text is
+    what each role says, a picture, and the group."""
     count, given = len(table), {"http_status": 200, "content_type": "text/html"}
+    texts = table["text"].to_pylist()
+    turns = [[{"role": role, "content": text} for role in ("user", "assistant")] for text in texts]
+    more = dict.fromkeys(("prompt", "tools", "extras", "group"), texts)
+    more |= {"messages": turns, "chosen": turns, "rejected": [[*of, *of] for of in turns]}
+    more["images"] = [[{"bytes": (text or "").encode(), "path": "a.png"}] for text in texts]
+    for name, values in more.items():
+        table = table.append_column(name, pa.array(values, MORE[name].type))
+    hashes = {"image_digests": pa.array([[text] for text in texts], pa.list_(pa.string()))}
+    hashes["image_hashes"] = pa.array([[row % 7] for row in range(count)], pa.list_(pa.uint64()))
+    for name, column in hashes.items():
+        table = table.append_column(name, column)
     for name, column in TRANSIENT.items():
         if name not in table.column_names:
             table = table.append_column(name, pa.array([given.get(name)] * count, column.type))
