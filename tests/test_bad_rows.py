@@ -62,7 +62,7 @@ def test_another_limit_reads_nothing_again(manifest):
     [
         (b'[\n  {"text": "a"},\n  {"text": "b"}\n]\n', "one JSON array: set `format: json`"),
         (b'[{"text": "a"}, {"text": "b"}]', "one JSON array: set `format: json`"),
-        (b'{\n  "text": "a"\n}\n', "over several lines"),
+        (b'{\n  "text": "a"\n}\n', "span several lines"),
         ('{"text": "a"}\n{"text": "b"}\n'.encode("utf-16"), "UTF-16"),
         ('{"text": "a"}\n{"text": "b"}\n'.encode("utf-16-le"), "UTF-16"),
         ('{"text": "a"}\n{"text": "b"}\n'.encode("utf-16-be"), "UTF-16"),

@@ -123,7 +123,7 @@ def test_nothing_of_a_document_and_no_line_of_a_stranger_is_in_the_manifest(tmp_
     ("name", "content", "problem"),
     [
         ("a.parquet", b"PAR1 and no more", "cannot be read"),
-        ("a.jsonl", b"{broken\n", "no document"),
+        ("a.jsonl", b"{broken\n", "none of the first documents"),
         ("a.jsonl.gz", b"not gzip at all", ""),
         ("a.warc.gz", b"neither", ""),
         ("a.csv", "text\n".encode("utf-16"), "UTF-16"),

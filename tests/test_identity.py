@@ -212,7 +212,7 @@ def test_what_a_step_does_not_name_does_not_affect_it(name, parameter, params):
         part = images(part, **images.configure({"mark": None})).drop_columns("reject")
         doc = np.arange(part.num_rows, dtype=np.uint64) | np.uint64(place) << np.uint64(32)
         part = part.set_column(part.column_names.index("n_bytes"), "n_bytes", pa.array(range(part.num_rows)))
-        part = part.append_column("doc", pa.array(doc))
+        part = part.append_column("group", pa.array(["g"] * part.num_rows)).append_column("doc", pa.array(doc))
         inputs.append(part.append_column("priority", pa.array(np.zeros(part.num_rows, np.int32))))
     sent = []
     for given in (base_of(name), params):

@@ -77,7 +77,7 @@ def test_a_formatter_that_keeps_a_state_does_the_same_to_every_document():
         ("datatrove.nothing.Filter", {}, "cannot import", "datatrove"),
         ("GopherQualityFilter", {}, "cannot import", "datatrove"),
         ("json.JSONDecoder", {}, "not a datatrove filter", "datatrove"),
-        (f"{HERE}.filters.GopherQualityFilter", {"min_words": 3}, "does not take", "min_doc_words"),
+        (f"{HERE}.filters.GopherQualityFilter", {"min_words": 3}, "does not accept", "min_doc_words"),
     ],
 )
 def test_mistakes_are_named_with_their_mend(block, params, what, fix):
