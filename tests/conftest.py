@@ -18,12 +18,16 @@ LONG = frozenset((HERE / "long_tests.txt").read_text(encoding="utf-8").split())
 
 os.environ.setdefault("CURATE_HANG_SECONDS", "0")  # no sandbox, so that compiled kernels serve all tests of a process
 
-settings.register_profile("curate", deadline=None)  # the first call of a kernel compiles it
-settings.register_profile("quick", deadline=None, max_examples=20)
+# The same examples every time, so that a failure is due to the change; `--hypothesis-profile explore` looks further.
+# No deadline: the first call of a kernel compiles it.
+settings.register_profile("curate", deadline=None, derandomize=True)
+settings.register_profile("quick", parent=settings.get_profile("curate"), max_examples=20)
+settings.register_profile("explore", deadline=None)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    settings.load_profile("quick" if config.option.markexpr == "quick" else "curate")
+    if not config.getoption("hypothesis_profile", None):
+        settings.load_profile("quick" if config.option.markexpr == "quick" else "curate")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a shell, which processes would inherit
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
