@@ -16,6 +16,7 @@ STAGES = {
     "exact_dedup": {"bins": 2},
     "near_dedup": {"bins": 2},
     "line_dedup": {"bins": 2},
+    "substring_dedup": {"bins": 2, "min_bytes": 32},
     "bloom_dedup": {"expected_ngrams": 1000},
     "select": {"count": 3, "bins": 2},
 }

@@ -113,6 +113,7 @@ PARAMS = {
     "preference": [{}, {"same_prompt": False}],
     "keep_best": [{"order": ["-n_bytes"]}, {"order": ["position", "meta.a"], "by": "url", "count": 2}],
     "near_dedup": [{}, {"of": "user", "keep": ["-position"]}],
+    "substring_dedup": [{}, {"min_bytes": 32, "boundary": "line", "max_share": 0.5, "keep": ["-position"]}],
     "exact_dedup": [{}, {"of": "assistant"}, {"by": "normalized_text", "keep": ["-position"]}],
     "removed": [{"lists": {"asked": str(ASKED)}}],
     "code": [{}, {"licenses": ["permissive"], "languages": ["Python"], "name": "url", "min_alphanumeric": 0.6}],

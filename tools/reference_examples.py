@@ -64,6 +64,10 @@ EXAMPLES: dict[str, tuple] = {
     ),
     "length": ({"min_words": 5}, ["Too short.", TEXTS[2]]),
     "line_dedup": ({}, ["Home | Recipes | About\nMix the flour.", "Home | Recipes | About\nBake the bread."]),
+    "substring_dedup": (
+        {"min_bytes": 32},
+        [f"{text} All rights reserved by the Harbor Bakery." for text in ("Mix the flour.", "Bake it for an hour.")],
+    ),
     "multiple_choice": (
         {},
         {

@@ -54,8 +54,8 @@ def substring_dedup(
 
     Changes: text
 
-    Adds: n_bytes_repeated (int64, bytes that are repeats and were removed), repeated_passages (string, JSON list: the bytes
-    `start` to `stop` of the original text, and the id `of` and byte `at` of the document that has them first)
+    Adds: n_bytes_repeated (int64, bytes that are repeats), repeated_passages (string, JSON list: bytes `start` to
+    `stop` of the original text, with the id `of` and the byte `at` of the document that has them first)
 
     Reasons: mostly_repeated
 
@@ -148,9 +148,7 @@ def take_out(docs: pa.Table, found: pa.Table, *, boundary: str, max_share: float
     sizes, left = np.diff(offsets), np.diff(bounds)
     removed = sizes - left
     out = (removed > 0) & ((left == 0) | ~first & (removed > max_share * sizes))
-    left = pa.Array.from_buffers(
-        pa.large_string(), docs.num_rows, [None, pa.py_buffer(bounds), pa.py_buffer(text)]
-    )
+    left = pa.Array.from_buffers(pa.large_string(), docs.num_rows, [None, pa.py_buffer(bounds), pa.py_buffer(text)])
     changed = pa.array((removed > 0) & ~out)
     docs = set_column(docs, "text", pc.if_else(changed, left.cast(pa.string()), docs["text"].combine_chunks()))
     docs = set_column(docs, "n_bytes_repeated", pa.array(removed))
@@ -164,5 +162,9 @@ def said(docs: int, pieces: np.ndarray, cuts: pa.Table) -> pa.Array:
     starts, places, of = cuts["start"].to_pylist(), cuts["at"].to_pylist(), cuts["of"].to_pylist()
     for doc, start, stop, cut in pieces.tolist():
         at = places[cut] + start - starts[cut]
-        found[doc].append({"start": start, "stop": stop, "of": of[cut], "at": at})
+        last = found[doc][-1] if found[doc] else {}
+        if last and last["stop"] == start and (last["of"], last["at"] + start - last["start"]) == (of[cut], at):
+            last["stop"] = stop
+        else:
+            found[doc].append({"start": start, "stop": stop, "of": of[cut], "at": at})
     return pa.array([json.dumps(one) if one else None for one in found], pa.string())

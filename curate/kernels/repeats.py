@@ -46,12 +46,35 @@ def _begins(data, i, start, unit):
 
 
 @device
+def _unit_at(data, i, start, unit):
+    """Where the unit begins that holds the byte at ``i``."""
+    while not _begins(data, i, start, unit):
+        i -= 1
+    return i
+
+
+@device
+def _unit_from(data, i, end, start, unit):
+    """Where the first unit from ``i`` on begins, or ``end``."""
+    while i < end and not _begins(data, i, start, unit):
+        i += 1
+    return i
+
+
+@device
+def _least(values, first, past):
+    """Where the least of the values from ``first`` on stands, the first of several."""
+    place, least = first, values[first]
+    for i in range(first + 1, past):
+        if values[i] < least:
+            place, least = i, values[i]
+    return place
+
+
+@device
 def _window(data, i, start, end, length, unit):
     """Where the window at ``i`` ends; beyond ``end`` if there is none."""
-    stop = i + length
-    while stop < end and not _begins(data, stop, start, unit):
-        stop += 1
-    return stop
+    return _unit_from(data, i + length, end, start, unit)
 
 
 @device
@@ -118,29 +141,34 @@ def anchors(data, offsets, length, unit):
             continue
         values = scratch[: end - start - gram - period + 1]
         _order(data, start, end, gram, period, values)
-        anchor, least, seen, last, stop = -1, _LAST, 0, 0, 0  # grams before `seen` have been looked at
-        for p in range(end - start - length + 1):
-            if not _begins(data, start + p, start, unit):
-                continue
-            before = anchor
-            if anchor < p:
-                anchor, least, seen = p, values[p], p + 1
-            past = _window(data, start + p, start, end, length, unit) - start
-            for i in range(seen, past - gram - period + 1):
-                if values[i] < least:
-                    anchor, least = i, values[i]
-            seen = past - gram - period + 1
-            if anchor != before:
+        final = _unit_at(data, end - length, start, unit) - start  # where the last window begins
+        begin, seen = 0, _window(data, start, start, end, length, unit) - start - gram - period + 1
+        anchor = _least(values, 0, seen)
+        while begin <= final:
+            last = min(_unit_at(data, start + anchor, start, unit) - start, final)  # window of this anchor, so far
+            stop = _window(data, start + last, start, end, length, unit) - start
+            past, least = stop - gram - period + 1, values[anchor]
+            while seen < past and values[seen] >= least:
+                seen += 1
+            if seen < past:  # a lesser gram, in the windows from `until` on
+                until = _unit_at(data, start + seen + gram + period - 1, start, unit) - start - length + 1
+                until = max(_unit_from(data, start + until, end, start, unit) - start, begin)
+                last = _unit_at(data, start + until - 1, start, unit) - start if until else -1
+                stop = _window(data, start + last, start, end, length, unit) - start
+            else:
+                until = _unit_from(data, start + last + 1, end, start, unit) - start
+            if until > begin:
                 if count == len(keys):
                     found, keys = _longer(found, keys)
-                if before >= 0:
-                    found[count - 1, 2], found[count - 1, 3] = last, stop
-                found[count, 0], found[count, 1] = doc, p
+                found[count, 0], found[count, 1], found[count, 2], found[count, 3] = doc, begin, last, stop
                 keys[count] = least
                 count += 1
-            last, stop = p, past
-        if anchor >= 0:
-            found[count - 1, 2], found[count - 1, 3] = last, stop
+            if seen < past:
+                anchor, seen = seen, seen + 1
+            elif until <= final:
+                seen = _window(data, start + until, start, end, length, unit) - start - gram - period + 1
+                anchor = _least(values, until, seen)
+            begin = until
     return (
         found[:count, 0].copy(),
         found[:count, 1].copy(),
@@ -152,10 +180,10 @@ def anchors(data, offsets, length, unit):
 
 @device
 def _equal(data, i, j, size):
-    for k in range(size):
-        if data[i + k] != data[j + k]:
-            return False
-    return True
+    k = 0
+    while k < size and data[i + k] == data[j + k]:
+        k += 1
+    return k >= size
 
 
 @kernel
@@ -204,7 +232,9 @@ def earlier_windows(data, offsets, groups, contexts, lasts, length, unit):
                 continue
             for i in range(end - start):
                 prefix[i + 1] = append_byte(prefix[i], data[start + i])
-            distance = np.int64(0)  # from the windows just before to the earlier ones that they equal; 0: they have none
+            distance = np.int64(
+                0
+            )  # from the windows just before to the earlier ones that they equal; 0: they have none
             for p in range(start, start + lasts[contexts[row]] + 1):
                 if not _begins(data, p, start, unit):
                     continue
@@ -230,7 +260,7 @@ def earlier_windows(data, offsets, groups, contexts, lasts, length, unit):
 
 
 CHARACTERS, WORDS, LINES = range(3)
-"""Where a passage that goes may begin and end: at any character, or where a word (UAX 29) or a line begins."""
+"""Where a passage that goes may begin and end: at any character, at a word (UAX 29) or a line, at a line."""
 
 
 @device
@@ -238,7 +268,7 @@ def _boundary(data, i, start, end, at):
     """The first boundary after ``i``, itself one; ``at`` is CHARACTERS, WORDS or LINES."""
     if at == WORDS:
         i, _, _ = next_break(data, i, end)
-        while i < end:
+        while i < end and data[i - 1] != _NEWLINE:
             after, _, blank = next_break(data, i, end)
             if not blank:
                 break
@@ -248,6 +278,32 @@ def _boundary(data, i, start, end, at):
     while i < end and (data[i - 1] != _NEWLINE if at == LINES else not _begins(data, i, start, UTF8)):
         i += 1
     return i
+
+
+@device
+def _first_boundary(data, i, start, end, at):
+    """The first boundary from ``i`` on: ``i`` if it is one."""
+    place = i
+    while place > start and not (data[place - 1] == _NEWLINE if at else _begins(data, place, start, UTF8)):
+        place -= 1  # words never go over the end of a line
+    while place < i:
+        place = _boundary(data, place, start, end, at)
+    return place
+
+
+@device
+def _last_boundary(data, first, last, start, end, at):
+    """The last boundary up to ``last``; ``first``, a boundary, if there is none after it."""
+    place = last
+    while place > first and not (data[place - 1] == _NEWLINE if at else _begins(data, place, start, UTF8)):
+        place -= 1
+    place = max(place, first)
+    while place < last:
+        after = _boundary(data, place, start, end, at)
+        if after > last:
+            break
+        place = after
+    return place
 
 
 @kernel
@@ -265,7 +321,7 @@ def without_passages(data, offsets, spans, starts, stops, at):
     pieces, count, size = np.empty((len(starts), 4), np.int64), 0, 0
     for doc in range(len(offsets) - 1):
         start, end = offsets[doc], offsets[doc + 1]
-        left, boundary, span = start, start, spans[doc]
+        left, span = start, spans[doc]
         while span < spans[doc + 1]:
             first, last, widest = start + starts[span], start + stops[span], span
             passage = span
@@ -273,13 +329,8 @@ def without_passages(data, offsets, spans, starts, stops, at):
             while span < spans[doc + 1] and start + starts[span] <= last:
                 last = max(last, start + stops[span])
                 span += 1
-            while boundary < first:
-                boundary = _boundary(data, boundary, start, end, at)
-            first = inside = boundary
-            while boundary < last:
-                inside = boundary
-                boundary = _boundary(data, boundary, start, end, at)
-            inside = boundary if boundary == last else inside
+            first = _first_boundary(data, first, start, end, at)
+            inside = _last_boundary(data, max(first, left), last, start, end, at)
             if inside > first:
                 text[size : size + first - left] = data[left:first]
                 size += first - left

@@ -68,6 +68,7 @@ UNITS = {
 OTHERS = {
     "exact_dedup": [{"by": "url", "keep": ["-date", "url"]}],
     "line_dedup": [{"unit": "paragraphs", "numbers": "fold"}],
+    "substring_dedup": [{"min_bytes": 32, "boundary": "character"}],
     "bloom_dedup": [{"ngram": 1, "expected_ngrams": 5_000_000}],
     "near_dedup": [
         {"verify": "signature"},
