@@ -8,7 +8,9 @@ Special tokens in a document's text, such as `<|endoftext|>`, are encoded as ord
 document or begin a turn.
 """
 
+import ctypes
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -36,6 +38,10 @@ _PIECES = ("a", "Z", "'s", "7", " ", "\n", "-", ".", "é", "中", "😀")
 _PROBES = tuple("".join(triple) for triple in product(_PIECES, repeat=3))
 _SAMPLED, _SAMPLE_CHARS = 256, 4096
 """One text in so many, chosen by its own hash, is tokenized both ways, up to so many characters."""
+
+_LONG = 10_000 // 4
+"""Characters from which on a text may have the bytes that tokie divides among the processors it sees. It cuts at any
+space, or where there is none at any byte: what it counts then depends on the machine, and half a character stops it."""
 
 
 class Tokenizer:
@@ -130,7 +136,10 @@ class Tokenizer:
     def _fast(self, of_tokie: Callable, of_ids: Callable, text: str):
         """What tokie makes of a text; where it panics, as on some long texts, the same of `tokenizers`."""
         try:
-            return of_tokie(text)
+            if len(text) < _LONG:
+                return of_tokie(text)
+            with _one_processor():
+                return of_tokie(text)
         except (KeyboardInterrupt, SystemExit, MemoryError):
             raise
         except BaseException:
@@ -156,6 +165,8 @@ class Tokenizer:
         if not self.fast:
             return [True] * len(texts)
         odd = pc.match_substring_regex(pa.array(texts, pa.large_string()), self.odd).to_pylist()
+        if not _PINS:
+            odd = [odd or len(text) >= _LONG for odd, text in zip(odd, texts, strict=True)]
         return [
             odd or (crc32(text.encode()) % _SAMPLED == 0 and not self._agree(self.fast, [text[:_SAMPLE_CHARS]]))
             for odd, text in zip(odd, texts, strict=True)
@@ -163,6 +174,20 @@ class Tokenizer:
 
     def _agree(self, fast: "tokie.Tokenizer", texts) -> bool:
         return all(fast.encode(text, False).ids == self._encode(text) for text in texts)
+
+
+_PINS = hasattr(os, "sched_setaffinity")
+
+
+@contextmanager
+def _one_processor() -> Iterator[None]:
+    """Let this thread see no processor but the one it is on."""
+    before = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {ctypes.CDLL(None).sched_getcpu()})
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 @contextmanager

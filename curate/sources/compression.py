@@ -237,7 +237,7 @@ class _Reading:
                 return held
         if not unit.error or (unit.error == "it ends early" and held):
             return held
-        self.budget -= 256 + unit.end - unit.start + sum(map(len, held)) // 64
+        self.budget -= 512 + unit.end - unit.start + sum(map(len, held)) // 64
         return None
 
     def _next(self, at: int) -> int | None:

@@ -6,6 +6,7 @@ import json
 import lzma
 import random
 import zlib
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -130,25 +131,31 @@ CONTENTS = {
 
 def compressed(format: str, size: int) -> dict[str, bytes]:
     """Hostile files of lines or of records, compressed in each way there is."""
-    found, chance, content = {}, random.Random(0), CONTENTS[format]
+    found, content = {}, CONTENTS[format]
     for ending, name in COMPRESSIONS.items():
         pack = PACKED[name]
-        empty, noise = pack(b""), chance.randbytes(size)
+        empty, noise = pack(b""), random.Random(ending).randbytes(size)
         one, kind = pack(content), f".{format}{ending}"
-        whole = bytearray(pack(content * (size // 99) + noise[: size // 2]))
         found["units" + kind] = one * (size // len(one))
         found["empty" + kind] = one + empty * (size // len(empty))
         found["starts" + kind] = one + (empty[:10] + b"\xed\xc0") * (size // 12)
         found["openings" + kind] = one + empty[:4] * (size // 4)
         found["noise" + kind] = one[:20] + noise
-        whole[100::997] = bytes(byte ^ 255 for byte in whole[100::997])
-        found["damage" + kind] = bytes(whole)
+        found["damage" + kind] = _damaged(pack, content, noise[: 1 << 19]) * max(size >> 19, 1)
         found["zeros" + kind] = pack(content + bytes(20 * size))
     return found
 
 
+def _damaged(pack: Callable, content: bytes, noise: bytes) -> bytes:
+    """A unit with damage every thousand bytes. How much of it can be read is chance, so that a larger file has more of
+    the same."""
+    whole = bytearray(pack(content * (len(noise) // 99) + noise[: len(noise) // 2]))
+    whole[100::997] = bytes(byte ^ 255 for byte in whole[100::997])
+    return bytes(whole)
+
+
 PACKED = {
-    "gzip": gzip.compress,
+    "gzip": partial(gzip.compress, mtime=0),
     "zstd": zstandard.compress,
     "bz2": bz2.compress,
     "lz4": lz4.frame.compress,
