@@ -44,3 +44,22 @@ def test_every_format_and_compression_is_covered(monkeypatch):
         monkeypatch.delitem(hostile.READERS, f"compressed_{format}")
     with pytest.raises(NotImplementedError, match="brotli"):
         hostile.check_readers()
+
+
+def test_slow_code_of_another_project_counts_by_its_bare_loop():
+    of = {"peak": 0, "bug": None}
+    slow, steady = {"seconds": 4.2, "peer": 4.0, **of}, {"seconds": 0.5, "peer": 0.4, **of}
+    found = hostile.summary({"datatrove": {"a": [slow, slow], "b": [steady, steady]}})
+    assert (found["worst_times_peer"], found["slowest_mb_s"]) == (1.05, 2.0)
+
+
+@pytest.mark.parametrize("name", hostile.PEERS)
+def test_the_bare_loop_of_another_project_runs(name):
+    (params,) = hostile.calls(name)
+    hostile.PEERS[name](params, hostile.many(1024)["distinct"])
+
+
+def test_a_larger_damaged_file_has_more_of_the_same():
+    small, large = (hostile_files.compressed("csv", size) for size in (1 << 20, 1 << 21))
+    for name in (name for name in small if name.startswith("damage")):
+        assert large[name] == 2 * small[name]

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -112,6 +113,18 @@ def test_ids_are_those_of_tokenizers(kind, given):
     found = Ours(Path(path)).encode(given)
     assert [ids.tolist() for ids in found] == [oracle.encode(text, add_special_tokens=False).ids for text in given]
     assert all(ids.dtype == np.uint32 for ids in found)
+
+
+@pytest.mark.parametrize("pins", [True, False])
+@pytest.mark.parametrize("kind", ["gpt2", "llama3"])
+def test_long_texts_are_cut_nowhere_else_on_a_machine_of_several_processors(kind, pins, monkeypatch):
+    monkeypatch.setattr(module, "_PINS", pins and module._PINS)
+    counter, before = Ours(Path(small_tokenizer(kind))), os.sched_getaffinity(0) if module._PINS else None
+    given = [" " * 10_000, "a" + " " * 20_001 + "b", "中" * 12_001, "👩\u200d" * 4000, "\u202eم" * 6000, "a\n" * 6000]
+    monkeypatch.setattr(counter, "_agree", lambda *_: True)  # no text is counted the other way by chance
+    assert counter.count(given) == expected(counter.path, given)
+    assert [len(ids) for ids in counter.encode(given)] == expected(counter.path, given)
+    assert before is None or os.sched_getaffinity(0) == before
 
 
 def test_ids_of_special_tokens():

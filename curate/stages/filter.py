@@ -39,16 +39,18 @@ _GROWING = {
     *("format", "printf", "reduce", "list_reduce", "array_reduce"),
 }
 """Functions whose result is as large as a number says, outside of any limit that DuckDB keeps to."""
+_REPLACING = ("replace", "regexp_replace")
 _MULTIPLYING = (
-    dict.fromkeys(["replace", "regexp_replace"], (0, 2))
+    dict.fromkeys(_REPLACING, (0, 2))
     | dict.fromkeys(["list_transform", "list_apply", "array_transform", "array_apply", "apply"], (0, 1))
     | dict.fromkeys(["array_to_string", "array_to_string_comma_default"], (0, 1))
     | dict.fromkeys(["list_aggregate", "list_aggr", "array_aggregate", "array_aggr", "aggregate"], (0, 2))
     | dict.fromkeys(["list_string_agg"], (0, 1))
 )
 """Functions whose result can be as large as the product of two of their arguments, and which these are."""
-_MOST_GROWTH = 10_000
-"""How many times as large as a document what a rule makes of it may become."""
+_MOST_GROWTH, _MOST_REPLACED = 10_000, 100
+"""How many times as large as a document what a rule makes of it may become, and what it makes by replacing: DuckDB
+holds the whole text then, beyond the memory it is given."""
 _KEPT = threading.local()
 _TRIED = f"correct it, or wrap what fails in `try(...)`: it becomes null, and {_MADE_NULL}"
 
@@ -107,7 +109,7 @@ def _columns_of(rule: str) -> tuple[str, ...]:
         elif kind == "FUNCTION" and function in _GROWING:
             what = f"{function}() can turn a few bytes into gigabytes"
             raise CurateError(what, fix="compare the values themselves; `||` joins texts")
-        elif kind == "FUNCTION" and function in _MULTIPLYING and _growth(node) > _MOST_GROWTH:
+        elif kind == "FUNCTION" and function in _MULTIPLYING and _growth(node) > _allowed(function):
             what = f"{function}() can turn a few bytes into gigabytes"
             raise CurateError(what, fix="use short constants, and combine columns outside of it")
         elif kind in ("SUBQUERY", "WINDOW", "STAR") or function in ("unnest", "unlist"):
@@ -115,6 +117,10 @@ def _columns_of(rule: str) -> tuple[str, ...]:
         elif kind == "PARAMETER":
             raise CurateError("a rule cannot have parameters", fix="write the value instead of `?` or `$`")
     return tuple(columns)
+
+
+def _allowed(function: str) -> int:
+    return _MOST_REPLACED if function in _REPLACING else _MOST_GROWTH
 
 
 def _growth(node) -> float:

@@ -25,7 +25,7 @@ def _adds(by_role: bool, **_) -> dict[str, str]:
 
 
 @stage(
-    version=2,
+    version=3,
     packages=("tokenizers", "tokie"),
     resources_from=_file,
     reads_from=_reads,
