@@ -17,6 +17,8 @@ from curate.base import early  # noqa: F401 (it takes effect when imported, befo
 if TYPE_CHECKING:  # what `_HOMES` has, for type checkers and editors; `as` marks a name as exported
     from curate.calibration.calibrate import calibrate as calibrate
     from curate.calibration.distance import compare as compare
+    from curate.dedup._by_key import Groups as Groups
+    from curate.dedup._by_key import by_key as by_key
     from curate.demo_corpus import demo as demo
     from curate.errors import CurateError as CurateError
     from curate.errors import ManifestError as ManifestError
@@ -53,6 +55,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "calibration.calibrate": ["calibrate"],
     "calibration.distance": ["compare"],
+    "dedup._by_key": ["Groups", "by_key"],
     "demo_corpus": ["demo"],
     "errors": ["CurateError", "ManifestError", "Stopped"],
     "hub.publish": ["publish"],

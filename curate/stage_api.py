@@ -1,7 +1,7 @@
 """What a stage is, how to write one, and how a manifest finds it by name.
 
 A `map` stage is a pure function on a document table, and row i of its result depends on row i alone. A `group`
-stage makes documents that share a key meet: its function returns the steps (see `Step`) the engine carries out.
+stage makes documents that share a key meet: its function returns steps (see `Step` and `by_key`).
 Both are configured by their keyword-only parameters and declare, in their docstring, the columns they read, add
 or change and the reasons they may give:
 
@@ -61,8 +61,8 @@ class Step:
     `doc` (uint64) identifies a document between steps: partition << 32 | row. Unless the last step is over `apply`, its
     rows are verdicts: at most one per document, with `doc`, `reject` (a reason or null) and the columns the stage adds.
 
-    A step runs again when something that affects it changes. If `run` is a function of the stage's module, or a
-    `functools.partial` of one with keywords that are JSON values, only these keywords affect it:
+    A step runs again when something that affects it changes. If `run` is a module-level function, or a
+    `functools.partial` of one with keywords that are JSON values or such functions, only these keywords affect it:
 
         Step(partial(decide, threshold=threshold), "bins")
 
@@ -217,13 +217,7 @@ class Stage:
         """The steps of a group stage, each with all that affects it beside its input: see `Step`."""
         found = []
         for number, step in enumerate(self.function(**params)):
-            function, named = (step.run.func, step.run.keywords) if isinstance(step.run, partial) else (step.run, {})
-            name = getattr(function, "__name__", "")
-            if getattr(importlib.import_module(self.function.__module__), name, None) is function:
-                files = each(_digest, {key: file for key, file in self._files(params).items() if key in named})
-                identity = {"step": name, "params": named | files}
-            else:
-                identity = {"step": number, "params": self.identity(params)["params"]}
+            identity = self._named(step.run, params) or {"step": number, "params": self.identity(params)["params"]}
             found.append((step, self._source(params) | identity))
         return found
 
@@ -236,8 +230,29 @@ class Stage:
         """What carries out the step of this identity, in any process."""
         if isinstance(identity["step"], int):
             return self.function(**identity["params"])[identity["step"]].run
-        home = importlib.import_module(self.function.__module__)
-        return partial(getattr(home, identity["step"]), **identity["params"])
+        return self._found(identity)
+
+    def _named(self, run: Callable, params: dict) -> dict | None:
+        """A function by its name and the keywords that it is given, some of which may be functions; None if it has no
+        name in its module. Functions of other modules than the stage's are named `module:name`."""
+        function, given = (run.func, run.keywords) if isinstance(run, partial) else (run, {})
+        name, home = getattr(function, "__name__", ""), getattr(function, "__module__", "")
+        if getattr(importlib.import_module(self.function.__module__), name, None) is not function:
+            if getattr(importlib.import_module(home), name, None) is not function:
+                return None
+            name = f"{home}:{name}"
+        functions = {key: self._named(value, params) for key, value in given.items() if callable(value)}
+        if None in functions.values():
+            return None
+        files = each(_digest, {key: file for key, file in self._files(params).items() if key in given})
+        values = {key: value for key, value in given.items() if key not in functions}
+        return {"step": name, "params": values | files} | ({"functions": functions} if functions else {})
+
+    def _found(self, named: dict) -> Callable:
+        home, _, name = named["step"].rpartition(":")
+        functions = {key: self._found(value) for key, value in named.get("functions", {}).items()}
+        function = getattr(importlib.import_module(home or self.function.__module__), name)
+        return partial(function, **named["params"], **functions)
 
 
 def stage(version: int, **options: Any) -> Callable[[Callable], Stage]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from texts import columns, untimed
 
 from curate.kernels.bands import band_keys
-from curate.kernels.jaccard import MET, estimated_jaccard, jaccard, leaders, leaders_by_signature
+from curate.kernels.jaccard import MET, estimated_jaccard, greedy, greedy_by_signature, jaccard
 from curate.kernels.minhash import permutations, signatures
 from curate.kernels.shingles import shingle_sets
 
@@ -24,7 +24,7 @@ def true_jaccard(a: set, b: set) -> float:
     return floor(Fraction(len(a & b), len(a | b)) * MILLION) / MILLION if a | b else 1.0
 
 
-def reference_leaders(keys: list[set], similarity, threshold: float):
+def reference_greedy(keys: list[set], similarity, threshold: float):
     """The rule: drop a document if a kept earlier one shares a band and is similar enough."""
     kept, decisions = [], []
     for i in range(len(keys)):
@@ -64,21 +64,21 @@ def test_estimated_jaccard_is_the_share_of_equal_places():
 
 @untimed
 @given(corpora, st.sampled_from([1, 2]), st.sampled_from([0.0, 0.3, 0.5, 0.75, 0.8, 1.0]))
-def test_leaders_equal_the_rule(texts, n, threshold):
+def test_greedy_equal_the_rule(texts, n, threshold):
     rows, keys, hashes, offsets, sets = prepare(texts, n, bands=4, rows=2)
     key_sets = [set(row) for row in keys.tolist()]
 
-    duplicate_of, similarity = leaders(keys, hashes, offsets, threshold)
-    expected = reference_leaders(key_sets, lambda i, j: true_jaccard(sets[i], sets[j]), threshold)
+    duplicate_of, similarity = greedy(keys, hashes, offsets, threshold)
+    expected = reference_greedy(key_sets, lambda i, j: true_jaccard(sets[i], sets[j]), threshold)
     assert list(zip(duplicate_of.tolist(), similarity.tolist(), strict=True)) == expected
 
-    duplicate_of, similarity = leaders_by_signature(keys, rows, threshold)
+    duplicate_of, similarity = greedy_by_signature(keys, rows, threshold)
     estimate = [[floor(Fraction(int((a == b).sum()), 8) * MILLION) / MILLION for b in rows] for a in rows]
-    expected = reference_leaders(key_sets, lambda i, j: estimate[i][j], threshold)
+    expected = reference_greedy(key_sets, lambda i, j: estimate[i][j], threshold)
     assert list(zip(duplicate_of.tolist(), similarity.tolist(), strict=True)) == expected
 
 
-def test_leaders_on_documents_longer_than_their_bitmaps():
+def test_greedy_on_documents_longer_than_their_bitmaps():
     """Edits of long texts on both sides of the threshold: sets of more than 1,024 shingles."""
     rng = np.random.default_rng(5)
     texts = []
@@ -91,9 +91,9 @@ def test_leaders_on_documents_longer_than_their_bitmaps():
             texts.append(" ".join(edited))
     texts = [texts[i] for i in rng.permutation(len(texts))]
     _, keys, hashes, offsets, sets = prepare(texts, 1, bands=32, rows=4)
-    duplicate_of, similarity = leaders(keys, hashes, offsets, 0.8)
+    duplicate_of, similarity = greedy(keys, hashes, offsets, 0.8)
     key_sets = [set(row) for row in keys.tolist()]
-    expected = reference_leaders(key_sets, lambda i, j: true_jaccard(sets[i], sets[j]), 0.8)
+    expected = reference_greedy(key_sets, lambda i, j: true_jaccard(sets[i], sets[j]), 0.8)
     assert list(zip(duplicate_of.tolist(), similarity.tolist(), strict=True)) == expected
     assert 6 < (duplicate_of < 0).sum() < len(texts)
 
@@ -105,18 +105,18 @@ def test_components_given_together_are_decided_as_if_alone():
         for group in "xyz"
     ]
     _, keys, hashes, offsets, _ = prepare(texts, 1, bands=8, rows=1)
-    together, _ = leaders(keys, hashes, offsets, 0.6)
+    together, _ = greedy(keys, hashes, offsets, 0.6)
     for group in range(3):
         chosen = np.arange(group, len(texts), 3)
         _, keys_alone, hashes_alone, offsets_alone, _ = prepare([texts[i] for i in chosen], 1, 8, 1)
-        alone, _ = leaders(keys_alone, hashes_alone, offsets_alone, 0.6)
+        alone, _ = greedy(keys_alone, hashes_alone, offsets_alone, 0.6)
         assert together[chosen].tolist() == [chosen[j] if j >= 0 else -1 for j in alone]
 
 
 def test_a_million_copies_of_one_text():
     _, keys, hashes, _, _ = prepare(["one text that is there again and again"], 5, bands=4, rows=2)
     copies = 1_000_000
-    duplicate_of, similarity = leaders(
+    duplicate_of, similarity = greedy(
         np.repeat(keys, copies, axis=0), np.tile(hashes, copies), np.arange(copies + 1) * len(hashes), 0.8
     )
     assert duplicate_of[0] == -1
@@ -130,7 +130,7 @@ def test_dissimilar_documents_that_share_a_band_are_all_kept(size):
     hashes = np.sort(np.random.default_rng(1).integers(0, 2**63, (docs, size)).astype(np.uint64), axis=1)
     keys = np.zeros((docs, 3), np.uint64)
     keys[:, 1:] = np.arange(2 * docs).reshape(docs, 2)
-    duplicate_of, _ = leaders(keys, hashes.ravel(), np.arange(docs + 1) * size, 0.8)
+    duplicate_of, _ = greedy(keys, hashes.ravel(), np.arange(docs + 1) * size, 0.8)
     assert (duplicate_of == -1).all()
 
 
@@ -142,5 +142,5 @@ def test_of_many_kept_documents_of_a_band_the_latest_count():
         sets = np.vstack([hashes, hashes[last : last + 1]])
         sets[-1, 0] = 1  # else its fingerprint would find it
         offsets = np.arange(0, (docs + 2) * 10, 10)
-        found, _ = leaders(np.ones((docs + 1, 1), np.uint64), np.sort(sets).ravel(), offsets, 0.8)
+        found, _ = greedy(np.ones((docs + 1, 1), np.uint64), np.sort(sets).ravel(), offsets, 0.8)
         assert found.tolist() == [-1] * docs + [leader]

@@ -1,4 +1,4 @@
-"""Earlier releases that are damaged, odd or hostile: nothing outside is touched, and nothing is adopted unseen."""
+"""Earlier releases that are damaged, odd or hostile: nothing outside is touched, and no file is used unchecked."""
 
 import json
 import shutil
@@ -137,7 +137,7 @@ def test_odd_files_of_an_earlier_release_are_named(tmp_path, plain, how):
 
 @pytest.mark.parametrize("path", [DATA, INDEX])
 @pytest.mark.parametrize("how", ["extends", "against"])
-def test_shards_are_hashed_before_they_are_adopted(tmp_path, plain, path, how):
+def test_shards_are_hashed_before_they_are_used(tmp_path, plain, path, how):
     evil = tmp_path / "web/1.0.0"
     shutil.copytree(plain, evil)
     table = pq.read_table(evil / path)

@@ -308,7 +308,7 @@ def _only(home: Path, lock: dict | None) -> bool:
     return home.is_dir() and all(path.name in known for path in home.iterdir())
 
 
-def _too_few(short: Short, form: Form, asked: Asked, docs: shards.Documents, where: str) -> CurateError:
+def _too_few(short: Short, form: Form, asked: Asked, docs: shards.DocumentColumns, where: str) -> CurateError:
     if not short.there and not asked.join and short.longest:
         what = f"the longest document has {short.longest:,} tokens, fewer than the {asked.length:,} of a sequence"
         return CurateError(
@@ -322,7 +322,7 @@ def _too_few(short: Short, form: Form, asked: Asked, docs: shards.Documents, whe
     return CurateError(what, where, ", or ".join([*fixes, "draw from a larger release"]))
 
 
-def _sources(docs: shards.Documents, drawn: Drawn) -> dict[str, dict]:
+def _sources(docs: shards.DocumentColumns, drawn: Drawn) -> dict[str, dict]:
     """By source: its share of the release, the sequences asked of it and made, and what is in them."""
     made = [[one for one in drawn.sequences if one.source == place] for place, _ in enumerate(docs.sources)]
     return {

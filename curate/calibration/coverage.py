@@ -43,7 +43,7 @@ class Seen:
 
 
 def coverage(
-    pool: shards.Pool, docs: shards.Documents, drawn: Drawn, encode: Callable[[pa.Table], list[Row]], ids: int
+    pool: shards.Pool, docs: shards.DocumentColumns, drawn: Drawn, encode: Callable[[pa.Table], list[Row]], ids: int
 ) -> dict:
     """What a set has of its releases.
 

@@ -69,8 +69,8 @@ class Pool:
 
 
 @dataclass(frozen=True)
-class Documents:
-    """The documents of some shards, each once, in the order of the line.
+class DocumentColumns:
+    """What drawing needs to know of the documents of some shards, each once, in the order of the line.
 
     sources  names, sorted
     release  int32[sources], the place of its release in the pool
@@ -124,7 +124,7 @@ def open_pool(names: Sequence[str | Path], phase: str | None = None, weights: Se
     return Pool([open_shards(name, phase) for name in names], None if weights is None else [*weights])
 
 
-def documents(pool: Pool, seed: int, chunk: int | None = None) -> Documents:
+def documents(pool: Pool, seed: int, chunk: int | None = None) -> DocumentColumns:
     """All documents to draw from, by their columns alone. Documents without text are none.
 
     chunk  weigh by the chunks of so many tokens that documents are cut into, instead of by tokens
@@ -156,7 +156,7 @@ def documents(pool: Pool, seed: int, chunk: int | None = None) -> Documents:
     line, place = np.unique(line, return_index=True)
     there = size[place] > 0
     line, place = line[there], place[there]
-    return Documents(sources, release, total, source[place], size[place], weight[place], line, place)
+    return DocumentColumns(sources, release, total, source[place], size[place], weight[place], line, place)
 
 
 def _weighted(total: np.ndarray, release: np.ndarray, weights: list[float] | None) -> np.ndarray:

@@ -97,7 +97,7 @@ class Drawing:
     def __init__(
         self,
         pool: shards.Pool,
-        docs: shards.Documents,
+        docs: shards.DocumentColumns,
         encode: Callable[[pa.Table], list[Row]],
         exclusion: Exclusion,
         asked: Asked,

@@ -3,7 +3,6 @@
 from functools import partial
 from typing import Literal
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -11,9 +10,10 @@ from curate.base import urls
 from curate.base.messages import SAID_BY, Of, of_role
 from curate.base.parameters import Bins
 from curate.dedup import _keep_order as keep_order
-from curate.documents import comparable, hashes128
+from curate.dedup._by_key import Groups, by_key
+from curate.documents import comparable
 from curate.errors import CurateError
-from curate.stage_api import Step, group
+from curate.stage_api import Step, group, reject
 
 
 @group(
@@ -46,13 +46,14 @@ def exact_dedup(
     Reasons: duplicate_text, duplicate_url
     """
     reason = "duplicate_url" if by == "url" else "duplicate_text"
-    hashing = partial(hash_keys, by=by, of=of, **({"images": True} if images else {}))
-    return [
-        Step(hashing, "docs", bins, reads=compared(by, of, images)),
-        Step(meet, "bins"),
-        Step(partial(ranked, keep=keep), "docs", bins, reads=("id", "priority", *keep_order.columns(keep))),
-        Step(partial(decide, keep=keep, reason=reason), "bins"),
-    ]
+    return by_key(
+        partial(keys, by=by, of=of, **({"images": True} if images else {})),
+        partial(decide, reason=reason),
+        reads=compared(by, of, images),
+        order=("priority", *keep, "id"),
+        repeated=True,
+        bins=bins,
+    )
 
 
 def compared(by: str, of: str, images: bool) -> tuple[str, ...]:
@@ -62,47 +63,20 @@ def compared(by: str, of: str, images: bool) -> tuple[str, ...]:
     return (By[by], *(SAID_BY if of != "all" else ()), *(("image_digests",) if images else ()))
 
 
-def hash_keys(docs: pa.Table, *, by: str, of: str, images: bool = False) -> pa.Table:
-    """128 bits of what is compared of each document that has it."""
-    values = docs["url"] if by == "url" else of_role(docs, of)
-    keys = KEYS[by](values)
+def keys(docs: pa.Table, *, by: str, of: str, images: bool = False) -> pa.ChunkedArray:
+    """What is compared of each document that has it."""
+    found = KEYS[by](docs["url"] if by == "url" else of_role(docs, of))
     if images:
         digests = pc.fill_null(pc.binary_join(docs["image_digests"], ","), "")
-        keys = pc.binary_join_element_wise(keys, digests, "\0")
-    high, low = hashes128(keys)
-    return pa.table({"doc": docs["doc"], "high": high, "low": low, "bin": high}).filter(values.is_valid())
+        found = pc.binary_join_element_wise(found, digests, "\0")
+    return found
 
 
-def meet(rows: pa.Table) -> pa.Table:
-    """The documents whose key another one has too: most have not, and go no further."""
-    rows = rows.sort_by([("high", "ascending"), ("low", "ascending")])
-    same = _as_before(rows)
-    return rows.filter(pa.array(same | np.append(same[1:], False)))
-
-
-def ranked(docs: pa.Table, rows: pa.Table, *, keep: list[str]) -> pa.Table:
-    """These documents with what decides between them."""
-    compared = pa.table({"priority": docs["priority"], "id": docs["id"]} | keep_order.carried(docs, keep))
-    found = compared.take(pa.array(np.searchsorted(docs["doc"].to_numpy(), rows["doc"].to_numpy())))
-    for name in ("doc", "high", "low"):
-        found = found.append_column(name, rows[name])
-    return found.append_column("bin", rows["high"])
-
-
-def decide(rows: pa.Table, *, keep: list[str], reason: str) -> pa.Table:
+def decide(rows: pa.Table, groups: Groups, *, reason: str) -> pa.Table:
     """Verdicts on all but the first of each key."""
-    rows = rows.sort_by([("high", "ascending"), ("low", "ascending"), *keep_order.sort_keys(keep)])
-    new = ~_as_before(rows)
-    first = np.flatnonzero(new)[np.cumsum(new) - 1] if len(new) else np.empty(0, np.int64)
-    rows = rows.select(["doc"]).append_column("duplicate_of", rows["id"].take(pa.array(first)))
-    rows = rows.append_column("reject", pa.repeat(reason, rows.num_rows))
-    return rows.filter(pa.array(~new))
-
-
-def _as_before(rows: pa.Table) -> np.ndarray:
-    """bool[n]: which rows have the key of the row before them."""
-    high, low = rows["high"].to_numpy(), rows["low"].to_numpy()
-    return np.append(False, (high[1:] == high[:-1]) & (low[1:] == low[:-1]))[: len(high)]
+    rows = rows.append_column("duplicate_of", rows["id"].take(pa.array(groups.first)))
+    copies = groups.rank > 0
+    return reject(rows, **{reason: copies}).filter(pa.array(copies))
 
 
 By = {"text": "text", "normalized_text": "text", "url": "url"}

@@ -3,15 +3,13 @@
 from functools import partial
 from typing import Annotated
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import Field
 
 from curate.base.parameters import Bins, Column, Positive
 from curate.dedup import _keep_order as keep_order
-from curate.documents import hashes128
-from curate.stage_api import Step, group
+from curate.dedup._by_key import Groups, by_key
+from curate.stage_api import Step, group, reject
 
 
 def reads(by: str, order: list[str], **_) -> tuple[str, ...]:
@@ -40,35 +38,21 @@ def keep_best(
 
     Reasons: not_best
     """
-    return [
-        Step(partial(ranked, by=by, order=order), "docs", bins, reads=("id", "priority", *reads(by, order))),
-        Step(partial(decide, order=order, count=count), "bins"),
-    ]
-
-
-def ranked(docs: pa.Table, *, by: str, order: list[str]) -> pa.Table:
-    """The documents that have a group, with what decides between them."""
-    groups = keep_order.strings(docs, by)
-    high, low = hashes128(groups)
-    found = {"doc": docs["doc"], "high": high, "low": low, "bin": high}
-    found |= {"priority": docs["priority"], "id": docs["id"]} | keep_order.carried(docs, order)
-    return pa.table(found).filter(groups.is_valid())
-
-
-def decide(rows: pa.Table, *, order: list[str], count: int) -> pa.Table:
-    """Verdicts: the first of each group stay."""
-    best = [*keep_order.keys(order), ("priority", "ascending"), ("id", "ascending")]
-    rows = rows.take(pc.sort_indices(rows, [("high", "ascending"), ("low", "ascending"), *best]))
-    high, low = rows["high"].to_numpy(), rows["low"].to_numpy()
-    new = np.append(True, (high[1:] != high[:-1]) | (low[1:] != low[:-1]))[: len(high)]
-    begins = np.flatnonzero(new)
-    size = np.diff(np.append(begins, len(high)))
-    rank = np.arange(len(high)) - np.repeat(begins, size) + 1
-    return pa.table(
-        {
-            "doc": rows["doc"],
-            "reject": pa.array(np.where(rank > count, "not_best", None), pa.string()),
-            "group_rank": pa.array(rank, pa.int64()),
-            "group_size": pa.array(np.repeat(size, size), pa.int64()),
-        }
+    return by_key(
+        partial(keys, by=by),
+        partial(decide, count=count),
+        reads=(keep_order.column(by),),
+        order=(*order, "priority", "id"),
+        bins=bins,
     )
+
+
+def keys(docs: pa.Table, *, by: str) -> pa.ChunkedArray:
+    """What names the group of each document."""
+    return keep_order.strings(docs, by)
+
+
+def decide(rows: pa.Table, groups: Groups, *, count: int) -> pa.Table:
+    """Verdicts: the first of each group stay."""
+    rows = rows.append_column("group_rank", pa.array(groups.rank + 1))
+    return reject(rows.append_column("group_size", pa.array(groups.size)), not_best=groups.rank >= count)

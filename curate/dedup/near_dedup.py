@@ -24,7 +24,7 @@ from curate.dedup import _keep_order as keep_order
 from curate.documents import comparable, hashes128, utf8
 from curate.errors import CurateError
 from curate.kernels.bands import band_keys, group_edges, optimal_bands, proposal_probability
-from curate.kernels.jaccard import jaccard, leaders, leaders_by_signature
+from curate.kernels.jaccard import greedy, greedy_by_signature, jaccard
 from curate.kernels.minhash import permutations as draw_permutations
 from curate.kernels.minhash import signatures
 from curate.kernels.shingles import CHARACTERS, PIECES, WORDS, shingle_sets
@@ -193,7 +193,7 @@ def near_dedup(
     seed: Seed = 1,
     keep: list[str] = [],  # noqa: B006
     verify: Literal["exact", "signature", "none"] = "exact",
-    rule: Literal["leaders", "components"] = "leaders",
+    rule: Literal["greedy", "components"] = "greedy",
     bins: Bins = 0,
     of: Of = "all",
 ) -> list[Step]:
@@ -212,7 +212,7 @@ def near_dedup(
     keep          columns that decide which copy is kept, after the priority of its source: lowest value first, or with
                   a `-` highest first; then the lowest id.
     verify        exact: by the true similarity of the shingle sets. signature: by its estimate. none: no verification.
-    rule          leaders: a document is removed if it is similar to a kept one; it is compared with the latest 512 kept
+    rule          greedy: a document is removed if it is similar to a kept one; it is compared with the latest 512 kept
                   documents of each band, since comparing with more could take forever. components: of all documents
                   linked directly or through others, only the first is kept. SlimPajama and most tools do this, but it
                   can wipe out sources. Needs `verify: none`.
@@ -239,7 +239,7 @@ def near_dedup(
         of=of,
     ).values()
     ranked = ("id", "priority", *compared(of), *keep_order.columns(keep))
-    least = threshold if rule == "leaders" else None
+    least = threshold if rule == "greedy" else None
     verdict = partial(decide, scheme=scheme, threshold=least, keep=keep, verify=verify, rule=rule)
     return [
         Step(partial(sign, scheme=scheme), "docs", bins, reads=compared(of)),
@@ -321,9 +321,9 @@ def decide(
         np.minimum.at(begin, member, np.arange(len(member)))  # the first document of each distinct text
         texts = np.argsort(begin)
         if verify == "exact":
-            leader, similar = leaders(keys, hashes, offsets, threshold, texts, zeros)
+            leader, similar = greedy(keys, hashes, offsets, threshold, texts, zeros)
         else:
-            leader, similar = leaders_by_signature(keys, drawn, threshold, texts, zeros)
+            leader, similar = greedy_by_signature(keys, drawn, threshold, texts, zeros)
         place = np.argsort(texts)[member]  # of each document's text among the texts
         kept = begin[texts[np.where(leader < 0, np.arange(len(texts)), leader)]][place]
         similarity = np.where(leader < 0, 1.0, similar)[place]

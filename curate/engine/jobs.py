@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 from curate.documents import ARCHIVE_SCHEMA, REJECT
 from curate.engine import assemble
 from curate.engine import token_tasks as sequences
-from curate.engine.adopted import adopt
 from curate.engine.apply import Configured, apply, of_type
+from curate.engine.earlier_files import check_earlier
 from curate.engine.guard import Guard
 from curate.engine.job import Job
 from curate.engine.running import Meter
@@ -45,8 +45,8 @@ def run_job(store: str | Path, job: Job, mode: str = "plain") -> dict:
             counts |= {"task": job.task, "label": job.label}
             if job.task == "map":
                 map_stages(store, job, args, draft, counts, mode)
-            elif job.task == "adopt":
-                counts["rows"] = adopt(Path(job.where["url"]), args)
+            elif job.task == "earlier":
+                counts["rows"] = check_earlier(Path(job.where["url"]), args)
                 draft.symlink_to(job.where["url"])
             else:
                 TASKS[job.task](store, args, draft, counts)

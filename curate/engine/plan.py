@@ -15,7 +15,7 @@ from curate.base.features import plainer
 from curate.documents import COLUMNS, MORE, TRANSIENT
 from curate.engine.job import Job
 from curate.engine.lane import Lane
-from curate.engine.planner import Planner, Shard
+from curate.engine.planner import EarlierShard, Planner
 from curate.errors import CurateError, did_you_mean
 from curate.manifest.call import Call
 from curate.manifest.manifest import Manifest
@@ -61,7 +61,7 @@ class Plan:
     """{source: files that were found and not read}, as `curate.sources.inputs.Found` has them."""
 
 
-def make(manifest: Manifest, inputs: dict[str, list[Partition]], against: Iterable[Shard] = ()) -> Plan:
+def make(manifest: Manifest, inputs: dict[str, list[Partition]], against: Iterable[EarlierShard] = ()) -> Plan:
     """Plan a manifest over its partitions. Raises ManifestError where a stage reads what is not there.
 
     inputs   {source: its partitions}, in the manifest's order
@@ -73,7 +73,7 @@ def make(manifest: Manifest, inputs: dict[str, list[Partition]], against: Iterab
     if share := manifest.spec.mixture.validation:  # what resembles a document that is held out goes, not that one
         planner.held = {"seed": manifest.spec.seed, "share": share, "priority": first - 1}
     for shard in against:
-        planner.references.append(planner.adopt(shard, first - 2))
+        planner.references.append(planner.earlier_shard(shard, first - 2))
     for name, source in manifest.spec.sources.items():
         partitions = inputs[name]
         mine = [
@@ -179,7 +179,7 @@ class TokenParts(NamedTuple):
     split: int
 
 
-class Shards(NamedTuple):
+class ShardJobs(NamedTuple):
     """What writes the shards: jobs, and fingerprints of what sends documents, of the shards, their index and their
     tokens, in order."""
 
@@ -190,7 +190,7 @@ class Shards(NamedTuple):
     tokens: list[TokenParts]
 
 
-def shards(plan: Plan, splits: list[dict]) -> Shards:
+def shards(plan: Plan, splits: list[dict]) -> ShardJobs:
     """The jobs that write the shards of splits, as the mixture has cut them.
 
     They are planned once the mixture is made, since it is what knows how many there are.
@@ -226,7 +226,7 @@ def shards(plan: Plan, splits: list[dict]) -> Shards:
             index.append(planner.add("index", f"{label}: index", args, [before]))
         if plan.encoding:
             tokens.append(_tokens(planner, plan, label, data[-1], split, splits))
-    return Shards(list(planner.jobs.values()), scattered, data, index, tokens)
+    return ShardJobs(list(planner.jobs.values()), scattered, data, index, tokens)
 
 
 def _tokens(planner: Planner, plan: Plan, label: str, shard: str, split: int, splits: list[dict]) -> TokenParts:

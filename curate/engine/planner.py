@@ -24,7 +24,7 @@ BIN_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
-class Shard:
+class EarlierShard:
     """A shard of an earlier release. data, index: its files, the index aligned row by row; columns: {name: type}; rows:
     as its lock has them; keys: what the index has, {"column", "width" (bytes of a value)}."""
 
@@ -195,15 +195,15 @@ class Planner:
         lane.parts.append(fp)
         lane.columns |= dict.fromkeys([*columns, REJECT.name], fp)
 
-    def adopt(self, shard: Shard, priority: int) -> Lane:
-        """The lane of a shard of an earlier release: its files are parts as they stand."""
+    def earlier_shard(self, shard: EarlierShard, priority: int) -> Lane:
+        """The lane of a shard of an earlier release: its files are used as parts, unchanged."""
         lane = Lane(shard.release, shard.number, shard.of, None, priority)
         for file in (shard.data, shard.index):
             if file is not None:
                 label = f"{lane.name}: {file.path}"
                 args = {"digest": file.digest, "rows": shard.rows}
                 args |= shard.keys if file is shard.index else {}
-                fp = self.add("adopt", label, args, where={"url": file.url})
+                fp = self.add("earlier", label, args, where={"url": file.url})
                 lane.parts.append(fp)
                 names = shard.columns if file is shard.data else {"band_keys": "binary"}
                 lane.types = names | lane.types

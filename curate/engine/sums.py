@@ -1,10 +1,10 @@
 """Check, before a release is built, that what one job passed on is what the next one received."""
 
-from curate.engine.plan import Plan, Shards
+from curate.engine.plan import Plan, ShardJobs
 from curate.engine.store import Damaged, Store
 
 
-def check_sums(plan: Plan, shards: Shards, store: Store) -> None:
+def check_sums(plan: Plan, shards: ShardJobs, store: Store) -> None:
     """Raise Damaged where the mixture had not all documents that were kept, or a shard has not all that it drew.
 
     The parts that may be wrong are discarded, so that they are made anew.

@@ -150,7 +150,7 @@ def _find(table_keys, table_heads, key, secret):
 
 
 @kernel
-def _leaders(order, keys, fingerprints, contents, threshold, tables):
+def _greedy(order, keys, fingerprints, contents, threshold, tables):
     # For each key, a chain of the kept documents that have it, newest first: 1 + ``p * width + column`` stands for the
     # document at place p of the order; column 0 is its fingerprint, so that copies meet at once.
     table_keys, table_heads, links, last_seen_by = tables
@@ -193,10 +193,10 @@ def _decide(order, keys, fingerprints, contents, threshold, zeros):
     tables = zeros(slots, np.uint64), zeros(slots, np.int64), zeros(docs * width, np.int64), zeros(docs, np.int64)
     order = np.arange(docs) if order is None else order
     millionths = round(threshold * _MILLION)
-    return _leaders(order, keys, fingerprints, contents, millionths, tables)
+    return _greedy(order, keys, fingerprints, contents, millionths, tables)
 
 
-def leaders(
+def greedy(
     keys: np.ndarray,
     hashes: np.ndarray,
     offsets: np.ndarray,
@@ -229,7 +229,7 @@ def leaders(
     return _decide(order, keys, fingerprints, contents, threshold, zeros)
 
 
-def leaders_by_signature(
+def greedy_by_signature(
     keys: np.ndarray,
     signatures: np.ndarray,
     threshold: float,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curate.engine.planner import Shard
+from curate.engine.planner import EarlierShard
 from curate.errors import CurateError
 from curate.manifest.manifest import Manifest
 from curate.release.fetched import Held, hold, is_published
@@ -52,7 +52,7 @@ def records(manifest: Manifest) -> list[pa.Table]:
     return found
 
 
-def earlier(manifest: Manifest) -> list[Shard]:
+def earlier(manifest: Manifest) -> list[EarlierShard]:
     """The shards of the earlier releases, with their index where the manifest has a stage that reads it.
 
     Raises CurateError for a folder that is no release, and for an index made with other parameters.
@@ -80,7 +80,7 @@ def earlier_release(manifest: Manifest, name: str, place: str) -> Held:
     return hold(folder)
 
 
-def _shards(manifest: Manifest, name: str, place: str) -> list[Shard]:
+def _shards(manifest: Manifest, name: str, place: str) -> list[EarlierShard]:
     held, where = earlier_release(manifest, name, place), f"{manifest.path or 'manifest'}  {place}"
     lock, call = held.lock, manifest.indexed
     indexed = call is not None and bool(lock.index)
@@ -99,7 +99,7 @@ def _shards(manifest: Manifest, name: str, place: str) -> list[Shard]:
         what = "a shard of an earlier release has no index"
         raise CurateError(what, f"{held.folder}/{missing[0]}", "run its manifest again")
     return [
-        Shard(
+        EarlierShard(
             release=f"{lock.name}-{lock.version}",
             number=number,
             of=len(data),

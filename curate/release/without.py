@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curate.documents import hashed
-from curate.engine.adopted import adopt
 from curate.engine.assemble import CLUSTERS, SHOWN, add, composition, digest, row_bytes, row_groups
+from curate.engine.earlier_files import check_earlier
 from curate.engine.store import Writer
 from curate.release.checked_lock import inside
 from curate.release.earlier import RECORD as REMOVED
@@ -50,7 +50,7 @@ def find_gone(release: Path, lock: Lock, record: pa.Table, version: str) -> Gone
     """
     removals, found, made = Removals().add(record), {}, [RECORD.empty_table()]
     for file in lock.shards:
-        adopt(inside(release, file.path), {"digest": f"sha256:{file.sha256}", "rows": file.rows})
+        check_earlier(inside(release, file.path), {"digest": f"sha256:{file.sha256}", "rows": file.rows})
     while True:
         new: dict[str, Match] = {}
         for file in lock.shards:

@@ -1,4 +1,4 @@
-"""Take over files of an earlier release as parts, once they are hashed and checked."""
+"""Check files of an earlier release before they are used as parts: their digest, columns and rows."""
 
 import hashlib
 from pathlib import Path
@@ -14,12 +14,12 @@ from curate.errors import CurateError
 FIX = "run `curate verify` on that release, and download it again from where it was published"
 
 
-def adopt(path: Path, expected: dict) -> int:
+def check_earlier(path: Path, expected: dict) -> int:
     """Check a shard or an index of an earlier release. Returns its rows.
 
     expected  "digest" (sha256:...), "rows" (or None), and for an index "column" and "width" (bytes of a value, or None)
 
-    Raises CurateError where it is another file than the lock says, or holds what no such file does.
+    Raises CurateError if the file is not the one in the lock, or its contents are invalid.
     """
     with path.open("rb") as file:
         found = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
@@ -38,7 +38,7 @@ def adopt(path: Path, expected: dict) -> int:
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         raise CurateError(f"a file of an earlier release cannot be used: {error}", str(path), FIX) from None
     if expected.get("rows") not in (None, rows):
-        what = f"a file of an earlier release has {rows:,}rows, but {expected['rows']:,} were expected"
+        what = f"a file of an earlier release has {rows:,} rows, but {expected['rows']:,} were expected"
         raise CurateError(what, str(path), FIX)
     return rows
 
