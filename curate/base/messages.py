@@ -1,4 +1,4 @@
-"""Conversations as Arrow columns: their types, and the text of them that text stages see.
+"""Conversations as Arrow columns: their types, and the text that text stages see.
 
 A row that is more than text has `messages`, or `chosen` and `rejected`: lists of {role, content}. Its `text` is the
 contents, joined by blank lines; of `rejected` only what differs from `chosen`.

@@ -1,4 +1,4 @@
-"""What a calibration set's lock says of the releases it was drawn from."""
+"""What a calibration set's lock records about the releases it was drawn from."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""Rows of a release to tokens: texts, or conversations by a chat template."""
+"""Tokenize rows of a release: texts, or conversations with a chat template."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,1 +1,1 @@
-"""Group stages, one file each as in `stages/`: documents that share a key meet. `_*.py` are helpers."""
+"""Group stages, one file each as in `stages/`: documents that share a key are compared. `_*.py` are helpers."""

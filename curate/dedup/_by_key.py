@@ -1,4 +1,4 @@
-"""`by_key`: the steps of a group stage that brings together all documents with the same key and decides on each group.
+"""`by_key`: group stages in a few lines. Documents with the same key come together, and each group is decided on.
 
 Bump the version of every stage written with it when its output changes.
 """

@@ -1,4 +1,4 @@
-"""Keep order: which of several copies stays.
+"""Keep order: which of several copies is kept.
 
 Source priority, then the manifest's columns, then id.
 """

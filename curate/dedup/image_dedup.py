@@ -1,4 +1,4 @@
-"""Remove documents whose pictures were all seen before, by bytes or by how they look.
+"""Remove documents whose images were all seen before: the same bytes, or nearly the same picture.
 
 The meaning is sequential. Take documents in keep order. A picture was seen if a kept document before has one of the
 same bytes, or one whose hash differs in at most `distance` bits. A document goes if it has pictures and all of them

@@ -1,4 +1,4 @@
-"""Remove passages that an earlier document has, whatever stands around them.
+"""Remove passages that also occur in an earlier document, whatever surrounds them.
 
 The meaning is sequential. Take documents in keep order. A passage of `min_bytes` is a repeat if it began at an earlier
 place, in an earlier document or the same one. What goes is the union of such passages, trimmed inward to boundaries;

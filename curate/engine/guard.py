@@ -1,4 +1,4 @@
-"""Reject a document that makes a stage raise, and that one alone, as `STAGE_failed`.
+"""Reject a document that makes a stage raise an exception, and only that one, as `STAGE_failed`.
 
 A stage that raises on a block runs again on its halves, down to the documents that raise by themselves: they are
 rejected as `STAGE_failed`. Row i of a stage's result depends on row i alone, so neither blocks nor workers affect who

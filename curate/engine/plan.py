@@ -1,4 +1,4 @@
-"""From a manifest and its inputs to a Plan: jobs, fingerprints, who reads whose part.
+"""From a manifest and its inputs to a Plan: jobs, fingerprints, and which job reads which part.
 
 Pure: nothing is read or run.
 

@@ -1,4 +1,4 @@
-"""Counts of running jobs so far, in small files that show how far a run is.
+"""Progress of running jobs: what each has counted so far, in small files.
 
 A job writes its own file, and whoever shows the run reads it.
 

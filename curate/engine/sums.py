@@ -1,4 +1,4 @@
-"""Check, before a release is built, that what one job passed on is what the next one received."""
+"""Check, before a release is built, that every job received what the previous one sent."""
 
 from curate.engine.plan import Plan, ShardJobs
 from curate.engine.store import Damaged, Store

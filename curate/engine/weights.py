@@ -1,4 +1,4 @@
-"""How much work each job of a run is: how far the run is, and how long it will take.
+"""How much work each job of a run is, for progress and the time left.
 
 The weights are guesses from the sizes of the inputs, like those of `curate.engine.estimate`. How fast this machine is
 shows as the run goes on.

@@ -1,4 +1,4 @@
-"""`curate explain`: follow one document to its shard and row, or to the reason it is out."""
+"""`curate explain`: follow one document to its shard and row, or to the reason it was rejected."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How far a run is: documents, documents per second, and time left."""
+"""The pace of a run: documents so far, documents per second, and time left."""
 
 import time
 from collections import deque

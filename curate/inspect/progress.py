@@ -1,4 +1,4 @@
-"""Progress of a run on stderr: a live line on a terminal, a line now and then in a log."""
+"""Progress of a run on stderr: a live line on a terminal, occasional lines in a log."""
 
 import sys
 import threading

@@ -1,4 +1,4 @@
-"""Scan the source of a web page once: what would slow a parser, where its text may need help.
+"""Scan the source of a web page once: what would slow down a parser, and where its text may need repair.
 
 This follows the tokenizer of the HTML standard as far as tags, attributes, comments and raw text go. Where the
 standard needs the tree it goes by tags alone: SVG and MathML, in which there are CDATA sections and no raw text, last

@@ -1,4 +1,4 @@
-"""Passages that stand in several places, found exactly and in linear time.
+"""Passages that occur more than once, found exactly and in linear time.
 
 A *window* is the shortest run of whole characters from some position on that has at least ``length`` bytes. It is a
 repeat if the same bytes are a window at an earlier position, in an earlier document or in the same one. What a suffix

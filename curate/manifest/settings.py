@@ -1,4 +1,4 @@
-"""What a manifest takes from outside its file: `--set`, and environment variables in paths."""
+"""Values that a manifest takes from outside its file: `--set`, and environment variables in paths."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Read a YAML file with the place of every value, configure its stages, collect its mistakes."""
+"""Read a YAML file with the position of every value, configure its stages, collect its mistakes."""
 
 from collections import Counter
 from collections.abc import Iterable

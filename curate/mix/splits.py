@@ -1,4 +1,4 @@
-"""Put settled documents into splits and shards: held out, or drawn, and how often."""
+"""Assign documents to splits and shards: which are held out, which are drawn, and how often."""
 
 from dataclasses import dataclass
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""The model that tells main content of web pages from the rest, block by block.
+"""The model that separates the main content of web pages from the rest, block by block.
 
     read = MainContent.load().read(page)  # UTF-8
     read.text()  # of the blocks that are kept

@@ -1,4 +1,4 @@
-"""Read published sets of web pages whose main content people have marked."""
+"""Read published sets of web pages with hand-labeled main content."""
 
 import gzip
 import json

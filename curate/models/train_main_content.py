@@ -1,4 +1,4 @@
-"""`curate train` for main content: what to learn from marked pages, and how.
+"""`curate train` for main content: what to learn from labeled pages, and how.
 
 Each block of a page is content if at least half of its word trigrams stand in the text that people marked, or, where
 they marked parts alone, if it is among these. Blocks weigh by the square root of their words, and pages all the same,

@@ -1,4 +1,4 @@
-"""What became of the inputs, for the card and the report: kept, not read, damaged."""
+"""What happened to the inputs, for the card and the report: kept, not read, damaged."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Open a release by its folder or its address on the Hub, and download what is asked for."""
+"""Open a release by its folder or its address on the Hub, and download the requested files."""
 
 import re
 from dataclasses import dataclass

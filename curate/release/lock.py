@@ -1,4 +1,4 @@
-"""lock.json, what a run really used and made: read it, and `curate verify`.
+"""lock.json, what a run actually used and made: read it, and `curate verify`.
 
 Written by the machine, compared by anyone.
 

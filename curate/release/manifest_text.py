@@ -1,4 +1,4 @@
-"""Write a new version and its removals into a manifest, and change nothing else of its text."""
+"""Write a new version and its removals into a manifest, without changing anything else in its text."""
 
 import yaml
 

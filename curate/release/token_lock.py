@@ -1,4 +1,4 @@
-"""What a lock says of token shards."""
+"""What a lock records about token shards."""
 
 from typing import Annotated, Literal, Self
 

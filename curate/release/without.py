@@ -1,4 +1,4 @@
-"""Write shards again without some documents, and recount the lock from its files."""
+"""Rewrite shards without some documents, and recompute the lock from its files."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator

@@ -1,4 +1,4 @@
-"""Decompress files of rows and texts, and go on after damage.
+"""Decompress files of rows and texts, and continue after damage.
 
 What was decompressed before damage is kept, and reading goes on at the next member, frame or stream that is found
 and decodes. The work of finding it is bounded, so that a file made to look damaged everywhere costs what its size does.

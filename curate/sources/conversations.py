@@ -1,4 +1,4 @@
-"""Make conversations of rows: roles, contents, tools, pictures. What the row layouts are written with.
+"""Build conversations from rows (roles, contents, tools, images): the functions that row layouts use.
 
 Each layout is a `RowLayout`: a function that makes `Conversation`s of a row; `curate.sources.row_layouts` has them.
 Roles get the names that chat templates use; an unknown role keeps its name, and the stage `conversation` rejects it.

@@ -1,4 +1,4 @@
-"""The plain bytes of a compressed archive, frame after frame, and its damaged places.
+"""The decompressed bytes of an archive, frame by frame, and its damaged places.
 
 After a damaged frame reading goes on at the next that can be read. It is looked for from the damaged one's own
 beginning, since a frame that lost bytes is read into the next one before that shows: so what was last read of a frame

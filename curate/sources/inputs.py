@@ -1,4 +1,4 @@
-"""`inputs:` of a manifest: find the files, and name those not taken, with the reason.
+"""`inputs:` of a manifest: find the files, and list those that are skipped, with the reason.
 
 An input is one of
 

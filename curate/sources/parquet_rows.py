@@ -1,4 +1,4 @@
-"""From rows of Parquet to documents; those that cannot be used stay, with a reason."""
+"""From Parquet rows to documents; unusable rows are rejected with a reason."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Cut a source's inputs into partitions, the pieces that one job each reads.
+"""Cut a source's inputs into partitions, each read by one job.
 
 They come from the inputs alone, never from the number of workers: big Parquet files are cut into ranges of row groups,
 small neighbours (by path) are bundled, everything else is a file a partition.

@@ -1,4 +1,4 @@
-"""Which answers of an input's server are worth waiting for, and for how long in all (`CURATE_PATIENCE`).
+"""Which responses of an input's server are worth retrying, and for how long in total (`CURATE_PATIENCE`).
 
 CURATE_PATIENCE in the environment: seconds to wait, all tries together, for one file of a server that asks for
 patience (120 unless set); half of it for one that does not answer at all. Bytes that arrive start it again.

@@ -1,4 +1,4 @@
-"""Where inputs lie (local, object stores, the Hub, the web), and how to open or fetch them."""
+"""Where inputs are (local, object stores, the Hub, the web), and how to open or fetch them."""
 
 import errno
 import hashlib

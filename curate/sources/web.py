@@ -1,4 +1,4 @@
-"""Files of web servers: look at them, fetch them, read ranges of them.
+"""Files on web servers: inspect them, fetch them, read ranges of them.
 
 What is stored arrives: servers are asked for `identity`, and a Content-Encoding that one puts on nevertheless is
 taken off, unless it only labels a file that is compressed itself, as many do with `.gz`.

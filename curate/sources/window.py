@@ -1,4 +1,4 @@
-"""The plain bytes of an archive as a window that holds no more than is asked for.
+"""The decompressed bytes of an archive, as a window no larger than requested.
 
 Offsets count plain bytes from the stretch's beginning. `disk` says where they come from.
 """

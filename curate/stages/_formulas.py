@@ -1,4 +1,4 @@
-"""Formulas of web pages in one form: TeX where the page has it, else readable text.
+"""Formulas of web pages in one notation: TeX if the page has it, else readable text.
 
 Known are MathML, MathJax 2 to 4, KaTeX and MediaWiki's pictures. TeX comes from `annotation`, `alttext`, a script of
 the type `math/tex` or a picture's `alt`, without delimiters and without the `{\\displaystyle ...}` of MediaWiki.

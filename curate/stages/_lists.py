@@ -1,4 +1,4 @@
-"""Read lists of domains, URLs and ids in the forms in which people keep them.
+"""Read lists of domains, URLs and ids in the formats that people use.
 
 Every line is understood, or named as one that is not.
 

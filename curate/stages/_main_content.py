@@ -1,4 +1,4 @@
-"""Main content for `extract`, by the model of blocks, with formulas in one form."""
+"""Main content for `extract`: the block model, and formulas in one notation."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the source of a page shows before it is parsed, so that most pages need no help.
+"""What the source of a page shows before it is parsed, so that most pages need no repair.
 
 A look at the bytes costs a tenth of a parse. It says whether a parser would take too long, and where the text of the
 page may need help, so that most elements are never touched from Python.

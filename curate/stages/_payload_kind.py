@@ -1,4 +1,4 @@
-"""What a payload is (HTML, text, PDF, image ...), by its bytes and what others say of it.
+"""What a payload is (HTML, text, PDF, image ...), by its bytes, the crawler and the server.
 
 The first of these that tells decides:
 

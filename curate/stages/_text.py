@@ -1,4 +1,4 @@
-"""Make a column of the texts that a stage changed."""
+"""Build a text column from the texts that a stage changed."""
 
 from collections.abc import Callable
 

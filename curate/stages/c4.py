@@ -1,4 +1,4 @@
-"""C4's rules: keep lines of prose, reject pages without."""
+"""C4's rules: keep lines of prose, reject pages that have none."""
 
 import pyarrow as pa
 import pyarrow.compute as pc

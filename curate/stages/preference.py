@@ -1,4 +1,4 @@
-"""Reject preference pairs of which a side is missing, or both are equal or answer different prompts."""
+"""Reject preference pairs with a missing side, equal sides, or answers to different prompts."""
 
 import numpy as np
 import pyarrow as pa

@@ -1,4 +1,4 @@
-"""Render conversations in a child process: a template that hangs or takes all memory costs its row.
+"""Render conversations in a child process: a template that hangs or uses all memory costs only its row.
 
 The bounds of `curate.tokens.chat_rendering` hold by counts; here are those that hold by time and memory, for what no
 count can see, such as a regular expression or a text that doubles.

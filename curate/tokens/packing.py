@@ -1,4 +1,4 @@
-"""Pack documents into sequences of one length, and find them again (`concat`, `best-fit`).
+"""Pack documents into sequences of equal length, and record where each document is (`concat`, `best-fit`).
 
 `concat` lays documents end to end and cuts them each `context` tokens. `best-fit` cuts only documents that are longer
 than the context, and puts each piece where the least room is left (best-fit packing, Ding et al. 2024,
