@@ -105,7 +105,11 @@ PARAMS = {
     "extract": [{}, {"extractor": "curate"}, {"main_content": False, "links": True, "skip_elements": ["h1"]}],
     "decontaminate": [
         {"sets": {"prose": {"path": str(QUESTIONS), "columns": ["question"]}}},
-        {"sets": {"prose": {"path": str(QUESTIONS), "columns": ["question"]}}, "n": 4, "share": 0.2, "mode": "mark"},
+        {"sets": {"prose": {"path": str(QUESTIONS), "columns": ["question"], "answer": "question"}}, "rule": "strict"},
+        {
+            "sets": {"prose": {"path": str(QUESTIONS), "columns": ["question"]}},
+            **{"rule": "ngrams", "n": 4, "share": 0.2, "mode": "mark"},
+        },
     ],
     "language": [{"model": str(model(("hq", "cc", "fr"), loss="hs")), "keep": ["hq"], "probabilities": ["fr"]}],
     "quality": [{"model": str(model()), "min_score": 0.5}, {"model": {"a": str(model()), "b": str(model(loss="ova"))}}],

@@ -48,7 +48,7 @@ def questions(tmp_path):
 
 def search(path, *texts, columns=("question", "choices"), **params):
     sets = {"test": {"path": str(path), "columns": list(columns)} | params.pop("set", {})}
-    params = DECONTAMINATE.configure({"sets": sets} | params)
+    params = DECONTAMINATE.configure({"sets": sets, "rule": "ngrams"} | params)
     check("decontaminate", docs(*texts), params)
     return DECONTAMINATE(docs(*texts), **params)
 
@@ -104,7 +104,7 @@ def test_the_reason_is_the_set(questions, tmp_path):
         "trains": {"path": str(questions), "columns": ["question"]},
         "prose": {"path": str(other), "columns": ["text"]},
     }
-    params = DECONTAMINATE.configure({"sets": sets})
+    params = DECONTAMINATE.configure({"sets": sets, "rule": "ngrams"})
     found = DECONTAMINATE(docs(PROSE, QUESTION, "nothing"), **params)
     assert found["reject"].to_pylist() == ["prose", "trains", None]
     assert DECONTAMINATE.reasons(params) == ("trains", "prose")
@@ -251,7 +251,7 @@ def test_every_planted_item_of_a_real_set_is_found_and_named(name):
     chosen = random.Random(0).sample(long, min(100, len(long)))
     planted = [PROSE + items[row].upper() + "\n\n" + PROSE for row in chosen]
     sets = {name: {"path": str(path), "columns": REAL[name]}}
-    found = DECONTAMINATE(docs(*planted, PROSE), **DECONTAMINATE.configure({"sets": sets}))
+    found = DECONTAMINATE(docs(*planted, PROSE), **DECONTAMINATE.configure({"sets": sets, "rule": "ngrams"}))
     assert found["reject"].to_pylist() == [name] * len(chosen) + [None]
     twins = {}
     for row, text in enumerate(items):
@@ -274,7 +274,7 @@ def test_questions_with_every_eighth_word_changed_are_not_found():
     ]
     sets = {"gsm8k": {"path": str(path), "columns": ["question"]}}
     longest = [max((len(a) for a in _shared_runs(t, q)), default=0) for t, q in zip(texts, questions, strict=True)]
-    found = DECONTAMINATE(docs(*texts), **DECONTAMINATE.configure({"sets": sets}))
+    found = DECONTAMINATE(docs(*texts), **DECONTAMINATE.configure({"sets": sets, "rule": "ngrams"}))
     kept = [reject is None for reject, run in zip(found["reject"].to_pylist(), longest, strict=True) if run < 13]
     assert len(kept) > 90
     assert all(kept)
@@ -289,7 +289,7 @@ def _shared_runs(text, question):
 def test_what_many_questions_have_in_common_is_looked_at_in_parts(tmp_path, monkeypatch):
     path, questions = tmp_path / "set.jsonl", [f"which of these five words are in all texts {n}" for n in range(9)]
     path.write_text("".join(json.dumps({"q": question}) + "\n" for question in questions))
-    params = {"sets": {"a": {"path": str(path), "columns": ["q"], "id": None}}, "n": 4}
+    params = {"sets": {"a": {"path": str(path), "columns": ["q"], "id": None}}, "rule": "ngrams", "n": 4}
     table = docs(*(f"a {question}" for question in questions[:4]), "no")
     whole = decontaminate(table, **params)
     monkeypatch.setattr(module, "OCCURRENCES", 10)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -14,11 +14,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from curate.base.parameters import Ngram, Positive, Share
 from curate.documents import utf8
 from curate.errors import CurateError, did_you_mean
+from curate.kernels.items import find_items
 from curate.kernels.ngrams import Ngrams, find_ngrams, index_ngrams, text_ngrams
 from curate.models.resources import Name, locate, sha256
 from curate.sources.layouts import find
 from curate.sources.small_rows import all_rows
 from curate.stage_api import reject, set_column, stage
+from curate.stages._items import SOLUTION, Indexed, indexed, plain
 
 OCCURRENCES = 1 << 21
 """Of n-grams in the sets that are looked at at a time: what many questions begin with may be in every document."""
@@ -30,13 +32,16 @@ class EvaluationSet(BaseModel):
     """A file of questions.
 
     path     Parquet or JSONL, optionally compressed: a path or a URL such as `hf://datasets/...`
-    columns  columns of the texts; `column.field` for a field of a struct; every value of a list is a text
+    columns  columns of the questions; `column.field` for a field of a struct; every value of a list is a text
+    answer   column of the answer or the choices, for all rules but `ngrams`: an answer near a question supports it, and
+             one of 20 words or more, such as a solution, is searched for as well
     id       column that identifies an item; without one, the row number from 0
     """
 
     model_config = ConfigDict(extra="forbid")
     path: Name
     columns: list[str] = Field(min_length=1)
+    answer: str | None = None
     id: str | None = None
 
 
@@ -65,75 +70,124 @@ def _resources(sets: dict[str, dict], **_) -> dict:
     return {"sets": {name: one | {"path": locate(one["path"], "evaluation set")} for name, one in sets.items()}}
 
 
-def _notes(sets: dict[str, dict], n: int, min_words: int, **_) -> list[str]:
-    texts = load(sets, n, min_words)
-    found, short = texts.sets.to_pylist(), texts.words < min(min_words, n)
+def _notes(sets: dict[str, dict], rule: str, n: int | None, min_words: int | None, **_) -> list[str]:
+    if rule == "ngrams":
+        texts = load(sets, n, min_words)
+        least = min(min_words or 8, n or 13)
+        found, short = texts.sets.to_pylist(), texts.words < least
+        why = f"have fewer than {least} words"
+    else:
+        items = load_items(sets, rule)
+        found, short = items.sets.to_pylist(), ~items.searched
+        why = "are too short to be told from other text"
     lines = []
     for name in sets:
         mine = np.array([one == name for one in found], bool)
-        lines.append(
-            f"{name}: {mine.sum():,} texts, of which {(mine & short).sum():,} have fewer than {min(min_words, n)} "
-            "words and are not searched for"
-        )
+        lines.append(f"{name}: {mine.sum():,} texts, of which {(mine & short).sum():,} {why} and are not searched for")
     return lines
 
 
-@stage(version=2, dry=True, resources_from=_resources, notes_from=_notes, reasons_from=lambda sets, **_: tuple(sets))
+@stage(version=3, dry=True, resources_from=_resources, notes_from=_notes, reasons_from=lambda sets, **_: tuple(sets))
 def decontaminate(
     docs: pa.Table,
     *,
     sets: dict[SetName, EvaluationSet],
-    n: Ngram = 13,
-    share: Share = 0.0,
-    min_words: Positive = 8,
+    rule: Literal["balanced", "strict", "ngrams"] = "balanced",
+    n: Ngram | None = None,
+    share: Share | None = None,
+    min_words: Positive | None = None,
     mode: Literal["reject", "mark"] = "reject",
 ) -> pa.Table:
-    """Reject or mark documents that share n-grams of words with evaluation sets.
+    """Reject or mark documents that contain items of evaluation sets.
 
-    sets       evaluation sets, by name: `{path: ..., columns: [...], id: ...}`, see `EvaluationSet`
-    n          words per n-gram. Case, punctuation and symbols are ignored, so it also works for code and formulas.
-               In scripts without spaces each letter is a word: for such a corpus, about 40 are as specific as 13 words
-    share      minimum share of a set text's words that must be in n-grams that the document contains too;
-               0: one n-gram is enough
-    min_words  texts of fewer than n words are searched for as a whole if they have at least this many words; shorter
-               texts, such as the answers of multiple-choice questions, are not searched for
+    sets       evaluation sets, by name: `{path: ..., columns: [...], answer: ..., id: ...}`, see `EvaluationSet`
+    rule       balanced: an item is found if 80% of it stands in one place of the document, by the weights of its
+               5-grams, where rare ones weigh more; of items up to 20 words, all of it. With an answer near, 20 points
+               less are enough. Items of fewer than 6 words, not counting numbers and single letters, are found only
+               with an answer. strict: 60%, and from 5 words on. ngrams: one n-gram of words in common, anywhere in the
+               document, or a share of them
+    n          of `ngrams`: words per n-gram; default: 13. In scripts without spaces each letter is a word: for such
+               a corpus, about 40 are as specific as 13 words
+    share      of `ngrams`: minimum share of an item's words that must be in n-grams that the document contains too;
+               default: 0, one n-gram is enough
+    min_words  of `ngrams`: items of fewer than n words are searched for as a whole if they have at least this many
+               words; default: 8. Shorter ones, such as the answers of multiple-choice questions, are not searched for
     mode       `mark` adds the columns and keeps the document
 
-    `n: 13` with `share: 0` is the rule of GPT-3 (Brown et al. 2020, appendix C, where the minimum n is 8 words), `n: 8`
-    with `share: 0.7` is that of PaLM, and `n: 10` with `share: 0.8` is close to that of Llama 2 (Touvron et al. 2023,
+    Case, punctuation, symbols and white space are ignored by all rules. `balanced` and `strict` also ignore which
+    numbers there are, soft hyphens and other characters that cannot be seen, and Unicode forms such as ligatures and
+    full-width letters.
+
+    `n: 13` is the rule of GPT-3 (Brown et al. 2020, appendix C, where the minimum n is 8 words), `n: 8` with
+    `share: 0.7` is that of PaLM, and `n: 10` with `share: 0.8` is close to that of Llama 2 (Touvron et al. 2023,
     A.6), applied to one document at a time. GPT-3 ignored n-grams that occur in many documents; this stage does not.
 
-    `contamination` is the text with the largest share in the document, and `contamination_ngram` is its first n-gram as
-    written there. All four columns cover every shared n-gram, so `filter` can later apply a different share. The reason
-    is the name of the set.
+    `contamination` is the item of which the document has most, `contamination_ngram` is the passage in the document, or
+    of `ngrams` the first n-gram there, and `contamination_share` is how much of the item it has. The reason is the name
+    of the set.
 
     Reads: text
     Adds: contamination (string, `SET/ITEM`), contamination_ngram (string),
         contamination_ngrams (int32, n-grams of the document that are in any set),
-        contamination_share (float, share of the words of that text, in [0, 1])
+        contamination_share (float, share of that item, in [0, 1])
+
+    Source: `balanced` is after decon of the Allen Institute for AI, which scores questions and answers by their
+    n-grams' inverse document frequency.
     """
-    texts = load(sets, n, min_words)
-    data, offsets = utf8(docs["text"])
-    hits = find_ngrams(data, offsets, texts.ngrams)
-    doc, start, end, text, covered = best_texts(texts, *hits)
-    found = pa.array(_places(docs.num_rows, doc))
-    count = np.bincount(hits[0], minlength=docs.num_rows).astype(np.int32)
-    shares = (covered / np.maximum(texts.words[text], 1)).round(6).astype(np.float32)
-    view = memoryview(data)
-    ngram = [bytes(view[a:b]).decode(errors="replace") for a, b in zip(start, end, strict=True)]
+    given = {"n": n, "share": share, "min_words": min_words}
+    if rule != "ngrams" and (unused := [name for name, value in given.items() if value is not None]):
+        fix = f"set `rule: ngrams`, or remove `{unused[0]}`"
+        raise CurateError(f"`{unused[0]}` has no effect with `rule: {rule}`", fix=fix)
+    found = _by_ngrams(docs, load(sets, n, min_words)) if rule == "ngrams" else _by_items(docs, load_items(sets, rule))
+    row = pa.array(_places(docs.num_rows, found.docs))
     columns = {
-        "contamination": texts.items.take(pa.array(text)).take(found),
-        "contamination_ngram": pa.array(ngram, pa.string()).take(found),
-        "contamination_ngrams": pa.array(count),
-        "contamination_share": pc.fill_null(pa.array(shares).take(found), 0),
+        "contamination": found.names.take(row),
+        "contamination_ngram": pa.array(found.passages, pa.string()).take(row),
+        "contamination_ngrams": pa.array(found.counts),
+        "contamination_share": pc.fill_null(pa.array(found.shares.round(6).astype(np.float32)).take(row), 0),
     }
     for name, column in columns.items():
         docs = set_column(docs, name, column)
     if mode == "mark":
         return docs
-    guilty = texts.sets.take(pa.array(text)).take(found)
-    guilty = pc.if_else(pc.greater_equal(columns["contamination_share"], np.float32(round(share, 6))), guilty, None)
+    enough = pc.greater_equal(columns["contamination_share"], np.float32(round(share or 0, 6)))
+    guilty = pc.if_else(enough, found.sets.take(row), None)
     return reject(docs, **{name: pc.equal(guilty, name) for name in sets})
+
+
+class Found(NamedTuple):
+    """What documents have in common with evaluation sets: rows of the documents (int64), the item of each and its set,
+    a passage, the share of it; and how many n-grams of any item each document has (int32[documents])."""
+
+    docs: np.ndarray
+    names: pa.Array
+    sets: pa.Array
+    passages: list[str]
+    shares: np.ndarray
+    counts: np.ndarray
+
+
+def _by_ngrams(docs: pa.Table, texts: Texts) -> Found:
+    data, offsets = utf8(docs["text"])
+    hits = find_ngrams(data, offsets, texts.ngrams)
+    doc, start, end, text, covered = best_texts(texts, *hits)
+    count = np.bincount(hits[0], minlength=docs.num_rows).astype(np.int32)
+    shares = covered / np.maximum(texts.words[text], 1)
+    text = pa.array(text)
+    return Found(doc, texts.items.take(text), texts.sets.take(text), _cut(data, start, end), shares, count)
+
+
+def _by_items(docs: pa.Table, indexed: Indexed) -> Found:
+    data, offsets = utf8(plain(docs["text"]))
+    doc, item, shares, start, end, counts = find_items(data, offsets, indexed.items)
+    item = pa.array(item)
+    passages = _cut(data, start, end)
+    return Found(doc, indexed.names.take(item), indexed.sets.take(item), passages, shares, counts.astype(np.int32))
+
+
+def _cut(data: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> list[str]:
+    view = memoryview(data)
+    return [bytes(view[start:end]).decode(errors="replace") for start, end in zip(starts, ends, strict=True)]
 
 
 def best_texts(texts: Texts, docs, starts, ends, ngrams) -> tuple[np.ndarray, ...]:
@@ -177,8 +231,9 @@ def _best_texts(texts: Texts, docs, starts, ends, ngrams, first, times) -> tuple
     return doc[best], starts[hit[best]], ends[hit[best]], text[best], covered[best]
 
 
-def load(sets: dict[str, dict], n: int, min_words: int) -> Texts:
+def load(sets: dict[str, dict], n: int | None, min_words: int | None) -> Texts:
     """The texts of evaluation sets, read once in a process. Raises CurateError for a set that cannot be read."""
+    n, min_words = n or 13, min_words or 8
     files = []
     for name, one in sets.items():
         path = locate(one["path"], "evaluation set")
@@ -186,11 +241,30 @@ def load(sets: dict[str, dict], n: int, min_words: int) -> Texts:
     return _load(tuple(files), n, min(min_words, n))
 
 
+def load_items(sets: dict[str, dict], rule: str) -> Indexed:
+    """The items of evaluation sets, read once in a process. Raises CurateError for a set that cannot be read."""
+    files = []
+    for name, one in sets.items():
+        path = locate(one["path"], "evaluation set")
+        files.append((name, path, sha256(path), tuple(one["columns"]), one["answer"], one["id"]))
+    return _load_items(tuple(files), rule)
+
+
+@lru_cache(maxsize=2)
+def _load_items(files: tuple, rule: str) -> Indexed:
+    rows = []
+    for name, path, _, columns, answer, label in files:
+        for item, text, said in _read(path, columns, label, answer):
+            rows.append((name, f"{name}/{item}", text, said))
+            rows += [(name, f"{name}/{item}", one, []) for one in said if len(one.split()) >= SOLUTION]
+    return indexed(rows, rule)
+
+
 @lru_cache(maxsize=2)
 def _load(files: tuple, n: int, least: int) -> Texts:
     names, items, strings = [], [], []
     for name, path, _, columns, label in files:
-        for item, text in _read(path, columns, label):
+        for item, text, _ in _read(path, columns, label):
             names.append(name)
             items.append(f"{name}/{item}")
             strings.append(text)
@@ -206,9 +280,11 @@ def _load(files: tuple, n: int, least: int) -> Texts:
     return Texts(sets, pa.array(items, pa.string()), lengths, ngrams, bounds, text[order], place[order])
 
 
-def _read(path: Path, columns: tuple[str, ...], label: str | None) -> Iterator[tuple[str, str]]:
-    """(item, text) for all texts of an evaluation set."""
-    wanted = [*columns, *([label] if label else [])]
+def _read(
+    path: Path, columns: tuple[str, ...], label: str | None, answer: str | None = None
+) -> Iterator[tuple[str, str, list[str]]]:
+    """(item, text, its answers) for all texts of an evaluation set."""
+    wanted = [*columns, *filter(None, (answer, label))]
     try:
         rows = all_rows(path, [place.partition(".")[0] for place in wanted])
     except (pa.ArrowException, OSError, ValueError) as error:
@@ -219,9 +295,11 @@ def _read(path: Path, columns: tuple[str, ...], label: str | None) -> Iterator[t
         if not any(find(row, place) is not None for row in rows):
             raise CurateError(f"no column `{place}` in the evaluation set", str(path), did_you_mean(place, known))
     for number, row in enumerate(rows):
+        said = find(row, answer) if answer else None
+        said = [*_strings(said)] if isinstance(said, str | list | dict) else [] if said is None else [str(said)]
         for column in columns:
             for text in _strings(find(row, column)):
-                yield str(find(row, label) if label else number), text
+                yield str(find(row, label) if label else number), text, said
 
 
 def _strings(value: Any) -> Iterator[str]:
