@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,15 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_itemcollected(item: pytest.Item) -> None:
     if getattr(item, "originalname", item.name) not in LONG:
         item.add_marker(pytest.mark.quick)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with the most tests that are not quick begin first, so that none of them is all that runs in the end."""
+    weights: Counter[Path] = Counter()
+    for item in items:
+        weights[item.path] += 1 if item.get_closest_marker("quick") else 1000
+    items.sort(key=lambda item: -weights[item.path])
 
 
 def know_odd_stages(patch: pytest.MonkeyPatch) -> None:
