@@ -1,17 +1,21 @@
 """Small corpora, manifests over them, and runs, for the tests of the engine."""
 
 import gzip
+import io
 import json
 import random
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 import yaml
 from texts import reference_words
 
+from curate.cli.commands import main
 from curate.release.make import Released, run_events
 
 WORDS = [
@@ -164,6 +168,15 @@ def rejected_rows(release: Path) -> list[dict]:
 
 
 def curate(*arguments: str | Path, **options) -> subprocess.CompletedProcess:
-    """Run the command line in a process of its own."""
-    command = [sys.executable, "-m", "curate", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
+    """Run the command line: in this process, or with options of `subprocess.run` in one of its own."""
+    words = ["curate", *map(str, arguments)]
+    if options:
+        command = [sys.executable, "-m", *words]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="") for _ in range(2))
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(sys, "argv", words)
+        with pytest.raises(SystemExit) as ended:
+            main()
+    told = [stream.flush() or stream.buffer.getvalue().decode() for stream in (out, err)]
+    return subprocess.CompletedProcess(words, ended.value.code, *told)
