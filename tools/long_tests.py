@@ -17,7 +17,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 LIST = ROOT / "tests" / "long_tests.txt"
-SECONDS = 0.4
+SECONDS = 0.25
 
 
 class Measure:
