@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from package import python_path
 from releases import write_corpus
 
 from curate.sources.format_api import formats
@@ -49,8 +50,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def know_odd_stages(patch: pytest.MonkeyPatch) -> None:
     """Make the stages of `plugin/` known, here and in every process started from here."""
-    paths = [str(HERE / "plugin"), str(HERE.parent), os.environ.get("PYTHONPATH", "")]
-    patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
+    patch.setenv("PYTHONPATH", python_path(HERE / "plugin"), prepend=os.pathsep)
     patch.syspath_prepend(HERE / "plugin")
     forget_stages()
 

@@ -36,6 +36,7 @@ from hub_repo import Answer, Refused
 from huggingface_hub import constants, set_client_factory
 from huggingface_hub.errors import HTTPError
 from huggingface_hub.utils import _http as hub_http
+from package import python_path
 
 # So that Xet, which reads this when it is first used, gives up at once.
 XET_TRIES = {"HF_XET_CLIENT_RETRY_MAX_ATTEMPTS": "2", "HF_XET_CLIENT_RETRY_BASE_DELAY": "1ms"}
@@ -144,7 +145,7 @@ class Hub(Api):
                 "HF_HUB_DISABLE_TELEMETRY": "1",
                 "HF_HUB_DISABLE_PROGRESS_BARS": "1",
                 "NO_PROXY": "127.0.0.1",
-                "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
+                "PYTHONPATH": python_path(),
             }
             | XET_TRIES
         )

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from package import python_path
 
 from curate.base.library_pages import library_pages
 
@@ -18,8 +19,7 @@ SECRET = "c0ffee-do-not-publish"
 def _make(folder: Path, **environment: str) -> dict[str, bytes]:
     script = "import sys; from curate.demo_corpus import make_demo; make_demo(sys.argv[1])"
     folder.mkdir()
-    root = str(Path(__file__).parents[1])
-    given = os.environ | {"PYTHONPATH": root} | environment
+    given = os.environ | {"PYTHONPATH": python_path()} | environment
     command = [sys.executable, "-c", script, str(folder / "demo")]
     subprocess.run(command, env=given, cwd=folder, check=True, capture_output=True, timeout=120)
     return {path.name: path.read_bytes() for path in sorted((folder / "demo" / "corpus").iterdir())}

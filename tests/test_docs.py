@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from package import python_path
 
 import curate
 from curate.cli import commands as cli
@@ -52,10 +53,9 @@ def environment(home, tmp_path_factory) -> dict:
     (tools / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
     for tool in tools.iterdir():
         tool.chmod(0o755)
-    package = Path(curate.__file__).parents[1]
     return os.environ | {
         "PATH": f"{tools}:{os.environ['PATH']}",
-        "PYTHONPATH": f"{package}:{home}",
+        "PYTHONPATH": f"{python_path()}:{home}",
         "CURATE_WORKERS": "0",
         "HF_HOME": str(tools / "huggingface"),
         "HF_DATASETS_OFFLINE": "1",

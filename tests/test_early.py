@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from package import python_path
 
-from curate.base import early
 from curate.errors import Stopped
 
 INTERRUPT = "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(30)\n"
@@ -20,8 +20,7 @@ SCRIPT = "import sys\nfrom curate.cli.commands import main\nsys.exit(main())\n"
 def interrupted(folder: Path, module: str, command: list[str], **options) -> subprocess.CompletedProcess:
     """Run a command in which Ctrl-C comes while the module is imported."""
     (folder / f"{module}.py").write_text(INTERRUPT)
-    paths = [str(folder), str(Path(early.__file__).parents[2])]
-    env = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    env = os.environ | {"PYTHONPATH": python_path(folder)}
     return subprocess.run([sys.executable, *command], env=env, capture_output=True, text=True, timeout=60, **options)
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+from package import python_path
 from releases import rows, write_jsonl, write_manifest
 
-ROOT = Path(__file__).resolve().parents[1]
 WAITING = "import os, time\n\ndef wait(docs):\n    open(os.environ['BEGUN'], 'w').close()\n    time.sleep(600)\n"
 
 
@@ -35,7 +35,7 @@ def run(path: Path, *before: str) -> subprocess.CompletedProcess:
         "--workers",
         "0",
     ]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT)
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=path.parent)
 
 
 def test_lines_of_a_log_carry_the_time(tmp_path):
@@ -64,7 +64,7 @@ def test_ctrl_c_is_acknowledged_at_once_and_a_second_one_ends_it(tmp_path, worke
     os.mkfifo(begun)
     path = manifest(tmp_path, stages=[{"annotate": {"function": "waiting:wait", "adds": {}}}])
     command = [sys.executable, "-m", "curate", "run", str(path), "--work", str(tmp_path / "work"), "--workers", workers]
-    env = os.environ | {"BEGUN": str(begun), "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    env = os.environ | {"BEGUN": str(begun), "PYTHONPATH": python_path(tmp_path)}
     with subprocess.Popen([*command, "--allow-code", "waiting"], env=env, stderr=subprocess.PIPE, text=True) as child:
         begun.open().close()  # waits until the job has begun
         processes = psutil.Process(child.pid).children(recursive=True)

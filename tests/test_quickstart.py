@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from package import python_path
 
 nbclient = pytest.importorskip("nbclient", reason='nbclient is not installed: pip install ".[test]"')
 nbformat = pytest.importorskip("nbformat", reason='nbformat is not installed: pip install ".[test]"')
@@ -15,7 +16,7 @@ def cells(tmp_path_factory):
     notebook = nbformat.read(ROOT / "examples" / "quickstart.ipynb", as_version=4)
     folder = tmp_path_factory.mktemp("notebook")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(ROOT), prepend=":")
+        patch.setenv("PYTHONPATH", python_path(), prepend=":")
         nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": folder}}).execute()
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
