@@ -97,12 +97,17 @@ def coded(column: pa.ChunkedArray, known: dict) -> np.ndarray:
     return np.array(codes, np.int32)[values.indices.to_numpy()]
 
 
+def flat(column: pa.ChunkedArray) -> pa.Array:
+    """The column as one array. Arrow's `combine_chunks` copies even what is one already."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
 def utf8(column: pa.ChunkedArray | pa.Array) -> tuple[np.ndarray, np.ndarray]:
     """A string column as kernels take it: `data` (uint8) and `offsets` (int64, rows + 1). Null is empty text.
 
     No byte is copied when the column is one chunk without nulls.
     """
-    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    array = flat(column) if isinstance(column, pa.ChunkedArray) else column
     if isinstance(array, pa.ChunkedArray):  # no chunk at all, or more than 2 GiB
         array = pa.chunked_array(array.chunks, array.type).cast(pa.large_string()).combine_chunks()
     if array.null_count:

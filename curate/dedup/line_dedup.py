@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from curate.base.parameters import Bins, Count
 from curate.dedup import _keep_order as keep_order
 from curate.dedup._units import SEPARATORS, join, split
-from curate.documents import hashes128
+from curate.documents import flat, hashes128
 from curate.stage_api import Step, group, reject, set_column
 
 
@@ -105,7 +105,7 @@ def take_out(docs: pa.Table, repeated: pa.Table, *, unit: str, numbers: str, min
     left = pc.utf8_length(pc.replace_substring_regex(text, r"[\s\p{Z}]+", ""))
     out = pc.and_(pa.array(removed > 0), pc.less(left, min_chars))
     changed = pc.and_(pa.array(removed > 0), pc.invert(out))
-    docs = set_column(docs, "text", pc.if_else(changed, text, docs["text"].combine_chunks()))
+    docs = set_column(docs, "text", pc.if_else(changed, text, flat(docs["text"])))
     docs = set_column(docs, "n_lines", pa.array(_sums(counts, starts)))
     docs = set_column(docs, "n_lines_removed", pa.array(removed))
     return reject(docs, nothing_new=out)

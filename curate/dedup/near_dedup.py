@@ -21,7 +21,7 @@ from curate.base.messages import SAID_BY, Of, of_role
 from curate.base.parameters import MOST_PERMUTATIONS, Bins, Ngram, Permutations, PositiveShare, Seed
 from curate.base.spill import Pile, zeros
 from curate.dedup import _keep_order as keep_order
-from curate.documents import comparable, hashes128, utf8
+from curate.documents import comparable, flat, hashes128, utf8
 from curate.errors import CurateError
 from curate.kernels.bands import band_keys, group_edges, optimal_bands, proposal_probability
 from curate.kernels.jaccard import greedy, greedy_by_signature, jaccard
@@ -294,7 +294,7 @@ def gathered(docs: pa.Table, members: pa.Table, *, keep: list[str], of: str) -> 
     high, low = hashes128(text)
     seen = np.zeros(len(high), bool)
     seen[np.unique(np.stack([high, low]), axis=1, return_index=True)[1]] = True
-    text = text.fill_null("").combine_chunks()
+    text = flat(text.fill_null(""))
     sent = {"doc": docs["doc"], "component": component, "priority": docs["priority"], "id": docs["id"]}
     sent |= keep_order.carried(docs, keep) | {"high": high, "low": low}
     sent["text"] = pa.compute.if_else(pa.array(seen), text, None)  # one of equal texts carries it

@@ -184,9 +184,10 @@ def keys(store: Store, args: dict, draft: Path, counts: dict) -> None:
     with Writer(draft, "lz4", level=None) as writer:
         for block in store.blocks(args["reading"]):
             live = block[REJECT.name].is_null()
-            made = build(block.filter(live), **args["call"]["params"]).select([args["column"]])
+            some_out = block[REJECT.name].null_count < block.num_rows
+            made = build(block.filter(live) if some_out else block, **args["call"]["params"]).select([args["column"]])
             is_live = live.to_numpy()
-            writer.write(made.take(pa.array(np.cumsum(is_live) - 1, mask=~is_live)))
+            writer.write(made.take(pa.array(np.cumsum(is_live) - 1, mask=~is_live)) if some_out else made)
 
 
 def _documents(store: Store, args: dict) -> Iterator[pa.Table]:

@@ -311,7 +311,9 @@ def live_blocks(store: Store, reading: dict) -> Iterator[pa.Table]:
         start += block.num_rows
         block = block.append_column("doc", pa.array(rows))
         if REJECT.name in block.column_names:  # an earlier release has only what is in
-            block = block.filter(block[REJECT.name].is_null()).drop_columns(REJECT.name)
+            if block[REJECT.name].null_count < block.num_rows:  # which would copy all texts
+                block = block.filter(block[REJECT.name].is_null())
+            block = block.drop_columns(REJECT.name)
         yield block
 
 

@@ -11,6 +11,8 @@ The hash of an n-gram is a polynomial of its tokens' hashes modulo 2^64, rolled 
 (Karp and Rabin 1987), then spread by MurmurHash3's finalizer.
 """
 
+from itertools import pairwise
+
 import numpy as np
 
 from curate.kernels import device, kernel
@@ -118,17 +120,24 @@ def shingle_hashes(data, offsets, n, unit=WORDS, fold=True):
     return hashes[:count].copy(), doc_offsets
 
 
-@kernel
 def shingle_sets(data, offsets, n, unit=WORDS, fold=True):
     """The same hashes as sets: sorted and without repetition inside each document.
 
     Returns (hashes uint64[s], doc_offsets int64[docs + 1]).
     """
     hashes, doc_offsets = shingle_hashes(data, offsets, n, unit, fold)
+    for begin, end in pairwise(doc_offsets.tolist()):
+        hashes[begin:end].sort()  # NumPy's sort is several times as fast as Numba's
+    count = _without_repetition(hashes, doc_offsets)
+    return hashes[:count].copy(), doc_offsets
+
+
+@kernel
+def _without_repetition(hashes, doc_offsets):
+    """Move the sorted hashes of documents together, each once. Returns how many there are."""
     count = 0
     for doc in range(len(doc_offsets) - 1):
         begin, end = doc_offsets[doc], doc_offsets[doc + 1]
-        hashes[begin:end].sort()
         doc_offsets[doc] = count
         for i in range(begin, end):
             if i == begin or hashes[i] != hashes[i - 1]:
@@ -136,4 +145,4 @@ def shingle_sets(data, offsets, n, unit=WORDS, fold=True):
                 hashes[count] = hashes[i]
                 count += 1
     doc_offsets[-1] = count
-    return hashes[:count].copy(), doc_offsets
+    return count

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.base.parameters import Count
-from curate.documents import utf8
+from curate.documents import flat, utf8
 from curate.kernels.c4_lines import CURLY_BRACKET, FEW_SENTENCES, KEPT, LOREM_IPSUM, Rules, clean
 from curate.kernels.characters import character_classes
 from curate.kernels.lines import CURLY, JAVASCRIPT, LOREM, POLICY
@@ -47,7 +47,7 @@ def c4(
     Changes: text
     Reasons: lorem_ipsum, curly_bracket, too_few_sentences
     """
-    text = docs["text"].combine_chunks()
+    text = flat(docs["text"])
     data, offsets = utf8(text)
     classes = character_classes()
     spans = word_and_mark_spans(data, offsets, classes)

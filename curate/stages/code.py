@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.base.parameters import Count, Ratio, Share
-from curate.documents import utf8
+from curate.documents import flat, utf8
 from curate.kernels.source_lines import measure
 from curate.stage_api import reject, set_column, stage
 from curate.stages._languages import FILES, PERMISSIVE
@@ -54,7 +54,7 @@ def code(
         alphanumeric_share (float32, 0 to 1)
     Reasons: long_line, long_lines, few_alphanumeric, generated, license, language, secret
     """
-    text = docs["text"].combine_chunks()
+    text = flat(docs["text"])
     longest, mean, share = (pa.array(values) for values in measure(*utf8(text)))
     language = pc.coalesce(docs["language"], _language(docs[name].combine_chunks()))
     docs = set_column(docs, "language", language)

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.documents import flat
 from curate.errors import CurateError, did_you_mean
 from curate.models.resources import find_source
 from curate.stage_api import reject, set_column, stage
@@ -107,7 +108,7 @@ def _named(reason: str) -> str:
 
 def _with_texts(docs: pa.Table, texts: list[str]) -> pa.Table:
     """The table with these texts; what was null and is still empty stays null."""
-    old = docs["text"].combine_chunks()
+    old = flat(docs["text"])
     new = pa.array(texts, old.type)
     return set_column(docs, "text", pc.if_else(pc.and_(old.is_null(), pc.equal(new, "")), old, new))
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.base.parameters import Count, Newlines, Ratio, Share
-from curate.documents import utf8
+from curate.documents import flat, utf8
 from curate.kernels.characters import character_classes
 from curate.kernels.dclm import clean, count_words
 from curate.stage_api import reject, set_column, stage
@@ -100,7 +100,7 @@ def dclm_heuristics(
         duplicate_5_grams, duplicate_6_grams, duplicate_7_grams, duplicate_8_grams, duplicate_9_grams,
         duplicate_10_grams, too_many_words_removed
     """
-    original = docs["text"].combine_chunks()
+    original = flat(docs["text"])
     text = pc.replace_substring_regex(original, rf"\n{{{max_newlines + 1},}}", "\n" * max_newlines)
     classes = character_classes()
     n_words = count_words(*utf8(text), classes)

@@ -12,7 +12,7 @@ from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.html import CSSParserException, HTMLParserException, HTMLTree
 
 from curate.base.parameters import Positive
-from curate.documents import TALLY, utf8
+from curate.documents import TALLY, flat, utf8
 from curate.errors import CurateError
 from curate.kernels.block_text import KINDS
 from curate.models.main_content import MainContent, Read, TooManyBlocksError
@@ -175,7 +175,7 @@ def _of_payloads(
     docs: pa.Table, text_of: TextOf, added: tuple[str, ...], max_bytes: int, keep_error_pages: bool
 ) -> pa.Table:
     """The text of each payload, what is `added` of its page, and why it is rejected."""
-    payloads = docs["payload"].combine_chunks()
+    payloads = flat(docs["payload"])
     types, charsets = docs["content_type"].to_pylist(), docs["charset"].to_pylist()
     known = "identified_type" in docs.column_names
     identified = docs["identified_type"].to_pylist() if known else [None] * docs.num_rows

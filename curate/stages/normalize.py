@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.base.parameters import Newlines
+from curate.documents import flat
 from curate.stage_api import set_column, stage
 
 _NEWLINE = r"\r\n|[\r\v\f\x{85}\x{2028}\x{2029}]"
@@ -46,7 +47,7 @@ def normalize(docs: pa.Table, *, ftfy: bool = False, strip_lines: bool = False, 
     Reads: text
     Changes: text
     """
-    text = docs["text"].combine_chunks()
+    text = flat(docs["text"])
     text = _fixed(text) if ftfy else _written_one_way(text)
     if strip_lines:
         text = pc.replace_substring_regex(text, r"(?m)[ \t]+$", "")

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.documents import flat
 from curate.stage_api import reject, set_column, stage
 from curate.stages._personal_data import KINDS, Kind
 
@@ -47,7 +48,7 @@ def pii(
     Adds: n_emails (int32, matches), n_ips (int32, matches), n_phones (int32, matches), n_secrets (int32, matches)
     Reasons: email, ip, phone, secret
     """
-    text = docs["text"].combine_chunks()
+    text = flat(docs["text"])
     stand_ins = {"email": email_as, "ip": ip_as, "phone": phone_as, "secret": secret_as}
     reasons = {}
     for name in ("secret", "email", "ip", "phone"):  # a key may look like a number inside

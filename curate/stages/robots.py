@@ -7,6 +7,7 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.documents import flat
 from curate.stage_api import reject, stage
 
 HEAD_BYTES = 1 << 20
@@ -45,7 +46,7 @@ def robots(
         for row, headers in enumerate(docs["robots"].to_pylist()):
             said[row] |= _of_headers(headers or "", names)
     if "payload" in docs.column_names:
-        payloads = docs["payload"].combine_chunks()
+        payloads = flat(docs["payload"])
         wanted = "|".join(re.escape(name) for name in ("robots", "tdm-reservation", *sorted(names)))
         likely = pc.match_substring_regex(payloads, rf"(?i)<meta[\s/][^<>]*(?:{wanted})")
         for row in pc.indices_nonzero(pc.fill_null(likely, False)).to_pylist():

@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.documents import flat
 from curate.stage_api import reject, set_column, stage
 from curate.stages._text import change_matching
 
@@ -30,7 +31,7 @@ def strip_urls(docs: pa.Table, *, as_published: bool = False) -> pa.Table:
     Changes: text
     Reasons: empty
     """
-    text = docs["text"].combine_chunks()
+    text = flat(docs["text"])
     named = change_matching(text, _has_name(), lambda page: _name().sub("", page))
     text = pc.if_else(_begins_with_domain(text), named, text) if as_published else named
     text = change_matching(text, _HAS_ADDRESS, lambda page: _ADDRESS.sub("", page))
