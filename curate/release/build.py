@@ -24,6 +24,7 @@ from curate.release.extend import extend
 from curate.release.lock import dumps, exposures, load_lock
 from curate.release.token_shards import write_token_shards
 from curate.release.typed_lock import File, Lock, as_json
+from curate.release.unchanged import Note
 from curate.release.without import keep_out
 
 SWAPS = 100
@@ -48,19 +49,25 @@ def build(
     """
     target = releases / lock.name / lock.version
     old = None if replace and unreadable(target) else released(target)
+    out = records(plan.manifest)
+    note = None if out else Note(store, target, lock, plan.manifest.text, parts, tokens)  # of this run's parts alone
+    if old and note and note.holds():
+        return target, old, False
     with replacing(target) as draft:
         copies: dict[str, Path] = {}
         if plan.manifest.spec.extends:
             lock, parts, copies = extend(lock, parts, plan.manifest)
         _copy(draft, lock.files, {path: store.part(fp) for path, fp in parts.items()} | copies, parts)
         everything = plan.manifest.spec.mixture.takes_everything
-        kept = keep_out(draft, lock, records(plan.manifest), parts.keys(), everything)
+        kept = keep_out(draft, lock, out, parts.keys(), everything)
         if not replace:
             check_same(target, lock)
         write_token_shards(draft, lock, store, tokens, kept)
         lock = write_pages(draft, lock, plan.manifest.text)
         if not replace:
             check_same(target, lock)  # another run may have ended meanwhile
+        if note:
+            note.keep(draft)
     return target, lock, old is None or (old.digest, as_json(old.tokens)) != (lock.digest, as_json(lock.tokens))
 
 
