@@ -9,7 +9,7 @@ of all its processes; a small run before compiles the kernels.
 gb_core_hour_SIZE  GB of text in an hour of one core
 cpu_growth_10x     processor time for ten times the text, over that for one
 peak_worker_mb     most memory that any process of the run held
-tail_share         share of the time in which processes work that just one of them does
+tail_share         share of the time in which workers are busy that just one of them is
 """
 
 import argparse
@@ -36,15 +36,15 @@ sources:
   docs: {{inputs: ["{corpus}/*.jsonl"], columns: {{text: text, meta: [id]}}}}
 stages: {stages}
 """
-POLL = 0.1
-BUSY = 0.3
+POLL = 0.25
+BUSY = 0.1
 """Share of a poll's time in which a process must have worked to count."""
 
 
 @dataclass
 class Watched:
     """What a command and its descendants used. cpu: seconds of processors; peak: most bytes of one process; busy: how
-    many polls found so many processes at work."""
+    many polls found so many workers at work."""
 
     cpu: float = 0.0
     seconds: float = 0.0
@@ -100,7 +100,7 @@ def _look(pid: int, watched: Watched, spent: dict) -> None:
         except (psutil.Error, OSError):
             continue
         key, total = (process.pid, process.create_time()), used.user + used.system
-        at_work += total - spent.get(key, 0.0) > BUSY * POLL
+        at_work += process.pid != pid and total - spent.get(key, 0.0) > BUSY * POLL
         spent[key] = total
         watched.peak = max(
             watched.peak, *(int(line.split()[1]) << 10 for line in status.splitlines() if "VmHWM" in line), 0
