@@ -10,6 +10,7 @@ import os
 import sys
 import traceback
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,7 +38,9 @@ from curate.errors import refusal
 if TYPE_CHECKING:
     from curate.manifest.manifest import Manifest
 
-ORDER = "demo init fetch plan run report status explain verify publish remove diff gc train calibrate compare doctor"
+ORDER = (
+    "demo init fetch plan run report status explain query verify publish remove diff gc train calibrate compare doctor"
+)
 """Of the verbs in `curate --help`."""
 
 
@@ -162,6 +165,35 @@ def explain(
 
     found = explain(loaded(manifest, settings), document, work, blocks)
     return {"documents": found}, explain_lines(found), 0
+
+
+class Format(StrEnum):
+    """How a table is printed."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+    parquet = "parquet"
+
+
+@command
+def query(
+    sql: Annotated[str, typer.Argument(help="one SELECT in DuckDB's SQL")],
+    place: Annotated[
+        str | None, typer.Argument(help="a release or a manifest [default: the only release in the work folder]")
+    ] = None,
+    format: Annotated[Format, typer.Option(help="table, csv, json (one object per line) or parquet")] = Format.table,
+    work: Work = WORK,
+    as_json: Json = False,
+):
+    """Ask a release, or the results of a manifest, in SQL. Tables: documents, rejected, near_duplicates, and others."""
+    from curate.cli.answers import answer_lines, write_answer
+    from curate.inspect.query import query
+
+    found = query(sql, place, work)
+    if as_json or not write_answer(found, format):
+        return {"columns": found.column_names, "rows": found.to_pylist()}, answer_lines(found, format), 0
+    return {}, (), 0
 
 
 @command

@@ -11,6 +11,7 @@ import pyarrow.dataset as datasets
 
 from curate.base.phrases import counted, size
 from curate.errors import CurateError
+from curate.inspect.sandboxed_sql import answer
 from curate.release import lock as locks
 from curate.release.accounts import funnel_rows
 from curate.release.charts import funnel_chart
@@ -19,8 +20,11 @@ from curate.release.typed_lock import Lock, as_json
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
+    from duckdb import DuckDBPyConnection
 
-TABLES = {"documents": "data/", "rejected": "evidence/rejected", "near_duplicates": "evidence/near_duplicates"}
+TABLES = {"documents": "data/"} | {
+    name: f"evidence/{name}" for name in ("rejected", "near_duplicates", "decontamination")
+}
 """How the paths of the files begin that hold them."""
 
 SHOWN_ROWS = 10
@@ -111,34 +115,23 @@ class Release:
         return found
 
     def query(self, sql: str) -> pa.Table:
-        """The result of a query in DuckDB's SQL over the tables `documents`, `rejected` and `near_duplicates`.
+        """The result of a query in DuckDB's SQL over the tables `documents`, `rejected`, `near_duplicates`,
+        `decontamination` (as far as the release has them), `funnel`, and `release`, which has one row.
 
-        A query has no access to files, network or extensions. Raises CurateError for an invalid query.
+        A query can read nothing else, and change nothing. Raises CurateError for an invalid query.
 
             release.query("select source, count(*) as n from documents group by source")
         """
-        import duckdb
+        return answer(sql, self._views)
 
-        connection = duckdb.connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False})
-        for name, start in TABLES.items():
-            if self._listed(start):  # not every release has all of them
-                connection.register(name, self._files(start))
-        connection.execute("set python_enable_replacements = false")
-        connection.execute("set enable_external_access = false")
-        connection.execute("set lock_configuration = true")
-        try:
-            return connection.sql(sql).to_arrow_table()
-        except (duckdb.Error, AttributeError) as error:  # a statement that returns nothing has no table
-            what = (
-                str(error).strip().splitlines()[0]
-                if isinstance(error, duckdb.Error)
-                else "the statement returns no rows"
-            )
-            raise CurateError(
-                f"the query fails: {what}", fix="the tables are documents, rejected, near_duplicates"
-            ) from None
-        finally:
-            connection.close()
+    def _views(self, connection: "DuckDBPyConnection") -> list[str]:
+        made = [name for name, start in TABLES.items() if self._listed(start)]
+        for name in made:
+            connection.register(name, self._files(TABLES[name]))
+        connection.register("funnel", self.funnel)
+        names = ("name", "version", "license", "digest", "documents", "rejected")
+        connection.register("release", pa.table({name: [getattr(self.typed, name)] for name in names}))
+        return [*made, "funnel", "release"]
 
     def verify(self) -> list[CurateError]:
         """Rehash every file: one error for each missing, changed or unlisted file. Empty: the release is intact."""
