@@ -9,7 +9,9 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from releases import one_source, release
 
+import curate
 from curate.kernels import repeats
 from curate.kernels.word_break import broken_words
 from curate.stage_api import find_stage
@@ -185,3 +187,19 @@ def repeated_bytes(parts: list[str], length: int) -> set[int]:
     )
     shift = sizes[doc[row]] + 2 * doc[row] + start[row] - bounds[row]
     return {place for one, two in zip(begin + shift, end + shift, strict=True) for place in range(one, two)}
+
+
+def test_a_release_has_one_copy_and_says_where_it_is(tmp_path):
+    notice = " ".join(f"word{number} of the notice" for number in range(40))
+    texts = [f"{' '.join(f'{page}x{word}' for word in range(60))}\n{notice}\n" for page in range(6)]
+    path = one_source(tmp_path, [{"text": text} for text in texts], [], stages=["substring_dedup"])
+    digests = set()
+    for workers in (0, 2):
+        made = release(path, tmp_path / f"work-{workers}", workers=workers)
+        digests.add(made.lock["digest"])
+    assert len(digests) == 1
+    opened = curate.open_release(made.path)
+    assert sum(notice in text for text in opened.documents().to_table()["text"].to_pylist()) == 1
+    found = opened.query("select kept, repeated_passages from repeated_passages").to_pylist()
+    assert [row["kept"] for row in found] == [True] * 5
+    assert len({json.loads(row["repeated_passages"])[0]["of"] for row in found}) == 1

@@ -333,6 +333,11 @@ def decontamination(store: Store, args: dict, draft: Path, counts: dict) -> None
     _evidence(store, args, draft, counts, lambda block: _marked(block, "contamination"), {"kept": "bool"})
 
 
+def repeated_passages(store: Store, args: dict, draft: Path, counts: dict) -> None:
+    """Every document that has passages of others, kept or not: which, and where they are first."""
+    _evidence(store, args, draft, counts, lambda block: _marked(block, "repeated_passages"), {"kept": "bool"})
+
+
 def _marked(block: pa.Table, column: str) -> pa.Table:
     """The documents of which a column is not null, without those out on request, and whether they are `kept`."""
     if column not in block.column_names:

@@ -272,4 +272,5 @@ TASKS = {
     "near_duplicates": assemble.near_duplicates,
     "removed": assemble.removed,
     "decontamination": assemble.decontamination,
+    "repeated_passages": assemble.repeated_passages,
 }

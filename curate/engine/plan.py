@@ -39,6 +39,10 @@ OVERLAPS += ("contamination", "contamination_ngram", "contamination_ngrams", "co
 """What a document that has n-grams in common with an evaluation set is recorded with, kept or not."""
 
 
+REPEATS = ("id", "source", "path", "position", "url", "n_bytes_repeated", "repeated_passages")
+"""What a document that lost passages is recorded with, kept or not."""
+
+
 @dataclass
 class Plan:
     """All jobs before the shards, in an order in which they can run, and the lanes they leave behind."""
@@ -134,6 +138,8 @@ def _finish(planner: Planner, manifest: Manifest, lanes: list[Lane]) -> Plan:
         evidence["evidence/near_duplicates.parquet"] = _evidence(planner, lanes, "near_duplicates", CLUSTERS)
     if any("contamination" in lane.columns for lane in lanes):
         evidence["evidence/decontamination.parquet"] = _evidence(planner, lanes, "decontamination", OVERLAPS)
+    if any("repeated_passages" in lane.columns for lane in lanes):
+        evidence["evidence/repeated_passages.parquet"] = _evidence(planner, lanes, "repeated_passages", REPEATS)
     return Plan(
         manifest, lanes, planner.jobs, mix, unit, evidence, planner.references, planner.encoding, planner.resources
     )

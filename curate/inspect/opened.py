@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 TABLES = {"documents": "data/"} | {
-    name: f"evidence/{name}" for name in ("rejected", "near_duplicates", "decontamination")
+    name: f"evidence/{name}" for name in ("rejected", "near_duplicates", "decontamination", "repeated_passages")
 }
 """How the paths of the files begin that hold them."""
 

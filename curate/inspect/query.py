@@ -23,10 +23,15 @@ OF_WORK = {
     "rejected": f"where {REJECT.name} is not null",
     "near_duplicates": "where cluster is not null",
     "decontamination": "where contamination is not null",
+    "repeated_passages": "where repeated_passages is not null",
 }
 """Views of the work of a manifest beside `documents`, and which of the documents they have."""
 
-NEEDS = {"near_duplicates": "cluster", "decontamination": "contamination"}
+NEEDS = {
+    "near_duplicates": "cluster",
+    "decontamination": "contamination",
+    "repeated_passages": "repeated_passages",
+}
 """The column without which such a view would have nothing."""
 
 
@@ -36,9 +41,9 @@ def query(sql: str, place: str | Path | Manifest | None = None, work: str | Path
     place  a release, by its folder or hf:// address; or a manifest, for the results of its latest run in the work
            folder, finished or not. Default: the only release in the work folder
 
-    The tables are `documents`, `rejected`, `near_duplicates` and `decontamination`, as far as there are any; of a
-    release also `funnel`, and `release`, which has one row. The documents of a manifest include the rejected ones, with
-    the columns `stage` and `reason` and all that stages computed.
+    The tables are `documents`, `rejected`, `near_duplicates`, `decontamination` and `repeated_passages`, as far as
+    there are any; of a release also `funnel`, and `release`, which has one row. The documents of a manifest include the
+    rejected ones, with the columns `stage` and `reason` and all that stages computed.
 
     The query can read nothing else, and change nothing. Raises CurateError for a query that is invalid or not a SELECT,
     and if nothing has run.
