@@ -15,7 +15,7 @@ from releases import curate, release, released_rows, rows, write_jsonl, write_ma
 
 from curate.base.licenses import HUB
 from curate.base.phrases import cell
-from curate.engine.assemble import composition
+from curate.engine.shard_tasks import composition
 from curate.errors import ManifestError
 from curate.manifest.manifest import loads
 from curate.release.card import configs, feature, render

@@ -313,7 +313,7 @@ def test_shards_and_row_groups_are_cut_by_bytes_with_pictures(made, tmp_path, mo
     assert rows == {name: data for name, data in made[1].items() if name != "39.png"}
     reasons = {(row["stage"], row["reason"]) for row in rejected_rows(made[0].path)}
     assert reasons == {("read", "picture_missing"), ("images", "undecodable")}
-    monkeypatch.setattr("curate.engine.assemble.GROUP_BYTES", 30_000)
+    monkeypatch.setattr("curate.engine.shard_tasks.GROUP_BYTES", 30_000)
     folder = made[0].path.parents[3]
     again = release(folder / "manifest.yaml", tmp_path / "work")
     file = pq.ParquetFile(min((again.path / "data").glob("*.parquet")))

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 
 from curate.base.phrases import reasons
 from curate.base.terminal import table
-from curate.engine.assemble import add
 from curate.engine.plan import Plan
+from curate.engine.shard_tasks import add
 from curate.engine.store import Store
 
 

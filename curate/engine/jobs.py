@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.documents import ARCHIVE_SCHEMA, REJECT
-from curate.engine import assemble
+from curate.engine import evidence, mix_ranges, mixing, shard_tasks
 from curate.engine import token_tasks as sequences
 from curate.engine.apply import Configured, apply, of_type
 from curate.engine.earlier_files import check_earlier
@@ -97,7 +97,7 @@ def map_stages(store: Store, job: Job, args: dict, draft: Path, counts: dict, mo
             for block in blocks:
                 meter.read(block.num_rows, origin.share)
                 table, counted = apply(block, stages, guarded)
-                assemble.add(counts["stages"], counted)
+                shard_tasks.add(counts["stages"], counted)
                 counts["rows"] += table.num_rows
                 counts["kept"] += table[REJECT.name].null_count
                 if "n_bytes" in types:
@@ -261,16 +261,20 @@ TASKS = {
     "step": step,
     "keys": keys,
     "collect": collect,
-    "order": assemble.order,
-    "mix": assemble.mix,
-    "scatter": assemble.scatter,
-    "shard": assemble.shard,
-    "index": assemble.index,
+    "order": mixing.order,
+    "line": mix_ranges.line,
+    "quotas": mix_ranges.quotas,
+    "draw": mix_ranges.draw,
+    "cut": mix_ranges.cut,
+    "mix": mixing.mix,
+    "scatter": shard_tasks.scatter,
+    "shard": shard_tasks.shard,
+    "index": shard_tasks.index,
     "tokenize": sequences.tokenize_shard,
     "pack": sequences.pack_shard,
-    "rejected": assemble.rejected,
-    "near_duplicates": assemble.near_duplicates,
-    "removed": assemble.removed,
-    "decontamination": assemble.decontamination,
-    "repeated_passages": assemble.repeated_passages,
+    "rejected": evidence.rejected,
+    "near_duplicates": evidence.near_duplicates,
+    "removed": evidence.removed,
+    "decontamination": evidence.decontamination,
+    "repeated_passages": evidence.repeated_passages,
 }

@@ -15,10 +15,12 @@ from curate.base.features import plainer
 from curate.documents import COLUMNS, MORE, TRANSIENT
 from curate.engine.job import Job
 from curate.engine.lane import Lane
+from curate.engine.mix_ranges import plan_ranges
 from curate.engine.planner import EarlierShard, Planner
 from curate.errors import CurateError, did_you_mean
 from curate.manifest.call import Call
 from curate.manifest.manifest import Manifest
+from curate.mix.ranges import ranges_for
 from curate.sources.partitions import Partition
 from curate.tokens.requested import Encoding
 
@@ -108,6 +110,7 @@ def _finish(planner: Planner, manifest: Manifest, lanes: list[Lane]) -> Plan:
     """Add what comes after all stages: the order of the documents, the mixture, the evidence."""
     order, mixture = [], manifest.spec.mixture
     unit = mixture.unit or ("tokens" if all("n_tokens" in lane.types for lane in lanes) else "bytes")
+    ranges = ranges_for(len(lanes))
     needed = {"by": mixture.by} | ({"unit": "n_tokens"} if unit == "tokens" else {})
     for lane in lanes:
         for setting, name in needed.items():
@@ -119,12 +122,13 @@ def _finish(planner: Planner, manifest: Manifest, lanes: list[Lane]) -> Plan:
         pictures = next((name for name in ("image_bytes", "images") if name in lane.columns), "id")
         reading = lane.reading(["id", "n_bytes", mixture.by, "n_tokens", pictures])
         args = {"reading": reading, "seed": manifest.spec.seed, "by": mixture.by}
+        args |= {"ranges": ranges} if ranges > 1 else {}
         order.append(planner.add("order", f"{lane.name}: order", args, reading))
     planner.check()
     before = planner.barrier("order", order)
     args = {"before": before, "shard_bytes": manifest.spec.shards.size}
     args |= {"unit": unit, "mixture": mixture.choice(), "version": 2}
-    mix = planner.add("mix", "mix", args, [before])
+    mix = planner.add("mix", "mix", args, [before]) if ranges == 1 else plan_ranges(planner, before, args, ranges)
     drawn = "" if mixture.takes_everything else mix
     evidence = {"evidence/rejected.parquet": _evidence(planner, lanes, "rejected", EVIDENCE, drawn)}
     asked = [call for call in manifest.stages if call.stage.name == "removed"]

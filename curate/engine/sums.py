@@ -13,7 +13,8 @@ def check_sums(plan: Plan, shards: ShardJobs, store: Store) -> None:
     kept = sum(store.counts(lane.parts[-1])["kept"] for lane in plan.lanes)
     if mixed["documents"] != kept:
         what = f"it has {mixed['documents']:,} documents of {kept:,}"
-        _discard([job.fp for job in plan.jobs.values() if job.task == "order"], plan.mix, store, what)
+        passed = ("order", "line", "draw", "cut")
+        _discard([job.fp for job in plan.jobs.values() if job.task in passed], plan.mix, store, what)
     drawn = dict(zip(shards.data, mixed["drawn"], strict=True))
     if wrong := [fp for fp in drawn if store.counts(fp)["rows"] != drawn[fp]]:
         what = f"it has {store.counts(wrong[0])['rows']:,} documents of {drawn[wrong[0]]:,}"

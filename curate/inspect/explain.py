@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curate.documents import COLUMNS, REJECT, hashed
-from curate.engine.assemble import NOT_DRAWN
+from curate.engine.evidence import NOT_DRAWN
 from curate.engine.lane import Lane
 from curate.engine.plan import Plan, shards
 from curate.engine.store import Store

@@ -63,8 +63,21 @@ def cut(size: np.ndarray, target: int) -> np.ndarray:
     size  integers [n], bytes. Returns uint32[n], from 0 up without a gap: as few shards as keep near `target` bytes,
     and all of about one size.
     """
-    total = int(size.sum(dtype=np.int64))
-    count = min(max(1, -(-total // target)), max(1, len(size)))
-    before = np.cumsum(size, dtype=np.int64) - size
-    shard = np.minimum((before * (count / max(total, 1))).astype(np.uint32), count - 1)
+    shard = shards_after(size, 0, int(size.sum(dtype=np.int64)), len(size), target)
     return np.cumsum(np.diff(shard, prepend=shard[:1]) > 0, dtype=np.uint32)
+
+
+def shards_after(size: np.ndarray, earlier: int, total: int, documents: int, target: int) -> np.ndarray:
+    """As `cut`, of some documents of many, and with the gaps that documents larger than a shard leave: uint32[n].
+
+    earlier           bytes of the documents before these
+    total, documents  of all
+    """
+    count = shard_count(total, documents, target)
+    before = np.cumsum(size, dtype=np.int64) - size + earlier
+    return np.minimum((before * (count / max(total, 1))).astype(np.uint32), np.uint32(count - 1))
+
+
+def shard_count(total: int, documents: int, target: int) -> int:
+    """As few shards as keep near `target` bytes, none without a document."""
+    return min(max(1, -(-total // target)), max(1, documents))

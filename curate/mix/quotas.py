@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from math import ceil, floor
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -60,6 +61,51 @@ class Drawn:
     weights: list[list[Fraction]]
 
 
+class Before(Protocol):
+    """The sizes of all documents before each row, as a sum: not decreasing, from 0. Rows are sorted by key and then by
+    their place on the line."""
+
+    def __getitem__(self, row: int) -> int:
+        """The size of all rows before this one."""
+
+    def last(self, first: int, stop: int, amount: int) -> int:
+        """The last row from `first` to `stop` that has no more than an amount before it; `first` has not."""
+
+
+class Sums:
+    """`Before` of documents that are all in memory.
+
+    size  int64[n], not negative
+    """
+
+    def __init__(self, size: np.ndarray):
+        self.before = np.concatenate([[0], np.cumsum(size, dtype=np.int64)])
+
+    def __getitem__(self, row: int) -> int:
+        return int(self.before[row])
+
+    def last(self, first: int, stop: int, amount: int) -> int:
+        return first + int(np.searchsorted(self.before[first : stop + 1], amount, side="right")) - 1
+
+
+class Span(NamedTuple):
+    """Rows `first` to `stop` of a key, which a phase sees for the time `copy`, counted from 0."""
+
+    phase: int
+    copy: int
+    key: int
+    first: int
+    stop: int
+
+
+class Shares(NamedTuple):
+    """What the phases take, and the budget and weights that each came to."""
+
+    spans: list[Span]
+    budgets: list[int]
+    weights: list[list[Fraction]]
+
+
 def draw(size: np.ndarray, start: np.ndarray, wants: list[Want], repeats: int) -> Drawn:
     """Choose the documents of each phase.
 
@@ -70,14 +116,19 @@ def draw(size: np.ndarray, start: np.ndarray, wants: list[Want], repeats: int) -
     Each key of a phase is met to half a document and what the key before it is off by, each budget to half a document
     (unless all that may be seen of its last key is taken). Raises Short.
     """
-    before = np.concatenate([[0], np.cumsum(size, dtype=np.int64)])
+    found = shares(Sums(size), start, wants, repeats)
+    return Drawn(*expand(found.spans), found.budgets, found.weights)
+
+
+def shares(before: Before, start: np.ndarray, wants: list[Want], repeats: int) -> Shares:
+    """The rows that each phase takes: as `draw`, but where only the sums of sizes are known. Raises Short."""
     start = [int(row) for row in start]
-    there = [int(before[stop] - before[first]) for first, stop in pairwise(start)]
+    there = [before[stop] - before[first] for first, stop in pairwise(start)]
     weights = [_weights(want, there) for want in wants]
     apart = [phase for phase, want in enumerate(wants) if not want.again]
     budgets = _budgets(there, {phase: wants[phase].budget for phase in apart}, weights, repeats)
     wanted = [sum(budgets[phase] * weights[phase][key] for phase in apart) for key in range(len(there))]
-    spans: list[tuple[int, int, int, int]] = []
+    spans: list[Span] = []
     ranges = {}
     position, so_far = start[:-1], [Fraction(0)] * len(there)
     for phase in apart:
@@ -95,7 +146,7 @@ def draw(size: np.ndarray, start: np.ndarray, wants: list[Want], repeats: int) -
             end = pools[key][0][1] if wanted[key] > total else max(ends, default=position[key])
             ranges[phase, key] = (position[key], end)
             position[key] = end
-        spans += [(phase, copy, first, stop) for copy, _, first, stop in taken]
+        spans += [Span(phase, *taking) for taking in taken]
     for phase, want in enumerate(wants):
         if want.again:
             later = [other for other in apart if other > phase]
@@ -103,11 +154,11 @@ def draw(size: np.ndarray, start: np.ndarray, wants: list[Want], repeats: int) -
             for key in range(len(there)):
                 begin = ranges[later[0], key][0] if later else position[key]
                 pools.append([(position[key], start[key + 1]), (start[key], begin)])
-            held = [sum(int(before[stop] - before[first]) for first, stop in pieces) for pieces in pools]
+            held = [sum(before[stop] - before[first] for first, stop in pieces) for pieces in pools]
             budgets |= _budgets(held, {phase: want.budget}, weights, repeats)
             taken = _take(before, pools, [repeats] * len(there), budgets[phase], weights[phase], want)
-            spans += [(phase, copy, first, stop) for copy, _, first, stop in taken]
-    return Drawn(*_expand(spans), [budgets[phase] for phase in range(len(wants))], weights)
+            spans += [Span(phase, *taking) for taking in taken]
+    return Shares(spans, [budgets[phase] for phase in range(len(wants))], weights)
 
 
 def _weights(want: Want, there: list[int]) -> list[Fraction]:
@@ -138,7 +189,9 @@ def _budgets(there: list[int], asked: dict[int, int | None], weights: list[list[
     return known
 
 
-def _take(before, pools, epochs, budget: int, weights: list[Fraction], want: Want) -> list[tuple[int, int, int, int]]:
+def _take(
+    before: Before, pools, epochs, budget: int, weights: list[Fraction], want: Want
+) -> list[tuple[int, int, int, int]]:
     """(copy, key, first row, last row + 1) of what a phase takes from the pieces that are open to it, key by key."""
     spans, taken, share = [], 0, Fraction(0)
     for key, pieces in enumerate(pools):
@@ -146,7 +199,7 @@ def _take(before, pools, epochs, budget: int, weights: list[Fraction], want: Wan
             continue
         share += weights[key]
         target = max(floor(budget * share + Fraction(1, 2)) - taken, 0)
-        total = sum(int(before[stop] - before[first]) for first, stop in pieces)
+        total = sum(before[stop] - before[first] for first, stop in pieces)
         whole, rest = divmod(target, total) if total else (epochs[key], 0)  # what has no size costs nothing
         if whole >= epochs[key]:
             whole, rest = epochs[key], 0
@@ -156,23 +209,24 @@ def _take(before, pools, epochs, budget: int, weights: list[Fraction], want: Wan
                 break
             end = _nearest(before, first, stop, rest)
             found.append((whole, key, first, end))
-            rest -= int(before[stop] - before[first])
-        taken += sum(int(before[stop] - before[first]) for _, _, first, stop in found)
+            rest -= before[stop] - before[first]
+        taken += sum(before[stop] - before[first] for _, _, first, stop in found)
         spans += [span for span in found if span[3] > span[2]]
     return spans
 
 
-def _nearest(before: np.ndarray, first: int, stop: int, amount: int | Fraction) -> int:
+def _nearest(before: Before, first: int, stop: int, amount: int | Fraction) -> int:
     """The end of the rows from `first` that come nearest to an amount; the earlier one of two."""
-    goal = int(before[first]) + amount
-    end = first + int(np.searchsorted(before[first : stop + 1], floor(goal), side="right")) - 1
-    if end < stop and int(before[end + 1]) - goal < goal - int(before[end]):
+    goal = before[first] + amount
+    end = before.last(first, stop, floor(goal))
+    if end < stop and before[end + 1] - goal < goal - before[end]:
         end += 1
     return end
 
 
-def _expand(spans: list[tuple[int, int, int, int]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    phase, copy, first, stop = np.array(spans, np.int64).reshape(-1, 4).T
+def expand(spans: list[Span]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`row`, `phase` and `copy` of spans, see `Drawn`."""
+    phase, copy, _, first, stop = np.array(spans, np.int64).reshape(-1, 5).T
     count = stop - first
     row = np.arange(count.sum())
     row += np.repeat(first - (np.cumsum(count) - count), count)

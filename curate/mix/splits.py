@@ -68,8 +68,8 @@ def compose(documents: Candidates, choice: dict, unit: str, shard_bytes: int) ->
     names = sorted({*documents.names, *(name for want in choice["wants"] for name in want["weights"])})
     recoded = np.searchsorted(names, documents.names) if documents.names else np.empty(0, np.int64)
     key = recoded.astype(np.int32)[documents.key]
-    wants = [_want(given, names) for given in choice["wants"]]
-    line = _sorted(documents, key)
+    wants = wants_of(choice, names)
+    line = by_key(documents.line, key)
     out = (documents.line < held_out_end(choice["validation"]))[line]
     held, line = line[out], line[~out]
     amount = documents.amount(unit)
@@ -122,10 +122,15 @@ def _distinct(documents: Candidates, row: np.ndarray) -> np.ndarray:
     return np.flatnonzero(seen)
 
 
-def _sorted(documents: Candidates, key: np.ndarray) -> np.ndarray:
+def by_key(line: np.ndarray, key: np.ndarray) -> np.ndarray:
     """uint32[n]: the documents by key, then along the line."""
-    order = np.argsort(documents.line, kind="stable").astype(np.uint32)
+    order = np.argsort(line, kind="stable").astype(np.uint32)
     return order[np.argsort(key[order], kind="stable")]
+
+
+def wants_of(choice: dict, names: list[str]) -> list[Want]:
+    """What each phase of `Mixture.choice()` asks for, of keys with these names."""
+    return [_want(given, names) for given in choice["wants"]]
 
 
 def _want(given: dict, names: list[str]) -> Want:

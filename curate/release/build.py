@@ -13,8 +13,8 @@ from uuid import uuid4
 
 from curate.base import machine, redact
 from curate.base.terminal import shown
-from curate.engine.assemble import digest
 from curate.engine.plan import Plan, TokenParts
+from curate.engine.shard_tasks import digest
 from curate.engine.store import Damaged, Store
 from curate.errors import CurateError
 from curate.release import card, charts, croissant, report

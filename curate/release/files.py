@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import yaml
 
-from curate.engine.assemble import digest
+from curate.engine.shard_tasks import digest
 from curate.errors import CurateError
 from curate.release.lock import verified
 from curate.release.typed_lock import Lock

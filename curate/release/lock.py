@@ -18,7 +18,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from curate.base import redact
-from curate.engine.assemble import digest
+from curate.engine.shard_tasks import digest
 from curate.errors import CurateError
 from curate.mix.mixture import VALIDATION
 from curate.models.resources import read_note, sha256

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from curate.engine.assemble import add
 from curate.engine.damage import file_reads, told
 from curate.engine.job import Job
 from curate.engine.plan import Plan, TokenParts
+from curate.engine.shard_tasks import add
 from curate.engine.store import Store
 from curate.engine.token_tasks import tokens_of
 from curate.manifest.manifest import Manifest

@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curate.engine.assemble import digest
 from curate.engine.plan import TokenParts
+from curate.engine.shard_tasks import digest
 from curate.engine.store import Store, Writer
 from curate.engine.token_tasks import LEFT_OUT_SCHEMA, laid, left_out, sequence_blocks, token_blocks
 from curate.release.lock_values import as_json

@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curate.documents import hashed
-from curate.engine.assemble import CLUSTERS, SHOWN, add, composition, digest, row_bytes, row_groups
 from curate.engine.earlier_files import check_earlier
+from curate.engine.evidence import CLUSTERS, SHOWN
+from curate.engine.shard_tasks import add, composition, digest, row_bytes, row_groups
 from curate.engine.store import Writer
 from curate.release.checked_lock import inside
 from curate.release.earlier import RECORD as REMOVED
@@ -334,7 +335,7 @@ def _smaller_clusters(near: pa.Table, gone: Gone) -> pa.Table:
 
 
 def _largest_clusters(near: pa.Table) -> list[Cluster]:
-    """The largest clusters, each by a document that was kept of it, as `engine.assemble.near_duplicates` has them."""
+    """The largest clusters, each by a document that was kept of it, as `engine.evidence.near_duplicates` has them."""
     return [Cluster(**row) for row in islice(_first_kept(near), CLUSTERS)]
 
 
