@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import hashlib
 import os
 import shutil
 import stat
@@ -26,6 +27,9 @@ from curate.release.token_shards import write_token_shards
 from curate.release.typed_lock import File, Lock, as_json
 from curate.release.unchanged import Note
 from curate.release.without import keep_out
+
+COPY_BYTES = 1 << 20
+"""Bytes that are copied at a time."""
 
 SWAPS = 100
 """How often a folder is tried to be put in the place of one that another run puts there at the same time."""
@@ -80,8 +84,7 @@ def _copy(draft: Path, files: list[File], sources: dict[str, Path], parts: dict[
     def copy(file: File) -> dict:
         path = draft / file.path
         path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(sources[file.path], path)
-        return digest(path)
+        return _copied(sources[file.path], path)
 
     with ThreadPoolExecutor(machine.cores()) as threads:
         for file, found in zip(files, threads.map(copy, files), strict=True):
@@ -91,6 +94,16 @@ def _copy(draft: Path, files: list[File], sources: dict[str, Path], parts: dict[
             if fp:
                 raise Damaged(fp, source, "its sha256 is not the one it was made with")
             raise CurateError("a file of the earlier release changed", str(source), "run `curate verify` on it")
+
+
+def _copied(source: Path, path: Path) -> dict:
+    """Copy a file. Returns {"bytes", "sha256"} of what was read, which so is read once."""
+    found, size = hashlib.sha256(), 0
+    with open(source, "rb") as given, open(path, "wb") as made:
+        while block := given.read(COPY_BYTES):
+            found.update(block)
+            size += made.write(block)
+    return {"bytes": size, "sha256": found.hexdigest()}
 
 
 def released(target: Path) -> Lock | None:
