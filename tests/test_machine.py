@@ -3,7 +3,7 @@
 import pytest
 
 from curate.base import machine
-from curate.engine.execute import _Dask
+from curate.engine.on_dask import OnDask
 from curate.inspect.doctor import doctor
 
 
@@ -56,7 +56,7 @@ def test_the_narrowest_limit_counts(cgroups, membership, files, cores, memory):
 
 def test_workers_are_as_many_as_cores_may_be_used(cgroups, tmp_path):
     cgroups("0::/", {"cpu.max": "300000 100000", "memory.max": "2000000000"})
-    assert _Dask(None, None).workers == 3
+    assert OnDask(None).workers == 3
     checks = {check["name"]: check for check in doctor(tmp_path)}
     assert checks["cores"]["found"].startswith("3 of ")
     assert not checks["memory"]["ok"]

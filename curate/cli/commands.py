@@ -24,6 +24,7 @@ from curate.cli.verbs import (
     AllowCode,
     Json,
     ManifestArgument,
+    ProfileFile,
     Scheduler,
     Set,
     Work,
@@ -109,6 +110,7 @@ def run(
     work: Work = WORK,
     workers: Workers = None,
     scheduler: Scheduler = None,
+    profile: ProfileFile = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="overwrite a release of this version that has a different digest")
     ] = False,
@@ -119,7 +121,7 @@ def run(
     as_json: Json = False,
 ):
     """Build the release of a manifest. Earlier results are reused; interrupted runs resume."""
-    return _release(loaded(manifest, settings), work, workers, scheduler, replace, allow_empty, allow_code)
+    return _release(loaded(manifest, settings), work, workers, scheduler, replace, allow_empty, allow_code, profile)
 
 
 def _release(
@@ -130,12 +132,14 @@ def _release(
     replace: bool = False,
     allow_empty: bool = False,
     allow_code: list[str] | None = None,
+    profile: Path | None = None,
 ):
     from curate.cli.render import release_lines
     from curate.inspect.progress import follow
     from curate.release.make import run_events
 
-    released = follow(run_events(manifest, work, workers, scheduler, replace, allow_empty, allow_code or ()))
+    events = run_events(manifest, work, workers, scheduler, replace, allow_empty, allow_code or (), profile)
+    released = follow(events)
     result = {"release": str(released.path), "changed": released.changed, "lock": released.lock}
     return result, release_lines(released.typed, released.path, released.changed), 0
 
@@ -223,6 +227,7 @@ def train(
     work: Work = WORK,
     workers: Workers = None,
     scheduler: Scheduler = None,
+    profile: ProfileFile = None,
     allow_code: AllowCode = None,
     as_json: Json = False,
 ):
@@ -230,7 +235,7 @@ def train(
     from curate.cli.render import trained_lines
     from curate.inspect.making import train
 
-    trained = train(recipe, work, workers=workers, scheduler=scheduler, allow_code=allow_code or ())
+    trained = train(recipe, work, workers=workers, scheduler=scheduler, allow_code=allow_code or (), profile=profile)
     result = {"classifier": str(trained.path), "changed": trained.changed, "lock": trained.lock}
     return result | {"metrics": trained.metrics}, trained_lines(trained), 0
 

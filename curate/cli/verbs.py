@@ -38,6 +38,10 @@ Workers = Annotated[
     ),
 ]
 Scheduler = Annotated[str | None, typer.Option(help="use the running Dask scheduler at this address")]
+ProfileFile = Annotated[
+    Path | None,
+    typer.Option("--profile", envvar="CURATE_PROFILE", help="YAML file with the Dask cluster to start or use"),
+]
 AllowCode = Annotated[
     list[str] | None,
     typer.Option("--allow-code", metavar="MODULE", help="allow the manifest to run code from this module; repeatable"),

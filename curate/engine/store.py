@@ -135,6 +135,7 @@ class Store:
 
     def __init__(self, root: str | Path):
         self.root = Path(root)
+        self.listed: dict[str, tuple[tuple, bytes]] = {}
 
     def part(self, fp: str) -> Path:
         return self.root / fp[:2] / f"{fp}.parquet"
@@ -145,14 +146,48 @@ class Store:
     def marker(self, fp: str) -> dict | None:
         """What the job that made this part counted, or None if it is not made, if its file is gone or cut, or if the
         marker is not what was written."""
+        if held := self.listed.get(fp):
+            return _said(held[1])
         try:
-            marker = json.loads(read_note(self.marker_path(fp)))
-            whole = marker.pop("checksum") == _checksum(fp, marker)
-            if whole and self.part(fp).stat().st_size == marker["bytes_on_disk"]:
-                return marker
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            raw = read_note(self.marker_path(fp))
+            if self.part(fp).stat().st_size == _checked(fp, raw):
+                return _said(raw)
+        except _UNREADABLE:
             pass
         return None
+
+    def markers(self, fps: Iterable[str]) -> set[str]:
+        """Which of these parts are made, as `marker` has it, from one listing of the store.
+
+        Their markers are remembered: until the next listing `marker` and `counts` answer from memory, and a marker that
+        has not changed since is not read again.
+        """
+        files, known, self.listed = self._sizes(), self.listed, {}
+        for fp in fps:
+            state, part = files.get(f"{fp}.json"), files.get(f"{fp}.parquet")
+            if state is None or part is None:
+                continue
+            before, raw = known.get(fp, (None, b""))
+            try:
+                if before != (state, part):
+                    raw = read_note(self.marker_path(fp))
+                    if part[0] != _checked(fp, raw):
+                        continue
+            except _UNREADABLE:
+                continue
+            self.listed[fp] = (state, part), raw
+        return {*self.listed}
+
+    def _sizes(self) -> dict[str, tuple[int, int, int]]:
+        """{name: (bytes, time of change in ns, inode)} of all parts and markers."""
+        found = {}
+        for folder in self.root.glob("??"):
+            with suppress(OSError), os.scandir(folder) as entries:
+                for entry in entries:
+                    with suppress(OSError):
+                        at = entry.stat()
+                        found[entry.name] = (at.st_size, at.st_mtime_ns, at.st_ino)
+        return found
 
     def counts(self, fp: str) -> dict:
         """The marker of a part that a job reads. Raises Damaged where it is not to be believed."""
@@ -163,6 +198,7 @@ class Store:
 
     def discard(self, fp: str) -> None:
         """Forget a part: its marker first, so that it is never seen without its file."""
+        self.listed.pop(fp, None)
         remove(self.marker_path(fp))
         remove(self.part(fp))
 
@@ -254,10 +290,31 @@ class Store:
             yield marker.stem
 
 
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""What reading a marker may raise that is not what was written."""
+
+
+def _said(raw: bytes) -> dict:
+    """What a marker counts."""
+    marker = json.loads(raw)
+    del marker["checksum"]
+    return marker
+
+
+def _checked(fp: str, raw: bytes) -> int:
+    """Bytes of the part that a marker is of. Raises ValueError and others of `_UNREADABLE` where it is not sound."""
+    marker = json.loads(raw)
+    if marker.pop("checksum") != _checksum(fp, marker):
+        raise ValueError(fp)
+    return marker["bytes_on_disk"]
+
+
 def _checksum(fp: str, counts: dict) -> str:
     """Of a marker: of what it counts, and of whose part."""
-    said = json.dumps([fp, counts], sort_keys=True)
-    return blake2b(said.encode(), digest_size=8).hexdigest()
+    return blake2b(_SORTED([fp, counts]).encode(), digest_size=8).hexdigest()
+
+
+_SORTED = json.JSONEncoder(sort_keys=True).encode
 
 
 def _footer(path: Path) -> int:

@@ -20,6 +20,7 @@ def run(
     replace: bool = False,
     allow_empty: bool = False,
     allow_code: Iterable[str] = (),
+    profile: str | Path | None = None,
     progress: bool = True,
 ) -> Release:
     """Build the release of a manifest, and open it. Earlier results are reused.
@@ -33,7 +34,7 @@ def run(
         release.documents().head(3)
     """
     return Release(
-        _last(run_events(manifest, work, workers, scheduler, replace, allow_empty, allow_code), progress).path
+        _last(run_events(manifest, work, workers, scheduler, replace, allow_empty, allow_code, profile), progress).path
     )
 
 
@@ -44,19 +45,21 @@ def train(
     workers: int | None = None,
     scheduler: str | None = None,
     allow_code: Iterable[str] = (),
+    profile: str | Path | None = None,
     progress: bool = True,
 ) -> Trained:
     """Train the classifier or main-content model of a recipe. A model from the same recipe, inputs and versions is not
     trained again.
 
     recipe    path of a recipe, or the name of a built-in one
+    profile   YAML file with the Dask cluster to use, see `curate.run_events`
     progress  whether to show progress on stderr
 
     Raises CurateError if the recipe or its inputs are wrong, Stopped if running again resumes.
 
         curate.train("quality.yaml").metrics["roc_auc"]
     """
-    return _last(train_events(recipe, work, workers, scheduler, allow_code), progress)
+    return _last(train_events(recipe, work, workers, scheduler, allow_code, profile), progress)
 
 
 def _last(events: Iterator, progress: bool) -> Any:

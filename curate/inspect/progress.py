@@ -12,6 +12,7 @@ from rich.table import Column
 
 from curate.base.terminal import shown
 from curate.engine.execute import Ended, Lost, Started
+from curate.engine.on_dask import Connected
 from curate.inspect.pace import LOOK_SECONDS, Pace
 
 SPARSE_SECONDS = 15
@@ -35,6 +36,8 @@ def follow(events: Iterator) -> Any:
     with watch:
         for event in events:
             watch.count(event)
+            if isinstance(event, Connected):
+                watch.say(f"dashboard: {event.dashboard}")
             if isinstance(event, Lost):
                 names = ", ".join(job.label for job in event.jobs[:3])
                 watch.say(f"retrying {names}: {event.why}")

@@ -39,6 +39,7 @@ from curate.engine.damage import check_damage
 from curate.engine.execute import cluster, execute
 from curate.engine.job import Job
 from curate.engine.plan import Plan
+from curate.engine.profile import profile_of
 from curate.engine.store import Damaged, Store, live_blocks
 from curate.engine.weights import weigh
 from curate.errors import CurateError, Stopped
@@ -164,6 +165,7 @@ def train_events(
     workers: int | None = None,
     scheduler: str | None = None,
     allow_code: Iterable[str] = (),
+    profile: str | Path | None = None,
 ) -> Iterator:
     """Train the classifier of a recipe, yielding what happens as `curate.run_events` does; the last is Trained.
 
@@ -179,7 +181,7 @@ def train_events(
         return
     check_code(classifier.manifest, allow_code)
     plan, store = prepare(classifier.manifest, work), Store(work / "store")
-    with cluster(workers, scheduler) as submit:
+    with cluster(workers, profile_of(scheduler, profile)) as submit:
         jobs = _jobs(plan)
         yield from execute(jobs, store, submit, weigh(plan, jobs))
     check_damage(plan, store)

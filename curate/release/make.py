@@ -18,7 +18,9 @@ from curate.engine.failures import check_failures
 from curate.engine.failures import warnings as failures
 from curate.engine.funnel import funnel_lines
 from curate.engine.max_removed import exceeding, too_much, warnings
+from curate.engine.on_dask import Connected
 from curate.engine.plan import Plan
+from curate.engine.profile import profile_of
 from curate.engine.resolve import resolve
 from curate.engine.store import Damaged, Store
 from curate.engine.sums import check_sums
@@ -87,7 +89,8 @@ def run_events(
     replace: bool = False,
     allow_empty: bool = False,
     allow_code: Iterable[str] = (),
-) -> Iterator[Started | Ended | Lost | Released]:
+    profile: str | Path | None = None,
+) -> Iterator[Started | Connected | Ended | Lost | Released]:
     """Build the release of a manifest and yield events; the last is Released.
 
     work       folder for the store and the releases
@@ -98,6 +101,8 @@ def run_events(
     allow_empty  write a release even if it contains no documents
     allow_code  modules whose functions the manifest may use, in addition to those in CURATE_ALLOW_CODE; see
                 `curate.manifest.allowed_code`
+    profile    YAML file with the Dask cluster to use, see `curate.engine.profile`; it can name any class, so use only
+               your own
 
     Earlier results are reused, and an interrupted run resumes. Raises CurateError if the manifest or the inputs are
     wrong, with a note of the documents kept so far; Stopped if running again resumes.
@@ -105,10 +110,10 @@ def run_events(
     if not isinstance(manifest, Manifest):
         manifest = load(manifest)
     check_code(manifest, allow_code)
-    work = Path(work).absolute()
-    with cluster(workers, scheduler) as submit:  # before anything is read: a sandbox is a copy of this process
+    work, elsewhere = Path(work).absolute(), profile_of(scheduler, profile)
+    with cluster(workers, elsewhere) as submit:  # before anything is read: a sandbox is a copy of this process
         plan, store = prepare(manifest, work), Store(work / "store")
-        if scheduler is None:
+        if elsewhere is None:
             check_memory(plan, store, machine.cores() if workers is None else workers)
         recalling.remember_jobs(plan, plan.jobs.values(), work)
         note_places(work, plan.resources)
@@ -122,7 +127,7 @@ def run_events(
 
 def _release(
     plan: Plan, store: Store, submit: Callable, work: Path, replace: bool, allow_empty: bool
-) -> Iterator[Started | Ended | Lost | Released]:
+) -> Iterator[Started | Connected | Ended | Lost | Released]:
     """Run the jobs of a plan, then those of its shards, and write the release."""
     evidence = [plan.jobs[fp] for fp in plan.evidence.values()]
     settling = [job for job in plan.jobs.values() if job not in evidence]
