@@ -256,3 +256,23 @@ def test_counts_of_other_jobs_are_not_asked_for(tmp_path):
     for fp in ("a", "b"):
         (tmp_path / "running" / f"{fp}.json").write_text('{"documents": 3, "share": 0.5}')
     assert running(Store(tmp_path), {"b", "c"}) == {"b": Counts(3, 0.5)}
+
+
+@pytest.mark.parametrize(("every", "said"), [(1, 20), (10, 10), (100, 1)])
+def test_a_log_has_a_line_for_every_5_percent(monkeypatch, capsys, every, said):
+    """every: jobs of a hundred between which two seconds pass; the others end in the same moment."""
+    clock, event = Clock(), started([1.0] * 100)
+    monkeypatch.setattr(progress.time, "monotonic", clock)
+    monkeypatch.setattr(progress.threading.Thread, "start", lambda thread: None)
+    monkeypatch.setattr(progress.threading.Thread, "join", lambda thread: None)
+
+    def events():
+        yield event
+        for number, job in enumerate(event.missing):
+            clock.now += 2.0 if number % every == every - 1 else 0.0
+            yield ended(job, 10)
+
+    progress.follow(events())
+    lines = [line for line in capsys.readouterr().err.splitlines() if "jobs done" in line]
+    assert len(lines) == said
+    assert "100%: 100 of 100 jobs done" in lines[-1]

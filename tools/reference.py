@@ -37,6 +37,7 @@ EXIT_CODES = {
 VARIABLES = {
     "CURATE_WORK": "the work folder; like `--work`",
     "CURATE_WORKERS": "number of worker processes; like `--workers`",
+    "CURATE_PROFILE": "file with the Dask cluster to use; like `--profile`",
     "CURATE_ALLOW_CODE": "modules whose code manifests may run, separated by commas; like `--allow-code`",
     "CURATE_MODEL_DIR": "folder with models and tokenizers, searched before the user's cache",
     "CURATE_PATIENCE": "seconds to wait for a server that is busy or unreachable before the run stops [120]",
@@ -76,9 +77,9 @@ def _name_of(param) -> str:
     return ", ".join(param.opts) if param.opts[0].startswith("-") else param.name.upper()
 
 
-def manifest() -> Iterator[str]:
-    """One table for each mapping of a manifest."""
-    waiting: list[tuple[str, type[pydantic.BaseModel]]] = [("", Spec)]
+def manifest(root: type[pydantic.BaseModel] = Spec) -> Iterator[str]:
+    """One table for each mapping of a manifest, or of another file of ours."""
+    waiting: list[tuple[str, type[pydantic.BaseModel]]] = [("", root)]
     for place, model in waiting:
         if place:
             yield f"## `{place}`"

@@ -26,6 +26,7 @@ from reference import (
 
 from curate.documents import COLUMNS, REJECT, TRANSIENT
 from curate.engine.plan import EVIDENCE, PUBLISHED
+from curate.engine.profile import Profile
 from curate.manifest.models import UNITS
 from curate.sources import COMPRESSIONS
 from curate.sources.layouts import LAYOUTS
@@ -64,6 +65,9 @@ def _commands() -> Iterator[str]:
     yield from commands()
     yield "## Environment variables"
     yield table(("variable", "meaning"), ((f"`{name}`", meaning) for name, meaning in VARIABLES.items()))
+    yield "## Profiles"
+    yield "`--profile` takes a YAML file with the Dask cluster to use; see [how to](../how-to/slurm.md)."
+    yield from manifest(Profile)
 
 
 def _python() -> Iterator[str]:

@@ -18,7 +18,6 @@ import os
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from hashlib import blake2b
 from pathlib import Path
 from typing import Self
 from uuid import uuid4
@@ -29,6 +28,8 @@ import pyarrow.parquet as pq
 
 from curate.base.spill import together
 from curate.documents import REJECT
+from curate.engine.marker import UNREADABLE, checked, said
+from curate.engine.marker import checksum as _checksum
 from curate.errors import CurateError, refusal
 from curate.models.resources import put, read_note, remove
 from curate.stage_api import set_column
@@ -147,12 +148,12 @@ class Store:
         """What the job that made this part counted, or None if it is not made, if its file is gone or cut, or if the
         marker is not what was written."""
         if held := self.listed.get(fp):
-            return _said(held[1])
+            return said(held[1])
         try:
             raw = read_note(self.marker_path(fp))
-            if self.part(fp).stat().st_size == _checked(fp, raw):
-                return _said(raw)
-        except _UNREADABLE:
+            if self.part(fp).stat().st_size == checked(fp, raw):
+                return said(raw)
+        except UNREADABLE:
             pass
         return None
 
@@ -171,9 +172,9 @@ class Store:
             try:
                 if before != (state, part):
                     raw = read_note(self.marker_path(fp))
-                    if part[0] != _checked(fp, raw):
+                    if part[0] != checked(fp, raw):
                         continue
-            except _UNREADABLE:
+            except UNREADABLE:
                 continue
             self.listed[fp] = (state, part), raw
         return {*self.listed}
@@ -288,33 +289,6 @@ class Store:
         """All parts that have a marker."""
         for marker in sorted(self.root.glob("??/*.json")):
             yield marker.stem
-
-
-_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
-"""What reading a marker may raise that is not what was written."""
-
-
-def _said(raw: bytes) -> dict:
-    """What a marker counts."""
-    marker = json.loads(raw)
-    del marker["checksum"]
-    return marker
-
-
-def _checked(fp: str, raw: bytes) -> int:
-    """Bytes of the part that a marker is of. Raises ValueError and others of `_UNREADABLE` where it is not sound."""
-    marker = json.loads(raw)
-    if marker.pop("checksum") != _checksum(fp, marker):
-        raise ValueError(fp)
-    return marker["bytes_on_disk"]
-
-
-def _checksum(fp: str, counts: dict) -> str:
-    """Of a marker: of what it counts, and of whose part."""
-    return blake2b(_SORTED([fp, counts]).encode(), digest_size=8).hexdigest()
-
-
-_SORTED = json.JSONEncoder(sort_keys=True).encode
 
 
 def _footer(path: Path) -> int:

@@ -150,7 +150,7 @@ class Pace:
     @property
     def sentence(self) -> str:
         """The run in a line of a log."""
-        pieces = [f"{self.done:,} of {self.jobs:,} jobs done"]
+        pieces = [f"{self.share:.0%}: {self.done:,} of {self.jobs:,} jobs done"]
         if self.documents:
             pieces.append(f"{self.documents:,} documents read{self._rate}, {self.rejected:,} rejected")
         if self.left is not None:

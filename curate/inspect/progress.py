@@ -15,7 +15,12 @@ from curate.engine.execute import Ended, Lost, Started
 from curate.engine.on_dask import Connected
 from curate.inspect.pace import LOOK_SECONDS, Pace
 
-SPARSE_SECONDS = 15
+STEP = 0.05
+"""Share of the work after which a log has another line."""
+
+SPARSE_SECONDS, DENSE_SECONDS = 300, 1
+"""A log has a line at least as often, and at most."""
+
 BAR_WIDTH, BAR_FROM = 20, 100
 """Characters of the bar, on terminals of at least so many."""
 
@@ -50,6 +55,7 @@ class _Watch:
     def __init__(self, console: Console):
         self.console, self.pace, self.label = console, Pace(), ""
         self.ended, self.lock, self.thread = threading.Event(), threading.RLock(), None
+        self.last, self.steps = time.monotonic(), 0
 
     def __enter__(self):
         return self
@@ -74,6 +80,14 @@ class _Watch:
             with self.lock:
                 self.pace.look()
                 self.show(None)
+
+    def due(self) -> bool:
+        """Whether a log should have another line: 5% more is done, or nothing was said for long."""
+        steps, seconds = int(self.pace.share / STEP + 1e-6), time.monotonic() - self.last
+        if seconds < SPARSE_SECONDS and (steps <= self.steps or seconds < DENSE_SECONDS):
+            return False
+        self.last, self.steps = time.monotonic(), steps
+        return True
 
     def beginning(self, event: Started) -> str:
         """What a run, or another round of it, has to do."""
@@ -108,6 +122,8 @@ class _Live(_Watch):
             self.say(self.beginning(event))
         elif isinstance(event, Ended) and _detail == EVERYTHING:
             self.say(f"{event.job.label}: done")
+        if _detail == EVERYTHING and self.due():
+            self.say(self.pace.sentence)
         line, share = self.pace.line(self.console.width - self.room, self.label), self.pace.share
         self.progress.update(self.task, total=1.0 if share else None, completed=share, line=line)
 
@@ -116,17 +132,12 @@ class _Live(_Watch):
 
 
 class _Log(_Watch):
-    def __init__(self, console: Console):
-        super().__init__(console)
-        self.last = time.monotonic()
-
     def show(self, event) -> None:
         if isinstance(event, Started) and event.jobs:
             self.say(self.beginning(event))
         elif isinstance(event, Ended) and _detail == EVERYTHING:
             self.say(f"{event.job.label}: done ({self.pace.done:,} of {self.pace.jobs:,} jobs)")
-        elif time.monotonic() - self.last >= SPARSE_SECONDS:
-            self.last = time.monotonic()
+        if self.due():
             self.say(self.pace.sentence)
 
     def say(self, line: str) -> None:
