@@ -35,8 +35,8 @@ def test_no_circles():
 @pytest.mark.parametrize(
     ("library", "homes"),
     [
-        ("dask", {"curate.engine.execute"}),
-        ("distributed", {"curate.engine.execute"}),
+        ("dask", {"curate.engine.on_dask"}),
+        ("distributed", {"curate.engine.on_dask"}),
         ("huggingface_hub", {"curate.hub.client"}),
         ("duckdb", {"curate.stages.filter", "curate.release.diff", "curate.inspect.opened"}),
         ("typer", {"curate.cli.commands", "curate.cli.release_commands", "curate.cli.verbs"}),
