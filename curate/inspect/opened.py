@@ -20,7 +20,8 @@ from curate.release.typed_lock import Lock, as_json
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
-    from duckdb import DuckDBPyConnection
+
+    from curate.inspect.sandboxed_sql import Connection
 
 TABLES = {"documents": "data/"} | {
     name: f"evidence/{name}" for name in ("rejected", "near_duplicates", "decontamination", "repeated_passages")
@@ -124,7 +125,7 @@ class Release:
         """
         return answer(sql, self._views)
 
-    def _views(self, connection: "DuckDBPyConnection") -> list[str]:
+    def _views(self, connection: "Connection") -> list[str]:
         made = [name for name, start in TABLES.items() if self._listed(start)]
         for name in made:
             connection.register(name, self._files(TABLES[name]))

@@ -17,7 +17,7 @@ from curate.release.fetched import is_published
 from curate.release.make import WORK, recall
 
 if TYPE_CHECKING:
-    import duckdb
+    from curate.inspect.sandboxed_sql import Connection
 
 OF_WORK = {
     "rejected": f"where {REJECT.name} is not null",
@@ -69,10 +69,10 @@ def _only_release(work: Path) -> Path:
     return found[0]
 
 
-def _views(lanes: list[Lane], store: Store) -> Callable[["duckdb.DuckDBPyConnection"], list[str]]:
+def _views(lanes: list[Lane], store: Store) -> Callable[["Connection"], list[str]]:
     """What makes the views: the parts of a partition side by side, those of all partitions one after the other."""
 
-    def make(connection: "duckdb.DuckDBPyConnection") -> list[str]:
+    def make(connection: "Connection") -> list[str]:
         parts = " union all by name ".join(_partition(lane, store) for lane in lanes)
         connection.execute(f"create view documents as {parts}")
         known = {name for name, *_ in connection.execute("describe documents").fetchall()}

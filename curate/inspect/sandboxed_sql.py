@@ -8,12 +8,10 @@ import pyarrow as pa
 from curate.errors import CurateError
 
 if TYPE_CHECKING:
-    import duckdb
+    from duckdb import DuckDBPyConnection as Connection
 
 
-def answer(
-    sql: str, views: Callable[["duckdb.DuckDBPyConnection"], list[str]], folders: Sequence[str] = ()
-) -> pa.Table:
+def answer(sql: str, views: Callable[["Connection"], list[str]], folders: Sequence[str] = ()) -> pa.Table:
     """The result of one SELECT.
 
     views    makes the tables that the query may use, and returns their names
