@@ -149,7 +149,7 @@ def test_time_is_linear_in_the_text(unit):
     answer = final_answer(without_thinking(text))
     reduced((answer or text)[:5000])
     depth((answer or text)[:5000])
-    assert time.process_time() - start < 2  # 0.1 s at most where it was written; quadratic takes minutes
+    assert time.process_time() - start < 20  # 0.1 s at most where it was written; quadratic takes minutes
 
 
 numbers = st.one_of(

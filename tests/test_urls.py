@@ -173,7 +173,7 @@ def test_time_grows_with_length(before, pattern):
         return time.process_time() - start
 
     seconds(1000)
-    assert seconds(400_000) < 2  # what is quadratic takes minutes
+    assert seconds(400_000) < 20  # what is quadratic takes minutes
 
 
 def test_quoting_is_that_of_the_standard_library():

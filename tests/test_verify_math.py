@@ -130,7 +130,7 @@ def test_a_hostile_answer_is_unverifiable_at_once(answer, why):
     start = time.process_time()
     assert verdict(f"\\boxed{{{answer}}}", "5")[3:] == (why, "unverifiable")
     assert verdict("#### 5", answer)[3:] == (why.replace("final", "gold"), "unverifiable")
-    assert time.process_time() - start < 1
+    assert time.process_time() - start < 10  # what is not refused takes minutes
 
 
 def test_braces_that_do_not_match():

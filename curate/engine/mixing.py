@@ -1,5 +1,8 @@
-"""Tasks of the mixture: `order` puts a partition's live documents on the hash line, `mix` draws from all of them and
-cuts the shards. Of many partitions `mix` only adds up what the tasks of `curate.engine.mix_ranges` drew."""
+"""Tasks of the mixture: put documents on the hash line, draw from them, cut the shards.
+
+`order` takes a partition, `mix` all of them. Of many partitions `mix` only adds up what the tasks of
+`curate.engine.mix_ranges` drew.
+"""
 
 from pathlib import Path
 

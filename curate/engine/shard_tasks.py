@@ -1,5 +1,8 @@
-"""Tasks that write shards: `scatter` sends the published columns of a partition to its shards, `shard` puts one shard
-together, `index` makes its index. Until here rows never moved."""
+"""Tasks that write shards: `scatter`, `shard` and `index`.
+
+`scatter` sends the published columns of a partition to its shards, `shard` puts one shard together, `index` makes its
+index. Until here rows never moved.
+"""
 
 import hashlib
 from collections.abc import Iterable, Iterator
