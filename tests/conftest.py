@@ -22,7 +22,7 @@ os.environ.setdefault("CURATE_HANG_SECONDS", "0")  # no sandbox, so that compile
 
 # The same examples every time, so that a failure is due to the change; `--hypothesis-profile explore` looks further.
 # No deadline: the first call of a kernel compiles it.
-settings.register_profile("curate", deadline=None, derandomize=True)
+settings.register_profile("curate", deadline=None, derandomize=True, max_examples=50)
 settings.register_profile("quick", parent=settings.get_profile("curate"), max_examples=20)
 settings.register_profile("explore", deadline=None)
 
