@@ -127,6 +127,14 @@ def test_the_command_prints_a_table_csv_json_and_parquet(made):
     assert json.loads(command(*asked, "--json").stdout)["columns"] == ["stage", "reason", "n"]
 
 
+def test_values_that_json_has_no_form_for_are_text(made):
+    *_, folder = made
+    asked = ["query", "select date '2024-01-31' as day, 'a'::blob as bytes", str(folder)]
+    said = json.loads(command(*asked, "--json").stdout)
+    assert said["rows"] == [json.loads(command(*asked, "--format", "json").stdout)]
+    assert said["rows"][0]["day"] == "2024-01-31"
+
+
 def test_the_command_writes_csv_and_parquet(made):
     *_, folder = made
     asked = ["query", COUNTS, str(folder), "--format"]

@@ -176,15 +176,13 @@ def repeated_bytes(parts: list[str], length: int) -> set[int]:
     encoded = [part.encode() for part in parts]
     sizes = np.cumsum([0, *map(len, encoded)])
     data = np.frombuffer(b"".join(encoded), np.uint8)
-    doc, start, last, stop, key = repeats.anchors(data, sizes, length, repeats.UTF8)
+    doc, start, last, stop, key = repeats.anchors(data, sizes, length)
     order = np.lexsort((start, doc, key))
     doc, start, last, stop, key = (column[order] for column in (doc, start, last, stop, key))
     groups = np.append(np.flatnonzero(np.append(True, key[1:] != key[:-1])[: len(key)]), len(key))
     bounds = np.append(0, np.cumsum(stop - start))
     held = repeats.slices(data, sizes[doc] + start, bounds)
-    row, begin, end, _, _ = repeats.earlier_windows(
-        held, bounds, groups, np.arange(len(doc)), last - start, length, repeats.UTF8
-    )
+    row, begin, end, _, _ = repeats.earlier_windows(held, bounds, groups, np.arange(len(doc)), last - start, length)
     shift = sizes[doc[row]] + 2 * doc[row] + start[row] - bounds[row]
     return {place for one, two in zip(begin + shift, end + shift, strict=True) for place in range(one, two)}
 

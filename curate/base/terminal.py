@@ -19,8 +19,8 @@ def shown(text: str) -> str:
 
 
 def shown_json(value: Any) -> str:
-    """One line of JSON with such characters as JSON escapes them."""
-    return HIDDEN.sub(lambda found: _json_escaped(found[0]), json.dumps(value, ensure_ascii=False))
+    """One line of JSON with such characters as JSON escapes them; what it has no form for, such as a date, is text."""
+    return HIDDEN.sub(lambda found: _json_escaped(found[0]), json.dumps(value, ensure_ascii=False, default=str))
 
 
 def table(rows: list[tuple], right: frozenset[int] = frozenset()) -> Iterator[str]:

@@ -3,7 +3,7 @@
 import io
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import BinaryIO
 
 import pyarrow as pa
@@ -23,10 +23,10 @@ def write_answer(answer: pa.Table, format: str) -> bool:
         if sys.stdout.isatty():
             fix = "redirect it to a file: curate query ... --format parquet > answer.parquet"
             raise CurateError("Parquet is not printed on a terminal", "--format", fix)
-        _write(lambda sink: pq.write_table(answer, sink))
+        pq.write_table(answer, _stdout())
         return True
     if format == "csv" and not sys.stdout.isatty():
-        _write(lambda sink: pyarrow.csv.write_csv(_flat(answer), sink))
+        pyarrow.csv.write_csv(_flat(answer), _stdout())
         return True
     return False
 
@@ -34,7 +34,7 @@ def write_answer(answer: pa.Table, format: str) -> bool:
 def answer_lines(answer: pa.Table, format: str) -> Iterator[str]:
     """The lines of a table for people, of CSV, or of JSON."""
     if format == "json":
-        yield from (shown_json(_plain(row)) for row in answer.to_pylist())
+        yield from (shown_json(row) for row in answer.to_pylist())
     elif format == "csv":
         sink = io.BytesIO()
         pyarrow.csv.write_csv(_flat(answer), sink)
@@ -45,29 +45,18 @@ def answer_lines(answer: pa.Table, format: str) -> Iterator[str]:
         yield from table(rows, frozenset(numbers))
 
 
-def _write(how: Callable[[BinaryIO], object]) -> None:
+def _stdout() -> BinaryIO:
     sys.stdout.flush()
-    how(sys.stdout.buffer)
+    return sys.stdout.buffer
 
 
 def _cell(value: object) -> object:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    text = (
-        ""
-        if value is None
-        else value
-        if isinstance(value, str)
-        else f"{value:g}"
-        if isinstance(value, float)
-        else str(value)
-    )
+    if value is None:
+        return ""
+    text = f"{value:g}" if isinstance(value, float) else str(value)
     return text if len(text) <= WIDEST else f"{text[: WIDEST - 1]}…"
-
-
-def _plain(value: object) -> object:
-    """As JSON can say it: what it has no form for as text."""
-    return json.loads(json.dumps(value, default=str))
 
 
 def _flat(answer: pa.Table) -> pa.Table:

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from curate.base.parameters import Bins, Count
 from curate.dedup import _keep_order as keep_order
+from curate.dedup._repeated import as_before, meet
 from curate.dedup._units import SEPARATORS, join, split
 from curate.documents import flat, hashes128
 from curate.stage_api import Step, group, reject, set_column
@@ -70,13 +71,6 @@ def hash_units(docs: pa.Table, *, unit: str, numbers: str) -> pa.Table:
     return pa.table({"doc": docs["doc"].to_numpy()[row], "place": place, "key": key, "bin": key})
 
 
-def meet(rows: pa.Table) -> pa.Table:
-    """The lines that occur more than once: most do not, and go no further."""
-    rows = rows.take(pc.sort_indices(rows["key"]))
-    same = _as_before(rows["key"].to_numpy())
-    return rows.filter(pa.array(same | np.append(same[1:], False)))
-
-
 def ranked(docs: pa.Table, rows: pa.Table, *, keep: list[str]) -> pa.Table:
     """These lines with what decides which is the first."""
     compared = pa.table({"priority": docs["priority"], "id": docs["id"]} | keep_order.carried(docs, keep))
@@ -89,7 +83,7 @@ def ranked(docs: pa.Table, rows: pa.Table, *, keep: list[str]) -> pa.Table:
 def find_repeated(rows: pa.Table, *, keep: list[str]) -> pa.Table:
     """The lines that an earlier document, or an earlier place of the same, has already."""
     rows = rows.sort_by([("key", "ascending"), *keep_order.sort_keys(keep), ("place", "ascending")])
-    return rows.select(["doc", "place"]).filter(pa.array(_as_before(rows["key"].to_numpy())))
+    return rows.select(["doc", "place"]).filter(pa.array(as_before(rows["key"].to_numpy())))
 
 
 def take_out(docs: pa.Table, repeated: pa.Table, *, unit: str, numbers: str, min_chars: int) -> pa.Table:
@@ -121,11 +115,6 @@ def normalize(lines: pa.Array, numbers: str) -> pa.Array:
         numbered = pc.match_substring_regex(lines, r"\p{Nd}")  # a point or a sign is part of a number
         bare = pc.if_else(numbered, lines, pc.replace_substring_regex(lines, r"\p{P}+", ""))
     return pc.utf8_trim_whitespace(bare)
-
-
-def _as_before(key: np.ndarray) -> np.ndarray:
-    """bool[n]: which keys are the same as the one before them."""
-    return np.append(False, key[1:] == key[:-1])[: len(key)]
 
 
 def _sums(counts: np.ndarray, starts: np.ndarray) -> np.ndarray:

@@ -19,7 +19,8 @@ from pydantic import Field
 
 from curate.base.parameters import MOST, Bins, NotTruth, Share
 from curate.dedup import _keep_order as keep_order
-from curate.documents import hashes128, utf8
+from curate.dedup._repeated import as_before, meet
+from curate.documents import flat, hashes128, utf8
 from curate.kernels import repeats
 from curate.stage_api import Step, group, reject, set_column
 
@@ -45,9 +46,9 @@ def substring_dedup(
     min_bytes  length from which a passage counts, in bytes of UTF-8. Longer repeats go as a whole.
     boundary   a passage is cut where a line, a word or a character begins, always inside what is repeated. A word is
                that of UAX 29.
-    max_share  a document that would lose more than this share of its bytes is rejected, with its original text; but if
-               a passage was removed from another document because it stands here first, then this one stays, and only
-               its own repeats go. A document of which nothing would be left is always rejected.
+    max_share  a document that would lose more than this share of its bytes is rejected, with its original text. It is
+               kept without its repeats if another document lost a passage because this one has it first. A document of
+               which nothing would be left is always rejected.
     keep       columns that decide whose passage comes first, after the priority of the source: lowest value first, or
                with a `-` highest first; then the lowest id.
     bins       number of shuffle partitions; 0: chosen by the size of the inputs. Does not affect the result.
@@ -74,17 +75,9 @@ def substring_dedup(
 
 def anchors(docs: pa.Table, *, min_bytes: int) -> pa.Table:
     """The anchors of each text, and where their windows begin and end."""
-    doc, start, last, stop, key = repeats.anchors(*utf8(docs["text"]), min_bytes, repeats.UTF8)
+    doc, start, last, stop, key = repeats.anchors(*utf8(docs["text"]), min_bytes)
     rows = {"doc": docs["doc"].to_numpy()[doc], "key": key, "start": start, "last": last - start, "stop": stop}
     return pa.table(rows | {"bin": key})
-
-
-def meet(rows: pa.Table) -> pa.Table:
-    """The anchors that occur more than once: most do not, and go no further."""
-    rows = rows.take(pc.sort_indices(rows["key"]))
-    key = rows["key"].to_numpy()
-    same = np.append(False, key[1:] == key[:-1])[: len(key)]
-    return rows.filter(pa.array(same | np.append(same[1:], False)))
 
 
 def surrounded(docs: pa.Table, rows: pa.Table, *, keep: list[str]) -> pa.Table:
@@ -116,13 +109,11 @@ def find_repeats(rows: pa.Table, *, min_bytes: int, keep: list[str]) -> pa.Table
     rows = rows.drop_columns("windows")
     rows = rows.sort_by([("key", "ascending"), *keep_order.sort_keys(keep), ("start", "ascending")])
     key, doc, start = (rows[name].to_numpy() for name in ("key", "doc", "start"))
-    groups = np.append(np.flatnonzero(np.append(True, key[1:] != key[:-1])[: len(key)]), len(key))
+    groups = np.append(np.flatnonzero(~as_before(key)), len(key))
     context = np.searchsorted(content, rows["content"].to_numpy())
     data, offsets = utf8(carriers["windows"])
     lasts = carriers["last"].to_numpy()
-    row, begin, end, place, firsts = repeats.earlier_windows(
-        data, offsets, groups, context, lasts, min_bytes, repeats.UTF8
-    )
+    row, begin, end, place, firsts = repeats.earlier_windows(data, offsets, groups, context, lasts, min_bytes)
     origin = np.searchsorted(offsets, place, side="right") - 1
     of = firsts[origin]
     shift = start[row] - offsets[context[row]]
@@ -150,7 +141,7 @@ def take_out(docs: pa.Table, found: pa.Table, *, boundary: str, max_share: float
     out = (removed > 0) & ((left == 0) | ~first & (removed > max_share * sizes))
     left = pa.Array.from_buffers(pa.large_string(), docs.num_rows, [None, pa.py_buffer(bounds), pa.py_buffer(text)])
     changed = pa.array((removed > 0) & ~out)
-    docs = set_column(docs, "text", pc.if_else(changed, left.cast(pa.string()), docs["text"].combine_chunks()))
+    docs = set_column(docs, "text", pc.if_else(changed, left.cast(pa.string()), flat(docs["text"])))
     docs = set_column(docs, "n_bytes_repeated", pa.array(removed))
     docs = set_column(docs, "repeated_passages", said(docs.num_rows, pieces, cuts))
     return reject(docs, mostly_repeated=pa.array(out))

@@ -20,19 +20,12 @@ if TYPE_CHECKING:
     from curate.inspect.sandboxed_sql import Connection
 
 OF_WORK = {
-    "rejected": f"where {REJECT.name} is not null",
-    "near_duplicates": "where cluster is not null",
-    "decontamination": "where contamination is not null",
-    "repeated_passages": "where repeated_passages is not null",
-}
-"""Views of the work of a manifest beside `documents`, and which of the documents they have."""
-
-NEEDS = {
+    "rejected": REJECT.name,
     "near_duplicates": "cluster",
     "decontamination": "contamination",
     "repeated_passages": "repeated_passages",
 }
-"""The column without which such a view would have nothing."""
+"""Views of the work of a manifest beside `documents`: the documents that have a value in this column."""
 
 
 def query(sql: str, place: str | Path | Manifest | None = None, work: str | Path = WORK) -> pa.Table:
@@ -55,10 +48,12 @@ def query(sql: str, place: str | Path | Manifest | None = None, work: str | Path
         return open_release(place).query(sql)
     manifest = place if isinstance(place, Manifest) else load(place)
     store = Store(Path(work) / "store")
-    lanes = [lane for lane in recall(manifest, work).lanes if store.marker(lane.parts[0])]
+    lanes = recall(manifest, work).lanes
+    made = store.markers(fp for lane in lanes for fp in {*lane.parts, *lane.columns.values()})
+    lanes = [lane for lane in lanes if lane.parts[0] in made]
     if not lanes:
         raise CurateError("this manifest has not run yet", str(work), "run `curate run` first")
-    return answer(sql, _views(lanes, store), [str(store.root.absolute())])
+    return answer(sql, _views(lanes, store, made), [str(store.root.absolute())])
 
 
 def _only_release(work: Path) -> Path:
@@ -69,46 +64,34 @@ def _only_release(work: Path) -> Path:
     return found[0]
 
 
-def _views(lanes: list[Lane], store: Store) -> Callable[["Connection"], list[str]]:
+def _views(lanes: list[Lane], store: Store, made: set[str]) -> Callable[["Connection"], list[str]]:
     """What makes the views: the parts of a partition side by side, those of all partitions one after the other."""
 
     def make(connection: "Connection") -> list[str]:
-        parts = " union all by name ".join(_partition(lane, store) for lane in lanes)
+        parts = " union all by name ".join(_partition(lane, store, made) for lane in lanes)
         connection.execute(f"create view documents as {parts}")
         known = {name for name, *_ in connection.execute("describe documents").fetchall()}
-        made = ["documents"]
-        for name, condition in OF_WORK.items():
-            if NEEDS.get(name, REJECT.name) in known:
-                connection.execute(f"create view {name} as select * from documents {condition}")
-                made.append(name)
-        return made
+        views = {name: column for name, column in OF_WORK.items() if column in known}
+        for name, column in views.items():
+            connection.execute(f"create view {name} as select * from documents where {column} is not null")
+        return ["documents", *views]
 
     return make
 
 
-def _partition(lane: Lane, store: Store) -> str:
-    """A query for the documents of a partition, with the columns that are made so far."""
-    whose = {name: _latest(lane, name, fp, store) for name, fp in lane.columns.items()}
+def _partition(lane: Lane, store: Store, made: set[str]) -> str:
+    """A query for the documents of a partition, with the columns that are made so far, and the latest verdict."""
+    whose = {name: fp for name, fp in lane.columns.items() if fp in made}
+    whose[REJECT.name] = next(fp for fp in reversed(lane.parts) if fp in made)
     parts: dict[str, list[str]] = {}
     for name, fp in whose.items():
-        if fp:
-            parts.setdefault(fp, []).append(name)
+        parts.setdefault(fp, []).append(name)
     tables = [
         f"(select {', '.join(map(_quoted, names))} from read_parquet({_text(store.part(fp))}))"
         for fp, names in parts.items()
     ]
-    split = (
-        f"split_part({REJECT.name}, '.', 1) as stage, substr({REJECT.name}, instr({REJECT.name}, '.') + 1) as reason"
-    )
-    return f"(select *, {split} from {' positional join '.join(tables)})"
-
-
-def _latest(lane: Lane, name: str, fp: str, store: Store) -> str | None:
-    """The part that has a column, as far as jobs are done: of `reject` the last one that is made."""
-    if store.marker(fp):
-        return fp
-    made = [part for part in lane.parts if store.marker(part)]
-    return made[-1] if name == REJECT.name else None
+    stage, reason = f"split_part({REJECT.name}, '.', 1)", f"substr({REJECT.name}, instr({REJECT.name}, '.') + 1)"
+    return f"(select *, {stage} as stage, {reason} as reason from {' positional join '.join(tables)})"
 
 
 def _quoted(name: str) -> str:

@@ -15,9 +15,9 @@ import numpy as np
 
 from curate.kernels import device, kernel
 from curate.kernels.hashing import mix64
+from curate.kernels.ngrams import BASE, lookup, may_have
 from curate.kernels.words import IDEOGRAPH, character, next_word
 
-_BASE = np.uint64(0xD6E8FEB86659FD93)
 _NUMBER = np.uint64(0xA0761D6478BD642F)
 _ONE = np.uint64(1)
 _ESCAPES = (110, 114, 116)  # n, r, t: after a backslash they are white space
@@ -63,7 +63,7 @@ def _without_digits(data, start, stop):
         _, _, folded, size = character(data, i, stop)
         digit = _digit(data[i])
         if not (digit and before):
-            h = (h ^ np.uint64(48 if digit else folded)) * _BASE
+            h = (h ^ np.uint64(48 if digit else folded)) * BASE
         before = digit
         i += size
     return mix64(h)
@@ -73,10 +73,8 @@ def _without_digits(data, start, stop):
 def folded_word(data, i, end):
     """First word that begins in ``data[i:end]``: (start, stop, hash, strength). None: ``start == end``."""
     start, stop, token = next_word(data, i, end, True)
-    while (
-        i < start < end and data[start - 1] == 92 and (data[start] == 110 or data[start] == 114 or data[start] == 116)
-    ):
-        start, stop, token = next_word(data, start + 1, end, True)  # \n, \r or \t, of text within code or JSON
+    while i < start < end and data[start - 1] == 92 and data[start] in _ESCAPES:  # of text within code or JSON
+        start, stop, token = next_word(data, start + 1, end, True)
     if start == end:
         return start, stop, token, 0
     i, digits = start, 0
@@ -113,53 +111,29 @@ def folded_words(data, offsets):
     return tokens[:count].copy(), strengths[:count].copy(), bounds
 
 
+@device
+def _weighs(strength, n):
+    """Whether an n-gram of that strength says enough: two strong words, or a letter of a script without spaces each."""
+    return strength >= min(2 * STRONG, n)
+
+
 @kernel
 def word_grams(tokens, strengths, bounds, n):
     """All n-grams of each text, in order: (hashes uint64[g], places int64[g], bounds int64[texts + 1]); a hash is 0 for
-    one with fewer than two strong words' strength."""
+    one that says too little."""
     hashes, places, count = np.empty(len(tokens), np.uint64), np.empty(len(tokens), np.int64), 0
     found = np.zeros(len(bounds), np.int64)
     for text in range(len(bounds) - 1):
         for i in range(bounds[text], bounds[text + 1] - n + 1):
             h, strength = np.uint64(0), 0
             for k in range(i, i + n):
-                h = h * _BASE + tokens[k]
+                h = h * BASE + tokens[k]
                 strength += strengths[k]
-            hashes[count] = mix64(h) if strength >= 2 * STRONG or strength >= n else np.uint64(0)
+            hashes[count] = mix64(h) if _weighs(strength, n) else np.uint64(0)
             places[count] = i - bounds[text]
             count += 1
         found[text + 1] = count
     return hashes[:count].copy(), places[:count].copy(), found
-
-
-@kernel
-def index_grams(hashes):
-    """(slots, bits) of distinct n-grams, as `Items` has them."""
-    size = 2
-    while size < 2 * len(hashes):
-        size *= 2
-    slots, bits = np.full(size, -1, np.int64), np.zeros(max(size // 4, 1), np.uint64)
-    for i in range(len(hashes)):
-        slot = np.int64(hashes[i] & np.uint64(size - 1))
-        while slots[slot] >= 0:
-            slot = (slot + 1) & (size - 1)
-        slots[slot] = i
-        bit = hashes[i] >> np.uint64(32)
-        bits[np.int64(bit >> np.uint64(6)) & (len(bits) - 1)] |= _ONE << (bit & np.uint64(63))
-    return slots, bits
-
-
-@device
-def _gram_of(items, key):
-    """The gram of that hash, or -1."""
-    bit = key >> np.uint64(32)
-    if (items.bits[np.int64(bit >> np.uint64(6)) & (len(items.bits) - 1)] >> (bit & np.uint64(63))) & _ONE == 0:
-        return -1
-    mask = len(items.slots) - 1
-    slot = np.int64(key & np.uint64(mask))
-    while items.slots[slot] >= 0 and items.hashes[items.slots[slot]] != key:
-        slot = (slot + 1) & mask
-    return items.slots[slot]
 
 
 @device
@@ -198,7 +172,7 @@ def find_items(data, offsets, items):
     stamps, stamp, n = np.zeros(len(items.hashes), np.int64), 0, items.n
     power = _ONE
     for _ in range(n):
-        power *= _BASE
+        power *= BASE
     for doc in range(docs):
         i, end, words, h, strength = offsets[doc], offsets[doc + 1], 0, np.uint64(0), 0
         while True:
@@ -206,13 +180,15 @@ def find_items(data, offsets, items):
             if start == end:
                 break
             tokens[words], begins[words], ends[words], strengths[words] = token, start, i, strong
-            h, strength = h * _BASE + token, strength + strong
+            h, strength = h * BASE + token, strength + strong
             words += 1
             if words > n:
                 h, strength = h - tokens[words - n - 1] * power, strength - strengths[words - n - 1]
             if words >= n:
-                weighs = strength >= 2 * STRONG or strength >= n
-                grams[words - n] = _gram_of(items, mix64(h)) if weighs else -1
+                key, weighs = mix64(h), _weighs(strength, n)
+                grams[words - n] = (
+                    lookup(items.hashes, items.slots, key) if weighs and may_have(items.bits, key) else -1
+                )
                 counts[doc] += grams[words - n] >= 0
         if counts[doc] == 0:
             continue

@@ -13,7 +13,7 @@ from curate.kernels import device, kernel
 from curate.kernels.hashing import mix64
 from curate.kernels.words import character, next_word
 
-_BASE = np.uint64(0xD6E8FEB86659FD93)
+BASE = np.uint64(0xD6E8FEB86659FD93)
 _ONE = np.uint64(1)
 _BITS_PER_NGRAM = 16
 
@@ -58,7 +58,7 @@ def text_ngrams(data, offsets, n, least):
             if not last:
                 position = stop
                 begins[seen % ring] = start
-                prefix[(seen + 1) % ring] = prefix[seen % ring] * _BASE + token
+                prefix[(seen + 1) % ring] = prefix[seen % ring] * BASE + token
                 seen += 1
             size = min(seen, n)
             if least <= size < n if last else size == n:
@@ -129,20 +129,20 @@ def find_ngrams(data, offsets, ngrams):
                 break
             begins[slot] = start
             following = slot + 1 if slot + 1 < ring else 0
-            prefix[following] = prefix[slot] * _BASE + token
+            prefix[following] = prefix[slot] * BASE + token
             slot = following
             seen += 1
             if seen < tail:
                 continue
             first = slot - tail if slot >= tail else slot - tail + ring
-            if not _may_end(bits, mix64(prefix[slot] - prefix[first] * powers[tail])):
+            if not may_have(bits, mix64(prefix[slot] - prefix[first] * powers[tail])):
                 continue
             for size in sizes:
                 if size > seen:
                     break
                 first = slot - size if slot >= size else slot - size + ring
                 key = mix64(prefix[slot] - prefix[first] * powers[size])
-                ngram = _lookup(hashes, slots, key)
+                ngram = lookup(hashes, slots, key)
                 if ngram < 0 or words[ngram] != size:
                     continue
                 if not _same_words(data, begins[first], position, texts, ngrams.starts[ngram], ngrams.ends[ngram]):
@@ -160,7 +160,7 @@ def find_ngrams(data, offsets, ngrams):
 def _powers(n):
     powers = np.ones(n + 1, np.uint64)
     for i in range(n):
-        powers[i + 1] = powers[i] * _BASE
+        powers[i + 1] = powers[i] * BASE
     return powers
 
 
@@ -172,14 +172,14 @@ def _grown(array, room):
 
 
 @device
-def _may_end(bits, key):
+def may_have(bits, key):
     """Whether a hash may be that of an n-gram's last words: never false where it is, and true for few others."""
     bit = key >> np.uint64(32)
     return (bits[np.int64(bit >> np.uint64(6)) & (len(bits) - 1)] >> (bit & np.uint64(63))) & _ONE != 0
 
 
 @device
-def _lookup(hashes, slots, key):
+def lookup(hashes, slots, key):
     """The n-gram of that hash, or -1."""
     mask = len(slots) - 1
     slot = np.int64(key & np.uint64(mask))

@@ -19,9 +19,6 @@ from curate.kernels.hash_table import BASE, append_byte, draw_secret, slot_of, t
 from curate.kernels.hashing import mix64
 from curate.kernels.word_break import next_break
 
-UTF8, TOKENS = 1, 4
-"""Bytes of a unit, where a window may begin and end: any whole character of UTF-8, or any int32."""
-
 _ONE = np.uint64(1)
 _LAST = np.uint64(1 << 63)
 _NEWLINE = np.uint8(10)
@@ -40,23 +37,23 @@ def _period(length):
 
 
 @device
-def _begins(data, i, start, unit):
-    """Whether a unit of the document from ``start`` on begins at ``i``."""
-    return (i - start) % TOKENS == 0 if unit == TOKENS else data[i] & 0xC0 != 0x80
+def _begins(data, i):
+    """Whether a character begins at ``i``."""
+    return data[i] & 0xC0 != 0x80
 
 
 @device
-def _unit_at(data, i, start, unit):
-    """Where the unit begins that holds the byte at ``i``."""
-    while not _begins(data, i, start, unit):
+def _character_at(data, i):
+    """Where the character begins that holds the byte at ``i``."""
+    while not _begins(data, i):
         i -= 1
     return i
 
 
 @device
-def _unit_from(data, i, end, start, unit):
-    """Where the first unit from ``i`` on begins, or ``end``."""
-    while i < end and not _begins(data, i, start, unit):
+def _character_from(data, i, end):
+    """Where the first character from ``i`` on begins, or ``end``."""
+    while i < end and not _begins(data, i):
         i += 1
     return i
 
@@ -72,9 +69,9 @@ def _least(values, first, past):
 
 
 @device
-def _window(data, i, start, end, length, unit):
+def _window(data, i, end, length):
     """Where the window at ``i`` ends; beyond ``end`` if there is none."""
-    return _unit_from(data, i + length, end, start, unit)
+    return _character_from(data, i + length, end)
 
 
 @device
@@ -119,11 +116,10 @@ def _longer(found, keys):
 
 
 @kernel
-def anchors(data, offsets, length, unit):
+def anchors(data, offsets, length):
     """The anchors of documents, in order.
 
-    length  least bytes of a window; for tokens a multiple of 4
-    unit    UTF8 or TOKENS
+    length  least bytes of a window
 
     Returns (docs int64[n], starts int64[n], lasts int64[n], stops int64[n], values uint64[n]): the document of each
     anchor, the first byte in it of the first and of the last of its windows, where the last one ends, and what equal
@@ -141,22 +137,22 @@ def anchors(data, offsets, length, unit):
             continue
         values = scratch[: end - start - gram - period + 1]
         _order(data, start, end, gram, period, values)
-        final = _unit_at(data, end - length, start, unit) - start  # where the last window begins
-        begin, seen = 0, _window(data, start, start, end, length, unit) - start - gram - period + 1
+        final = _character_at(data, end - length) - start  # where the last window begins
+        begin, seen = 0, _window(data, start, end, length) - start - gram - period + 1
         anchor = _least(values, 0, seen)
         while begin <= final:
-            last = min(_unit_at(data, start + anchor, start, unit) - start, final)  # window of this anchor, so far
-            stop = _window(data, start + last, start, end, length, unit) - start
+            last = min(_character_at(data, start + anchor) - start, final)  # window of this anchor, so far
+            stop = _window(data, start + last, end, length) - start
             past, least = stop - gram - period + 1, values[anchor]
             while seen < past and values[seen] >= least:
                 seen += 1
             if seen < past:  # a lesser gram, in the windows from `until` on
-                until = _unit_at(data, start + seen + gram + period - 1, start, unit) - start - length + 1
-                until = max(_unit_from(data, start + until, end, start, unit) - start, begin)
-                last = _unit_at(data, start + until - 1, start, unit) - start if until else -1
-                stop = _window(data, start + last, start, end, length, unit) - start
+                until = _character_at(data, start + seen + gram + period - 1) - start - length + 1
+                until = max(_character_from(data, start + until, end) - start, begin)
+                last = _character_at(data, start + until - 1) - start if until else -1
+                stop = _window(data, start + last, end, length) - start
             else:
-                until = _unit_from(data, start + last + 1, end, start, unit) - start
+                until = _character_from(data, start + last + 1, end) - start
             if until > begin:
                 if count == len(keys):
                     found, keys = _longer(found, keys)
@@ -166,7 +162,7 @@ def anchors(data, offsets, length, unit):
             if seen < past:
                 anchor, seen = seen, seen + 1
             elif until <= final:
-                seen = _window(data, start + until, start, end, length, unit) - start - gram - period + 1
+                seen = _window(data, start + until, end, length) - start - gram - period + 1
                 anchor = _least(values, until, seen)
             begin = until
     return (
@@ -187,14 +183,14 @@ def _equal(data, i, j, size):
 
 
 @kernel
-def earlier_windows(data, offsets, groups, contexts, lasts, length, unit):
+def earlier_windows(data, offsets, groups, contexts, lasts, length):
     """Of rows with equal anchors, the windows that an earlier row has as well.
 
     data, offsets  the distinct contexts
     groups    int64[g + 1]: where the rows of each anchor begin; those of one are in keep order
     contexts  int64[rows]: which context each row has
     lasts     int64[contexts]: the first byte in it of the last window of a context
-    length, unit  as for `anchors`
+    length    as for `anchors`
 
     Returns (rows, starts, stops, places int64[n], firsts int64[contexts]): the row that has earlier windows, the bytes
     of ``data`` that neighboring ones cover, and where these bytes begin in the first context that has them; and the
@@ -232,13 +228,12 @@ def earlier_windows(data, offsets, groups, contexts, lasts, length, unit):
                 continue
             for i in range(end - start):
                 prefix[i + 1] = append_byte(prefix[i], data[start + i])
-            distance = np.int64(
-                0
-            )  # from the windows just before to the earlier ones that they equal; 0: they have none
+            # From the windows just before to the earlier ones that they equal; 0: they have none.
+            distance = np.int64(0)
             for p in range(start, start + lasts[contexts[row]] + 1):
-                if not _begins(data, p, start, unit):
+                if not _begins(data, p):
                     continue
-                stop = _window(data, p, start, end, length, unit)
+                stop = _window(data, p, end, length)
                 key = prefix[stop - start] - prefix[p - start] * powers[stop - p]
                 slot = slot_of(key, np.uint64(size - 1), secret)
                 while held[slot]:
@@ -264,7 +259,7 @@ CHARACTERS, WORDS, LINES = range(3)
 
 
 @device
-def _boundary(data, i, start, end, at):
+def _boundary(data, i, end, at):
     """The first boundary after ``i``, itself one; ``at`` is CHARACTERS, WORDS or LINES."""
     if at == WORDS:
         i, _, _ = next_break(data, i, end)
@@ -275,7 +270,7 @@ def _boundary(data, i, start, end, at):
             i = after
         return i
     i += 1
-    while i < end and (data[i - 1] != _NEWLINE if at == LINES else not _begins(data, i, start, UTF8)):
+    while i < end and (data[i - 1] != _NEWLINE if at == LINES else not _begins(data, i)):
         i += 1
     return i
 
@@ -284,10 +279,10 @@ def _boundary(data, i, start, end, at):
 def _first_boundary(data, i, start, end, at):
     """The first boundary from ``i`` on: ``i`` if it is one."""
     place = i
-    while place > start and not (data[place - 1] == _NEWLINE if at else _begins(data, place, start, UTF8)):
+    while place > start and not (data[place - 1] == _NEWLINE if at else _begins(data, place)):
         place -= 1  # words never go over the end of a line
     while place < i:
-        place = _boundary(data, place, start, end, at)
+        place = _boundary(data, place, end, at)
     return place
 
 
@@ -295,11 +290,11 @@ def _first_boundary(data, i, start, end, at):
 def _last_boundary(data, first, last, start, end, at):
     """The last boundary up to ``last``; ``first``, a boundary, if there is none after it."""
     place = last
-    while place > first and not (data[place - 1] == _NEWLINE if at else _begins(data, place, start, UTF8)):
+    while place > first and not (data[place - 1] == _NEWLINE if at else _begins(data, place)):
         place -= 1
     place = max(place, first)
     while place < last:
-        after = _boundary(data, place, start, end, at)
+        after = _boundary(data, place, end, at)
         if after > last:
             break
         place = after

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.documents import utf8
-from curate.kernels.items import STRONG, Items, folded_words, index_grams, word_grams
+from curate.kernels.items import STRONG, Items, folded_words, word_grams
+from curate.kernels.ngrams import index_ngrams
 
 N = 5
 """Words of an n-gram, as in decon."""
@@ -74,7 +75,7 @@ def indexed(rows: list[tuple[str, str, str, list[str]]], rule: str) -> Indexed:
     supported[(strong < alone / 2) | (totals == 0)] = np.inf
     seed = _seeds(gram, item, times)
     seed = seed[np.argsort(gram[seed], kind="stable")]
-    slots, bits = index_grams(distinct)
+    slots, bits = index_ngrams(distinct, distinct)
     items = Items(
         n=N,
         hashes=distinct,

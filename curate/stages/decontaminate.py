@@ -234,20 +234,21 @@ def _best_texts(texts: Texts, docs, starts, ends, ngrams, first, times) -> tuple
 def load(sets: dict[str, dict], n: int | None, min_words: int | None) -> Texts:
     """The texts of evaluation sets, read once in a process. Raises CurateError for a set that cannot be read."""
     n, min_words = n or 13, min_words or 8
-    files = []
+    return _load(_files(sets), n, min(min_words, n))
+
+
+def _files(sets: dict[str, dict]) -> tuple:
+    """What evaluation sets are read from, and which columns, as values that can be compared."""
+    found = []
     for name, one in sets.items():
         path = locate(one["path"], "evaluation set")
-        files.append((name, path, sha256(path), tuple(one["columns"]), one["id"]))
-    return _load(tuple(files), n, min(min_words, n))
+        found.append((name, path, sha256(path), tuple(one["columns"]), one.get("answer"), one["id"]))
+    return tuple(found)
 
 
 def load_items(sets: dict[str, dict], rule: str) -> Indexed:
     """The items of evaluation sets, read once in a process. Raises CurateError for a set that cannot be read."""
-    files = []
-    for name, one in sets.items():
-        path = locate(one["path"], "evaluation set")
-        files.append((name, path, sha256(path), tuple(one["columns"]), one["answer"], one["id"]))
-    return _load_items(tuple(files), rule)
+    return _load_items(_files(sets), rule)
 
 
 @lru_cache(maxsize=2)
@@ -263,7 +264,7 @@ def _load_items(files: tuple, rule: str) -> Indexed:
 @lru_cache(maxsize=2)
 def _load(files: tuple, n: int, least: int) -> Texts:
     names, items, strings = [], [], []
-    for name, path, _, columns, label in files:
+    for name, path, _, columns, _, label in files:
         for item, text, _ in _read(path, columns, label):
             names.append(name)
             items.append(f"{name}/{item}")
