@@ -62,6 +62,9 @@ TRANSIENT = {
 }
 """What an archive also yields to the stages of the same job. Never stored."""
 
+COUNTED = ("n_duplicates", "duplicate_sources")
+"""What a stage that counts copies reads of documents, as far as an earlier one has counted them."""
+
 TALLY = "tally"
 """A struct of int64 that a map stage may give beside its documents. Never stored: the lock has the sums of its fields,
 by source, over the documents that the stage keeps."""

@@ -55,8 +55,8 @@ class Step:
                 returns `docs` as a map stage does, with the columns it adds and changes, and `reject`.
     bins  number of bins for the resulting rows: the bin of a row is its column `bin` (uint32 or uint64) modulo
           this number. 0: back to their documents, by `doc`.
-    reads for a step over docs, the columns it uses; `priority` (int32) is that of the document's source. Default:
-          `id`, `priority` and all columns that the stage reads.
+    reads for a step over docs or one that is applied, the columns it uses; over docs, `priority` (int32) is that of the
+          document's source. Default: `id`, `priority` and all columns that the stage reads.
 
     `doc` (uint64) identifies a document between steps: partition << 32 | row. Unless the last step is over `apply`, its
     rows are verdicts: at most one per document, with `doc`, `reject` (a reason or null) and the columns the stage adds.

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.base.messages import IMAGES
-from curate.documents import COLUMNS, MORE, TALLY, TRANSIENT, document_id
+from curate.documents import COLUMNS, COUNTED, MORE, TALLY, TRANSIENT, document_id
 from curate.sources import File, Origin
 from curate.sources.format_api import format_for
 from curate.stage_api import Stage, Step, arrow_type, find_stage, set_column
@@ -271,8 +271,8 @@ def run_steps(steps: list[Step], inputs: list[pa.Table]) -> list[pa.Table]:
 
 
 def _read_of(docs_: pa.Table, reads: tuple[str, ...]) -> dict[str, None]:
-    """What a step reads: columns of `MORE` where there are such."""
-    return {name: None for name in reads if name in docs_.column_names or name not in MORE}
+    """What a step reads: columns of `MORE`, and counts, where there are such."""
+    return {name: None for name in reads if name in docs_.column_names or name not in {*MORE, *COUNTED}}
 
 
 def _numbered(docs_: pa.Table, place: int, priorities: list[int] | None) -> pa.Table:

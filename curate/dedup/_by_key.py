@@ -100,7 +100,7 @@ def _send(docs: pa.Table, rows: pa.Table, *, order: list[str], columns: list[str
     rows  `doc`, in the order of `docs`, and its key
     """
     others = [name for name in order if name.removeprefix("-") not in ORDER]
-    found = pa.table({name: docs[name] for name in dict.fromkeys((*ORDER, *columns))})
+    found = pa.table({name: docs[name] for name in dict.fromkeys((*ORDER, *columns)) if name in docs.column_names})
     for place, column in keep_order.carried(docs, others).items():
         found = found.append_column(f"order.{place}", column)
     if rows.num_rows < docs.num_rows:

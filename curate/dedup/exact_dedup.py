@@ -8,7 +8,8 @@ import pyarrow.compute as pc
 
 from curate.base import urls
 from curate.base.messages import SAID_BY, Of, of_role
-from curate.base.parameters import Bins
+from curate.base.parameters import Bins, Column
+from curate.dedup import _counts
 from curate.dedup import _keep_order as keep_order
 from curate.dedup._by_key import Groups, by_key
 from curate.documents import comparable
@@ -19,7 +20,11 @@ from curate.stage_api import Step, group, reject
 @group(
     version=2,
     packages=lambda by, **_: ("idna",) if by == "url" else (),
-    reads_from=lambda by, keep, of, images, **_: (*compared(by, of, images), *keep_order.columns(keep)),
+    reads_from=lambda by, keep, of, images, counts, **_: (
+        *compared(by, of, images),
+        *keep_order.columns([*keep, *([counts] if counts else [])]),
+    ),
+    adds_from=lambda counts, **_: {"duplicate_of": "string"} | (_counts.ADDS if counts else {}),
 )
 def exact_dedup(
     *,
@@ -28,6 +33,7 @@ def exact_dedup(
     bins: Bins = 0,
     of: Of = "all",
     images: bool = False,
+    counts: Column | None = None,
 ) -> list[Step]:
     """Keep the first, in keep order, of all identical documents; documents without a URL are never duplicates by URL.
 
@@ -40,20 +46,27 @@ def exact_dedup(
           which this role has no message are never duplicates
     images  whether images must be equal too, byte for byte; then the same text about another image is not a duplicate.
           Needs the columns of the stage `images`
+    counts  a column, such as `source`, or a value in `meta`, such as `meta.dump`: count the copies that each kept
+            document stands for, and the values of this column among them; counts of earlier stages are added up.
+            null: no counts
 
-    Adds: duplicate_of (string, id of the kept document)
+    Adds: duplicate_of (string, id of the kept document); with `counts`, n_duplicates (int64, copies that a kept
+    document stands for, itself included), n_duplicate_sources (int64, values of the column among them),
+    duplicate_sources (list[string], these values, sorted)
 
     Reasons: duplicate_text, duplicate_url
     """
     reason = "duplicate_url" if by == "url" else "duplicate_text"
-    return by_key(
+    steps = by_key(
         partial(keys, by=by, of=of, **({"images": True} if images else {})),
-        partial(decide, reason=reason),
+        partial(decide, reason=reason, **({"counts": counts} if counts else {})),
         reads=compared(by, of, images),
         order=("priority", *keep, "id"),
+        columns=_counts.reads(counts),
         repeated=True,
         bins=bins,
     )
+    return [*steps, *_counts.last_step(counts)]
 
 
 def compared(by: str, of: str, images: bool) -> tuple[str, ...]:
@@ -72,11 +85,17 @@ def keys(docs: pa.Table, *, by: str, of: str, images: bool = False) -> pa.Chunke
     return found
 
 
-def decide(rows: pa.Table, groups: Groups, *, reason: str) -> pa.Table:
-    """Verdicts on all but the first of each key."""
-    rows = rows.append_column("duplicate_of", rows["id"].take(pa.array(groups.first)))
-    copies = groups.rank > 0
-    return reject(rows, **{reason: copies}).filter(pa.array(copies))
+def decide(rows: pa.Table, groups: Groups, *, reason: str, counts: str | None = None) -> pa.Table:
+    """Verdicts on all but the first of each key; on that one too where copies are counted."""
+    copy = pa.array(groups.rank > 0)
+    found = rows.append_column("duplicate_of", pc.if_else(copy, rows["id"].take(pa.array(groups.first)), None))
+    found = reject(found, **{reason: copy})
+    if not counts:
+        return found.filter(copy)
+    own = pa.table(_counts.so_far(rows, counts))
+    for name, column in _counts.added_up(own, groups.first).items():
+        found = found.append_column(name, column)
+    return found
 
 
 By = {"text": "text", "normalized_text": "text", "url": "url"}

@@ -18,8 +18,9 @@ import numpy as np
 import pyarrow as pa
 
 from curate.base.messages import SAID_BY, Of, of_role
-from curate.base.parameters import MOST_PERMUTATIONS, Bins, Ngram, Permutations, PositiveShare, Seed
+from curate.base.parameters import MOST_PERMUTATIONS, Bins, Column, Ngram, Permutations, PositiveShare, Seed
 from curate.base.spill import Pile, zeros
+from curate.dedup import _counts
 from curate.dedup import _keep_order as keep_order
 from curate.documents import comparable, flat, hashes128, utf8
 from curate.errors import CurateError
@@ -38,6 +39,8 @@ MOST_CHOSEN = 1024
 
 CHUNK = 1 << 20
 """Documents whose components are written at a time."""
+
+ADDS = {"duplicate_of": "string", "similarity": "float32", "cluster": "string", "cluster_size": "int64"}
 
 PROPOSED = 0.9
 """The share of pairs at the threshold that bands should propose."""
@@ -112,12 +115,12 @@ class Scheme:
         return *by_document, hashes.array(), np.concatenate(ends)
 
 
-def reads(keep: list[str], verify: str, rule: str, **params) -> tuple[str, ...]:
+def reads(keep: list[str], verify: str, rule: str, counts: str | None = None, **params) -> tuple[str, ...]:
     """The columns the stage reads. Raises CurateError for parameters that contradict each other."""
     Scheme.of(**params)
     if (verify == "none") != (rule == "components"):
         raise CurateError("`verify: none` and `rule: components` must be set together", fix="set both, or neither")
-    return (*compared(params["of"]), *keep_order.columns(keep))
+    return (*compared(params["of"]), *keep_order.columns([*keep, *([counts] if counts else [])]))
 
 
 def compared(of: str, **_) -> tuple[str, ...]:
@@ -177,6 +180,7 @@ def warnings(threshold: float, **params) -> list[str]:
     version=3,
     max_removed=0.9,
     reads_from=reads,
+    adds_from=lambda counts, **_: ADDS | (_counts.ADDS if counts else {}),
     notes_from=notes,
     warnings_from=warnings,
     index=Index(index, ("id", "text"), scheme, "band_keys", lambda of, **_: compared(of)[1:]),
@@ -196,6 +200,7 @@ def near_dedup(
     rule: Literal["greedy", "components"] = "greedy",
     bins: Bins = 0,
     of: Of = "all",
+    counts: Column | None = None,
 ) -> list[Step]:
     """Keep the first, in keep order, of nearly identical documents.
 
@@ -219,9 +224,14 @@ def near_dedup(
     bins          number of shuffle partitions; 0: chosen by the size of the inputs. Does not affect the result.
     of            role whose messages are compared: `user` (nearly the same question), `assistant`, or `all`;
                   for documents in which this role has no message, the whole text is compared.
+    counts        a column, such as `source`, or a value in `meta`, such as `meta.dump`: count the copies that each kept
+                  document stands for, and the values of this column among them; counts of earlier stages are added up.
+                  null: no counts
 
     Adds: duplicate_of (string, id of the kept document), similarity (float32, true Jaccard with it or its estimate),
-    cluster (string, id of the first of all linked documents), cluster_size (int64, documents)
+    cluster (string, id of the first of all linked documents), cluster_size (int64, documents); with `counts`,
+    n_duplicates (int64, copies that a kept document stands for, itself included), n_duplicate_sources (int64, values of
+    the column among them), duplicate_sources (list[string], these values, sorted)
 
     Reasons: near_duplicate
 
@@ -240,13 +250,15 @@ def near_dedup(
     ).values()
     ranked = ("id", "priority", *compared(of), *keep_order.columns(keep))
     least = threshold if rule == "greedy" else None
+    counting = {"counts": counts} if counts else {}
     verdict = partial(decide, scheme=scheme, threshold=least, keep=keep, verify=verify, rule=rule)
     return [
         Step(partial(sign, scheme=scheme), "docs", bins, reads=compared(of)),
         Step(join, "bins", 1),
         Step(joined, "all"),
-        Step(partial(gathered, keep=keep, of=of), "docs", bins, reads=ranked),
+        Step(partial(gathered, keep=keep, of=of, **counting), "docs", bins, reads=(*ranked, *_counts.reads(counts))),
         Step(verdict, "bins"),
+        *_counts.last_step(counts),
     ]
 
 
@@ -286,7 +298,7 @@ def joined(edges: Iterator[pa.Table], sizes: np.ndarray) -> Iterator[pa.Table]:
         yield pa.table({"doc": doc, "component": parent[number].astype(np.uint64)})
 
 
-def gathered(docs: pa.Table, members: pa.Table, *, keep: list[str], of: str) -> pa.Table:
+def gathered(docs: pa.Table, members: pa.Table, *, keep: list[str], of: str, counts: str | None = None) -> pa.Table:
     """Documents that are joined with others, sent to the bin of their component with what decides between them."""
     docs = docs.take(pa.array(np.searchsorted(docs["doc"].to_numpy(), members["doc"].to_numpy())))
     component = members["component"].to_numpy()
@@ -297,6 +309,7 @@ def gathered(docs: pa.Table, members: pa.Table, *, keep: list[str], of: str) -> 
     text = flat(text.fill_null(""))
     sent = {"doc": docs["doc"], "component": component, "priority": docs["priority"], "id": docs["id"]}
     sent |= keep_order.carried(docs, keep) | {"high": high, "low": low}
+    sent |= _counts.so_far(docs, counts) if counts else {}
     sent["text"] = pa.compute.if_else(pa.array(seen), text, None)  # one of equal texts carries it
     return pa.table(sent | {"bin": _upper(component * np.uint64(0x9E3779B97F4A7C15))})
 
@@ -338,6 +351,7 @@ def decide(
             "cluster": ids.take(pa.array(head)),
             "cluster_size": size[cluster],
         }
+        | (_counts.added_up(rows, kept) if "copies" in rows.column_names else {})
     )
 
 

@@ -34,6 +34,7 @@ EVIDENCE += ("final_answer", "gold_answer", "unverifiable")
 """What a rejected document is recorded with, as far as it has it, beside its stage and reason."""
 
 CLUSTERS = ("id", "source", "path", "position", "url", "cluster", "cluster_size", "duplicate_of", "similarity")
+CLUSTERS += ("n_duplicates", "n_duplicate_sources", "duplicate_sources")
 """What a document that near-duplicates join with others is recorded with, kept or not."""
 
 OVERLAPS = ("id", "source", "path", "position", "url")

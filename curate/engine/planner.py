@@ -255,7 +255,7 @@ class Planner:
         if "text" in columns:
             columns["n_bytes"] = "int64"
         for place, lane in enumerate(lanes):
-            needed = ["n_bytes", *(("id", *call.reads) if applied else ())]
+            needed = ["n_bytes", *(("id", *(call.reads if last.reads is None else last.reads)) if applied else ())]
             reading = lane.reading([*needed, *(name for name in columns if name in lane.columns)])
             args = {"label": call.label, "place": place, "before": said, "columns": columns, "reading": reading}
             args |= {"source": lane.source} | ({"call": identity} if applied else {})
