@@ -47,6 +47,7 @@ CALLS = {
     "filter": {"filter": {"early": "position < 3", "long": "n_bytes > 500"}},
     "exact_dedup": {"exact_dedup": "normalized_text"},
     "keep_best": {"keep_best": {"order": ["-n_bytes"]}},
+    "bucket": {"bucket": {"column": "n_bytes", "buckets": [40, 80]}},
     "keep_top": {"keep_top": {"fraction": 0.4, "column": "n_bytes"}},
     "select": {"select": {"count": 9, "order": ["-n_bytes"], "by": "minhash"}},
     "extract_curate": {"extract": {"extractor": "curate"}},

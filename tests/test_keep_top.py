@@ -81,7 +81,7 @@ def test_whole_numbers_compare_too():
 
 
 def test_a_column_of_text_is_an_error():
-    with pytest.raises(CurateError, match="compares numbers"):
+    with pytest.raises(CurateError, match="only numbers can be ranked"):
         run(["a", "b"], kind=pa.string(), fraction=0.5)
 
 

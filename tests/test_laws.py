@@ -121,6 +121,7 @@ PARAMS = {
     "exact_dedup": [{}, {"of": "assistant", "counts": "source"}, {"by": "normalized_text", "keep": ["-position"]}],
     "removed": [{"lists": {"asked": str(ASKED)}}],
     "code": [{}, {"licenses": ["permissive"], "languages": ["Python"], "name": "url", "min_alphanumeric": 0.6}],
+    "bucket": [{"column": "position"}, {"column": "n_bytes", "buckets": [40, 95], "within": "url", "name": "size"}],
     "keep_top": [{"fraction": 0.3, "column": "position"}, {"fraction": 0.5, "column": "n_bytes", "by": "source"}],
     "select": [
         {"count": 5, "order": ["-n_bytes"], "by": "minhash"},

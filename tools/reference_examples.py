@@ -58,6 +58,10 @@ EXAMPLES: dict[str, tuple] = {
             "meta": ['{"verified": true}', '{"verified": true}', '{"verified": false}'],
         },
     ),
+    "bucket": (
+        {"buckets": [40, 80]},
+        {"text": TEXTS[2:3] * 5, "quality": [0.9, 0.1, 0.5, 0.5, None]},
+    ),
     "keep_top": (
         {"fraction": 0.5, "column": "score"},
         {"text": ["a good page", "a bad page"], "score": [0.9, 0.1]},

@@ -46,7 +46,7 @@ def rank(docs: pa.Table, *, column: str, by: str | None) -> pa.Table:
     """Their values as sortable keys, and the groups they compete in."""
     kind = docs.schema.field(column).type
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind)):
-        raise CurateError(f"keep_top compares numbers, but `{column}` is {kind}", fix="choose another column")
+        raise CurateError(f"only numbers can be ranked, but `{column}` is {kind}", fix="choose another column")
     rows = pa.table({"doc": docs["doc"], "key": _sortable(docs[column]), "bin": np.zeros(len(docs), np.uint32)})
     return rows.append_column("group", docs[by].cast(pa.string())) if by else rows
 
@@ -67,15 +67,9 @@ def _sortable(values: pa.ChunkedArray) -> np.ndarray:
 
 def select(tables: Iterator[pa.Table], sizes: np.ndarray, *, fraction: float) -> Iterator[pa.Table]:
     """Who is out for certain, and who ties for the last places: `spare` is how many of these stay."""
-    docs, keys, codes, names = [np.empty(0, np.uint64)], [np.empty(0, np.uint64)], [np.empty(0, np.int32)], {}
-    for table in tables:
-        docs.append(table["doc"].to_numpy())
-        keys.append(table["key"].to_numpy())
-        if "group" in table.column_names:
-            codes.append(coded(table["group"], names))
-    docs, keys, codes = np.concatenate(docs), np.concatenate(keys), np.concatenate(codes)
+    docs, keys, codes, groups = gathered(tables)
     held, size = [], 0
-    for code, mine in enumerate(_groups(codes, len(names)) if names else [slice(None)]):
+    for code, mine in enumerate(_groups(codes, groups) if groups else [slice(None)]):
         held.append(_out(docs[mine], keys[mine], code, kept(fraction, len(docs[mine]))))
         size += len(held[-1])
         if len(held) > CHUNK or size > CHUNK:
@@ -83,6 +77,18 @@ def select(tables: Iterator[pa.Table], sizes: np.ndarray, *, fraction: float) ->
             held, size = [], 0
     if held:
         yield pa.concat_tables(held).combine_chunks()
+
+
+def gathered(tables: Iterator[pa.Table]) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+    """All that `rank` made: `doc`, `key` (both uint64[n]), the number of each one's group (int32[n], none where there
+    are no groups), and how many groups there are."""
+    docs, keys, codes, names = [np.empty(0, np.uint64)], [np.empty(0, np.uint64)], [np.empty(0, np.int32)], {}
+    for table in tables:
+        docs.append(table["doc"].to_numpy())
+        keys.append(table["key"].to_numpy())
+        if "group" in table.column_names:
+            codes.append(coded(table["group"], names))
+    return np.concatenate(docs), np.concatenate(keys), np.concatenate(codes), len(names)
 
 
 def _groups(codes: np.ndarray, count: int) -> list[np.ndarray]:
