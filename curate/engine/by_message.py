@@ -72,7 +72,7 @@ def _summed(column: pa.Array, row: np.ndarray, rows: int) -> pa.Array:
     """What the messages of each row come to. row: of each value."""
     kind = column.type
     if pa.types.is_struct(kind):
-        fields = [_summed(column.field(place), row, rows) for place in range(kind.num_fields)]
+        fields = [_summed(pc.struct_field(column, [place]), row, rows) for place in range(kind.num_fields)]
         return pa.StructArray.from_arrays(fields, fields=list(kind))
     if pa.types.is_integer(kind):
         total = np.zeros(rows, np.int64)

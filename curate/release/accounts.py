@@ -6,12 +6,17 @@ from curate.base.phrases import counted, reasons
 from curate.release.typed_lock import Input, Lock, NotTaken, Source
 
 
-def funnel_rows(lock: Lock) -> Iterator[tuple[str, str, int, int, str]]:
-    """(source, stage, documents in, documents kept, reasons) of each source: what was read, then each of its stages."""
+def funnel_counts(lock: Lock) -> Iterator[tuple[str, str, int, int, dict[str, int]]]:
+    """(source, stage, documents in, documents kept, {reason: documents}) of what was read, then of the stages."""
     for name, source in lock.sources.items():
         steps = [("read", source.read)]
         steps += [(stage.label, stage.sources.get(name)) for stage in lock.stages]
-        yield from ((name, step, got.in_, got.kept, reasons(got.reasons)) for step, got in steps if got)
+        yield from ((name, step, got.in_, got.kept, got.reasons) for step, got in steps if got)
+
+
+def funnel_rows(lock: Lock) -> Iterator[tuple[str, str, int, int, str]]:
+    """As `funnel_counts`, with the reasons as text."""
+    yield from ((*row, reasons(why)) for *row, why in funnel_counts(lock))
 
 
 def not_taken_lines(source: str, not_taken: list[NotTaken]) -> Iterator[str]:

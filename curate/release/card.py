@@ -13,6 +13,7 @@ from curate.base.features import feature
 from curate.base.languages import listed
 from curate.release.accounts import accounts
 from curate.release.charts import curves, funnel
+from curate.release.figures import Figures
 from curate.release.pages import environment
 from curate.release.typed_lock import Amount, Lock, as_json
 
@@ -29,32 +30,35 @@ LONGEST = 20
 """Lines of a table of the card; the rest is one line."""
 
 
-def render(lock: Lock, manifest: str) -> str:
+def render(lock: Lock, manifest: str, figures: Figures = Figures()) -> str:  # noqa: B008 (it is never changed)
     """The card's text: front matter, then what is in the release and where the rest went.
 
     manifest  its text. The lock needs all but `files` of what lies beside the data.
     """
     header = yaml.safe_dump(front_matter(lock), sort_keys=False, allow_unicode=True)
-    return f"---\n{header}---\n{environment().get_template('card.md.jinja').render(**facts(lock, manifest))}"
+    return f"---\n{header}---\n{environment().get_template('card.md.jinja').render(**facts(lock, manifest, figures))}"
 
 
-def facts(lock: Lock, manifest: str) -> dict:
+def facts(lock: Lock, manifest: str, figures: Figures) -> dict:
     """What the card and the report say, by the names their templates use."""
     repo = lock.publish.repo
     return {
         "lock": lock,
+        "figures": figures,
         "manifest": manifest,
         "configs": configs(lock),
         "repo": repo or f"ORG/{lock.name}",
         "published": repo,
         "shards": lock.shards,
         "by_source": in_order(lock),
-        "totals": total(lock.composition.get("source", {}).values()),
-        "unique": total(lock.once.get("source", {}).values()),
+        "totals": (totals := total(lock.composition.get("source", {}).values())),
+        "unique": (unique := total(lock.once.get("source", {}).values())),
+        "repeated": unique["documents"] != totals["documents"],
         "empty": empty_sources(lock),
         "found": sum(source.read.in_ for source in lock.sources.values()),
         "composition": {name: list(lines(lock, name)) for name in ("language", "license")},
         "funnel": [(name, sum(left.values())) for name, left in funnel(lock)],
+        "released": sum(funnel(lock)[-1][1].values()),
         "curves": curves(lock),
         "page_parts": dict(page_parts(lock)),
         "accounts": list(accounts(lock.sources)),
@@ -169,7 +173,8 @@ def _with_unique(lock: Lock, column: str) -> dict[str, dict]:
     """{value: counts of rows, and `unique`, of documents}."""
     once = lock.once.get(column, {})
     return {
-        value: as_json(amount) | {"unique": once.get(value, amount).documents}
+        value: as_json(amount)
+        | {"unique": (each := once.get(value, amount)).documents, "unique_tokens": each.tokens or 0}
         for value, amount in lock.composition.get(column, {}).items()
     }
 

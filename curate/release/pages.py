@@ -25,6 +25,7 @@ def environment() -> jinja2.Environment:
     )
     numbers = {
         "count": "{:,}".format,
+        "number": number,
         "size": size,
         "share": "{:.1%}".format,
         "exact_share": "{:.3%}".format,
@@ -39,6 +40,11 @@ def environment() -> jinja2.Environment:
         "fenced": fenced,
     }
     return made
+
+
+def number(value: float) -> str:
+    """`1,234` or `0.0123`: a number of any kind."""
+    return f"{value:,.0f}" if abs(value) >= 1000 or value == round(value) else f"{value:.3g}"
 
 
 def place(document: Shown) -> str:

@@ -8,12 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.documents import flat
+from curate.documents import TALLY, flat
 from curate.stage_api import reject, set_column, stage
 from curate.stages._personal_data import KINDS, Kind
 
 
-@stage(version=2, packages=("phonenumbers", "pyarrow"))
+@stage(version=3, packages=("phonenumbers", "pyarrow"))
 def pii(
     docs: pa.Table,
     *,
@@ -50,7 +50,7 @@ def pii(
     """
     text = flat(docs["text"])
     stand_ins = {"email": email_as, "ip": ip_as, "phone": phone_as, "secret": secret_as}
-    reasons = {}
+    reasons, found = {}, {}
     for name in ("secret", "email", "ip", "phone"):  # a key may look like a number inside
         counts = np.zeros(docs.num_rows, np.int32)
         if name in kinds:
@@ -58,7 +58,9 @@ def pii(
             text = changed if mode == "replace" else text
         if mode == "reject":
             reasons[name] = pa.array(counts > 0)
-        docs = set_column(docs, f"n_{name}s", pa.array(counts))
+        found[name] = pa.array(counts)
+        docs = set_column(docs, f"n_{name}s", found[name])
+    docs = set_column(docs, TALLY, pa.StructArray.from_arrays([*found.values()], names=[*found]))
     return reject(set_column(docs, "text", text), **{name: reasons[name] for name in KINDS if name in reasons})
 
 
