@@ -44,7 +44,14 @@ class Browser:
     def __init__(self, folder: Path):
         to_read, self._writing = (fcntl.fcntl(fd, fcntl.F_DUPFD, 10) for fd in os.pipe())
         self._reading, to_write = (fcntl.fcntl(fd, fcntl.F_DUPFD, 10) for fd in os.pipe())
-        command = [_found(), "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars"]
+        command = [
+            installed(),
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--no-first-run",
+            "--hide-scrollbars",
+        ]
         self._process = subprocess.Popen(
             [*command, "--remote-debugging-pipe", f"--user-data-dir={folder}", "about:blank"],
             preexec_fn=lambda: (os.dup2(to_read, 3), os.dup2(to_write, 4)),
@@ -125,13 +132,14 @@ class Browser:
         os.close(self._reading)
 
 
-def _found() -> str | None:
+def installed() -> str | None:
+    """The path of the browser, if there is one."""
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    if _found() is None:
+    if installed() is None:
         pytest.skip(MESSAGE)
     made = Browser(tmp_path_factory.mktemp("browser"))
     yield made

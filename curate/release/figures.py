@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curate.documents import coded
-from curate.release.bounds import Bound, bounds
 from curate.release.checked_lock import inside
+from curate.release.thresholds import Bound, bounds
 from curate.release.typed_lock import Lock
 
 MOST, MOST_EVIDENCE = 200_000, 2_000_000
