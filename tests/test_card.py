@@ -64,7 +64,8 @@ def split_card(path):
 
 def table_after(body: str, title: str) -> list[list[str]]:
     """The cells of the first table whose header begins with a title."""
-    lines = body[body.index(f"\n| {title} |") + 1 :].split("\n\n")[0].splitlines()
+    head = re.search(rf"^\| {re.escape(title)} \|.*\n\|---", body, re.MULTILINE)
+    lines = body[head.start() :].split("\n\n")[0].splitlines()
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
@@ -128,6 +129,24 @@ def test_a_persons_own_part_and_the_repository_are_in_it(told):
     assert 'load_dataset("org/told", "default", split="train", revision="v1.2.0")' in body
     assert "https://huggingface.co/datasets/org/told/discussions" in body
     assert "By hand." in render(changed(told, card="By hand."), "")
+
+
+def test_the_first_screen_says_what_it_is_and_how_to_load_it(told):
+    _, body = split_card(told.path)
+    screen = body.partition("## Composition")[0]
+    for line in (
+        "What it is.",
+        "| for | pretraining of language models |",
+        "| languages | de, en, code |",
+        "| sources | first, second |",
+        "| made by | `exact_dedup`, `length`, `near_dedup` |",
+        "| license | no-such-licence-1.0 |",
+        f"| digest | `{told.typed.digest}` |",
+        "load_dataset(",
+    ):
+        assert line in screen
+    titles = re.findall(r"^## (.+)$", body, re.MULTILINE)
+    assert titles.index("Lengths") < titles.index("Limits") < titles.index("Reproduce") < titles.index("Removal")
 
 
 def test_every_picture_is_there_and_listed(told):

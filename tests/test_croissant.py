@@ -63,3 +63,7 @@ def test_it_says_how_it_was_made(made):
     assert metadata.data_collection_raw_data == "only: Words."
     assert metadata.personal_sensitive_information
     assert metadata.version == "2.0.1"
+    text = json.loads((made.path / "croissant.json").read_text())
+    assert text["conformsTo"][0] == "http://mlcommons.org/croissant/1.1"
+    assert [entity["prov:label"] for entity in text["prov:wasDerivedFrom"]] == ["only, mit"]
+    assert text["prov:wasGeneratedBy"]["prov:used"] == {"@id": "manifest.yaml"}

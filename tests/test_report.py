@@ -187,3 +187,6 @@ def test_personal_data_is_counted_by_source_and_kind(tmp_path):
     page = (made.path / "report.html").read_text()
     assert '<h2 id="personal-data">' in page
     assert "jane" not in page
+    card = (made.path / "README.md").read_text()
+    assert "The stage `pii` replaced the personal data that it detected." in card
+    assert "Matches in the documents it kept: email 6, ip 2" in card

@@ -30,7 +30,7 @@ def test_megatron_alone_needs_no_context(tmp_path):
         assert from_megatron(path, name) == ids
     assert {file.suffix for file in (path / "tokens").iterdir()} == {".bin", ".idx"}
     card = (path / "README.md").read_text()
-    assert "sequences" not in card.partition("## Token shards")[2].partition("## Composition")[0]
+    assert "sequences" not in card.partition("## Token shards")[2].partition("\n## ")[0]
 
 
 def test_without_an_end_token_documents_meet(tmp_path):

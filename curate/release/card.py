@@ -11,6 +11,7 @@ import yaml
 from curate.base import licenses
 from curate.base.features import feature
 from curate.base.languages import listed
+from curate.base.phrases import reasons
 from curate.release.accounts import accounts
 from curate.release.charts import curves, funnel
 from curate.release.figures import Figures
@@ -65,10 +66,23 @@ def facts(lock: Lock, manifest: str, figures: Figures) -> dict:
         "decontaminated": [stage for stage in lock.stages if stage.stage == "decontaminate"],
         "deduplicated": [stage for stage in lock.stages if stage.stage in DEDUPLICATION],
         "bytes": sum(file.bytes for file in lock.shards),
+        "uses": [USES[use] for use in uses(lock)],
+        "made_by": list(dict.fromkeys(stage.label for stage in lock.stages)),
+        "personal": personal_data(lock),
+        "named": [*dict.fromkeys(languages(lock)[0])],
     }
 
 
-def _uses(lock: Lock) -> list[str]:
+USES = {
+    "pretraining": "pretraining of language models",
+    "conversational": "supervised fine-tuning",
+    "preference": "preference optimization and reward models",
+    "image-text-to-text": "training of vision-language models",
+}
+"""{tag of the Hub: what a release is for}"""
+
+
+def uses(lock: Lock) -> list[str]:
     """What a release is for, by its columns, in the words of the Hub's tags."""
     tags = {"messages": "conversational", "chosen": "preference", "images": "image-text-to-text"}
     return [tag for name, tag in tags.items() if name in lock.columns] or ["pretraining"]
@@ -118,7 +132,7 @@ def front_matter(lock: Lock) -> dict:
         **({"language_bcp47": tags} if tags else {}),
         "size_categories": [next(name for name, limit in LIMITS if documents < limit)],
         "task_categories": ["text-generation"],
-        "tags": ["curate", *_uses(lock), "croissant"],
+        "tags": ["curate", *uses(lock), "croissant"],
         "configs": [],
         "dataset_info": [],
     }
@@ -138,6 +152,26 @@ def front_matter(lock: Lock) -> dict:
             }
         )
     return made
+
+
+PII_MODES = {
+    "replace": "The stage `pii` replaced the personal data that it detected.",
+    "reject": "The stage `pii` rejected documents in which it detected personal data.",
+    "mark": "The stage `pii` only counted the personal data that it detected.",
+}
+
+
+def personal_data(lock: Lock) -> str:
+    """What was done about personal data, and how many matches the kept documents had."""
+    stages = [stage for stage in lock.stages if stage.stage == "pii"]
+    if not stages:
+        return "No stage of this release searched for it."
+    done = dict.fromkeys(PII_MODES.get(str(stage.params.get("mode")), PII_MODES["mark"]) for stage in stages)
+    found: Counter[str] = Counter()
+    for stage in stages:
+        for passed in stage.sources.values():
+            found.update(passed.tally)
+    return " ".join(done) + (f" Matches in the documents it kept: {reasons(found)}." if found else "")
 
 
 def languages(lock: Lock) -> tuple[list[str], list[str]]:

@@ -1,6 +1,6 @@
 """croissant.json: the release described for machines.
 
-Croissant 1.0 with its RAI vocabulary (mlcommons.org/croissant).
+Croissant 1.1 with its RAI vocabulary, and where the release came from in PROV-O (mlcommons.org/croissant).
 """
 
 import json
@@ -8,19 +8,22 @@ import json
 from curate.base import licenses
 from curate.base.features import IMAGE, value_type
 from curate.base.languages import CODE, MULTILINGUAL
-from curate.release.card import configs, languages
+from curate.release.card import USES, configs, languages, personal_data, uses
 from curate.release.typed_lock import File, Lock
 
 CONTEXT = {
     "@language": "en",
     "@vocab": "https://schema.org/",
+    "arrayShape": "cr:arrayShape",
     "citeAs": "cr:citeAs",
     "column": "cr:column",
     "conformsTo": "dct:conformsTo",
+    "containedIn": "cr:containedIn",
     "cr": "http://mlcommons.org/croissant/",
     "data": {"@id": "cr:data", "@type": "@json"},
     "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
     "dct": "http://purl.org/dc/terms/",
+    "description": {"@container": "@language"},
     "examples": {"@id": "cr:examples", "@type": "@json"},
     "extract": "cr:extract",
     "equivalentProperty": "cr:equivalentProperty",
@@ -30,12 +33,15 @@ CONTEXT = {
     "fileSet": "cr:fileSet",
     "format": "cr:format",
     "includes": "cr:includes",
+    "isArray": "cr:isArray",
     "isLiveDataset": "cr:isLiveDataset",
     "jsonPath": "cr:jsonPath",
     "key": "cr:key",
     "md5": "cr:md5",
+    "name": {"@container": "@language"},
     "parentField": "cr:parentField",
     "path": "cr:path",
+    "prov": "http://www.w3.org/ns/prov#",
     "rai": "http://mlcommons.org/croissant/RAI/",
     "recordSet": "cr:recordSet",
     "references": "cr:references",
@@ -76,7 +82,7 @@ def render(lock: Lock) -> str:
     made = {
         "@context": CONTEXT,
         "@type": "sc:Dataset",
-        "conformsTo": ["http://mlcommons.org/croissant/1.0", "http://mlcommons.org/croissant/RAI/1.0"],
+        "conformsTo": ["http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0"],
         "name": lock.name,
         "description": lock.description or f"{lock.name}, {lock.documents:,} documents made by curate.",
         "version": version,
@@ -86,6 +92,7 @@ def render(lock: Lock) -> str:
         "citeAs": f"{lock.name} {version}, {lock.digest}",
         "isLiveDataset": False,
         **_responsible(lock),
+        **_provenance(lock),
         "distribution": [
             *([_repository(url, lock)] if url else []),
             *(_file(file, base) for file in lock.files),
@@ -174,19 +181,48 @@ def _license(license: str) -> str:
     return licenses.fields(license).get("license_link", license)
 
 
+def _provenance(lock: Lock) -> dict:
+    """What the release was made from, and by what."""
+    before = [entry for entry in (lock.extends, lock.parent and {"name": lock.name, **lock.parent}) if entry]
+    derived = [
+        {"@id": f"source/{name}", "@type": "prov:Entity", "prov:label": f"{name}, {source.license}"}
+        for name, source in lock.sources.items()
+    ]
+    derived += [
+        {
+            "@id": f"{entry.get('digest')}",
+            "@type": "prov:Entity",
+            "prov:label": f"{entry.get('name')} {entry.get('version')}",
+        }
+        for entry in before
+    ]
+    agents = [{"@type": "prov:SoftwareAgent", "prov:label": f"{name} {made}"} for name, made in lock.versions.items()]
+    return {
+        "prov:wasDerivedFrom": derived,
+        "prov:wasGeneratedBy": {
+            "@type": "prov:Activity",
+            "prov:label": "curate run",
+            "prov:used": {"@id": "manifest.yaml"},
+            "prov:wasAssociatedWith": agents,
+        },
+    }
+
+
 def _responsible(lock: Lock) -> dict:
     """What the release says of itself in the RAI vocabulary."""
     raw = (f"{name}: {source.description or 'no description'}" for name, source in lock.sources.items())
-    masked = any(stage.stage == "pii" for stage in lock.stages)
-    found = "A stage masked the personal data that it detected." if masked else "No stage searched for it."
+    missed = sum(entry.files for source in lock.sources.values() for entry in source.not_taken)
+    lost = sum(file.lost for source in lock.sources.values() for file in source.files)
     return {
         "rai:dataCollection": "Documents from the listed sources, kept or rejected by the rules in the manifest.",
         "rai:dataCollectionType": ["Web Scraping", "Secondary Data Analysis"],
         "rai:dataCollectionRawData": "; ".join(raw),
+        "rai:dataCollectionMissingData": f"{missed:,} files were not read; {lost:,} bytes of others were damaged.",
         "rai:dataPreprocessingProtocol": [stage.title for stage in lock.stages],
-        "rai:personalSensitiveInformation": f"Text written by others may contain personal data. {found}",
+        "rai:personalSensitiveInformation": f"Text written by others may contain personal data. {personal_data(lock)}",
         "rai:dataBiases": "Languages, topics and authors are as unevenly represented as in the sources.",
         "rai:dataLimitations": "Selected by rules, not reviewed by people; text may be wrong, biased or offensive.",
-        "rai:dataUseCases": "Pretraining, fine-tuning and calibration of language models.",
+        "rai:dataUseCases": "; ".join(USES[use] for use in uses(lock)) + "; calibration of language models.",
+        "rai:dataSocialImpact": "Models trained on it may repeat what is false, biased or personal in it.",
         "rai:dataReleaseMaintenancePlan": "Removals on request become patch versions; existing versions never change.",
     }

@@ -4,7 +4,7 @@
 
 Documents and near-duplicates are made up; the lock is that of a small run over six sources. Prints `report_mb` (1e6
 bytes), `figures_s` (reading the shards and the evidence), `report_s` (that and the page), `read_s` (a bare loop that
-reads the columns `source`, `url` and `text` of all shards), and `report_open_s`: the median time from the address to the
+reads the columns `source`, `url` and `text` of all shards), and `report_open_s`: the median time from address to the
 load event of the page in a browser that runs already; null without Chromium.
 """
 
