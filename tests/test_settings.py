@@ -10,6 +10,7 @@ from curate.errors import CurateError, ManifestError
 from curate.manifest.manifest import load, loads
 from curate.manifest.settings import parse
 from curate.manifest.yaml_tree import read_tree
+from curate.sources import patience
 
 BASIC = """\
 name: small  # a remark
@@ -160,6 +161,7 @@ def test_a_variable_that_is_not_set_is_named(tmp_path, monkeypatch):
 def test_a_secret_of_the_environment_is_not_published(tmp_path, monkeypatch, capsys):
     """Not where it is expanded, and not in the error of an address that cannot be reached."""
     monkeypatch.setenv("SECRET", "hunter2hunter2")
+    monkeypatch.setattr(patience, "PATIENCE", 0)
     address = "https://user:${SECRET}@127.0.0.1:1/in.jsonl?key=${SECRET}"
     path = one_source(tmp_path, [], [], sources={"only": {"inputs": [address]}})
     with pytest.raises(CurateError) as caught:

@@ -196,10 +196,6 @@ def earlier_windows(data, offsets, groups, contexts, lasts, length):
     of ``data`` that neighboring ones cover, and where these bytes begin in the first context that has them; and the
     first row of each context.
     """
-    powers = np.empty(length + 4, np.uint64)
-    powers[0] = _ONE
-    for i in range(1, len(powers)):
-        powers[i] = powers[i - 1] * BASE
     firsts, windows = np.full(len(offsets) - 1, -1, np.int64), np.zeros(len(groups) - 1, np.int64)
     longest = 0
     for group in range(len(groups) - 1):
@@ -209,6 +205,10 @@ def earlier_windows(data, offsets, groups, contexts, lasts, length):
                 firsts[context] = row
                 windows[group] += lasts[context] + 1
                 longest = max(longest, offsets[context + 1] - offsets[context])
+    powers = np.empty(min(length, longest) + 4, np.uint64)
+    powers[0] = _ONE
+    for i in range(1, len(powers)):
+        powers[i] = powers[i - 1] * BASE
     most = table_size(np.max(windows)) if len(windows) else 0
     hashes, held = np.empty(most, np.uint64), np.zeros(most, np.int64)  # of a window, and one more than its place
     prefix = np.zeros(longest + 1, np.uint64)
