@@ -42,12 +42,13 @@ ONLY = ("max_removed",)
 """What a run holds any stage to; no stage knows of it."""
 
 FIRST = {
-    "near_dedup": {"threshold": 5, "verify": 5, "rule": 5, "keep": 4, "bins": None},
-    "exact_dedup": {"keep": 3, "bins": None},
+    "near_dedup": {"threshold": 5, "verify": 5, "rule": 5, "keep": 4, "counts": 4, "bins": None},
+    "exact_dedup": {"keep": 3, "counts": 3, "bins": None},
     "image_dedup": {"keep": 4, "bins": None},
     "line_dedup": {"min_chars": 5, "keep": 3, "bins": None},
     "substring_dedup": {"boundary": 5, "max_share": 5, "keep": 3, "bins": None},
     "bloom_dedup": {"ngram": 2, "threshold": 2, "false_positives": 2, "expected_ngrams": 2},
+    "bucket": {"buckets": 2, "name": 2},
     "keep_best": {"count": 2, "bins": None},
     "keep_top": {"fraction": 2, "bins": None},
     "select": {"at_most": 3, "bins": None},
@@ -55,7 +56,7 @@ FIRST = {
 """The first step of a group stage that another value of a parameter runs again, where not the first of all. None: none.
 A step that is applied to documents counts as one."""
 
-NO_BINS = {"bloom_dedup": {}}
+NO_BINS = {"bloom_dedup": {}, "bucket": {}}
 """Group stages that are not cut in bins of any number."""
 
 OTHERS = {

@@ -45,7 +45,8 @@ def test_a_manifest_that_holds():
     assert [call.params["min_words"] for call in manifest.pipelines["a"][1:]] == [50, 7]
     assert [call.label for call in manifest.stages] == ["length", "exact_dedup"]
     assert manifest.stages[0].params["min_chars"] == 9, "one plain value is the first parameter"
-    assert manifest.stages[1].params == {"by": "url", "keep": [], "bins": 0, "of": "all", "images": False}
+    defaults = {"keep": [], "bins": 0, "of": "all", "images": False, "counts": None}
+    assert manifest.stages[1].params == {"by": "url"} | defaults
     assert manifest.spec.shards.size == 256_000_000
 
 
