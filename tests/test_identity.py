@@ -60,6 +60,7 @@ NO_BINS = {"bloom_dedup": {}, "bucket": {}}
 """Group stages that are not cut in bins of any number."""
 
 OTHERS = {
+    ("bucket", "name"): {"name": "fifths"},
     ("near_dedup", "bands"): {"bands": 16, "rows": 8},
     ("near_dedup", "rows"): {"bands": 32, "rows": 4},
     ("near_dedup", "permutations"): {"permutations": 512},
