@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 import typer
+import yaml
 from package import python_path
 
 import curate
@@ -124,6 +125,21 @@ def test_links_lead_somewhere(page):
         if anchor:
             headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
             assert anchor in {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page != "README.md"] + ["docs/index.md", "docs/how-to/query.md"]
+)
+def test_the_site_shows_blocks_as_blocks(page):
+    """Also those with a second word after the fence, which is for the tests."""
+    markdown = pytest.importorskip("markdown")
+    pytest.importorskip("pymdownx")
+    text = (ROOT / page).read_text(encoding="utf-8")
+    extensions = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["markdown_extensions"]
+    named = [one if isinstance(one, str) else next(iter(one)) for one in extensions]
+    settings = {name: options for one in extensions if isinstance(one, dict) for name, options in one.items()}
+    made = markdown.markdown(text, extensions=named, extension_configs=settings)
+    assert made.count("<pre") == len(re.findall(r"^ *```\S", text, re.MULTILINE))
 
 
 def test_reference_and_map_are_up_to_date():
