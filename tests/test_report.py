@@ -1,6 +1,7 @@
 """The report of a release: its figures are those of the data, and what the data says is no markup."""
 
 import re
+import shutil
 from collections import Counter
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from releases import release, released_rows, resembling, rows, write_jsonl, write_manifest
 
+from curate.errors import CurateError
 from curate.release.charts import funnel, histogram_chart, short, ticks
 from curate.release.figures import BINS, figures, histogram, hosts
 from curate.release.report import personal, render
@@ -107,6 +109,19 @@ def test_more_rows_than_are_read_are_estimated(made, monkeypatch):
     assert 0 < shown.sampled < shown.rows == made.typed.rows
     assert abs(sum(shown.lengths[0].kept) - shown.rows) <= len(shown.lengths[0].kept)
     assert f"estimated from {shown.sampled:,} of {shown.rows:,} rows" in render(made.typed, "", shown)
+
+
+def test_a_file_that_is_not_what_it_was_is_an_error(made, tmp_path):
+    shutil.copytree(made.path, tmp_path / "release")
+    shard = tmp_path / "release" / made.typed.shards[0].path
+    table = pq.read_table(shard)
+    place = table.column_names.index("text")
+    pq.write_table(table.set_column(place, "text", pa.array(range(table.num_rows))), shard)
+    with pytest.raises(CurateError, match="a file of the release cannot be read"):
+        figures(tmp_path / "release", made.typed)
+    shard.write_bytes(b"PAR1")
+    with pytest.raises(CurateError, match="a file of the release cannot be read"):
+        figures(tmp_path / "release", made.typed)
 
 
 def test_the_funnel_never_rises(made, tmp_path):

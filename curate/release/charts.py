@@ -117,12 +117,17 @@ def histogram_chart(chart: Histogram) -> str:
     told = {
         "bars": bars,
         "above": above if any(out) else [],
-        "lines": [(_across(chart, bound.value), bound) for bound in chart.bounds],
+        "lines": [(_across(chart, bound.value), bound) for bound in chart.bounds if _shown(chart, bound.value)],
         "ticks": [(_across(chart, value), short(value)) for value in ticks(chart)],
         "most": most,
     }
     template = environment().get_template("histogram.svg.jinja")
     return template.render(chart=chart, step=step, width=BARS_WIDTH, height=BARS_HEIGHT, **told)
+
+
+def _shown(chart: Histogram, value: float) -> bool:
+    """Whether a value lies on the scale."""
+    return chart.edges[0] <= value <= chart.edges[-1]
 
 
 def _across(chart: Histogram, value: float) -> float:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curate.documents import coded
+from curate.errors import CurateError
 from curate.release.checked_lock import inside
 from curate.release.thresholds import Bound, bounds
 from curate.release.typed_lock import Lock
@@ -27,7 +28,7 @@ BINS, SOURCES, HOSTS, ITEMS = 40, 20, 10, 50
 SKEWED = 20
 """From this ratio of the largest value to the median on, a scale is logarithmic."""
 
-OTHERS = "other sources"
+OTHERS, LENGTH, YEAR = "other sources", "characters of the text", "year of the date"
 HOST = r"^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#]*@)?(?P<host>[^/?#:@]+)"
 SIZES = (2, 3, 4, 5, 10, 20, 50, 100, 1000, 10_000)
 """Where the classes of cluster sizes begin."""
@@ -82,8 +83,16 @@ class Figures:
 def figures(folder: Path, lock: Lock) -> Figures:
     """The figures of a release whose files lie in a folder.
 
-    Raises pyarrow.ArrowException or OSError for files that cannot be read.
+    Raises CurateError for files that cannot be read.
     """
+    try:
+        return _figures(folder, lock)
+    except (pa.ArrowException, OSError) as error:
+        what = f"a file of the release cannot be read: {str(error).partition(chr(10))[0]}"
+        raise CurateError(what, str(folder), "run `curate verify` on it") from None
+
+
+def _figures(folder: Path, lock: Lock) -> Figures:
     names = ["source", "text", "url", "date", *_numbers(lock.columns)]
     rows, sampled, table = _sampled(folder, lock, "data/", names, MOST)
     scale = rows / max(sampled, 1)
@@ -96,7 +105,7 @@ def figures(folder: Path, lock: Lock) -> Figures:
     return Figures(
         rows,
         sampled,
-        [chart for chart in (histogram(table, "characters", scale), *lengths) if chart],
+        [chart for chart in (histogram(table, LENGTH, scale), *lengths) if chart],
         _years(table, scale),
         [chart for chart in made.values() if chart],
         list(hosts(table, scale)),
@@ -114,16 +123,16 @@ def _numbers(columns: dict[str, str]) -> list[str]:
 def _sampled(folder: Path, lock: Lock, start: str, names: list[str], most: int) -> tuple[int, int, pa.Table]:
     """Rows there are, rows read, and these columns of them, of the files whose paths begin so."""
     paths = [file.path for file in lock.files if file.path.startswith(start) and file.path.endswith(".parquet")]
-    files = [pq.ParquetFile(inside(folder, path)) for path in paths]
-    total, seen, taken, tables = sum(file.metadata.num_rows for file in files), 0, 0, []
-    for file in files:
-        columns = [name for name in names if name in file.schema_arrow.names]
-        for group in range(file.num_row_groups):
-            rows = file.metadata.row_group(group).num_rows
-            if total <= most or taken < most * (seen + rows / 2) / total:  # spread over all files
-                tables.append(_lengths(file.read_row_group(group, columns=columns)))
-                taken += rows
-            seen += rows
+    total, seen, taken, tables = sum(pq.read_metadata(inside(folder, path)).num_rows for path in paths), 0, 0, []
+    for path in paths:  # one is open at a time
+        with pq.ParquetFile(inside(folder, path)) as file:
+            columns = [name for name in names if name in file.schema_arrow.names]
+            for group in range(file.num_row_groups):
+                rows = file.metadata.row_group(group).num_rows
+                if total <= most or taken < most * (seen + rows / 2) / total:  # spread over all files
+                    tables.append(_lengths(file.read_row_group(group, columns=columns)))
+                    taken += rows
+                seen += rows
     return total, taken, pa.concat_tables(tables, promote_options="permissive") if tables else pa.table({})
 
 
@@ -135,9 +144,9 @@ def _evidence(folder: Path, lock: Lock, name: str, columns: list[str]) -> tuple[
 
 def _lengths(table: pa.Table) -> pa.Table:
     """Texts are not held: only how many characters they have."""
-    if "text" not in table.column_names or not pa.types.is_string(table.schema.field("text").type):
+    if "text" not in table.column_names:
         return table
-    return table.drop_columns("text").append_column("characters", pc.utf8_length(table["text"]))
+    return table.drop_columns("text").append_column(LENGTH, pc.utf8_length(table["text"]))
 
 
 def _is_out(table: pa.Table) -> pa.ChunkedArray | np.ndarray:
@@ -205,7 +214,7 @@ def _years(table: pa.Table, scale: float) -> Histogram | None:
     if "date" not in table.column_names or not pa.types.is_string(table.schema.field("date").type):
         return None
     found = pc.struct_field(pc.extract_regex(table["date"], r"^(?P<year>(?:19|20)\d\d)\b"), "year")
-    return histogram(table.append_column("year", found.cast(pa.int32())), "year", scale)
+    return histogram(table.append_column(YEAR, found.cast(pa.int32())), YEAR, scale)
 
 
 def hosts(table: pa.Table, scale: float) -> Iterator[tuple[str, str, int, float]]:

@@ -1,9 +1,11 @@
 """What all pages share: templates, and how they write numbers, shares and places."""
 
+import re
 from functools import cache
 from pathlib import Path
 
 import jinja2
+from markupsafe import Markup, escape
 
 from curate.base.phrases import cell, code, fenced, reasons, remark, size, word
 from curate.base.redact import bare_url
@@ -38,8 +40,14 @@ def environment() -> jinja2.Environment:
         "word": word,
         "code": code,
         "fenced": fenced,
+        "prose": prose,
     }
     return made
+
+
+def prose(text: str) -> Markup:
+    """A sentence with `code` in it, in HTML."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def number(value: float) -> str:

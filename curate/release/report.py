@@ -14,7 +14,7 @@ from markupsafe import Markup
 from curate.base.phrases import size
 from curate.release.accounts import funnel_counts
 from curate.release.card import facts
-from curate.release.charts import color, curve_chart, curves, funnel_steps, histogram_chart
+from curate.release.charts import color, curve_chart, funnel_steps, histogram_chart
 from curate.release.figures import HOSTS, Figures
 from curate.release.pages import environment
 from curate.release.typed_lock import Lock
@@ -26,14 +26,12 @@ def render(lock: Lock, manifest: str, figures: Figures, local: dict | None = Non
     """The page's HTML, with its charts, styles and script inside.
 
     local     texts of documents, of the report of a run, which is not published: "samples" {(stage, reason): examples},
-              "sides" {(column, reason): {title: examples}}, "pairs" [near-duplicates]
+              "sides" {(stage, reason): {title: examples}}, "pairs" [near-duplicates]
     compared  what `curate.diff` says of the release before it
     """
-    shown = [*figures.lengths, *figures.signals, figures.years, figures.similarity, figures.passages]
-    drawn = {chart.name: Markup(histogram_chart(chart)) for chart in shown if chart}
-    drawn |= {stage.label: Markup(curve_chart(stage)) for stage in curves(lock)}
     told = facts(lock, manifest, figures) | {
-        "drawn": drawn,
+        "draw": lambda chart: Markup(histogram_chart(chart)),
+        "curve": lambda stage: Markup(curve_chart(stage)),
         "local": local,
         "compared": compared,
         "steps": funnel_steps(lock),
