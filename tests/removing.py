@@ -34,7 +34,10 @@ def asked(path, *lines):
 def told(lock):
     """What a lock says of its documents."""
     splits = [
-        {name: split.get(name) for name in ("documents", "unique", "bytes", "tokens", "longest", "shards", "amount")}
+        {
+            name: split.get(name)
+            for name in ("documents", "unique", "bytes", "tokens", "longest", "shards", "amount", "unique_amount")
+        }
         | {
             "keys": {
                 k: {n: c.get(n) for n in ("documents", "unique", "bytes", "tokens", "share")}

@@ -36,7 +36,7 @@ PAGES = ["README.md", "docs/tutorial.md", "docs/concepts.md", "docs/write-a-stag
 PAGES += ["docs/calibration.md", "docs/formats.md"]
 PAGES += ["docs/how-to/fine-tuning-set.md", "docs/how-to/preference-set.md", "docs/how-to/publish.md"]
 PAGES += ["docs/how-to/vision-language-set.md", "docs/how-to/verify-reasoning.md"]
-PAGES += ["docs/how-to/crawl-to-release.md", "docs/how-to/deduplicate.md"]
+PAGES += ["docs/how-to/crawl-to-release.md", "docs/how-to/deduplicate.md", "docs/how-to/weigh.md"]
 BLOCK = re.compile(r"^```(?P<kind>\S+)(?: (?P<name>\S+))?\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 MAP = re.compile(r"<!-- map -->.*<!-- end -->|^## Repository layout\n+```text.*?^```$", re.MULTILINE | re.DOTALL)
 

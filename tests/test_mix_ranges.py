@@ -1,6 +1,7 @@
 """The mixture by ranges of the hash line draws what the mixture in one piece draws."""
 
 import json
+from fractions import Fraction
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,7 @@ from curate.engine.planner import Planner
 from curate.engine.store import BinnedWriter, Store
 from curate.errors import CurateError
 from curate.mix import ranges as ranges_of_line
+from curate.mix.keys import copies_labels
 from curate.mix.mixture import Mixture
 from curate.mix.ranges import Cells, range_of
 from curate.mix.splits import Candidates, compose
@@ -25,6 +27,7 @@ documents_of_a_partition = st.lists(
         st.one_of(st.integers(0, 2**64 - 1), st.sampled_from([0, 1 << 62, 1 << 63, 2**64 - 1])),
         st.integers(0, 300),
         st.sampled_from(KEYS),
+        st.integers(1, 6),
     ),
     max_size=30,
 )
@@ -34,6 +37,9 @@ mixtures = st.one_of(
     st.just({"budget": 400, "unit": "bytes"}),
     st.just({"weights": {"web": 0.5, "wiki": 0.25, "code": 0.25}, "repeats": 4}),
     st.just({"weights": {"web": 1.0}, "validation": 0.3}),
+    st.just({"rehydrate": {2: 0, 3: 2.5, 5: 4}, "validation": 0.1}),
+    st.just({"rehydrate": {2: 2}, "weights": {"web": 0.5, "wiki": 0.5}, "budget": 300, "repeats": {"wiki": 3}}),
+    st.just({"curve": {"power": 1, "most": 3}, "rehydrate": {3: 2}, "budget": 250}),
     st.just({"weights": {"web": 0.6, "code": 0.4}, "budget": 900, "repeats": 3, "validation": 0.1}),
     st.just(
         {
@@ -50,18 +56,27 @@ mixtures = st.one_of(
 )
 
 
+EDGES = [Fraction(0), Fraction(50), Fraction(100)]
+
+
+def name_of(document: tuple, mixture: dict) -> str:
+    """The key of a document, with a bucket where there is a curve."""
+    return f"{document[2]}/{1 + document[1] % 2}" if "curve" in mixture else document[2]
+
+
 def run(store: Store, partitions: list, mixture: dict, unit: str, shard_bytes: int, ranges: int) -> tuple[dict, dict]:
     """What the tasks make of documents: the counts, and the rows of each partition."""
     planner, orders = Planner(), []
     for number, documents in enumerate(partitions):
         fp = planner.add("order", f"{number}: order", {"documents": documents})
-        line = np.array([place for place, _, _ in documents], np.uint64)
+        line = np.array([place for place, *_ in documents], np.uint64)
         columns = {
             "doc": np.arange(len(documents), dtype=np.uint64),
             "order": line,
-            "bytes": pa.array([size for _, size, _ in documents], pa.int64()),
-            "tokens": pa.array([size // 3 for _, size, _ in documents], pa.int64()),
-            "key": pa.array([key for _, _, key in documents], pa.string()),
+            "bytes": pa.array([size for _, size, *_ in documents], pa.int64()),
+            "tokens": pa.array([size // 3 for _, size, *_ in documents], pa.int64()),
+            "key": pa.array([name_of(document, mixture) for document in documents], pa.string()),
+            "copies": pa.array([copies for *_, copies in documents], pa.int64()),
             "bin": range_of(line, ranges),
         }
         with store.commit(fp) as (draft, counts):
@@ -84,7 +99,12 @@ def reference(partitions: list, mixture: dict, unit: str, shard_bytes: int):
         for place, documents in enumerate(partitions)
         for row, document in enumerate(documents)
     ]
-    doc, line, size, key = zip(*everything, strict=True) if everything else ((), (), (), ())
+    doc, line, size, _, copies = zip(*everything, strict=True) if everything else ((), (), (), (), ())
+    key = [name_of(document[1:], mixture) for document in everything]
+    if "rehydrate" in mixture:
+        labels, table = copies_labels(mixture["rehydrate"]), mixture["rehydrate"]
+        classes = [max(place for place, (first, _) in enumerate(table) if first <= number) for number in copies]
+        key = [f"{name}/{labels[number]}" for name, number in zip(key, classes, strict=True)]
     names = sorted(set(key))
     candidates = Candidates(
         np.array(doc, np.uint64),
@@ -107,7 +127,7 @@ def reference(partitions: list, mixture: dict, unit: str, shard_bytes: int):
 )
 def test_ranges_draw_what_one_piece_draws(tmp_path_factory, partitions, mixture, unit, ranges, shard_bytes):
     store = Store(tmp_path_factory.mktemp("store"))
-    choice = Mixture(**mixture).choice()
+    choice = Mixture(**mixture).choice(EDGES)
     try:
         candidates, expected = reference(partitions, choice, unit, shard_bytes)
     except CurateError as error:
@@ -142,8 +162,10 @@ def test_a_release_is_the_same_with_ranges(tmp_path, monkeypatch):
     for seed, name in enumerate(KEYS):
         write_jsonl(tmp_path / f"{name}.jsonl", rows(seed, 60))
     mixture = {"unit": "bytes", "weights": {"web": 0.5, "code": 0.3, "wiki": 0.2}, "repeats": 3, "validation": 0.1}
-    mixture["phases"] = [{"name": "main", "budget": "30K"}, {"name": "long", "budget": "10K", "repeat_earlier": True}]
-    document = {"name": "mixed", "version": "1.0.0", "license": "cc0-1.0", "mixture": mixture}
+    mixture["phases"] = [{"name": "main", "budget": "15K"}, {"name": "long", "budget": "5K", "repeat_earlier": True}]
+    mixture |= {"curve": {"column": "size", "drop": 10, "power": 0.5, "most": 2}, "rehydrate": {2: 2}}
+    stages = [{"exact_dedup": {"counts": "source"}}, {"bucket": {"column": "n_bytes", "buckets": 5, "name": "size"}}]
+    document = {"name": "mixed", "version": "1.0.0", "license": "cc0-1.0", "mixture": mixture, "stages": stages}
     document |= {"sources": {name: {"inputs": [f"{name}.jsonl"]} for name in KEYS}, "shards": {"size": "8KB"}}
     path = write_manifest(tmp_path / "mixed.yaml", document)
     whole = release(path, tmp_path / "whole")

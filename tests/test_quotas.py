@@ -8,6 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from curate.mix.keys import Repeats
 from curate.mix.quotas import Short, Want, draw
 
 sizes = st.lists(st.lists(st.integers(1, 50), max_size=12), min_size=1, max_size=4)
@@ -17,7 +18,7 @@ def drawn(keys: list[list[int]], wants: list[Want], repeats: int = 1) -> list[li
     """For each phase the (key, place in the key, copy) of what it gets."""
     size = np.array([size for key in keys for size in key], np.int64)
     start = np.concatenate([[0], np.cumsum([len(key) for key in keys], dtype=np.int64)])
-    found = draw(size, start, wants, repeats)
+    found = draw(size, start, wants, Repeats.same(len(keys), repeats))
     phases = [[] for _ in wants]
     for row, phase, copy in zip(found.row.tolist(), found.phase.tolist(), found.copy.tolist(), strict=True):
         key = int(np.searchsorted(start, row, side="right")) - 1
@@ -167,7 +168,7 @@ def test_what_an_error_says_would_mend_does(mixture):
     short = shortage(keys, wants, repeats)
     assume(short is not None)
     assert short.asked > repeats * short.there
-    assert short.there == sum(keys[short.key])
+    assert short.there == sum(keys[short.group])
     if short.repeats:
         assert short.repeats > repeats
         assert shortage(keys, wants, short.repeats) is None
@@ -181,14 +182,14 @@ def test_a_budget_left_out_is_as_much_as_the_weights_allow():
     keys = [[10] * 10, [10] * 50]
     half = (Fraction(1, 2), Fraction(1, 2))
     size = np.full(60, 10, np.int64)
-    found = draw(size, np.array([0, 10, 60]), [Want(half)], 2)
+    found = draw(size, np.array([0, 10, 60]), [Want(half)], Repeats.same(2, 2))
     assert found.budgets == [400]
     assert len(found.row) == 40
-    found = draw(size, np.array([0, 10, 60]), [Want(half), Want(half, 120)], 1)
+    found = draw(size, np.array([0, 10, 60]), [Want(half), Want(half, 120)], Repeats.same(2, 1))
     assert found.budgets == [80, 120]
     with pytest.raises(Short) as error:
         drawn(keys, [Want(half, 200), Want(half)])
-    assert (error.value.phases, error.value.key, error.value.asked) == ([1], 0, None)
+    assert (error.value.phases, error.value.group, error.value.asked) == ([1], 0, None)
 
 
 def test_upsampling_is_whole_epochs_and_a_part():

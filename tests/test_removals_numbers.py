@@ -20,6 +20,12 @@ def counted_again(path):
     """The same, from the files of the release alone, in plain Python."""
     lock = read_lock(path)
     by, unit, splits = lock["mixture"]["by"], lock["mixture"]["unit"], []
+
+    def named(row):
+        if isinstance(by, str):
+            return row[by]
+        return f"{row['source']}/{'1' if row['n_duplicates'] == 1 else '2+'}"
+
     for split in lock["mixture"]["splits"]:
         name = split["phase"] or ("validation" if split["split"] == "validation" else "")
         files = sorted((path / "data" / name).glob(f"{split['split']}-*.parquet"))
@@ -28,9 +34,9 @@ def counted_again(path):
         tokens = "tokens" in split
         total = {size: sum(one[size] for one in sizes) for size in ("documents", "bytes", "tokens")}
         keys = {}
-        for key in sorted({row[by] for row in held} | {k for k, c in split["keys"].items() if c.get("asked")}):
-            mine = [one for row, one in zip(held, sizes, strict=True) if row[by] == key]
-            unique = len({row["id"] for row in held if row[by] == key})
+        for key in sorted({named(row) for row in held} | {k for k, c in split["keys"].items() if c.get("asked")}):
+            mine = [one for row, one in zip(held, sizes, strict=True) if named(row) == key]
+            unique = len({row["id"] for row in held if named(row) == key})
             keys[key] = {size: sum(one[size] for one in mine) for size in total}
             keys[key]["unique"] = unique
             keys[key]["share"] = round(keys[key][unit] / max(total[unit], 1), 6)
@@ -38,7 +44,9 @@ def counted_again(path):
         longest = max((one["tokens"] for one in sizes), default=0) if tokens else None
         total["unique"] = len({row["id"] for row in held})
         found = total | {"longest": longest, "shards": len(files), "keys": keys} | ({} if tokens else {"tokens": None})
-        splits.append(found | {"amount": total[unit] if "amount" in split else None})
+        once = sum({row["id"]: measures(row)[unit] for row in held}.values())
+        amounts = {"amount": total[unit], "unique_amount": once}
+        splits.append(found | (amounts if "amount" in split else dict.fromkeys(amounts)))
     every = [row for file in sorted((path / "data").rglob("*.parquet")) for row in pq.read_table(file).to_pylist()]
     unique = [*{row["id"]: row for row in every}.values()]
     files = []
@@ -102,6 +110,7 @@ MIXTURES = {
         "unit": "bytes",
     },
     "validation": {"validation": 0.3},
+    "copies": {"rehydrate": {2: 3}, "unit": "bytes"},
 }
 
 
@@ -118,6 +127,9 @@ def test_every_number_of_a_patch_version_is_that_of_its_files(tmp_path, mixture)
         "mixture": MIXTURES[mixture],
         "shards": {"size": "2KB"},
     }
+    if mixture == "copies":
+        document["stages"][0]["near_dedup"]["counts"] = "source"
+        document["shards"]["columns"] = ["n_duplicates"]
     if mixture != "repeats":
         document["tokens"] = TOKENS
         document["stages"].append({"tokens": small_tokenizer()})

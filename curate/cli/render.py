@@ -161,12 +161,19 @@ def mixture_lines(mixture: Mixture) -> Iterator[str]:
     """What each phase holds, unless the mixture simply takes everything."""
     if not mixture.notes:
         return
-    rows = [("phase", mixture.by, "requested", f"share of {mixture.unit}", "documents", "drawn", "epochs")]
-    for split in mixture.splits:
-        for name, key in split.keys.items():
-            asked = "" if key.asked is None else f"{key.asked:.2%}"
-            epochs = "" if key.epochs is None else f"{key.epochs:.2f}"
-            rows.append((split.name, name, asked, f"{key.share:.2%}", key.once, key.documents, epochs))
+    several = len(mixture.columns) > 1
+    heading = "key" if several else mixture.columns[0]
+    rows = [("phase", heading, "requested", f"share of {mixture.unit}", "documents", "drawn", "epochs")]
+    shown = (
+        (split, f"{column} {name}" if several else name, key)
+        for split in mixture.splits
+        for column, keys in mixture.margins(split)
+        for name, key in keys.items()
+    )
+    for split, name, key in shown:
+        asked = "" if key.asked is None else f"{key.asked:.2%}"
+        epochs = "" if key.epochs is None else f"{key.epochs:.2f}"
+        rows.append((split.name, name, asked, f"{key.share:.2%}", key.once, key.documents, epochs))
     yield from table(rows, frozenset({2, 3, 4, 5, 6}))
     yield ""
 

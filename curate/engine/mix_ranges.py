@@ -19,11 +19,12 @@ from curate.documents import coded
 from curate.engine.planner import Planner
 from curate.engine.store import BinnedWriter, Store, Writer, sent_to
 from curate.mix.hash_line import held_out_end, shard_count, shards_after
+from curate.mix.keys import Repeats, groups_of, told_apart
 from curate.mix.mixture import VALIDATION
 from curate.mix.quotas import Short, Span, shares
 from curate.mix.ranges import Cells, drawn_of, range_of, totals_of
 from curate.mix.shortages import Shortage, no_document
-from curate.mix.splits import Candidates, by_key, wants_of
+from curate.mix.splits import Candidates, by_key, wanted_keys, wants_of
 from curate.stage_api import set_column
 
 ROWS = 1 << 20
@@ -52,7 +53,8 @@ def plan_ranges(planner: Planner, before: str, args: dict, ranges: int) -> str:
         return planner.barrier(f"mix: {label}", fps)
 
     mixture, unit = args["mixture"], args["unit"]
-    lines = each("line", "sort range", before, {"validation": mixture["validation"], "unit": unit})
+    told = {"rehydrate": mixture["rehydrate"]} if "rehydrate" in mixture else {}
+    lines = each("line", "sort range", before, {"validation": mixture["validation"], "unit": unit} | told)
     quotas = planner.add(
         "quotas", "mix: quotas", {"before": lines, "mixture": mixture, "unit": unit, "ranges": ranges}, [lines]
     )
@@ -66,7 +68,7 @@ def line(store: Store, args: dict, draft: Path, counts: dict) -> None:
 
     counts: `keys`, and of each the `rows` and `amounts` that are not held out.
     """
-    documents = _gathered(store.bin(store.behind(args["before"]), args["range"]), {})
+    documents = _gathered(store.bin(store.behind(args["before"]), args["range"]), {}, rehydrate=args.get("rehydrate"))
     amount, row = documents.amount(args["unit"]), by_key(documents.line, documents.key)
     out = (documents.line < held_out_end(args["validation"]))[row]
     with BinnedWriter(draft) as writer:
@@ -82,8 +84,9 @@ def quotas(store: Store, args: dict, draft: Path, counts: dict) -> None:
     """The rows that each phase takes, counted over all ranges, and for each range the first row of each key."""
     fps = store.behind(args["before"])
     marks, choice, unit = [store.counts(fp) for fp in fps], args["mixture"], args["unit"]
-    found = {name for mark in marks for name in mark["keys"]}
-    names = sorted(found | {name for want in choice["wants"] for name in want["weights"]})
+    names = sorted({name for mark in marks for name in mark["keys"]})
+    groups = groups_of(choice, names)
+    wants, repeats = wants_of(choice, groups), Repeats.of(choice, names, groups)
     place = {name: number for number, name in enumerate(names)}
     documents, amounts = np.zeros((2, len(names), len(fps)), np.int64)
     for number, mark in enumerate(marks):
@@ -97,11 +100,11 @@ def quotas(store: Store, args: dict, draft: Path, counts: dict) -> None:
         (table,) = (table for _, table in store.bin([fps[number]], LINE, [unit]))
         return table[unit].slice(first, int(documents[key, number])).to_numpy()
 
-    cells, wants = Cells(documents, amounts, sizes), wants_of(choice, names)
+    cells = Cells(documents, amounts, sizes)
     try:
-        taken = shares(cells, cells.first[:: len(fps)], wants, choice["repeats"])
+        taken = shares(cells, cells.first[:: len(fps)], wants, repeats)
     except Short as short:
-        raise Shortage(short, choice, wants, names, unit).error from None
+        raise Shortage(short, choice, wants, groups, unit).error from None
     for number, given in enumerate(choice["wants"]):
         if not any(span.phase == number for span in taken.spans) and (
             given["name"] or given["weights"] or given["budget"]
@@ -111,8 +114,8 @@ def quotas(store: Store, args: dict, draft: Path, counts: dict) -> None:
         for number in range(len(fps)):
             bins = np.full(len(names), number, np.uint32)
             writer.write(pa.table({"base": cells.base(number), "count": documents[:, number], "bin": bins}))
-    wanted = [any(want.weights is None or want.weights[key] for want in wants) for key in range(len(names))]
-    counts |= {"bins": writer.bins, "names": names, "wanted": wanted, "there": amounts.sum(axis=1).tolist()}
+    counts |= {"bins": writer.bins, "names": names, "wanted": wanted_keys(wants, repeats)}
+    counts["there"] = amounts.sum(axis=1).tolist()
     counts |= {"spans": [list(span) for span in taken.spans], "budgets": taken.budgets}
     counts["weights"] = [list(map(str, weights)) for weights in taken.weights]
     counts["splits"] = [{"phase": given["name"], "split": "train"} for given in choice["wants"]]
@@ -196,6 +199,7 @@ def mix(store: Store, args: dict, draft: Path, counts: dict) -> None:
         if number < len(agreed["budgets"]):
             asked = list(map(Fraction, agreed["weights"][number]))
             split |= {"asked": agreed["budgets"][number], "amount": sum(totals["amount"])}
+            split["unique_amount"] = sum(totals["unique_amount"])
         split["keys"] = _keys(agreed, totals, asked)
         splits.append(split)
         first = last
@@ -256,11 +260,17 @@ def _write(writer: BinnedWriter, columns: dict, row: np.ndarray, bins: np.ndarra
         writer.write(pa.table(table | {"bin": bins[start : start + ROWS]}))
 
 
-def _gathered(tables: Iterable[tuple[int, pa.Table]], known: dict[str, int], own: list[str] | None = None):
+def _gathered(
+    tables: Iterable[tuple[int, pa.Table]],
+    known: dict[str, int],
+    own: list[str] | None = None,
+    rehydrate: list | None = None,
+) -> Candidates:
     """The documents of one range.
 
-    tables  as `order` sent them, or sorted ones, whose `code` stands for the names in `own`
-    known   what numbers names get; empty: those that are there, sorted
+    tables     as `order` sent them, or sorted ones, whose `code` stands for the names in `own`
+    known      what numbers names get; empty: those that are there, sorted
+    rehydrate  by which ranges of copies those that `order` sent are told apart
     """
     held: dict[str, list[np.ndarray]] = {}
     counted, pictured, found = True, False, dict(known)
@@ -270,17 +280,16 @@ def _gathered(tables: Iterable[tuple[int, pa.Table]], known: dict[str, int], own
         doc = table["doc"].to_numpy()
         read = {"doc": doc | np.uint64(place) << np.uint64(32) if sent else doc, "order": table["order"].to_numpy()}
         read["key"] = coded(table["key"], found) if sent else table["code"].to_numpy()
-        for name, kind in (("bytes", np.uint32), ("tokens", np.uint32), ("pictures", np.int64)):
+        kinds = {"bytes": np.uint32, "tokens": np.uint32, "pictures": np.int64}
+        for name, kind in (kinds | ({"copies": np.int64} if rehydrate else {})).items():
             there = name in table.column_names
             read[name] = table[name].to_numpy().astype(kind) if there else np.zeros(size, kind)
         for name, column in read.items():
             held.setdefault(name, []).append(column)
     arrays = {name: np.concatenate(held.pop(name)) for name in list(held)}
     if own is None:
-        names = sorted(found)
-        rank = np.empty(len(names), np.int32)
-        rank[[found[name] for name in names]] = np.arange(len(names))
+        key, names = told_apart(arrays["key"], found, arrays.get("copies"), rehydrate)
     else:
-        names, rank = list(known), np.array([known[name] for name in own], np.int32)
+        key, names = np.array([known[name] for name in own], np.int32)[arrays["key"]], list(known)
     tokens, pictures = arrays["tokens"] if counted else None, arrays["pictures"] if pictured else None
-    return Candidates(arrays["doc"], arrays["order"], arrays["bytes"], tokens, rank[arrays["key"]], names, pictures)
+    return Candidates(arrays["doc"], arrays["order"], arrays["bytes"], tokens, key, names, pictures)

@@ -14,13 +14,14 @@ from curate.documents import coded
 from curate.engine import mix_ranges
 from curate.engine.store import BinnedWriter, Store, Writer, live_blocks
 from curate.mix.hash_line import hash_line
+from curate.mix.keys import keys_of, told_apart
 from curate.mix.ranges import range_of
 from curate.mix.splits import Candidates, compose
 
 
 def order(store: Store, args: dict, draft: Path, counts: dict) -> None:
     """What the mixture must know of each live document of a partition: `doc`, its place on the hash line, the bytes and
-    tokens of its text, those of its pictures, and the value that weights are given by."""
+    tokens of its text, those of its pictures, and what its key is made of: values of columns, its number of copies."""
     rows, pictures, ranges = 0, False, args.get("ranges", 1)
     with Writer(draft) if ranges == 1 else BinnedWriter(draft) as writer:
         for docs in live_blocks(store, args["reading"]):
@@ -28,8 +29,10 @@ def order(store: Store, args: dict, draft: Path, counts: dict) -> None:
                 "doc": docs["doc"],
                 "order": pa.array(hash_line(docs["id"], args["seed"]), pa.uint64()),
                 "bytes": docs["n_bytes"].fill_null(0),
-                "key": docs[args["by"]].cast(pa.string()).fill_null("null"),
+                "key": keys_of(docs, args["by"], args.get("bucket")),
             }
+            if args.get("copies"):
+                columns["copies"] = docs["n_duplicates"].fill_null(1)
             if "image_bytes" in docs.column_names:
                 columns["pictures"] = docs["image_bytes"].cast(pa.int64()).fill_null(0)
             elif "images" in docs.column_names:
@@ -52,7 +55,7 @@ def mix(store: Store, args: dict, draft: Path, counts: dict) -> None:
     if "cuts" in args:
         mix_ranges.mix(store, args, draft, counts)
         return
-    documents = _all_documents(store, store.behind(args["before"]))
+    documents = _all_documents(store, store.behind(args["before"]), args["mixture"].get("rehydrate"))
     composed = compose(documents, args["mixture"], args["unit"], args["shard_bytes"])
     doc = documents.doc[composed.row]
     columns = {"doc": doc, "order": composed.place, "shard": composed.shard}
@@ -64,13 +67,15 @@ def mix(store: Store, args: dict, draft: Path, counts: dict) -> None:
     counts["drawn"] = np.bincount(composed.shard, minlength=counts["shards"]).tolist()
 
 
-def _all_documents(store: Store, parts: list[str]) -> Candidates:
+def _all_documents(store: Store, parts: list[str], rehydrate: list | None) -> Candidates:
     """The parts that `order` made, in arrays of which each holds all."""
     total = sum(store.counts(fp)["rows"] for fp in parts)
     columns = {"doc": np.uint64, "order": np.uint64, "bytes": np.uint32, "tokens": np.uint32}
     arrays = {name: np.zeros(total, kind) for name, kind in columns.items()}
     if any(store.counts(fp).get("pictures") for fp in parts):
         arrays["pictures"] = np.zeros(total, np.int64)
+    if rehydrate:
+        arrays["copies"] = np.zeros(total, np.int64)
     key, known, start, counted = np.empty(total, np.int32), {}, 0, True
     for place, table in store.stream(parts):
         rows = slice(start, start + table.num_rows)
@@ -80,8 +85,6 @@ def _all_documents(store: Store, parts: list[str]) -> Candidates:
         key[rows] = coded(table["key"], known)
         counted &= "tokens" in table.column_names
         start += table.num_rows
-    names = sorted(known)
-    rank = np.empty(len(names), np.int32)
-    rank[[known[name] for name in names]] = np.arange(len(names))
+    key, names = told_apart(key, known, arrays.get("copies"), rehydrate)
     tokens, pictures = arrays["tokens"] if counted else None, arrays.get("pictures")
-    return Candidates(arrays["doc"], arrays["order"], arrays["bytes"], tokens, rank[key], names, pictures)
+    return Candidates(arrays["doc"], arrays["order"], arrays["bytes"], tokens, key, names, pictures)

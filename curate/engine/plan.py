@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from curate.base.features import plainer
+from curate.dedup import bucket
 from curate.documents import COLUMNS, MORE, TRANSIENT
 from curate.engine.job import Job
 from curate.engine.lane import Lane
@@ -46,6 +47,13 @@ REPEATS = ("id", "source", "path", "position", "url", "n_bytes_repeated", "repea
 """What a document that lost passages is recorded with, kept or not."""
 
 
+MISSING = {
+    "unit": "add the stage `tokens`, or measure in bytes",
+    "rehydrate": "add `counts: source` to `exact_dedup` or `near_dedup`",
+}
+"""{setting of the mixture: what to do where the column it needs is missing}"""
+
+
 @dataclass
 class Plan:
     """All jobs before the shards, in an order in which they can run, and the lanes they leave behind."""
@@ -56,6 +64,8 @@ class Plan:
     mix: str
     unit: str
     """What the mixture is measured in."""
+    choice: dict
+    """What the mixture came to, see `Mixture.choice`."""
     evidence: dict[str, str]
     """{path in the release: fingerprint}"""
     references: list[Lane]
@@ -109,26 +119,29 @@ def make(manifest: Manifest, inputs: dict[str, list[Partition]], against: Iterab
 
 def _finish(planner: Planner, manifest: Manifest, lanes: list[Lane]) -> Plan:
     """Add what comes after all stages: the order of the documents, the mixture, the evidence."""
-    order, mixture = [], manifest.spec.mixture
+    order, mixture, choice = [], manifest.spec.mixture, _choice(planner, manifest)
     unit = mixture.unit or ("tokens" if all("n_tokens" in lane.types for lane in lanes) else "bytes")
     ranges = ranges_for(len(lanes))
-    needed = {"by": mixture.by} | ({"unit": "n_tokens"} if unit == "tokens" else {})
+    needed = [("by", name) for name in mixture.columns] + ([("unit", "n_tokens")] if unit == "tokens" else [])
+    needed += [("curve", mixture.curve.column)] if mixture.curve else []
+    needed += [("rehydrate", "n_duplicates")] if mixture.rehydrate else []
     for lane in lanes:
-        for setting, name in needed.items():
+        for setting, name in needed:
             if name not in lane.types:
                 what = f"no column `{name}` for the mixture in source `{lane.source}`"
-                fix = "add the stage `tokens`, or measure in bytes" if setting == "unit" else ""
-                place = f"mixture.{setting}"
-                planner.problems.append(CurateError(what, place, fix or did_you_mean(name, lane.types)))
+                fix = MISSING.get(setting) or did_you_mean(name, lane.types)
+                planner.problems.append(CurateError(what, f"mixture.{setting}", fix))
         pictures = next((name for name in ("image_bytes", "images") if name in lane.columns), "id")
-        reading = lane.reading(["id", "n_bytes", mixture.by, "n_tokens", pictures])
+        reading = lane.reading(["id", "n_bytes", *(name for _, name in needed), "n_tokens", pictures])
         args = {"reading": reading, "seed": manifest.spec.seed, "by": mixture.by}
         args |= {"ranges": ranges} if ranges > 1 else {}
+        args |= {"bucket": mixture.curve.column} if mixture.curve else {}
+        args |= {"copies": True} if mixture.rehydrate else {}
         order.append(planner.add("order", f"{lane.name}: order", args, reading))
     planner.check()
     before = planner.barrier("order", order)
     args = {"before": before, "shard_bytes": manifest.spec.shards.size}
-    args |= {"unit": unit, "mixture": mixture.choice(), "version": 2}
+    args |= {"unit": unit, "mixture": choice, "version": 3}
     mix = planner.add("mix", "mix", args, [before]) if ranges == 1 else plan_ranges(planner, before, args, ranges)
     drawn = "" if mixture.takes_everything else mix
     evidence = {"evidence/rejected.parquet": _evidence(planner, lanes, "rejected", EVIDENCE, drawn)}
@@ -146,8 +159,32 @@ def _finish(planner: Planner, manifest: Manifest, lanes: list[Lane]) -> Plan:
     if any("repeated_passages" in lane.columns for lane in lanes):
         evidence["evidence/repeated_passages.parquet"] = _evidence(planner, lanes, "repeated_passages", REPEATS)
     return Plan(
-        manifest, lanes, planner.jobs, mix, unit, evidence, planner.references, planner.encoding, planner.resources
+        manifest,
+        lanes,
+        planner.jobs,
+        mix,
+        unit,
+        choice,
+        evidence,
+        planner.references,
+        planner.encoding,
+        planner.resources,
     )
+
+
+def _choice(planner: Planner, manifest: Manifest) -> dict:
+    """What the mixture asks for; its curve by the buckets that a stage `bucket` makes."""
+    mixture, found = manifest.spec.mixture, []
+    if mixture.curve:
+        for _, call in manifest.calls:
+            if call.stage.name == "bucket" and mixture.curve.column in call.adds:
+                found.append(bucket.edges(call.params["buckets"]))
+        if not found or any(edges != found[0] for edges in found):
+            what = f"no stage `bucket` adds `{mixture.curve.column}`, which the curve needs"
+            if found:
+                what = f"the buckets of `{mixture.curve.column}` do not begin at the same percentiles in all sources"
+            planner.problems.append(CurateError(what, "mixture.curve", "put one stage `bucket` into `stages`"))
+    return mixture.choice(found[0] if found else None)
 
 
 def _evidence(planner: Planner, lanes: list[Lane], kind: str, names: tuple[str, ...], drawn: str = "", **more) -> str:

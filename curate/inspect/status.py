@@ -166,7 +166,7 @@ def _bytes(path: Path) -> int:
 def _notes(made: Plan) -> dict[str, list[str]]:
     """What mixture and token shards mean, where they are asked for."""
     document = made.manifest.spec
-    found = {"mixture": notes(document.mixture, made.unit, deduplicating(made.manifest))}
+    found = {"mixture": notes(document.mixture, made.choice, made.unit, deduplicating(made.manifest))}
     found["tokens"] = tokens.notes(document.tokens) if document.tokens else []
     return {name: lines for name, lines in found.items() if lines}
 

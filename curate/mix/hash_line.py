@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from curate.documents import utf8
-from curate.mix.mixture import exact
+from curate.mix.curve import exact
 
 
 def hash_line(ids: pa.ChunkedArray, seed: int) -> np.ndarray:

@@ -9,8 +9,10 @@ import pydantic
 from pydantic import BaseModel, Field
 
 from curate.base.names import DEFAULT
-from curate.base.parameters import NotTruth, Ratio
+from curate.base.parameters import Column, NotTruth, Ratio
 from curate.errors import did_you_mean
+from curate.mix.curve import Curve, Times, exact
+from curate.mix.keys import copies_labels
 
 TOLERANCE = Fraction(1, 1000)
 """How far weights may be from adding up to 1: what thirds in three digits are."""
@@ -39,7 +41,18 @@ Amount = Annotated[
     Field(ge=1, le=LARGEST),
     pydantic.WithJsonSchema({"type": ["string", "integer"]}),
 ]
-Weights = dict[str, Ratio]
+
+
+def _named(given: Any) -> Any:
+    """A mapping whose keys are text: YAML reads those of buckets as numbers."""
+    if not isinstance(given, dict):
+        return given
+    return {str(key) if type(key) is int else key: value for key, value in given.items()}
+
+
+Weights = Annotated[dict[str, Ratio], pydantic.BeforeValidator(_named)]
+MostRepeats = Annotated[int, Field(ge=1, le=1000), NotTruth]
+RepeatsByKey = Annotated[dict[str, MostRepeats], pydantic.BeforeValidator(_named)]
 
 
 class Phase(BaseModel, extra="forbid"):
@@ -58,14 +71,23 @@ class Phase(BaseModel, extra="forbid"):
 class Mixture(BaseModel, extra="forbid"):
     """Which documents are released, how often, and in which phases."""
 
-    by: str = Field("source", description="column whose values are weighted")
+    by: str | Annotated[list[Column], Field(min_length=1, max_length=8)] = Field(
+        "source",
+        description="column whose values are weighted, or several: [source, language] has values like web/en",
+    )
     unit: Literal["tokens", "bytes", "documents"] | None = Field(
         None, description="unit of budgets and weights; default: tokens if they were counted, otherwise bytes of text"
     )
     budget: Amount | None = Field(None, description="how much to use; default: as much as the weights allow")
     weights: Weights = Field({}, description="share of each value of `by`; default: as in the data")
-    repeats: Annotated[int, Field(ge=1, le=1000), NotTruth] = Field(
-        1, description="maximum number of times a phase may use a document"
+    repeats: MostRepeats | RepeatsByKey | None = Field(
+        None,
+        description="maximum number of times a phase may use a document: one number, or one per value of `by`, where "
+        "others are used once; default: once, or as `curve` and `rehydrate` say",
+    )
+    curve: Curve | None = Field(None, description="how often documents are used, by their bucket of quality")
+    rehydrate: dict[int, Times] = Field(
+        {}, description="how often documents are used, by how many copies they stand for (`n_duplicates`) or more"
     )
     validation: Annotated[float, Field(ge=0, lt=0.5, allow_inf_nan=False), NotTruth] = Field(
         0, description="share of documents to hold out, chosen by hash"
@@ -73,11 +95,30 @@ class Mixture(BaseModel, extra="forbid"):
     phases: list[Phase] = Field([], description="phases of the training run; disjoint unless `repeat_earlier` is set")
 
     @property
-    def takes_everything(self) -> bool:
-        return not (self.budget or self.weights or self.phases) and self.repeats == 1
+    def columns(self) -> list[str]:
+        """What weights are given by."""
+        return [self.by] if isinstance(self.by, str) else self.by
 
-    def choice(self) -> dict:
-        """All that affects which documents are chosen beside the column and the unit, as JSON values."""
+    @property
+    def told_apart_by(self) -> list[str]:
+        """What the keys of the mixture are made of: `columns`, the buckets of the curve, the number of copies."""
+        more = [self.curve.column] if self.curve else []
+        return [*self.columns, *more, *(["n_duplicates"] if self.rehydrate else [])]
+
+    @property
+    def most_repeats(self) -> int | dict[str, int] | None:
+        """How often a document may be used; None: as the curve and the copies say."""
+        return self.repeats or (None if self.curve or self.rehydrate else 1)
+
+    @property
+    def takes_everything(self) -> bool:
+        return not (self.budget or self.weights or self.phases) and self.most_repeats == 1
+
+    def choice(self, edges: list[Fraction] | None = None) -> dict:
+        """All that affects which documents are chosen beside the columns and the unit, as JSON values.
+
+        edges  the percentiles at which the buckets of the curve's column begin and end
+        """
         if not self.phases:
             wants = [{"name": None, "weights": self.weights, "budget": self.budget, "again": False}]
         else:
@@ -92,12 +133,12 @@ class Mixture(BaseModel, extra="forbid"):
                 }
                 for phase in self.phases
             ]
-        return {"wants": wants, "repeats": self.repeats, "validation": self.validation}
-
-
-def exact(number: float) -> Fraction:
-    """The fraction that a person wrote: 6/10 of 0.6."""
-    return Fraction(str(number))
+        found: dict = {"wants": wants, "repeats": self.most_repeats, "validation": self.validation}
+        if self.curve and edges:
+            found["curve"] = {"column": self.curve.column, "repeats": self.curve.by_bucket(edges)}
+        if self.rehydrate:
+            found["rehydrate"] = [[*item] for item in sorted(({1: 1.0} | self.rehydrate).items())]
+        return found
 
 
 def mistakes(mixture: Mixture, sources: Iterable[str]) -> Iterator[tuple[tuple, str, str]]:
@@ -105,7 +146,16 @@ def mistakes(mixture: Mixture, sources: Iterable[str]) -> Iterator[tuple[tuple, 
     given = [(("weights",), mixture.weights)]
     given += [(("phases", number, "weights"), phase.weights) for number, phase in enumerate(mixture.phases)]
     for place, weights in given:
-        yield from (((*place, *at), what, fix) for at, what, fix in _weights(weights, mixture.by, sources))
+        yield from (((*place, *at), what, fix) for at, what, fix in _weights(weights, mixture, sources))
+    if isinstance(mixture.repeats, dict):
+        for at, what, fix in _names(mixture.repeats, mixture, sources):
+            yield ("repeats", *at), what, fix
+    for copies in mixture.rehydrate:
+        if not 1 <= copies <= LARGEST:
+            yield ("rehydrate", str(copies)), f"no document stands for {copies:,} copies", "count copies from 1"
+    if mixture.curve:
+        for at, what, fix in mixture.curve.mistakes():
+            yield ("curve", *at), what, fix
     names = [phase.name for phase in mixture.phases]
     for number, name in enumerate(names):
         if name.casefold() == VALIDATION:
@@ -137,11 +187,20 @@ def mistakes(mixture: Mixture, sources: Iterable[str]) -> Iterator[tuple[tuple, 
             yield ("phases", budgets.index(None)), what, fix
 
 
-def _weights(weights: Weights, by: str, sources: Iterable[str]) -> Iterator[tuple[tuple, str, str]]:
-    if by == "source":
-        for name in weights:
-            if name not in sources:
-                yield (name,), f"no source `{name}` to weight", did_you_mean(name, sources)
+def _names(given: Iterable[str], mixture: Mixture, sources: Iterable[str]) -> Iterator[tuple[tuple, str, str]]:
+    """Names that no value of `by` can have."""
+    columns = mixture.columns
+    for name in given:
+        values = name.split("/") if len(columns) > 1 else [name]
+        if len(values) != len(columns):
+            what = f"`{name}` is not a value of each of {', '.join(f'`{column}`' for column in columns)}"
+            yield (name,), what, f"join the values with `/`, such as `{'/'.join(columns).upper()}`"
+        elif "source" in columns and (source := values[columns.index("source")]) not in sources:
+            yield (name,), f"no source `{source}` to weight", did_you_mean(source, sources)
+
+
+def _weights(weights: Weights, mixture: Mixture, sources: Iterable[str]) -> Iterator[tuple[tuple, str, str]]:
+    yield from _names(weights, mixture, sources)
     total = sum(map(exact, weights.values()), Fraction(0))
     if weights and abs(total - 1) > TOLERANCE:
         normal = ", ".join(f"{name}: {float(exact(w) / total):.6g}" for name, w in weights.items()) if total else ""
@@ -149,14 +208,21 @@ def _weights(weights: Weights, by: str, sources: Iterable[str]) -> Iterator[tupl
         yield (), f"weights add up to {float(total):g}, not 1", fix
 
 
-def notes(mixture: Mixture, unit: str, deduplicated: list[str]) -> list[str]:
+def notes(mixture: Mixture, choice: dict, unit: str, deduplicated: list[str]) -> list[str]:
     """What the mixture means, for the plan and the card.
 
+    choice        what it came to: `Mixture.choice`
     deduplicated  labels of the stages that take from the rest what resembles a document that is held out
     """
     lines = []
     if not mixture.takes_everything:
-        lines.append(f"measured in {unit}, weights by `{mixture.by}`; a phase uses a document {times(mixture.repeats)}")
+        columns = ", ".join(f"`{column}`" for column in mixture.columns)
+        lines.append(f"measured in {unit}, weights by {columns}; a phase uses a document {times(mixture.most_repeats)}")
+    if "curve" in choice:
+        lines.append(f"repeats by `{choice['curve']['column']}`: {listed(choice['curve']['repeats'])}")
+    if "rehydrate" in choice:
+        repeats = dict(zip(copies_labels(choice["rehydrate"]), dict(choice["rehydrate"]).values(), strict=True))
+        lines.append(f"repeats by number of copies (`n_duplicates`): {listed(repeats)}")
     if mixture.validation:
         lines.append(f"{mixture.validation:.3%} of documents are held out for validation, by hash of their id")
         how = "documents similar to them are removed from the rest by " + ", ".join(
@@ -168,5 +234,20 @@ def notes(mixture: Mixture, unit: str, deduplicated: list[str]) -> list[str]:
     return lines
 
 
-def times(repeats: int) -> str:
+def times(repeats: int | dict[str, int] | None) -> str:
+    if repeats is None:
+        return "as often as its bucket and its copies say"
+    if isinstance(repeats, dict):
+        return "once, or at most " + ", ".join(f"{count} times of `{name}`" for name, count in repeats.items())
     return "once" if repeats == 1 else f"at most {repeats} times"
+
+
+def listed(repeats: dict[str, float]) -> str:
+    """`1-8: 0, 9: 0.5`: names of buckets or ranges with the same number of repeats together."""
+    runs: list[tuple[str, str, float]] = []
+    for name, count in repeats.items():
+        if runs and runs[-1][2] == count:
+            runs[-1] = runs[-1][0], name, count
+        else:
+            runs.append((name, name, count))
+    return ", ".join(f"{first if first == last else f'{first} to {last}'}: {count:g}" for first, last, count in runs)

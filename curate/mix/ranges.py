@@ -105,6 +105,7 @@ def totals_of(documents: Candidates, row: np.ndarray, amount: np.ndarray, keys: 
         "unique": np.bincount(documents.key[seen], minlength=keys).tolist(),
         "bytes": sums(documents.bytes),
         "amount": sums(amount),
+        "unique_amount": np.bincount(documents.key[seen], amount[seen], keys).astype(np.int64).tolist(),
     }
     if documents.tokens is not None:
         found |= {"tokens": sums(documents.tokens), "longest": int(documents.tokens[row].max(initial=0))}

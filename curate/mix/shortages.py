@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from math import floor
 
 from curate.errors import CurateError, did_you_mean
 from curate.mix.mixture import times
@@ -13,12 +14,12 @@ WHERE = "mixture"
 
 @dataclass(frozen=True)
 class Shortage:
-    """There is too little of a key for a mixture.
+    """There is too little of a group for a mixture.
 
-    short   which key, and who wants how much of it
+    short   which group, and who wants how much of it
     choice  `Mixture.choice()`
     wants   what each phase asks for
-    names   of the keys
+    names   of the groups
     unit    tokens, bytes or documents
     """
 
@@ -35,18 +36,25 @@ class Shortage:
             return self._nothing_left()
         if self.short.asked is None:
             return self._taken_by_others()
-        short, most = self.short, self.short.there * self.repeats
-        what = f"{self._asking} {short.asked:,} {self.unit} of `{self.name}`, but only {most:,} are available: "
-        what += f"there are {short.there:,}, used {times(self.repeats)}"
+        short, of = self.short, "" if self.short.group is None else f" of `{self.name}`"
+        what = f"{self._asking} {short.asked:,} {self.unit}{of}, but only {floor(short.most):,} are available: "
+        what += f"there are {short.there:,}, used {self._used}"
         return CurateError(what, WHERE, ", or ".join(self._fixes()))
 
     @property
     def name(self) -> str:
-        return self.names[self.short.key]
+        return "" if self.short.group is None else self.names[self.short.group]
 
     @property
-    def repeats(self) -> int:
-        return self.choice["repeats"]
+    def repeats(self) -> int | None:
+        """How often documents of the group may be used; None: as a curve or the number of copies says."""
+        most = self.choice["repeats"]
+        return most.get(self.name, 1) if isinstance(most, dict) else most
+
+    @property
+    def _used(self) -> str:
+        says = [f"`{name}`" for name in ("curve", "rehydrate") if name in self.choice]
+        return times(self.repeats) if self.repeats else f"as often as {' and '.join(says)} allow"
 
     @property
     def _one_phase(self) -> bool:
@@ -73,7 +81,8 @@ class Shortage:
     def _taken_by_others(self) -> CurateError:
         there = f"{self.short.there:,} {self.unit}"
         what = f"{self._asking} a share of `{self.name}`, but the other phases use all {there} of it"
-        fix = f"lower their budgets, raise `repeats` above {self.repeats}, or set `repeat_earlier: true` for this phase"
+        more = f"raise `repeats` above {self.repeats}" if self.repeats else "set `repeats`"
+        fix = f"lower their budgets, {more}, or set `repeat_earlier: true` for this phase"
         return CurateError(what, WHERE, fix)
 
     def _fixes(self) -> Iterator[str]:
@@ -85,14 +94,15 @@ class Shortage:
                 told = ", ".join(f"{self._phase(number)} to {budget}" for number, budget in lower.items())
                 yield f"lower the budget of {told}"
         if self.short.repeats:
-            yield f"raise `repeats` to {self.short.repeats}"
-        if len(self.wants) == 1 and self.wants[0].weights:
-            most = int(Fraction(self.repeats * self.short.there, self.wants[0].budget) * 10_000) / 10_000
+            of = f" of `{self.name}`" if isinstance(self.choice["repeats"], dict) and self.name else ""
+            yield f"{'raise' if self.repeats else 'set'} `repeats`{of} to {self.short.repeats}"
+        if len(self.wants) == 1 and self.wants[0].weights and self.wants[0].budget:
+            most = int(Fraction(self.short.most, self.wants[0].budget) * 10_000) / 10_000
             yield f"give `{self.name}` a weight of at most {most:g}"
 
     def _budgets(self) -> dict[int, int]:
         """{phase: its budget} of those that a lower one would help: all that take no documents of earlier phases, or
-        where the key is short for one that does, those that it is short for."""
+        where the group is short for one that does, those that it is short for."""
         fresh = {number: want.budget for number, want in enumerate(self.wants) if want.budget and not want.again}
         if {*self.short.phases} <= fresh.keys():
             return fresh

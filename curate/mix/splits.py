@@ -5,8 +5,10 @@ from fractions import Fraction
 
 import numpy as np
 
+from curate.mix.curve import exact
 from curate.mix.hash_line import cut, held_out_end, shuffled
-from curate.mix.mixture import VALIDATION, exact
+from curate.mix.keys import Repeats, groups_of
+from curate.mix.mixture import VALIDATION
 from curate.mix.quotas import Short, Want, draw
 from curate.mix.shortages import Shortage, no_document
 
@@ -20,7 +22,7 @@ class Candidates:
     bytes   uint32[n], of text
     tokens  uint32[n], or None if they were not counted
     key     int32[n], places in `names`
-    names   what the column that weights are given by holds, sorted
+    names   of the keys, sorted
     pictures  int64[n], bytes of pictures, by which shards are cut too, or None where there are none
     """
 
@@ -65,21 +67,19 @@ def compose(documents: Candidates, choice: dict, unit: str, shard_bytes: int) ->
 
     Raises CurateError for a weight of nothing, a key with too little, and a phase without documents.
     """
-    names = sorted({*documents.names, *(name for want in choice["wants"] for name in want["weights"])})
-    recoded = np.searchsorted(names, documents.names) if documents.names else np.empty(0, np.int64)
-    key = recoded.astype(np.int32)[documents.key]
-    wants = wants_of(choice, names)
+    names, key, groups = documents.names, documents.key, groups_of(choice, documents.names)
+    wants, repeats = wants_of(choice, groups), Repeats.of(choice, names, groups)
     line = by_key(documents.line, key)
     out = (documents.line < held_out_end(choice["validation"]))[line]
     held, line = line[out], line[~out]
     amount = documents.amount(unit)
     start = np.searchsorted(key[line], np.arange(len(names) + 1))
     try:
-        drawn = draw(amount[line], start, wants, choice["repeats"])
+        drawn = draw(amount[line], start, wants, repeats)
     except Short as short:
-        raise Shortage(short, choice, wants, names, unit).error from None
+        raise Shortage(short, choice, wants, groups, unit).error from None
     there = np.bincount(key[line], amount[line], len(names))
-    wanted = np.array([any(want.weights is None or want.weights[k] for want in wants) for k in range(len(names))], bool)
+    wanted = np.array(wanted_keys(wants, repeats), bool)
     rows, places, shards, splits = [], [], [], []
 
     def add(split: dict, row: np.ndarray, place: np.ndarray) -> None:
@@ -104,7 +104,8 @@ def compose(documents: Candidates, choice: dict, unit: str, shard_bytes: int) ->
         )
         asked = drawn.weights[number]
         total = int(amount[row].sum(dtype=np.int64))
-        splits[-1] |= {"asked": drawn.budgets[number], "amount": total}
+        once = int(amount[_distinct(documents, row)].sum(dtype=np.int64))
+        splits[-1] |= {"asked": drawn.budgets[number], "amount": total, "unique_amount": once}
         splits[-1]["keys"] = _keys(documents, names, key, row, amount, asked, there)
     if choice["validation"]:
         held = held[wanted[key[held]]]
@@ -128,9 +129,17 @@ def by_key(line: np.ndarray, key: np.ndarray) -> np.ndarray:
     return order[np.argsort(key[order], kind="stable")]
 
 
-def wants_of(choice: dict, names: list[str]) -> list[Want]:
-    """What each phase of `Mixture.choice()` asks for, of keys with these names."""
-    return [_want(given, names) for given in choice["wants"]]
+def wants_of(choice: dict, groups: list[str]) -> list[Want]:
+    """What each phase of `Mixture.choice()` asks for, of groups with these names."""
+    return [_want(given, groups) for given in choice["wants"]]
+
+
+def wanted_keys(wants: list[Want], repeats: Repeats) -> list[bool]:
+    """Of which keys any phase may take documents, and the held-out split too."""
+    return [
+        bool(rate) and any(want.weights is None or want.weights[group] > 0 for want in wants)
+        for group, rate in zip(repeats.group, repeats.rate, strict=True)
+    ]
 
 
 def _want(given: dict, names: list[str]) -> Want:

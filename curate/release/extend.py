@@ -81,7 +81,7 @@ def _sum(one: Composition, other: Composition) -> Composition:
 def _add_mixture(mixture: Mixture, old: Mixture) -> None:
     """Add what an earlier release holds to the one split of a mixture that takes everything."""
     split, before = mixture.splits[0], old.splits[0]
-    asked = ("amount", "asked") if mixture.unit == old.unit else ()
+    asked = ("amount", "asked", "unique_amount") if mixture.unit == old.unit else ()
     for name in (*SIZES, "shards", *asked):
         mine, more = getattr(split, name), getattr(before, name)
         if mine is not None and more is not None:

@@ -123,11 +123,12 @@ def _mixture(plan: Plan, store: Store) -> dict:
     for phase in mixture.phases:
         asked[phase.name] |= {"context": phase.context} if phase.context else {}
     return {
-        "by": mixture.by,
+        "by": mixture.told_apart_by if len(mixture.told_apart_by) > 1 else mixture.told_apart_by[0],
         "unit": plan.unit,
-        "repeats": mixture.repeats,
+        "repeats": mixture.most_repeats,
         "left_out": mixed["left_out"],
-        "notes": notes(mixture, plan.unit, deduplicating(plan.manifest)),
+        **{name: plan.choice[name] for name in ("curve", "rehydrate") if name in plan.choice},
+        "notes": notes(mixture, plan.choice, plan.unit, deduplicating(plan.manifest)),
         "splits": [asked.get(split["phase"], {"experimental": False}) | split for split in mixed["splits"]],
     }
 

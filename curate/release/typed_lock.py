@@ -3,6 +3,8 @@
 Paths, names, digests and numbers in it are checked. `as_json` writes it back with the same keys in the same order.
 """
 
+import re
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
 import pydantic
@@ -185,7 +187,8 @@ class Key(Amount):
 
 
 class Split(Amount):
-    """What the mixture put in a split. asked, amount: in its unit. context, longest: in tokens."""
+    """What the mixture put in a split. asked, amount, unique_amount (each document once): in its unit. context,
+    longest: in tokens."""
 
     __pydantic_extra__: dict[str, Any]
     phase: Name | None
@@ -195,6 +198,7 @@ class Split(Amount):
     unique: Count | None = None
     asked: Number | None = None
     amount: Number | None = None
+    unique_amount: Number | None = None
     context: Count | None = None
     longest: Count | None = None
     experimental: Any = None
@@ -214,18 +218,64 @@ class Split(Amount):
         return self.phase or self.split
 
 
+class Curve(Open):
+    """How often documents are used: `repeats` by the bucket in a column."""
+
+    column: str
+    repeats: dict[str, Ratio]
+
+
 class Mixture(Open):
-    by: str
+    """by: what its keys are made of: one column, or several, whose values stand side by side."""
+
+    by: str | Annotated[list[str], Field(min_length=2)]
+    curve: Curve | None = None
+    rehydrate: list[tuple[Count, Ratio]] | None = None
     unit: Literal["tokens", "bytes", "documents"]
     notes: list[str]
     left_out: Count
     splits: Annotated[list[Split], Field(min_length=1)]
 
+    @property
+    def columns(self) -> list[str]:
+        return [self.by] if isinstance(self.by, str) else self.by
+
+    def margins(self, split: Split) -> Iterator[tuple[str, dict[str, Key]]]:
+        """(column, {value: what a split has of it}) of each column that keys are made of."""
+        if isinstance(self.by, str):
+            yield self.by, split.keys
+            return
+        for place, column in enumerate(self.by):
+            found: dict[str, list[Key]] = {}
+            for name, key in split.keys.items():
+                found.setdefault(name.rsplit("/", len(self.by) - 1)[place], []).append(key)
+            yield column, {value: _together(keys, self.unit) for value, keys in sorted(found.items(), key=_by_number)}
+
     @model_validator(mode="after")
     def _measured(self) -> Self:
+        if any(name.count("/") < len(self.columns) - 1 for split in self.splits for name in split.keys):
+            raise ValueError("a key without a value of each column")
         if any(getattr(key, self.unit) is None for split in self.splits for key in split.keys.values()):
             raise ValueError(f"a key without its {self.unit}")
         return self
+
+
+def _by_number(value: tuple[str, Any]) -> tuple:
+    """Numbers, and ranges of such, before other names."""
+    first = re.match(r"\d{1,18}", value[0])
+    return (0, int(first[0]), value[0]) if first else (1, 0, value[0])
+
+
+def _together(keys: list[Key], unit: str) -> Key:
+    """What several keys of a split amount to."""
+
+    def total(name: str) -> Any:
+        values = [value for key in keys if (value := getattr(key, name)) is not None]
+        return sum(values) if values else None
+
+    sizes = {name: total(name) for name in ("documents", "unique", "bytes", "tokens", "share", "asked")}
+    there = sum(getattr(key, unit) / key.epochs for key in keys if key.epochs)
+    return Key(**sizes, epochs=total(unit) / there if there and keys[0].epochs is not None else None)
 
 
 class Publish(Open):

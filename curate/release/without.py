@@ -16,11 +16,12 @@ from curate.engine.earlier_files import check_earlier
 from curate.engine.evidence import CLUSTERS, SHOWN
 from curate.engine.shard_tasks import add, composition, digest, row_bytes, row_groups
 from curate.engine.store import Writer
+from curate.mix.keys import names_of
 from curate.release.checked_lock import inside
 from curate.release.earlier import RECORD as REMOVED
 from curate.release.lock import folder as folder_of
 from curate.release.lock import release_digest
-from curate.release.typed_lock import Amount, Cluster, Composition, File, Key, Lock, Removed, Split
+from curate.release.typed_lock import Amount, Cluster, Composition, File, Key, Lock, Mixture, Removed, Split
 from curate.stages.removed import RECORD, Match, Removals, counted, documents, merged, read_list
 
 
@@ -205,16 +206,18 @@ def _recount(folder: Path, lock: Lock, lost: dict[str, pa.Table], everything: bo
         add(rows_by, composition(rows))
         add(once, composition(rows.filter(_unseen(rows["id"], seen)) if repeated else rows))
         drawn += rows.num_rows
-        tables.setdefault(file.path.rpartition("/")[0], []).append(_measured(rows, mixture.by))
+        tables.setdefault(file.path.rpartition("/")[0], []).append(_measured(rows, mixture))
     lock.composition, lock.unique, lock.drawn = _typed(rows_by), _typed(once), drawn
     lock.documents = sum(count.documents for count in lock.unique.get("source", {}).values())
-    train = [_measured(rows, mixture.by) for path, rows in lost.items() if not path.startswith("data/validation/")]
+    train = [_measured(rows, mixture) for path, rows in lost.items() if not path.startswith("data/validation/")]
     less, known = _unique(train, mixture.unit), True
     for split in mixture.splits:
         held = tables.get(f"data/{folder_of(split.phase, split.split)}".rstrip("/"), [])
         known &= _recount_split(split, held, mixture.unit, less if split.split == "train" else {}, everything)
     if not known:
-        what = f"`{mixture.by}` is not in the shards, so its shares were not recomputed after a removal"
+        columns = ", ".join(f"`{name}`" for name in mixture.columns)
+        what = f"{columns} {'is' if len(mixture.columns) == 1 else 'are'} not in the shards, so "
+        what += "its shares were not recomputed after a removal"
         mixture.notes = [*(note for note in mixture.notes if note != what), what]
 
 
@@ -234,14 +237,14 @@ def _unseen(ids: pa.ChunkedArray, seen: set[str]) -> pa.Array:
     return pa.array(first, pa.bool_())
 
 
-def _measured(rows: pa.Table, by: str) -> pa.Table:
-    """What a mixture is counted by: id, documents, bytes, tokens where known, and `key` where it is a column."""
+def _measured(rows: pa.Table, mixture: Mixture) -> pa.Table:
+    """What a mixture is counted by: id, documents, bytes, tokens where known, and `key` where its columns are there."""
     bytes = pc.binary_length(rows["text"]).cast(pa.int64())
     columns = {"id": rows["id"], "documents": pa.repeat(1, rows.num_rows), "bytes": bytes}
     if "n_tokens" in rows.column_names:
         columns["tokens"] = pc.fill_null(rows["n_tokens"].cast(pa.int64()), 0)
-    if by in rows.column_names:
-        columns["key"] = pc.fill_null(rows[by].cast(pa.string()), "null")
+    if {*mixture.columns} <= {*rows.column_names}:
+        columns["key"] = names_of(rows, mixture.columns, mixture.curve is not None, mixture.rehydrate)
     return pa.table(columns)
 
 
@@ -265,6 +268,11 @@ def _recount_split(split: Split, tables: list[pa.Table], unit: str, less: dict[s
         setattr(split, name, sum(pc.sum(table[name]).as_py() or 0 for table in tables))
     if split.unique is not None:
         split.unique = pc.count_distinct(_joined(tables, "id")).as_py()
+    if split.unique_amount is not None:
+        each = (
+            pa.concat_tables(table.select(["id", unit]) for table in tables).group_by("id").aggregate([(unit, "max")])
+        )
+        split.unique_amount = pc.sum(each[f"{unit}_max"]).as_py() or 0
     if split.longest is not None:
         split.longest = max((pc.max(table["tokens"]).as_py() or 0 for table in tables if table.num_rows), default=0)
     split.shards = len(tables)
