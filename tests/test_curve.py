@@ -1,5 +1,6 @@
 """Curves, rehydration and repeats by key: what they are worth, what is drawn, and errors where too little is there."""
 
+import json
 import re
 from collections import Counter
 from dataclasses import replace
@@ -23,6 +24,7 @@ from curate.mix.keys import Repeats, copies_class, copies_labels
 from curate.mix.quotas import Short, Want, draw
 from curate.release.lock import verify
 from curate.release.make import prepare, run_events
+from curate.release.typed_lock import Lock
 
 percent = st.integers(0, 99)
 
@@ -245,6 +247,23 @@ def test_explain_says_that_a_dropped_document_was_not_drawn(work):
     ]
     assert len(out) == 80
     assert explain(work / "mixed.yaml", out[0]["id"], work / "work")[0]["reason"] == "mixture.not_drawn"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rehydrate": [[2, 1.0]]},
+        {"rehydrate": [[1, 1.0], [1, 2.0]]},
+        {"by": "n_duplicates"},
+        {"by": ["a", "b", "c", "d"]},
+    ],
+)
+def test_a_lock_whose_keys_cannot_be_told_apart_is_refused(work, change):
+    made = run(work, {"unit": "documents", "curve": {"points": [[0, 1]]}, "rehydrate": {2: 2}})
+    lock = json.loads((made.path / "lock.json").read_text())
+    assert Lock.model_validate(lock).mixture.columns == ["source", "quality_bucket", "n_duplicates"]
+    with pytest.raises(ValueError, match=r"copies|column"):
+        Lock.model_validate(lock | {"mixture": lock["mixture"] | change})
 
 
 SHORT = {

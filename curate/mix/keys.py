@@ -39,11 +39,11 @@ class Repeats:
     def of(cls, choice: dict, names: list[str], groups: list[str]) -> "Repeats":
         """What `Mixture.choice()` says of keys with these names, of these groups."""
         place, most = {name: number for number, name in enumerate(groups)}, choice["repeats"]
-        found = cls([], [], [], [])
+        found, told = cls([], [], [], []), tables(choice)
         for name in names:
             group, *classes = parts(choice, name)
             rate = Fraction(1)
-            for table, value in zip(tables(choice), classes, strict=True):
+            for table, value in zip(told, classes, strict=True):
                 rate *= exact(table.get(value, 1))
             limit = Fraction(most.get(group, 1) if isinstance(most, dict) else most) if most else rate
             found.group.append(place[group])
@@ -126,8 +126,8 @@ def keys_of(docs: pa.Table, by: str | list[str], bucket: str | None = None) -> p
 
 
 def copies_class(copies: np.ndarray, rehydrate: list) -> np.ndarray:
-    """int64[n]: which range of `rehydrate` so many copies are in."""
-    return np.searchsorted([first for first, _ in rehydrate], copies, side="right") - 1
+    """int64[n]: which range of `rehydrate`, the first of which begins at 1, so many copies are in."""
+    return np.searchsorted([first for first, _ in rehydrate], np.maximum(copies, 1), side="right") - 1
 
 
 def copies_labels(rehydrate: list) -> list[str]:
@@ -140,13 +140,13 @@ def copies_labels(rehydrate: list) -> list[str]:
 def names_of(docs: pa.Table, columns: list[str], curve: bool, rehydrate: list | None) -> pa.ChunkedArray:
     """The name of the key of each document: string[n].
 
-    columns  what keys are made of: last the bucket of the curve and `n_duplicates`, where there are such
+    columns  what keys are made of: last the bucket of the curve and the number of copies, where there are such
     """
     count = len(columns) - curve - bool(rehydrate)
     found = keys_of(docs, columns[:count], columns[count] if curve else None)
     if not rehydrate:
         return found
-    ranges = copies_class(docs["n_duplicates"].fill_null(1).to_numpy(), rehydrate)
+    ranges = copies_class(docs[columns[-1]].fill_null(1).to_numpy(), rehydrate)
     return pc.binary_join_element_wise(found, pa.array(copies_labels(rehydrate)).take(pa.array(ranges)), BETWEEN)
 
 

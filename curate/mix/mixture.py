@@ -238,12 +238,12 @@ def times(repeats: int | dict[str, int] | None) -> str:
     if repeats is None:
         return "as often as its bucket and its copies say"
     if isinstance(repeats, dict):
-        return "once, or at most " + ", ".join(f"{count} times of `{name}`" for name, count in repeats.items())
+        return f"once ({', '.join(f'`{name}`: {times(count)}' for name, count in repeats.items())})"
     return "once" if repeats == 1 else f"at most {repeats} times"
 
 
 def listed(repeats: dict[str, float]) -> str:
-    """`1-8: 0, 9: 0.5`: names of buckets or ranges with the same number of repeats together."""
+    """`1 to 8: 0, 9: 0.5`: names of buckets or ranges with the same number of repeats together."""
     runs: list[tuple[str, str, float]] = []
     for name, count in repeats.items():
         if runs and runs[-1][2] == count:

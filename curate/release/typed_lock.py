@@ -226,11 +226,12 @@ class Curve(Open):
 
 
 class Mixture(Open):
-    """by: what its keys are made of: one column, or several, whose values stand side by side."""
+    """by: what its keys are made of: one column, or several, whose values stand side by side; last the bucket of the
+    curve, and the number of copies."""
 
     by: str | Annotated[list[str], Field(min_length=2)]
     curve: Curve | None = None
-    rehydrate: list[tuple[Count, Ratio]] | None = None
+    rehydrate: Annotated[list[tuple[Count, Ratio]], Field(min_length=1)] | None = None
     unit: Literal["tokens", "bytes", "documents"]
     notes: list[str]
     left_out: Count
@@ -253,6 +254,11 @@ class Mixture(Open):
 
     @model_validator(mode="after")
     def _measured(self) -> Self:
+        firsts = [first for first, _ in self.rehydrate or [(1, 1)]]
+        if firsts[0] != 1 or firsts != sorted({*firsts}):
+            raise ValueError("numbers of copies that do not ascend from 1")
+        if len(self.columns) <= (self.curve is not None) + (self.rehydrate is not None):
+            raise ValueError("a mixture by nothing but buckets and copies")
         if any(name.count("/") < len(self.columns) - 1 for split in self.splits for name in split.keys):
             raise ValueError("a key without a value of each column")
         if any(getattr(key, self.unit) is None for split in self.splits for key in split.keys.values()):

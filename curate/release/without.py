@@ -243,8 +243,10 @@ def _measured(rows: pa.Table, mixture: Mixture) -> pa.Table:
     columns = {"id": rows["id"], "documents": pa.repeat(1, rows.num_rows), "bytes": bytes}
     if "n_tokens" in rows.column_names:
         columns["tokens"] = pc.fill_null(rows["n_tokens"].cast(pa.int64()), 0)
-    if {*mixture.columns} <= {*rows.column_names}:
-        columns["key"] = names_of(rows, mixture.columns, mixture.curve is not None, mixture.rehydrate)
+    names = mixture.columns
+    there = {*names} <= {*rows.column_names}
+    if there and (not mixture.rehydrate or pa.types.is_integer(rows[names[-1]].type)):
+        columns["key"] = names_of(rows, names, mixture.curve is not None, mixture.rehydrate)
     return pa.table(columns)
 
 
