@@ -17,6 +17,7 @@ from releases import release, released_rows, resembling, rows, write_jsonl, writ
 from curate.errors import CurateError
 from curate.release.charts import funnel, histogram_chart, short, ticks
 from curate.release.figures import BINS, figures, histogram, hosts
+from curate.release.lock import verify
 from curate.release.report import personal, render
 
 EVIL = "\"><script>alert(1)</script><b onclick=x>'&"
@@ -165,6 +166,16 @@ def test_what_the_data_says_is_no_markup(made):
     assert "src" not in page.attributes
     for chart in made.path.glob("charts/*.svg"):
         assert "<script" not in chart.read_text()
+
+
+def test_a_host_that_looks_like_a_token_stops_no_release(tmp_path):
+    token = "hf_" + "a" * 34
+    write_jsonl(tmp_path / "a.jsonl", [{"text": f"Page {n}.", "url": f"https://{token}/{n}"} for n in range(3)])
+    document = {"name": "t", "version": "1.0.0", "license": "mit", "sources": {"a": {"inputs": ["a.jsonl"]}}}
+    made = release(write_manifest(tmp_path / "m.yaml", document), tmp_path / "work")
+    assert all(token in row["url"] for row in released_rows(made.path))
+    assert "<td>REDACTED</td>" in (made.path / "report.html").read_text()
+    assert verify(made.path) == []
 
 
 def test_contents_lead_to_sections(made):

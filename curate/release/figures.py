@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from curate.base.redact import published
 from curate.documents import coded
 from curate.errors import CurateError
 from curate.release.checked_lock import inside
@@ -201,7 +202,7 @@ def _sources(table: pa.Table) -> tuple[np.ndarray, list[str]]:
         return np.zeros(table.num_rows, np.intp), [""]
     known: dict[str, int] = {}
     codes = coded(pc.fill_null(table["source"], ""), known)
-    names, frequent = list(known), np.bincount(codes, minlength=len(known))
+    names, frequent = [published(str(name)) for name in known], np.bincount(codes, minlength=len(known))
     order = sorted(range(len(names)), key=lambda place: (-frequent[place], names[place]))
     ranks = np.zeros(len(names), np.intp)
     ranks[order] = np.minimum(np.arange(len(names)), SOURCES)
@@ -233,7 +234,7 @@ def hosts(table: pa.Table, scale: float) -> Iterator[tuple[str, str, int, float]
         place, count = row["source"], row["count_all"]
         shown[place] = shown.get(place, 0) + 1
         if shown[place] <= HOSTS:
-            yield names[place], row["host"], round(count * scale), count / int(sizes[place])
+            yield names[place], published(row["host"]), round(count * scale), count / int(sizes[place])
 
 
 def _clusters(near: pa.Table) -> Iterator[tuple[str, int, int]]:
@@ -258,4 +259,4 @@ def _items(found: pa.Table) -> Iterator[tuple[str, int, int, float]]:
     counted = counted.sort_by([("count_all", "descending"), ("contamination", "ascending")])
     for row in counted.slice(0, ITEMS).to_pylist():
         share = row["contamination_share_max"]
-        yield str(row["contamination"]), row["count_all"], row["kept_sum"] or 0, share or 0.0
+        yield published(str(row["contamination"])), row["count_all"], row["kept_sum"] or 0, share or 0.0
