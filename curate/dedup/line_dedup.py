@@ -63,9 +63,9 @@ def line_dedup(
 def hash_units(docs: pa.Table, *, unit: str, numbers: str) -> pa.Table:
     """64 bits of each line that counts, and its place in its document."""
     units, starts = split(docs["text"], SEPARATORS[unit])
-    seen = normalize(units, numbers)
-    counts = pc.not_equal(seen, "").to_numpy(zero_copy_only=False)
-    key, _ = hashes128(seen.filter(pa.array(counts)))
+    seen, which = compared(units, numbers)
+    counts = _count(seen)[which]
+    key = hashes128(seen)[0][which[counts]]
     row = np.repeat(np.arange(docs.num_rows), np.diff(starts))[counts]
     place = (np.arange(len(units)) - np.repeat(starts[:-1], np.diff(starts)))[counts].astype(np.int32)
     return pa.table({"doc": docs["doc"].to_numpy()[row], "place": place, "key": key, "bin": key})
@@ -93,16 +93,30 @@ def take_out(docs: pa.Table, repeated: pa.Table, *, unit: str, numbers: str, min
     row = np.searchsorted(docs["doc"].to_numpy(), repeated["doc"].to_numpy())
     stays = np.ones(len(units), bool)
     stays[starts[row] + repeated["place"].to_numpy()] = False
-    counts = pc.not_equal(normalize(units, numbers), "").to_numpy(zero_copy_only=False)
+    seen, which = compared(units, numbers)
     removed = _sums(~stays, starts)
     text = join(units, starts, stays, separator)
     left = pc.utf8_length(pc.replace_substring_regex(text, r"[\s\p{Z}]+", ""))
     out = pc.and_(pa.array(removed > 0), pc.less(left, min_chars))
     changed = pc.and_(pa.array(removed > 0), pc.invert(out))
     docs = set_column(docs, "text", pc.if_else(changed, text, flat(docs["text"])))
-    docs = set_column(docs, "n_lines", pa.array(_sums(counts, starts)))
+    docs = set_column(docs, "n_lines", pa.array(_sums(_count(seen)[which], starts)))
     docs = set_column(docs, "n_lines_removed", pa.array(removed))
     return reject(docs, nothing_new=out)
+
+
+def compared(units: pa.Array, numbers: str) -> tuple[pa.Array, np.ndarray]:
+    """The forms that are compared, string[distinct units], and which of them each unit has: int32[units].
+
+    What a page repeats is read once: a megabyte may be half a million lines, but few of them differ.
+    """
+    coded = units.dictionary_encode()
+    return normalize(coded.dictionary, numbers), coded.indices.to_numpy()
+
+
+def _count(seen: pa.Array) -> np.ndarray:
+    """Whether units of such a form count: bool[distinct units]."""
+    return pc.not_equal(seen, "").to_numpy(zero_copy_only=False)
 
 
 def normalize(lines: pa.Array, numbers: str) -> pa.Array:

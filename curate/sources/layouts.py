@@ -17,6 +17,8 @@ from decimal import Decimal
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from curate.errors import CurateError, did_you_mean
 
 MAX_DEPTH = 100
@@ -294,13 +296,15 @@ def _deep(value: Any) -> bool:
     return any(isinstance(item, dict | list) for item in level)
 
 
+_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_STEPS = np.zeros(256, np.int8)
+_STEPS[[*b"[{"]], _STEPS[[*b"]}"]] = 1, -1
+
+
 def _depth(text: str) -> int:
     """How deep the brackets of what may not be JSON go."""
-    depth = deepest = 0
-    for mark in re.finditer(r'"(?:[^"\\]++|\\.)*+"?|[\[{\]}]', text, re.DOTALL):
-        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(mark[0], 0)
-        deepest = max(deepest, depth)
-    return deepest
+    bare = _STRING.sub("", text).encode("utf-8", "replace")
+    return int(np.cumsum(_STEPS[np.frombuffer(bare, np.uint8)], dtype=np.int64).max(initial=0))
 
 
 def whole(text: str) -> str:
