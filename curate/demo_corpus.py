@@ -12,8 +12,10 @@ import gzip
 import inspect
 import json
 import shutil
+import sys
 import sysconfig
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from pydoc_data import topics
 from uuid import NAMESPACE_URL, uuid5
@@ -72,18 +74,16 @@ def demo(folder: str | Path = "curate-demo", *, workers: int | None = None, prog
 def make_demo(folder: str | Path) -> Path:
     """Write the corpus and its manifest under `folder`. Returns the manifest's path.
 
-    The same interpreter gives the same bytes. A manifest that already exists is left as it is.
+    The same interpreter gives the same bytes; where they are there, they are not made again. A manifest that already
+    exists is left as it is.
     """
     folder = Path(folder)
-    corpus = folder / "corpus"
+    corpus, stamp = folder / "corpus", folder / "work" / "corpus.json"
     corpus.mkdir(parents=True, exist_ok=True)
-    _write(corpus / "web.warc.gz", b"".join(_archive()))
-    rows = (json.dumps(row, sort_keys=True).encode() + b"\n" for row in _reference())
-    _write(corpus / "reference.jsonl", b"".join(rows))
-    pq.write_table(_code(), corpus / "code.parquet", compression="zstd")
-    _write(corpus / "exercises.jsonl", b"".join(json.dumps(row).encode() + b"\n" for row in _exercises()))
-    rows = (json.dumps(row, sort_keys=True).encode() + b"\n" for row in _questions())
-    _write(corpus / "questions.jsonl", b"".join(rows))
+    if not stamp.exists() or stamp.read_text(encoding="utf-8") != _stamp(corpus):
+        _write_corpus(corpus)
+        stamp.parent.mkdir(exist_ok=True)
+        stamp.write_text(_stamp(corpus), encoding="utf-8")
     manifest, recipe = folder / "quickstart.yaml", recipe_of(folder)
     if not manifest.exists():
         text = (library("manifests") / "quickstart.yaml").read_text(encoding="utf-8")
@@ -91,6 +91,21 @@ def make_demo(folder: str | Path) -> Path:
     if not recipe.exists():
         shutil.copyfile(library("classifiers") / "quickstart.yaml", recipe)
     return manifest
+
+
+def _write_corpus(corpus: Path) -> None:
+    _write(corpus / "web.warc.gz", b"".join(_archive()))
+    for name, rows in (("reference", _reference()), ("exercises", _exercises()), ("questions", _questions())):
+        lines = (json.dumps(row, sort_keys=name != "exercises").encode() + b"\n" for row in rows)
+        _write(corpus / f"{name}.jsonl", b"".join(lines))
+    pq.write_table(_code(), corpus / "code.parquet", compression="zstd")
+
+
+def _stamp(corpus: Path) -> str:
+    """What the corpus is made by, and the SHA-256 of what is there."""
+    makers = [Path(__file__), Path(library_pages.__code__.co_filename)]
+    files = [*makers, *sorted(corpus.iterdir())]
+    return json.dumps([sys.version, *([path.name, sha256(path.read_bytes()).hexdigest()] for path in files)])
 
 
 def recipe_of(folder: Path) -> Path:

@@ -8,9 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from package import python_path
 
+from curate import demo_corpus
 from curate.base.library_pages import library_pages
 
 SECRET = "c0ffee-do-not-publish"
@@ -37,6 +39,23 @@ def test_the_corpus_is_the_same_in_another_process(corpora):
     assert {name: hashlib.sha256(content).hexdigest() for name, content in one.items()} == {
         name: hashlib.sha256(content).hexdigest() for name, content in two.items()
     }
+
+
+def test_a_corpus_is_made_once_and_again_where_it_was_changed(tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr(demo_corpus, "library_pages", lambda: made.append("pages") or {"json": b"<p>A page."})
+    monkeypatch.setattr(demo_corpus, "_code", lambda: pa.table({"content": ["pass"]}))
+    changed = tmp_path / "corpus" / "reference.jsonl"
+    demo_corpus.make_demo(tmp_path)
+    content = changed.read_bytes()
+    demo_corpus.make_demo(tmp_path)
+    assert len(made) == 1
+    changed.write_bytes(b"")
+    demo_corpus.make_demo(tmp_path)
+    assert changed.read_bytes() == content
+    changed.unlink()
+    demo_corpus.make_demo(tmp_path)
+    assert changed.read_bytes() == content
 
 
 def test_no_page_tells_the_environment(corpora):

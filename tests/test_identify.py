@@ -137,6 +137,16 @@ def test_a_damaged_memory_of_digests_is_made_anew(tmp_path, spoil, hashed):
     assert len(hashed) == (2 if (work / "digests.sqlite").is_dir() else 1)
 
 
+def test_a_link_in_the_place_of_the_memory_leads_nowhere(tmp_path):
+    path, work, elsewhere = tmp_path / "a.jsonl", tmp_path / "work", tmp_path / "elsewhere"
+    path.write_bytes(b"x")
+    work.mkdir()
+    (work / "digests.sqlite").symlink_to(elsewhere)
+    assert known(path, work).digest == sha256(b"x")
+    assert not elsewhere.exists()
+    assert not (work / "digests.sqlite").is_symlink()
+
+
 def test_a_digest_that_is_none_is_not_believed(tmp_path):
     path, work = tmp_path / "a.jsonl", tmp_path / "work"
     path.write_bytes(b"x")

@@ -102,6 +102,28 @@ def test_another_user_is_kept_out(home, monkeypatch, kept):
     assert done.stdout.split() == ["out", "out"], done.stderr
 
 
+COMPILE = """
+import sys
+import numpy as np
+from curate.kernels.unionfind import components
+print(flush=True)
+sys.stdin.readline()
+components(np.arange(9, dtype=np.uint32))
+print(sum(components.stats.cache_misses.values()), sum(components.stats.cache_hits.values()))
+"""
+
+
+def test_of_workers_that_need_the_same_kernel_one_compiles_it(home):
+    command = [sys.executable, "-c", COMPILE]
+    workers = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    for worker in workers:
+        worker.stdout.readline()
+    for worker in workers:
+        worker.stdin.write("\n")
+        worker.stdin.flush()
+    assert sorted(worker.communicate(timeout=120)[0].split() for worker in workers) == [["0", "1"], ["1", "0"]]
+
+
 def test_a_file_in_the_way(home):
     (home / "curate").write_text("")
     check_temporary(home)

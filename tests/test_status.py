@@ -7,7 +7,7 @@ import socket
 
 import pytest
 import yaml
-from releases import release, released_rows, rows, write_jsonl, write_manifest
+from releases import one_source, release, released_rows, rows, write_jsonl, write_manifest
 
 from curate.cli.render import plan_lines, status_lines
 from curate.engine.execute import Ended
@@ -159,6 +159,17 @@ def test_addresses_of_inputs_are_remembered_for_their_owner_alone(corpus, tmp_pa
     assert path.stat().st_mode & 0o777 == 0o600
     path.write_text(path.read_text().replace("web", "wob"))
     assert status(corpus, tmp_path / "work")["made"] > 0  # what was tampered with is looked up anew
+
+
+def test_the_plan_of_another_manifest_is_not_believed(corpus, tmp_path):
+    release(corpus, tmp_path / "work")
+    before = status(corpus, tmp_path / "work")
+    [path] = (tmp_path / "work" / "plans").glob("*.plan.json")
+    other = one_source(tmp_path, [{"text": "a"}], [])
+    release(other, tmp_path / "else")
+    [stranger] = (tmp_path / "else" / "plans").glob("*.plan.json")
+    path.write_bytes(stranger.read_bytes())
+    assert status(corpus, tmp_path / "work") == before
 
 
 def test_garbage_is_only_what_curate_names_so_and_never_behind_a_link(corpus, tmp_path):

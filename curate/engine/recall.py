@@ -42,14 +42,15 @@ def remember(plan: Plan, manifest: Manifest, work: Path) -> None:
     noted = {field.name: getattr(plan, field.name) for field in fields(plan) if field.name != "manifest"}
     noted["lists"] = next((call.params["lists"] for call in plan.manifest.stages if call.label == "removed"), {})
     body = json.dumps(noted, default=_plain)
-    write_text(path, f"{_sha256(body)}\n{body}", private=True)
+    write_text(path, f"{_digest(path, body)}\n{body}", private=True)
 
 
 def recall(manifest: Manifest, work: Path) -> Plan | None:
     """The last plan of a manifest; None where there is none, or the note is damaged."""
+    path = memory_of(manifest, work)
     try:
-        digest, _, body = read_note(memory_of(manifest, work)).decode("ascii").partition("\n")
-        if digest != _sha256(body):
+        digest, _, body = read_note(path).decode("ascii").partition("\n")
+        if digest != _digest(path, body):
             return None
         noted = json.loads(body)
         return Plan(
@@ -104,5 +105,6 @@ def _lane(noted: dict) -> Lane:
     return Lane(**noted | {"partition": partition})
 
 
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+def _digest(path: Path, body: str) -> str:
+    """Of a note and its name: the note of another manifest, copied here, is damage too."""
+    return hashlib.sha256(f"{path.name}\n{body}".encode()).hexdigest()

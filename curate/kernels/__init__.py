@@ -9,6 +9,7 @@ notice that a function which a kernel calls has changed in another file.
 """
 
 import atexit
+import fcntl
 import grp
 import hashlib
 import os
@@ -16,9 +17,13 @@ import pwd
 import shutil
 import stat
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import numba
+from numba.core.compiler_lock import global_compiler_lock
 
 
 def _cache_folder() -> str:
@@ -67,10 +72,41 @@ def _is_private(group: int) -> bool:
 if not numba.config.CACHE_DIR:
     numba.config.CACHE_DIR = _cache_folder()
 
-kernel = numba.njit(cache=True, nogil=True, error_model="numpy")
+
+@contextmanager
+def _alone(function: Callable) -> Iterator[None]:
+    """Hold the lock of a function, where the machine has locks. A process that ends gives back what it holds."""
+    with ExitStack() as stack:
+        with suppress(OSError):  # the folder is read-only, or its file system knows no locks
+            path = Path(numba.config.CACHE_DIR, f"{function.__module__}.{function.__qualname__}.lock")
+            held = stack.enter_context(open(path, "wb"))
+            fcntl.flock(held, fcntl.LOCK_EX)
+            stack.callback(fcntl.flock, held, fcntl.LOCK_UN)  # also where a forked process has the file open
+        yield
+
+
+def _compiled(**options: bool) -> Callable[[Callable], Any]:
+    """A decorator as `numba.njit` is, of functions that one process compiles while others wait for what it leaves in
+    the cache: the workers of a first run would all compile the same."""
+
+    def decorator(function: Callable) -> Any:
+        made = numba.njit(cache=True, nogil=True, error_model="numpy", **options)(function)
+        compile = made.compile
+
+        def once(signature: tuple) -> Any:
+            with global_compiler_lock, _alone(function):  # in this order: a compiling thread may need other locks
+                return compile(signature)
+
+        made.compile = once
+        return made
+
+    return decorator
+
+
+kernel = _compiled()
 """Compile on first call, keep the machine code on disk, and let other threads run meanwhile."""
 
-device = numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+device = _compiled(_nrt=False)
 """For functions that kernels call once a character: they allocate nothing, so they are compiled without counting
 references to the arrays they are given, which would cost more than their work."""
 

@@ -53,7 +53,7 @@ class Digests:
         memory = None
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            if anew:
+            if anew or self.path.is_symlink():  # nothing is written elsewhere
                 self.path.unlink(missing_ok=True)
             memory = sqlite3.connect(self.path, timeout=60, check_same_thread=False)
             if self._ready(memory):

@@ -136,7 +136,7 @@ def _folder(path: Path, others: list[Path], chance: random.Random) -> None:
 
 def _link(path: Path, others: list[Path], chance: random.Random) -> None:
     path.unlink()
-    path.symlink_to(chance.choice([*others, path.parent, Path("/nowhere")]))
+    path.symlink_to(chance.choice([*others, path.parent, path.with_name("nowhere")]))
 
 
 def _pipe(path: Path, others: list[Path], chance: random.Random) -> None:
