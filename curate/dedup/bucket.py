@@ -11,7 +11,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from curate.base.parameters import Column, NotTruth
-from curate.dedup.keep_top import gathered, rank
+from curate.dedup.keep_top import gathered, members, rank
 from curate.errors import CurateError
 from curate.stage_api import Step, group
 
@@ -59,7 +59,7 @@ def bucket(
     The percentile of a document is the percentage of documents with lower values, computed exactly over the whole
     corpus. Documents with equal values have the same percentile, so they are in one bucket. Documents without a value,
     or with NaN, have no bucket and do not count. Values are compared as float64. One worker holds all documents in
-    memory, at about 50 bytes each.
+    memory, at some 60 bytes each.
 
     column   a column of numbers
     buckets  how many buckets, each with the same number of documents; or the percentiles, above 0 and below 100, at
@@ -80,8 +80,11 @@ def place(
     tables: Iterator[pa.Table], sizes: np.ndarray, *, buckets: int | list[float], name: str
 ) -> Iterator[pa.Table]:
     """The bucket of each document that `rank` sent."""
-    docs, keys, codes, _ = gathered(tables)
-    found = buckets_of(keys, codes, buckets)
+    docs, keys, codes, groups = gathered(tables)
+    found, inner = np.empty(len(docs), np.int32), [edge / 100 for edge in edges(buckets)[1:-1]]
+    shares = np.array([[share.numerator, share.denominator] for share in inner], np.int64).T
+    for mine in members(codes, groups) if groups else [slice(None)]:
+        found[mine] = buckets_of(keys[mine], shares)
     for start in range(0, max(len(docs), 1), CHUNK):
         rows = slice(start, start + CHUNK)
         mine = found[rows]
@@ -89,29 +92,15 @@ def place(
         yield pa.table(columns | {name: pa.array(mine, mask=mine == 0)})
 
 
-def buckets_of(keys: np.ndarray, groups: np.ndarray, buckets: int | list[float]) -> np.ndarray:
-    """int32[n]: the bucket of each document among those of its group, 0 for one without a value.
+def buckets_of(keys: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """The bucket of each document, 0 for one without a value: integers [n].
 
     keys    uint64[n], in the order of the values; 0 stands for none
-    groups  int32[n], or empty where all are one group
+    shares  int64[2, buckets - 1], numerators and denominators: which share of documents has values lower than those of
+            bucket 2, 3 and so on
     """
-    order = np.lexsort((keys, groups)) if len(groups) else np.argsort(keys, kind="stable")
-    keys = keys[order]
-    group = groups[order] if len(groups) else np.zeros(len(keys), np.int32)
-    new = np.append(True, group[1:] != group[:-1])[: len(keys)]
-    begin = np.flatnonzero(new)
-    without = np.add.reduceat(keys == 0, begin, dtype=np.int64) if len(begin) else begin
-    size = np.diff(np.append(begin, len(keys)))
-    of = np.cumsum(new) - 1
-    first = np.flatnonzero(new | np.append(True, keys[1:] != keys[:-1])[: len(keys)])
-    below = np.repeat(first, np.diff(np.append(first, len(keys)))) - (begin + without)[of]
-    there = (size - without)[of]
-    if isinstance(buckets, int):
-        number = below * buckets // np.maximum(there, 1) + 1
-    else:
-        number = np.ones(len(keys), np.int64)
-        for share in (edge / 100 for edge in edges(buckets)[1:-1]):
-            number += below * share.denominator >= there * share.numerator
-    found = np.empty(len(keys), np.int32)
-    found[order] = np.where(keys == 0, 0, number)
-    return found
+    values = np.sort(keys)
+    values = values[np.searchsorted(values, np.uint64(1)) :]
+    lower = -(-len(values) * shares[0] // shares[1])  # how many at least
+    last = values[lower - 1] if len(values) else values
+    return np.where(keys == 0, 0, np.searchsorted(last, keys) + 1)

@@ -69,7 +69,7 @@ def select(tables: Iterator[pa.Table], sizes: np.ndarray, *, fraction: float) ->
     """Who is out for certain, and who ties for the last places: `spare` is how many of these stay."""
     docs, keys, codes, groups = gathered(tables)
     held, size = [], 0
-    for code, mine in enumerate(_groups(codes, groups) if groups else [slice(None)]):
+    for code, mine in enumerate(members(codes, groups) if groups else [slice(None)]):
         held.append(_out(docs[mine], keys[mine], code, kept(fraction, len(docs[mine]))))
         size += len(held[-1])
         if len(held) > CHUNK or size > CHUNK:
@@ -91,7 +91,7 @@ def gathered(tables: Iterator[pa.Table]) -> tuple[np.ndarray, np.ndarray, np.nda
     return np.concatenate(docs), np.concatenate(keys), np.concatenate(codes), len(names)
 
 
-def _groups(codes: np.ndarray, count: int) -> list[np.ndarray]:
+def members(codes: np.ndarray, count: int) -> list[np.ndarray]:
     """Which documents are of each of so many groups, in order. There may be as many groups as documents."""
     return np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes, minlength=count))[:-1])
 
