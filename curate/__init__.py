@@ -31,8 +31,8 @@ if TYPE_CHECKING:  # what `_HOMES` has, for type checkers and editors; `as` mark
     from curate.inspect.making import train as train
     from curate.inspect.opened import Release as Release
     from curate.inspect.opened import open_release as open_release
-    from curate.inspect.opened import report as report
     from curate.inspect.query import query as query
+    from curate.inspect.run_report import report as report
     from curate.inspect.starter import init as init
     from curate.inspect.status import gc as gc
     from curate.inspect.status import plan as plan
@@ -64,8 +64,9 @@ _HOMES = {
     "inspect.explain": ["explain"],
     "inspect.fetch": ["fetch"],
     "inspect.making": ["run", "train"],
-    "inspect.opened": ["Release", "open_release", "report"],
+    "inspect.opened": ["Release", "open_release"],
     "inspect.query": ["query"],
+    "inspect.run_report": ["report"],
     "inspect.starter": ["init"],
     "inspect.status": ["gc", "plan", "status"],
     "inspect.trying": ["apply_stages"],

@@ -6,23 +6,29 @@ from typing import Annotated
 import typer
 
 from curate.base.terminal import say
-from curate.cli.verbs import WORK, Json, Work, command
+from curate.cli.verbs import WORK, Json, Set, Work, command, loaded
 from curate.errors import CurateError
 
 
 @command
 def report(
-    release: Annotated[str, typer.Argument(help="folder of a release, or hf://datasets/ORG/NAME@vVERSION")],
+    place: Annotated[str, typer.Argument(help="a manifest that has run, or a release: its folder or hf:// address")],
+    compare: Annotated[
+        str | None, typer.Option(help="an earlier release, by its folder or hf:// address: show what changed since")
+    ] = None,
+    settings: Set = None,
+    work: Work = WORK,
     as_json: Json = False,
 ):
-    """Summarize a release: its contents and what was left out. Its report.html shows the same in charts."""
+    """Summarize a release, and name the page that shows it in charts. Of a manifest, the page has texts, too."""
     from curate.cli.render import release_lines
-    from curate.release.fetched import PAGES, hold
+    from curate.inspect.run_report import is_run, release_of, report
     from curate.release.typed_lock import as_json as to_json
 
-    held = hold(release, PAGES)
-    lines = [*release_lines(held.lock, held.folder), f"charts: {held.folder / 'report.html'}"]
-    return to_json(held.lock), lines, 0
+    where = loaded(place, settings) if is_run(place) else place
+    page = report(where, work, compare)
+    held = release_of(where, work)
+    return to_json(held.lock), [*release_lines(held.lock, held.folder), f"charts: {page}"], 0
 
 
 @command

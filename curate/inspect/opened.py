@@ -15,7 +15,7 @@ from curate.inspect.sandboxed_sql import answer
 from curate.release import lock as locks
 from curate.release.accounts import funnel_rows
 from curate.release.charts import funnel_chart
-from curate.release.fetched import PAGES, READ, Held, hold, is_published
+from curate.release.fetched import READ, Held, hold, is_published
 from curate.release.typed_lock import Lock, as_json
 
 if TYPE_CHECKING:
@@ -193,15 +193,3 @@ def verified(place: str | Path) -> tuple[Lock, list[CurateError]]:
 
         return verify_published(str(place))
     return locks.verified(place)
-
-
-def report(place: str | Path) -> Path:
-    """The report of a release, a self-contained page for the browser.
-
-    place  a folder with a lock.json, or hf://datasets/ORG/NAME@vVERSION, from which the page is downloaded
-
-    Raises CurateError if there is no release.
-
-        webbrowser.open(curate.report("work/releases/web/1.0.0").absolute().as_uri())
-    """
-    return hold(place, PAGES).file("report.html")
