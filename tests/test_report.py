@@ -16,6 +16,7 @@ from releases import release, released_rows, resembling, rows, write_jsonl, writ
 
 from curate.errors import CurateError
 from curate.release.charts import funnel, histogram_chart, short, ticks
+from curate.release.fetched import Held
 from curate.release.figures import BINS, figures, histogram, hosts
 from curate.release.lock import verify
 from curate.release.report import personal, render
@@ -48,7 +49,7 @@ def made(tmp_path_factory):
 
 
 def found(made):
-    return figures(made.path, made.typed)
+    return figures(Held(made.path, made.typed, published=False))
 
 
 def test_bars_count_every_row(made):
@@ -119,10 +120,10 @@ def test_a_file_that_is_not_what_it_was_is_an_error(made, tmp_path):
     place = table.column_names.index("text")
     pq.write_table(table.set_column(place, "text", pa.array(range(table.num_rows))), shard)
     with pytest.raises(CurateError, match="a file of the release cannot be read"):
-        figures(tmp_path / "release", made.typed)
+        figures(Held(tmp_path / "release", made.typed, published=False))
     shard.write_bytes(b"PAR1")
     with pytest.raises(CurateError, match="a file of the release cannot be read"):
-        figures(tmp_path / "release", made.typed)
+        figures(Held(tmp_path / "release", made.typed, published=False))
 
 
 def test_the_funnel_never_rises(made, tmp_path):

@@ -61,8 +61,10 @@ def test_what_was_published_holds(hub, made):
 
 
 def test_a_published_release_is_reported_compared_and_verified_as_a_folder_is(hub, made, tmp_path):
+    since = ["--compare", made, "--work", tmp_path]
     for local, published in [
         (["report", made], ["report", ADDRESS]),
+        (["report", made, *since], ["report", ADDRESS, *since]),
         (["diff", made, made], ["diff", ADDRESS, made]),
         (["diff", made, made], ["diff", made, ADDRESS]),
     ]:

@@ -57,12 +57,12 @@ def report(place: str | Path | Manifest, work: str | Path = WORK, compare: str |
     """
     if not is_run(place) and compare is None:
         return hold(str(place), PAGES).file("report.html")
-    held, local = release_of(place, work), None
-    found = figures(held.folder, held.lock)
+    held, local = release_of(place, work, READ), None
+    found = figures(held)
     if is_run(place):
         ran = _Ran(place, work)
         found, local = _with_all(ran, held, found), _texts(ran, held.lock)
-    changes = diff(compare, held.folder) if compare else None
+    changes = diff(compare, held.folder if is_run(place) else str(place)) if compare else None
     page = render(held.lock, held.file("manifest.yaml").read_text(encoding="utf-8"), found, local, changes)
     path = Path(work) / "reports" / f"{held.lock.name}-{held.lock.version}.html"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,10 +75,13 @@ def is_run(place: str | Path | Manifest) -> bool:
     return isinstance(place, Manifest) or not (is_published(place) or Path(place).is_dir())
 
 
-def release_of(place: str | Path | Manifest, work: str | Path = WORK) -> Held:
-    """A release, or that of a manifest in a work folder. Raises CurateError where it is not written yet."""
+def release_of(place: str | Path | Manifest, work: str | Path = WORK, wanted: tuple[str, ...] = PAGES) -> Held:
+    """A release, or that of a manifest in a work folder. wanted: what is fetched of a published one.
+
+    Raises CurateError where it is not written yet.
+    """
     if not is_run(place):
-        return hold(str(place), READ)
+        return hold(str(place), wanted)
     manifest = place if isinstance(place, Manifest) else load(place)
     folder = Path(work) / "releases" / manifest.name / manifest.version
     if not (folder / "lock.json").is_file():

@@ -22,6 +22,7 @@ from curate.release import card, charts, croissant, report
 from curate.release.checked_lock import check
 from curate.release.earlier import records
 from curate.release.extend import extend
+from curate.release.fetched import Held
 from curate.release.figures import figures
 from curate.release.lock import dumps, exposures, load_lock
 from curate.release.token_shards import write_token_shards
@@ -139,7 +140,7 @@ def write_pages(folder: Path, lock: Lock, manifest: str) -> Lock:
     """
     lock = check(redact.everywhere(as_json(lock)), folder / "lock.json")
     manifest = redact.manifest(manifest)
-    found = figures(folder, lock)
+    found = figures(Held(folder, lock, published=False))
     pages = charts.charts(lock, found) | {"manifest.yaml": manifest, "README.md": card.render(lock, manifest, found)}
     pages["report.html"] = report.render(lock, manifest, found)
     for name in (*pages, "croissant.json"):

@@ -6,7 +6,6 @@ documents are shuffled: beyond `MOST` rows some stand for all, and the time does
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -16,9 +15,8 @@ import pyarrow.parquet as pq
 from curate.base.redact import published
 from curate.documents import coded
 from curate.errors import CurateError
-from curate.release.checked_lock import inside
+from curate.release.fetched import Held
 from curate.release.thresholds import Bound, bounds
-from curate.release.typed_lock import Lock
 
 MOST, MOST_EVIDENCE = 200_000, 2_000_000
 """Rows of shards, and of a kind of evidence, that are read; their text is read of the shards alone."""
@@ -81,25 +79,26 @@ class Figures:
     passages: Histogram | None = None
 
 
-def figures(folder: Path, lock: Lock) -> Figures:
-    """The figures of a release whose files lie in a folder.
+def figures(held: Held) -> Figures:
+    """The figures of a release.
 
     Raises CurateError for files that cannot be read.
     """
     try:
-        return _figures(folder, lock)
+        return _figures(held)
     except (pa.ArrowException, OSError) as error:
         what = f"a file of the release cannot be read: {str(error).partition(chr(10))[0]}"
-        raise CurateError(what, str(folder), "run `curate verify` on it") from None
+        raise CurateError(what, str(held.folder), "run `curate verify` on it") from None
 
 
-def _figures(folder: Path, lock: Lock) -> Figures:
+def _figures(held: Held) -> Figures:
+    lock = held.lock
     names = ["source", "text", "url", "date", *_numbers(lock.columns)]
-    rows, sampled, table = _sampled(folder, lock, "data/", names, MOST)
+    rows, sampled, table = _sampled(held, "data/", names, MOST)
     scale = rows / max(sampled, 1)
-    near, similar = _evidence(folder, lock, "near_duplicates", ["source", "similarity", "kept", "cluster"])
-    again, repeated = _evidence(folder, lock, "repeated_passages", ["source", "n_bytes_repeated", "kept"])
-    found, _ = _evidence(folder, lock, "decontamination", ["contamination", "contamination_share", "kept"])
+    near, similar = _evidence(held, "near_duplicates", ["source", "similarity", "kept", "cluster"])
+    again, repeated = _evidence(held, "repeated_passages", ["source", "n_bytes_repeated", "kept"])
+    found, _ = _evidence(held, "decontamination", ["contamination", "contamination_share", "kept"])
     limits = bounds(lock)
     made = {name: histogram(table, name, scale, limits.get(name, ())) for name in _numbers(lock.columns)}
     lengths = [made.pop("n_tokens")] if "n_tokens" in made else []
@@ -121,12 +120,12 @@ def _numbers(columns: dict[str, str]) -> list[str]:
     return [name for name, kind in columns.items() if kind.startswith(("int", "uint", "float", "double"))]
 
 
-def _sampled(folder: Path, lock: Lock, start: str, names: list[str], most: int) -> tuple[int, int, pa.Table]:
+def _sampled(held: Held, start: str, names: list[str], most: int) -> tuple[int, int, pa.Table]:
     """Rows there are, rows read, and these columns of them, of the files whose paths begin so."""
-    paths = [file.path for file in lock.files if file.path.startswith(start) and file.path.endswith(".parquet")]
-    total, seen, taken, tables = sum(pq.read_metadata(inside(folder, path)).num_rows for path in paths), 0, 0, []
+    paths = [file.path for file in held.lock.files if file.path.startswith(start) and file.path.endswith(".parquet")]
+    total, seen, taken, tables = sum(pq.read_metadata(held.file(path)).num_rows for path in paths), 0, 0, []
     for path in paths:  # one is open at a time
-        with pq.ParquetFile(inside(folder, path)) as file:
+        with pq.ParquetFile(held.file(path)) as file:
             columns = [name for name in names if name in file.schema_arrow.names]
             for group in range(file.num_row_groups):
                 rows = file.metadata.row_group(group).num_rows
@@ -137,9 +136,9 @@ def _sampled(folder: Path, lock: Lock, start: str, names: list[str], most: int) 
     return total, taken, pa.concat_tables(tables, promote_options="permissive") if tables else pa.table({})
 
 
-def _evidence(folder: Path, lock: Lock, name: str, columns: list[str]) -> tuple[pa.Table, float]:
+def _evidence(held: Held, name: str, columns: list[str]) -> tuple[pa.Table, float]:
     """Columns of a kind of evidence, and how many documents a row stands for."""
-    rows, sampled, table = _sampled(folder, lock, f"evidence/{name}", columns, MOST_EVIDENCE)
+    rows, sampled, table = _sampled(held, f"evidence/{name}", columns, MOST_EVIDENCE)
     return table, rows / max(sampled, 1)
 
 
