@@ -5,7 +5,7 @@ import fcntl
 import json
 import os
 import shutil
-import subprocess
+import signal
 from pathlib import Path
 
 import pytest
@@ -42,23 +42,13 @@ class Browser:
     """One page of a browser. errors: what its console said was wrong, and exceptions that nothing caught."""
 
     def __init__(self, folder: Path):
-        to_read, self._writing = (fcntl.fcntl(fd, fcntl.F_DUPFD, 10) for fd in os.pipe())
-        self._reading, to_write = (fcntl.fcntl(fd, fcntl.F_DUPFD, 10) for fd in os.pipe())
-        command = [
-            installed(),
-            "--headless=new",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--no-first-run",
-            "--hide-scrollbars",
-        ]
-        self._process = subprocess.Popen(
-            [*command, "--remote-debugging-pipe", f"--user-data-dir={folder}", "about:blank"],
-            preexec_fn=lambda: (os.dup2(to_read, 3), os.dup2(to_write, 4)),
-            pass_fds=(3, 4),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        to_read, self._writing = map(_moved, os.pipe())
+        self._reading, to_write = map(_moved, os.pipe())
+        command = [installed() or "", "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run"]
+        command += ["--hide-scrollbars", "--remote-debugging-pipe", f"--user-data-dir={folder}", "about:blank"]
+        files = [(os.POSIX_SPAWN_OPEN, stream, os.devnull, os.O_WRONLY, 0) for stream in (1, 2)]
+        files += [(os.POSIX_SPAWN_DUP2, to_read, 3), (os.POSIX_SPAWN_DUP2, to_write, 4)]
+        self._process = os.posix_spawn(command[0], command, os.environ, file_actions=files)
         os.close(to_read)
         os.close(to_write)
         self._replies, self._number, self._session, self.errors, self._events = b"", 0, None, [], []
@@ -126,10 +116,17 @@ class Browser:
         return path
 
     def close(self) -> None:
-        self._process.terminate()
-        self._process.wait(20)
+        os.kill(self._process, signal.SIGTERM)
+        os.waitpid(self._process, 0)
         os.close(self._writing)
         os.close(self._reading)
+
+
+def _moved(fd: int) -> int:
+    """The same file under a number that is none of those the browser reads and writes."""
+    moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10)
+    os.close(fd)
+    return moved
 
 
 def installed() -> str | None:
