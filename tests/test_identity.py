@@ -11,7 +11,7 @@ import yaml
 from test_laws import PARAMS, TEXTS, first_seen
 
 from curate.engine.job import unmade
-from curate.engine.lane import input_bytes
+from curate.engine.lane import text_bytes
 from curate.engine.plan import Plan, make
 from curate.errors import CurateError
 from curate.manifest.manifest import loads
@@ -303,13 +303,16 @@ def test_a_source_that_is_added_leaves_the_parts_of_others():
     assert not {f"one {FORMER}", f"two {FORMER}", "near_dedup 1, one", "near_dedup 1, two"} & again
 
 
-def test_a_file_in_ranges_counts_its_size_once():
+def test_bins_follow_the_text_that_files_hold():
+    """A file in ranges counts once, a compressed one as what is in it, an archive as the little text of its pages."""
     file = File("big.parquet", "/x", 700 << 20, "sha256:7")
     ranges = [Partition("one", "parquet", {}, (Piece(file, (n, n + 1)),)) for n in range(6)]
-    two = [Partition("two", "jsonl", {}, (Piece(File("two", "/x", 9, "sha256:2")),))]
+    plain = Piece(File("plain.jsonl", "/x", 9, "sha256:2")), Piece(File("less.jsonl.gz", "/x", 1000, "sha256:3"))
+    pages = Partition("two", "warc", {}, (Piece(File("pages.warc.gz", "/x", 10_000, "sha256:4")),))
+    two = [Partition("two", "jsonl", {}, plain), pages]
     plan = make(planned("near_dedup", {}).manifest, {"one": ranges, "two": two})
-    assert input_bytes(plan.lanes) == (700 << 20) + 9
-    assert sum(job.label.startswith("near_dedup 2, bin") for job in plan.jobs.values()) == 4
+    assert text_bytes(plan.lanes) == (700 << 20) * 2.5 + 9 + 3 * 1000 + 0.15 * 10_000
+    assert sum(job.label.startswith("near_dedup 2, bin") for job in plan.jobs.values()) == 8
 
 
 def test_only_what_is_needed_of_what_is_passed_on_is_made_again():

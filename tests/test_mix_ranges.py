@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from releases import release, rows, write_jsonl, write_manifest
 
 from curate.engine import jobs, mix_ranges
+from curate.engine.exchange import BinnedWriter
 from curate.engine.planner import Planner
-from curate.engine.store import BinnedWriter, Store
+from curate.engine.store import Store
 from curate.errors import CurateError
 from curate.mix import ranges as ranges_of_line
 from curate.mix.keys import copies_labels
@@ -80,9 +81,9 @@ def run(store: Store, partitions: list, mixture: dict, unit: str, shard_bytes: i
             "bin": range_of(line, ranges),
         }
         with store.commit(fp) as (draft, counts):
-            with BinnedWriter(draft) as writer:
+            with BinnedWriter(draft, counts) as writer:
                 writer.write(pa.table(columns))
-            counts |= {"rows": len(documents), "bins": writer.bins}
+            counts["rows"] = len(documents)
         orders.append(fp)
     args = {"mixture": mixture, "unit": unit, "shard_bytes": shard_bytes}
     mix = mix_ranges.plan_ranges(planner, planner.barrier("order", orders), args, ranges)

@@ -22,6 +22,7 @@ from releases import (
 )
 
 from curate.engine.execute import Ended, Lost, Started
+from curate.engine.marker import suffix_of
 from curate.engine.plan import shards
 from curate.engine.store import Store, Writer
 from curate.errors import CurateError, Stopped
@@ -133,7 +134,7 @@ def test_a_damaged_part_is_made_anew(corpus, tmp_path, damage):
     whole = release(corpus, work).lock
     jobs, store = _jobs(corpus, work), Store(work / "store")
     for job in chance.sample(jobs, 6):
-        part = store.part(job.fp)
+        part = store.part(job.fp, suffix_of(store.marker(job.fp)))
         content = DAMAGES[damage](part.read_bytes(), chance)
         part.unlink() if content is None else part.write_bytes(content)
         for fp in _downstream(jobs, job.fp):

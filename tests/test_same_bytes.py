@@ -26,6 +26,7 @@ from releases import (
     write_manifest,
 )
 
+from curate.engine import planner
 from curate.engine.execute import Ended, Lost
 from curate.engine.job import PASSING
 from curate.engine.store import Store
@@ -104,6 +105,23 @@ def test_other_blocks(corpus, tmp_path, plain, monkeypatch, block_bytes):
     assert made == plain
     heads = [pq.read_metadata(path).num_row_groups for path in (tmp_path / "work" / "store").glob("??/*.parquet")]
     assert max(heads) > 8, "the blocks were not smaller"
+
+
+@pytest.mark.parametrize(("bin_bytes", "merged", "workers"), [(1_000, 1 << 20, 0), (1 << 30, 2, 0), (4_000, 3, 2)])
+def test_other_exchange(corpus, tmp_path, plain, monkeypatch, bin_bytes, merged, workers):
+    """More bins or fewer; all parts merged to one, or some of them at a time."""
+    monkeypatch.setattr(planner, "BIN_BYTES", bin_bytes)
+    monkeypatch.setattr(planner, "MOST_SLICES", 1)
+    monkeypatch.setattr(planner, "MERGED", merged)
+    assert release(corpus, tmp_path / "work", workers).lock == plain
+    markers = [json.loads(path.read_text()) for path in (tmp_path / "work" / "store").glob("??/*.json")]
+    labels = {marker["label"] for marker in markers if marker["task"] == "merge"}
+    last = "1/1" if merged > 100 else f"1/{-(-len(_partitions(markers)) // merged)}"
+    assert f"scatter: merge {last}" in labels
+
+
+def _partitions(markers: list[dict]) -> list[str]:
+    return [marker["label"] for marker in markers if marker["task"] == "scatter"]
 
 
 def test_other_place(corpus, tmp_path, plain):
@@ -195,6 +213,7 @@ def test_another_document_moves_no_other(tmp_path, odd_stages):
 
 DRIVER = """
 import json, os, signal, sys
+from curate.engine import planner
 from curate.engine.execute import Ended
 from curate.engine.job import PASSING
 from curate.release.make import run_events

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.engine.store import BinnedWriter, Damaged, Store, Writer
+from curate.engine.store import Damaged, Store, Writer
 from curate.errors import Stopped
 
 FP = "ab" * 16
@@ -60,22 +60,22 @@ def test_a_full_disk_can_be_resumed(tmp_path):
 
 
 def test_a_marker_changed_by_a_digit_is_none(tmp_path):
-    """Whatever it counts: bins, splits, rows. So is the marker of another part."""
+    """Whatever it counts: keys, splits, rows. So is the marker of another part."""
     store, other = Store(tmp_path), "cd" * 16
     for fp in (FP, other):
         with store.commit(fp) as (draft, counts):
             with Writer(draft) as writer:
                 writer.write(pa.table({"a": [1, 2]}))
-            counts |= {"rows": 2, "bins": [0, 1], "splits": [{"shards": 3, "share": 0.5}], "by": {7: 1, 10: 2}}
+            counts |= {"rows": 2, "keys": [0, 1], "splits": [{"shards": 3, "share": 0.5}], "by": {7: 1, 10: 2}}
     whole = store.marker_path(FP).read_text()
     digits = [place for place, one in enumerate(whole) if one.isdigit()]
-    assert store.marker(FP)["bins"] == [0, 1]
+    assert store.marker(FP)["keys"] == [0, 1]
     assert len(digits) > 20
     for place in digits:
         store.marker_path(FP).write_text(whole[:place] + str(9 - int(whole[place])) + whole[place + 1 :])
         assert store.marker(FP) is None, whole[place - 20 : place + 1]
         with pytest.raises(Damaged):
-            next(store.bin([FP], 0))
+            next(store.stream([FP]))
     store.marker_path(FP).write_bytes(store.marker_path(other).read_bytes())
     assert store.marker(FP) is None
 
@@ -139,19 +139,6 @@ def test_parts_of_a_partition_are_read_side_by_side(tmp_path_factory, sizes, cha
         assert store.row("bb" * 16, row) == {"b": row, "c": row}
 
 
-def test_bins(tmp_path):
-    store = Store(tmp_path)
-    with store.commit(FP) as (draft, counts):
-        with BinnedWriter(draft) as writer:
-            for start in (0, 5):
-                rows = range(start, start + 5)
-                writer.write(pa.table({"n": list(rows), "bin": pa.array([n % 3 for n in rows], pa.uint32())}))
-                writer.flush()
-        counts["bins"] = writer.bins
-    held = {number: next(store.bin([FP], number))[1]["n"].to_pylist() for number in range(4)}
-    assert held == {0: [0, 3, 6, 9], 1: [1, 4, 7], 2: [2, 5, 8], 3: []}
-
-
 def test_no_flipped_byte_is_passed_over(tmp_path):
     """Each flip is found, or lies where it changes nothing that is read."""
     store, chance = Store(tmp_path), random.Random(5)
@@ -176,21 +163,15 @@ def test_no_flipped_byte_is_passed_over(tmp_path):
     assert found > 200
 
 
-@pytest.mark.parametrize("kind", [Writer, BinnedWriter])
-def test_a_block_that_fails_leaves_no_file_open(tmp_path, kind):
-    table = pa.table({"n": [1, 2], "bin": pa.array([0, 1], pa.uint32())})
-    writer = kind(tmp_path / "part")
+def test_a_block_that_fails_leaves_no_file_open(tmp_path):
+    writer = Writer(tmp_path / "part")
 
     def fail():
         with writer:
-            writer.write(table)
-            if kind is BinnedWriter:
-                writer.flush()
-                writer.write(table)
+            writer.write(pa.table({"n": [1, 2]}))
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail()
-    file = writer.writer.file if kind is BinnedWriter else writer.file
-    assert not file.is_open
-    assert file.file_handle.closed
+    assert not writer.file.is_open
+    assert writer.file.file_handle.closed

@@ -9,9 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.documents import REJECT, hashed
+from curate.engine.exchange import row_of
 from curate.engine.mix_ranges import drawn_from
 from curate.engine.shard_tasks import GROUP_ROWS, digest
-from curate.engine.store import Store, Writer, row_of
+from curate.engine.store import Store, Writer
 from curate.stage_api import arrow_type, set_column
 from curate.stages import removed as removals
 

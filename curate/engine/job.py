@@ -33,7 +33,7 @@ class Job:
     scope: str = ""
 
 
-PASSING = ("keys", "step", "barrier", "order", "line", "quotas", "draw")
+PASSING = ("keys", "step", "merge", "barrier", "order", "line", "quotas", "draw")
 """Tasks whose parts are of use to other jobs alone."""
 
 

@@ -14,15 +14,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.documents import ARCHIVE_SCHEMA, REJECT
-from curate.engine import evidence, mix_ranges, mixing, shard_tasks
+from curate.engine import evidence, exchange, mix_ranges, mixing, shard_tasks
 from curate.engine import token_tasks as sequences
 from curate.engine.apply import Configured, apply, of_type
 from curate.engine.earlier_files import check_earlier
+from curate.engine.exchange import BinnedWriter, for_block, globally, partition_of, sent_to
 from curate.engine.guard import Guard
 from curate.engine.job import Job
 from curate.engine.running import Meter
 from curate.engine.stage_sandbox import StageSandbox, sandboxed_blocks, watched, watched_blocks
-from curate.engine.store import BinnedWriter, Store, Writer, for_block, globally, live_blocks, partition_of, sent_to
+from curate.engine.store import Store, Writer, live_blocks
 from curate.errors import CurateError
 from curate.mix.hash_line import held_out
 from curate.models.resources import each
@@ -162,7 +163,7 @@ def step(store: Store, args: dict, draft: Path, counts: dict) -> None:
     """One step of a group stage: over a partition, a bin, or all there is. See `curate.stage_api.Step`."""
     carry_out, local = find_stage(args["call"]["stage"]).step(args["call"]), args.get("local", False)
     before = store.behind(args["before"]) if "before" in args else []
-    with BinnedWriter(draft) as writer:
+    with BinnedWriter(draft, counts) as writer:
         if args["over"] == "docs":
             sent = sent_to(store, before, args["place"], local) if before else None
             for docs in _documents(store, args):
@@ -172,10 +173,9 @@ def step(store: Store, args: dict, draft: Path, counts: dict) -> None:
             writer.write(_dealt(carry_out(sent_to(store, before, args["bin"], local)), args["bins"]))
         else:
             sizes = np.array([store.counts(fp)["rows"] for fp in store.behind(args["heads"])], np.int64)
-            tables = (globally(table, place, local) for place, table in store.stream(before))
+            tables = (globally(table, place, local) for place, table in exchange.of_all(store, before))
             for result in carry_out(tables, sizes):
                 writer.write(_dealt(result, args["bins"]))
-    counts["bins"] = writer.bins
 
 
 def keys(store: Store, args: dict, draft: Path, counts: dict) -> None:
@@ -259,6 +259,7 @@ def barrier(store: Store, args: dict, draft: Path, counts: dict) -> None:
 TASKS = {
     "barrier": barrier,
     "step": step,
+    "merge": exchange.merge,
     "keys": keys,
     "collect": collect,
     "order": mixing.order,

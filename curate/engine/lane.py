@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from curate.documents import REJECT
 from curate.manifest.call import Call
+from curate.sources.format_api import find_format
 from curate.sources.partitions import Partition
 
 
@@ -47,7 +48,12 @@ def types_of(lanes: Iterable[Lane]) -> dict[str, str]:
     return {name: kind for lane in lanes for name, kind in lane.types.items()}
 
 
-def input_bytes(lanes: Iterable[Lane]) -> int:
-    """Bytes of their input files, each counted once however many ranges it is read in."""
-    pieces = (piece for lane in lanes for piece in lane.partition.pieces)
-    return sum(max(piece.file.size, 0) for piece in pieces if piece.rows is None or piece.rows[0] == 0)
+def text_bytes(lanes: Iterable[Lane]) -> int:
+    """About how much text their files hold, each counted once however many ranges it is read in."""
+    found = 0.0
+    for lane in lanes:
+        format = find_format(lane.partition.format)
+        for piece in lane.partition.pieces:
+            if piece.rows is None or piece.rows[0] == 0:
+                found += format.text_bytes(piece.file.path, max(piece.file.size, 0))
+    return int(found)

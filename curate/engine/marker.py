@@ -8,18 +8,23 @@ UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, Recursio
 
 
 def said(raw: bytes) -> dict:
-    """What a marker counts."""
+    """What a marker counts, as one that was checked says."""
     marker = json.loads(raw)
     del marker["checksum"]
     return marker
 
 
-def checked(fp: str, raw: bytes) -> int:
-    """Bytes of the part that a marker is of. Raises ValueError and others of `UNREADABLE` where it is not sound."""
+def checked(fp: str, raw: bytes) -> dict:
+    """What a marker counts. Raises ValueError and others of `UNREADABLE` where it is not sound."""
     marker = json.loads(raw)
     if marker.pop("checksum") != checksum(fp, marker):
         raise ValueError(fp)
-    return marker["bytes_on_disk"]
+    return marker
+
+
+def suffix_of(counts: dict) -> str:
+    """How the name of a part ends. That of a binned part once ended as all do: such a part is made anew."""
+    return ".arrows" if "bins" in counts else ".parquet"
 
 
 def checksum(fp: str, counts: dict) -> str:

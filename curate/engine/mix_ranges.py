@@ -16,8 +16,9 @@ import numpy as np
 import pyarrow as pa
 
 from curate.documents import coded
+from curate.engine.exchange import BinnedWriter, of_bin, sent_to
 from curate.engine.planner import Planner
-from curate.engine.store import BinnedWriter, Store, Writer, sent_to
+from curate.engine.store import Store, Writer
 from curate.mix.hash_line import held_out_end, shard_count, shards_after
 from curate.mix.keys import Repeats, groups_of, told_apart
 from curate.mix.mixture import VALIDATION
@@ -68,14 +69,15 @@ def line(store: Store, args: dict, draft: Path, counts: dict) -> None:
 
     counts: `keys`, and of each the `rows` and `amounts` that are not held out.
     """
-    documents = _gathered(store.bin(store.behind(args["before"]), args["range"]), {}, rehydrate=args.get("rehydrate"))
+    sent = of_bin(store, store.behind(args["before"]), args["range"])
+    documents = _gathered(sent, {}, rehydrate=args.get("rehydrate"))
     amount, row = documents.amount(args["unit"]), by_key(documents.line, documents.key)
     out = (documents.line < held_out_end(args["validation"]))[row]
-    with BinnedWriter(draft) as writer:
+    with BinnedWriter(draft, counts) as writer:
         for number, mine in ((LINE, row[~out]), (HELD, row[out])):
             _write(writer, _columns(documents), mine, np.full(len(mine), number, np.uint32))
     keys, row = len(documents.names), row[~out]
-    counts |= {"bins": writer.bins, "keys": documents.names, "documents": len(documents.doc)}
+    counts |= {"keys": documents.names, "documents": len(documents.doc)}
     counts["rows"] = np.bincount(documents.key[row], minlength=keys).tolist()
     counts["amounts"] = np.bincount(documents.key[row], amount[row], keys).astype(np.int64).tolist()
 
@@ -97,7 +99,7 @@ def quotas(store: Store, args: dict, draft: Path, counts: dict) -> None:
         if unit == "documents":
             return np.ones(documents[key, number], np.int64)
         first = int(documents[:key, number].sum())
-        (table,) = (table for _, table in store.bin([fps[number]], LINE, [unit]))
+        (table,) = (table for _, table in of_bin(store, [fps[number]], LINE, [unit]))
         return table[unit].slice(first, int(documents[key, number])).to_numpy()
 
     cells = Cells(documents, amounts, sizes)
@@ -110,12 +112,11 @@ def quotas(store: Store, args: dict, draft: Path, counts: dict) -> None:
             given["name"] or given["weights"] or given["budget"]
         ):
             raise no_document(given, taken.budgets[number], unit)
-    with BinnedWriter(draft) as writer:
+    with BinnedWriter(draft, counts) as writer:
         for number in range(len(fps)):
             bins = np.full(len(names), number, np.uint32)
             writer.write(pa.table({"base": cells.base(number), "count": documents[:, number], "bin": bins}))
-    counts |= {"bins": writer.bins, "names": names, "wanted": wanted_keys(wants, repeats)}
-    counts["there"] = amounts.sum(axis=1).tolist()
+    counts |= {"names": names, "wanted": wanted_keys(wants, repeats), "there": amounts.sum(axis=1).tolist()}
     counts |= {"spans": [list(span) for span in taken.spans], "budgets": taken.budgets}
     counts["weights"] = [list(map(str, weights)) for weights in taken.weights]
     counts["splits"] = [{"phase": given["name"], "split": "train"} for given in choice["wants"]]
@@ -128,9 +129,9 @@ def draw(store: Store, args: dict, draft: Path, counts: dict) -> None:
     counts: `splits`, the totals of each; `sizes` and `rows`, bytes and documents of each split and range of places.
     """
     agreed, ranges, fp = store.counts(args["quotas"]), args["ranges"], store.behind(args["before"])[args["range"]]
-    ((_, cells),) = store.bin([args["quotas"]], args["range"])
+    ((_, cells),) = of_bin(store, [args["quotas"]], args["range"])
     own, names = store.counts(fp)["keys"], {name: number for number, name in enumerate(agreed["names"])}
-    documents = _gathered((pair for bin in (LINE, HELD) for pair in store.bin([fp], bin)), names, own)
+    documents = _gathered((pair for bin in (LINE, HELD) for pair in of_bin(store, [fp], bin)), names, own)
     count, base = cells["count"].to_numpy(), cells["base"].to_numpy()
     row, phase, place = drawn_of(documents.line, count, base, [Span(*span) for span in agreed["spans"]])
     parts = [(row[phase == number], place[phase == number]) for number in range(len(agreed["budgets"]))]
@@ -141,7 +142,7 @@ def draw(store: Store, args: dict, draft: Path, counts: dict) -> None:
     amount, seen = documents.amount(args["unit"]), np.zeros(len(documents.doc), bool)
     sizes, rows = np.zeros((len(parts), ranges), np.int64), np.zeros((len(parts), ranges), np.int64)
     splits = []
-    with BinnedWriter(draft) as writer:
+    with BinnedWriter(draft, counts) as writer:
         for number, (row, place) in enumerate(parts):
             seen[row] = True
             splits.append(totals_of(documents, row, amount, len(names)))
@@ -150,7 +151,7 @@ def draw(store: Store, args: dict, draft: Path, counts: dict) -> None:
             sizes[number] = np.bincount(of, stored, ranges)
             columns = {"doc": documents.doc[row], "order": place, "stored": stored}
             _write(writer, columns, np.arange(len(row)), of + np.uint32(number * ranges))
-    counts |= {"bins": writer.bins, "splits": splits, "sizes": sizes.tolist(), "rows": rows.tolist()}
+    counts |= {"splits": splits, "sizes": sizes.tolist(), "rows": rows.tolist()}
     counts |= {"documents": len(documents.doc), "left_out": int((~seen).sum())}
 
 
@@ -163,9 +164,9 @@ def cut(store: Store, args: dict, draft: Path, counts: dict) -> None:
     draws, here = store.behind(args["before"]), args["range"]
     sizes, rows = _sent(store, draws)
     first, found = 0, []
-    with BinnedWriter(draft) as writer:
+    with BinnedWriter(draft, counts) as writer:
         for number, (size, count) in enumerate(zip(sizes, rows, strict=True)):
-            mine = pa.concat_tables(table for _, table in store.bin(draws, number * args["ranges"] + here))
+            mine = pa.concat_tables(table for _, table in of_bin(store, draws, number * args["ranges"] + here))
             order = np.argsort(mine["order"].to_numpy(), kind="stable")
             columns = {name: mine[name].to_numpy() for name in ("doc", "order")}
             shard = np.empty(len(order), np.uint32)
@@ -176,7 +177,7 @@ def cut(store: Store, args: dict, draft: Path, counts: dict) -> None:
             _write(writer, columns, order, (columns["doc"][order] >> np.uint64(32)).astype(np.uint32))
             found += zip(*(list_.tolist() for list_ in np.unique(shard, return_counts=True)), strict=True)
             first += shard_count(total, documents, args["shard_bytes"])
-    counts |= {"bins": writer.bins, "shards": found}
+    counts |= {"shards": found}
 
 
 def mix(store: Store, args: dict, draft: Path, counts: dict) -> None:

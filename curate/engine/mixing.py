@@ -12,7 +12,8 @@ import pyarrow as pa
 from curate.base.pictures import picture_bytes
 from curate.documents import coded
 from curate.engine import mix_ranges
-from curate.engine.store import BinnedWriter, Store, Writer, live_blocks
+from curate.engine.exchange import BinnedWriter
+from curate.engine.store import Store, Writer, live_blocks
 from curate.mix.hash_line import hash_line
 from curate.mix.keys import keys_of, told_apart
 from curate.mix.ranges import range_of
@@ -23,7 +24,7 @@ def order(store: Store, args: dict, draft: Path, counts: dict) -> None:
     """What the mixture must know of each live document of a partition: `doc`, its place on the hash line, the bytes and
     tokens of its text, those of its pictures, and what its key is made of: values of columns, its number of copies."""
     rows, pictures, ranges = 0, False, args.get("ranges", 1)
-    with Writer(draft) if ranges == 1 else BinnedWriter(draft) as writer:
+    with Writer(draft) if ranges == 1 else BinnedWriter(draft, counts) as writer:
         for docs in live_blocks(store, args["reading"]):
             columns = {
                 "doc": docs["doc"],
@@ -45,8 +46,6 @@ def order(store: Store, args: dict, draft: Path, counts: dict) -> None:
             rows += docs.num_rows
             pictures |= "pictures" in columns
     counts |= {"rows": rows} | ({"pictures": True} if pictures else {})
-    if isinstance(writer, BinnedWriter):
-        counts["bins"] = writer.bins
 
 
 def mix(store: Store, args: dict, draft: Path, counts: dict) -> None:
@@ -59,9 +58,9 @@ def mix(store: Store, args: dict, draft: Path, counts: dict) -> None:
     composed = compose(documents, args["mixture"], args["unit"], args["shard_bytes"])
     doc = documents.doc[composed.row]
     columns = {"doc": doc, "order": composed.place, "shard": composed.shard}
-    with BinnedWriter(draft) as writer:
+    with BinnedWriter(draft, counts) as writer:
         writer.write(pa.table(columns | {"bin": (doc >> np.uint64(32)).astype(np.uint32)}))
-    counts |= {"bins": writer.bins, "splits": composed.splits, "left_out": composed.left_out}
+    counts |= {"splits": composed.splits, "left_out": composed.left_out}
     counts["shards"] = sum(split["shards"] for split in composed.splits)
     counts["documents"] = len(documents.doc)
     counts["drawn"] = np.bincount(composed.shard, minlength=counts["shards"]).tolist()

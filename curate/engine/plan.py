@@ -257,7 +257,7 @@ def shards(plan: Plan, splits: list[dict]) -> ShardJobs:
         args = {"reading": reading, "types": types, "place": place, "mix": plan.mix, "license": license, "version": 2}
         args |= keys
         scattered.append(planner.add("scatter", f"{lane.name}: scatter", args, [*reading, plan.mix]))
-    before = planner.barrier("scatter", scattered)
+    before, _ = planner.sent("scatter", scattered, count, size=sum(split["bytes"] for split in splits))
     data, index, tokens = [], [], []
     if document.extends and plan.encoding:  # the tokens of its shards are made anew, as this manifest wants them
         old = plan.references[: plan.references[0].of] if plan.references else []

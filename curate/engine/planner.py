@@ -3,6 +3,7 @@
 Pure: nothing is read or run.
 """
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ import pyarrow as pa
 from curate.base.messages import SAID
 from curate.documents import COLUMNS, MORE, REJECT, RESERVED, TRANSIENT
 from curate.engine.job import Job, fingerprint
-from curate.engine.lane import Lane, input_bytes, types_of
+from curate.engine.lane import Lane, text_bytes, types_of
 from curate.errors import CurateError, ManifestError, did_you_mean
 from curate.manifest.call import Call
 from curate.manifest.manifest import Manifest
@@ -20,7 +21,16 @@ from curate.stage_api import Step, arrow_type, which_adds
 from curate.tokens.requested import Encoding, encoding
 
 BIN_BYTES = 256 << 20
-"""Input for which a group stage has one bin more, unless its `bins` says how many."""
+"""Text for which a group stage has one bin more, unless its `bins` says how many: it sends no more than that."""
+
+MOST_SLICES = 1 << 17
+"""Parts times bins from which on parts are merged before they are read: so that a reader opens few files."""
+
+MERGED = 64
+"""Parts that are merged to one."""
+
+LARGE_SLICE = 64 << 10
+"""Bytes of a slice that take longer to copy than a file to open."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +69,7 @@ class Planner:
         self.equipped: set[int] = set()
         self.tried: set[tuple] = set()
         self.scope = ""
+        self.most_slices = MOST_SLICES
 
     def add(self, task: str, label: str, args: dict, upstream: Iterable[str] = (), where: dict | None = None) -> str:
         """Add a job, or find it. where: also {part that stands in its identity: the one that it reads instead}."""
@@ -73,6 +84,27 @@ class Planner:
     def barrier(self, label: str, fps: list[str]) -> str:
         """One job that all of these go through, so that many that read many are not joined each to each."""
         return self.add("barrier", f"{label}, all", {"parts": fps}, fps)
+
+    def sent(self, label: str, fps: list[str], bins: int, local: bool = False, size: int = 0) -> tuple[str, bool]:
+        """The barrier of parts with rows for so many bins, or of merged ones where those have too many slices.
+
+        size: bytes of all rows, where it is known: slices that are large are not merged. Returns the barrier, and
+        whether `doc` is a row of its partition, as it was before if `local`.
+        """
+        slices = len(fps) * bins
+        merging = len(fps) > 1 and slices > self.most_slices and size < slices * LARGE_SLICE
+        if merging:
+            groups = [(first, fps[first : first + MERGED]) for first in range(0, len(fps), MERGED)]
+            fps = [
+                self.add(
+                    "merge",
+                    f"{label}: merge {number + 1}/{len(groups)}",
+                    {"parts": group, "first": first, "local": local},
+                    group,
+                )
+                for number, (first, group) in enumerate(groups)
+            ]
+        return self.barrier(label, fps), local and not merging
 
     # Map stages
 
@@ -228,22 +260,20 @@ class Planner:
         if not self.has_resources(call) or self.problems:
             return
         taking_part = lanes if self.scope or call.stage.new_only else [*lanes, *self.references]
-        before, said = self.verdicts(taking_part, call, input_bytes(lanes))
+        before, said = self.verdicts(taking_part, call, text_bytes(lanes))
         self.collect(lanes, call, before, said)
 
     def verdicts(self, lanes: list[Lane], call: Call, size: int) -> tuple[str, str]:
         """Plan the steps of a group stage. Returns the barrier of its verdicts, and what stands for it in the identity
-        of the parts made of them: the barrier as it would be if all went to one bin, since the verdicts do not depend
-        on where the work is cut."""
+        of the parts made of them: the barrier as it would be if all went to one bin and nothing were merged, since the
+        verdicts do not depend on where the work is cut."""
         params = dict(call.params)
         if params.get("bins") == 0:
             params["bins"] = min(1 << (size // BIN_BYTES).bit_length(), 1024)
         before = self.steps(lanes, call, params)
-        if params.get("bins", 1) == 1:
-            return before, before
         aside = Planner()
-        aside.held, aside.indexed = self.held, self.indexed
-        return before, aside.steps(lanes, call, params | {"bins": 1})
+        aside.held, aside.indexed, aside.most_slices = self.held, self.indexed, sys.maxsize
+        return before, aside.steps(lanes, call, params | ({"bins": 1} if "bins" in params else {}))
 
     def collect(self, lanes: list[Lane], call: Call, before: str, said: str) -> None:
         """Plan the part that each lane gets of the verdicts. before, said: see `verdicts`."""
@@ -287,7 +317,8 @@ class Planner:
             else:
                 heads = self.barrier(f"{label} counts", [lane.parts[-1] for lane in lanes])
                 fps = [self.add("step", label, base | {"heads": heads}, [before, heads], whose)]
-            before, bins, local = self.barrier(label, fps), step.bins, step.over == "docs"
+            bins = step.bins
+            before, local = self.sent(label, fps, bins or len(lanes), step.over == "docs")
         return before
 
     def looked_at(self, lane: Lane, call: Call, step: Step, types: dict[str, str], first: bool) -> dict:

@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 
 from curate.base.messages import ROLES, conversations, turns
 from curate.base.pictures import picture_bytes
+from curate.engine.exchange import BinnedWriter, for_block, of_bin
 from curate.engine.mix_ranges import drawn_from
-from curate.engine.store import BinnedWriter, Store, Writer, for_block, live_blocks, widened
+from curate.engine.store import Store, Writer, live_blocks, widened
 from curate.stage_api import arrow_type, find_stage
 
 GROUP_BYTES = 32 << 20
@@ -32,7 +33,7 @@ def scatter(store: Store, args: dict, draft: Path, counts: dict) -> None:
     types = {name: arrow_type(alias) for name, alias in args["types"].items()}
     sent = drawn_from(store, args["mix"], args["place"])
     unique = {}
-    with BinnedWriter(draft) as writer:
+    with BinnedWriter(draft, counts) as writer:
         for docs in live_blocks(store, args["reading"]):
             chosen = for_block(sent, docs)
             index = np.searchsorted(docs["doc"].to_numpy(), chosen["doc"].to_numpy())
@@ -50,7 +51,7 @@ def scatter(store: Store, args: dict, draft: Path, counts: dict) -> None:
             once = np.unique(index, return_index=True)[1]  # a mixture may draw a document more than once
             rows = pa.table({name: column for name, column in columns.items() if name != "images"})
             add(unique, composition(rows if len(once) == len(index) else rows.take(pa.array(once))))
-    counts |= {"bins": writer.bins, "unique": unique}
+    counts["unique"] = unique
 
 
 def shard(store: Store, args: dict, draft: Path, counts: dict) -> None:
@@ -79,7 +80,7 @@ def index(store: Store, args: dict, draft: Path, counts: dict) -> None:
 def _of_shard(store: Store, args: dict, columns: Iterable[str]) -> tuple[pa.Table, pa.Array, pa.Schema]:
     """The rows that were sent to a shard, with these columns, the order in which the shard has them, and its schema: a
     column of strings or bytes ends at 2 GiB, a shard need not, so that here they are large ones."""
-    sent = store.bin(store.behind(args["before"]), args["number"], [*columns, "order"])
+    sent = of_bin(store, store.behind(args["before"]), args["number"], [*columns, "order"])
     rows = pa.concat_tables(table for _, table in sent)
     sequence = pc.sort_indices(rows, [("order", "ascending"), ("id", "ascending")])
     rows = rows.drop_columns("order")

@@ -1,6 +1,7 @@
 """Read and commit parts, the cached results of jobs. The only writer of Parquet.
 
     store/ab/FP.parquet   the part that the job with fingerprint FP made
+    store/ab/FP.arrows    the same, of a job that sends rows to others
     store/ab/FP.json      its marker: counts, the size of the part and a checksum of its footer, and one of all this
 
 A part is written beside its place, renamed into it, and only then gets its marker, renamed too. The marker is the
@@ -10,7 +11,7 @@ write the same bytes.
 Two shapes of part:
 - a *column part* has one row a document of its partition and one row group a block, so that the parts of a partition
   can be read side by side;
-- a *binned part* has rows on their way to somewhere: each row group belongs to one bin, and the marker lists which.
+- a *binned part* has rows on their way to somewhere, see `curate.engine.exchange`.
 """
 
 import json
@@ -26,19 +27,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curate.base.spill import together
 from curate.documents import REJECT
-from curate.engine.marker import UNREADABLE, checked, said
+from curate.engine.marker import UNREADABLE, checked, said, suffix_of
 from curate.engine.marker import checksum as _checksum
 from curate.errors import CurateError, refusal
 from curate.models.resources import put, read_note, remove
-from curate.stage_api import set_column
 
 DICTIONARY = ("source", "path", "language", "license", "reject", "split", "stage", "reason", "key")
 """Columns of few distinct values. Dictionaries of anything else cost time and save nothing."""
-
-BIN_BYTES = 128 << 20
-"""How much a binned part gathers in memory before it writes its row groups."""
 
 
 class Damaged(CurateError):
@@ -87,50 +83,6 @@ class Writer:
             self.file.close()
 
 
-class BinnedWriter:
-    """Sorts rows into bins by their column `bin` (uint32), which is not itself written. A context manager as well."""
-
-    def __init__(self, path: Path):
-        self.writer, self.bins = Writer(path, "lz4", level=None), []  # read once, so quick before small
-        self.waiting: list[pa.Table] = []
-        self.bytes = 0
-
-    def write(self, table: pa.Table) -> None:
-        self.waiting.append(table)
-        self.bytes += table.nbytes
-        if self.bytes >= BIN_BYTES:
-            self.flush()
-
-    def flush(self) -> None:
-        if not self.waiting:
-            return
-        table = pa.concat_tables(self.waiting).combine_chunks()
-        self.waiting, self.bytes = [], 0
-        bins = table["bin"].to_numpy()
-        table = table.drop_columns("bin")
-        if (bins[1:] < bins[:-1]).any():
-            few = bins.max() < 1 << 16  # of 16 bits NumPy makes a radix sort, which is several times as fast
-            order = np.argsort(bins.astype(np.uint16) if few else bins, kind="stable")
-            table, bins = table.take(pa.array(order)), bins[order]
-        starts = np.flatnonzero(np.diff(bins, prepend=-1))
-        for start, stop in zip(starts, np.append(starts[1:], len(bins)), strict=False):
-            self.writer.write(table.slice(start, stop - start))
-            self.bins.append(int(bins[start]))
-        if not len(bins) and self.writer.file is None:
-            self.writer.write(table)
-            self.bins.append(-1)  # an empty row group carries the schema
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type | None, *_) -> None:
-        if kind:
-            self.writer.__exit__(kind)
-            return
-        with self.writer:
-            self.flush()
-
-
 class Store:
     """The parts of a work folder."""
 
@@ -138,11 +90,11 @@ class Store:
         self.root = Path(root)
         self.listed: dict[str, tuple[tuple, bytes]] = {}
 
-    def part(self, fp: str) -> Path:
-        return self.root / fp[:2] / f"{fp}.parquet"
+    def part(self, fp: str, suffix: str = ".parquet") -> Path:
+        return self.root / f"{fp[:2]}/{fp}{suffix}"
 
     def marker_path(self, fp: str) -> Path:
-        return self.root / fp[:2] / f"{fp}.json"
+        return self.part(fp, ".json")
 
     def marker(self, fp: str) -> dict | None:
         """What the job that made this part counted, or None if it is not made, if its file is gone or cut, or if the
@@ -151,8 +103,9 @@ class Store:
             return said(held[1])
         try:
             raw = read_note(self.marker_path(fp))
-            if self.part(fp).stat().st_size == checked(fp, raw):
-                return said(raw)
+            marker = checked(fp, raw)
+            if self.part(fp, suffix_of(marker)).stat().st_size == marker["bytes_on_disk"]:
+                return marker
         except UNREADABLE:
             pass
         return None
@@ -165,18 +118,19 @@ class Store:
         """
         files, known, self.listed = self._sizes(), self.listed, {}
         for fp in fps:
-            state, part = files.get(f"{fp}.json"), files.get(f"{fp}.parquet")
-            if state is None or part is None:
+            state = files.get(f"{fp}.json"), files.get(f"{fp}.parquet"), files.get(f"{fp}.arrows")
+            if state[0] is None:
                 continue
             before, raw = known.get(fp, (None, b""))
             try:
-                if before != (state, part):
+                if before != state:
                     raw = read_note(self.marker_path(fp))
-                    if part[0] != checked(fp, raw):
+                    marker = checked(fp, raw)
+                    if files[fp + suffix_of(marker)][0] != marker["bytes_on_disk"]:
                         continue
             except UNREADABLE:
                 continue
-            self.listed[fp] = (state, part), raw
+            self.listed[fp] = state, raw
         return {*self.listed}
 
     def _sizes(self) -> dict[str, tuple[int, int, int]]:
@@ -200,8 +154,8 @@ class Store:
     def discard(self, fp: str) -> None:
         """Forget a part: its marker first, so that it is never seen without its file."""
         self.listed.pop(fp, None)
-        remove(self.marker_path(fp))
-        remove(self.part(fp))
+        for suffix in (".json", ".parquet", ".arrows"):
+            remove(self.part(fp, suffix))
 
     @contextmanager
     def commit(self, fp: str) -> Iterator[tuple[Path, dict]]:
@@ -209,17 +163,21 @@ class Store:
 
         Raises Stopped when the disk is full. Whatever goes wrong, nothing half-written stays.
         """
-        part, marker_path = self.part(fp), self.marker_path(fp)
-        draft = part.with_suffix(f".{uuid4().hex}.tmp")
+        marker_path = self.marker_path(fp)
+        draft = self.part(fp, f".{uuid4().hex}.tmp")
         counts: dict = {}
         try:
-            part.parent.mkdir(parents=True, exist_ok=True)
+            draft.parent.mkdir(parents=True, exist_ok=True)
             yield draft, counts
-            counts |= {"bytes_on_disk": draft.stat().st_size, "footer": _footer(draft)}
-            put(draft, part)
+            counts["bytes_on_disk"] = draft.stat().st_size
+            if (suffix := suffix_of(counts)) == ".parquet":
+                counts["footer"] = _footer(draft)
+            put(draft, self.part(fp, suffix))
             counts = json.loads(json.dumps(counts))  # as it will be read
             draft.write_text(json.dumps(counts | {"checksum": _checksum(fp, counts)}, sort_keys=True))
             put(draft, marker_path)
+            for other in {".parquet", ".arrows"} - {suffix}:
+                remove(self.part(fp, other))  # of an earlier version, if any
         except OSError as error:
             if known := refusal(error):
                 raise known from error
@@ -227,9 +185,15 @@ class Store:
         finally:
             draft.unlink(missing_ok=True)
 
+    def read_range(self, fp: str, offset: int, length: int) -> bytes:
+        """So many bytes of a binned part. What they are is the caller's to check."""
+        with reading(self, fp), open(self.part(fp, ".arrows"), "rb") as file:
+            file.seek(offset)
+            return file.read(length)
+
     def open(self, fp: str) -> pq.ParquetFile:
         """The part for reading. Its footer and, later, its pages are checked: a damaged part is never passed over."""
-        with _reading(self, fp):
+        with reading(self, fp):
             if _footer(self.part(fp)) != self.counts(fp)["footer"]:
                 raise pa.ArrowInvalid("its footer is not the one that was written")
             return pq.ParquetFile(self.part(fp), page_checksum_verification=True)
@@ -245,7 +209,7 @@ class Store:
             stop = start + lead.metadata.row_group(group).num_rows
             fields, columns = [], []
             for fp, names in parts.items():
-                with _reading(self, fp):
+                with reading(self, fp):
                     rows = _rows(files[fp], start, stop, names)
                 fields += rows.schema
                 columns += rows.columns
@@ -254,34 +218,21 @@ class Store:
 
     def behind(self, barrier: str) -> list[str]:
         """The parts that a barrier stands for."""
-        with _reading(self, barrier):
+        with reading(self, barrier):
             return self.open(barrier).read()["part"].to_pylist()
 
     def row(self, fp: str, row: int) -> dict:
         """One row of a column part."""
-        with _reading(self, fp):
+        with reading(self, fp):
             return _rows(self.open(fp), row, row + 1, None).to_pylist()[0]
 
-    def bin(self, fps: Iterable[str], number: int, columns: list[str] | None = None) -> Iterator[tuple[int, pa.Table]]:
-        """All rows that binned parts sent to a bin, with these columns or all: (place of the part among `fps`, table),
-        in that order."""
-        for place, fp in enumerate(fps):
-            with _reading(self, fp):
-                bins = self.counts(fp)["bins"]
-                groups, file = [index for index, held in enumerate(bins) if held == number], self.open(fp)
-                if "images" in file.schema_arrow.names:  # Arrow reads 2 GiB of a list at once; a group has far less
-                    tables = [file.read_row_group(group, columns=columns) for group in groups]
-                    yield place, pa.concat_tables([file.read_row_groups([], columns=columns), *tables])
-                else:
-                    yield place, file.read_row_groups(groups, columns=columns)
-
     def stream(self, fps: Iterable[str]) -> Iterator[tuple[int, pa.Table]]:
-        """All rows of the parts, one row group at a time: (place of the part among `fps`, table)."""
+        """All rows of column parts, one row group at a time: (place of the part among `fps`, table)."""
         for place, fp in enumerate(fps):
-            with _reading(self, fp):
+            with reading(self, fp):
                 file = self.open(fp)
             for group in range(file.num_row_groups):
-                with _reading(self, fp):
+                with reading(self, fp):
                     table = file.read_row_group(group)
                 yield place, table
 
@@ -314,24 +265,12 @@ def _rows(file: pq.ParquetFile, start: int, stop: int, columns: list[str] | None
 
 
 @contextmanager
-def _reading(store: Store, fp: str) -> Iterator[None]:
+def reading(store: Store, fp: str) -> Iterator[None]:
+    """What cannot be read raises Damaged."""
     try:
         yield
     except (OSError, pa.ArrowInvalid) as error:
         raise Damaged(fp, store.part(fp), error) from error
-
-
-# `doc` (uint64) stands for a document in binned parts: its partition's place << 32 | its row.
-
-
-def row_of(doc: pa.ChunkedArray) -> np.ndarray:
-    """uint64[n]: the row of each document in its partition."""
-    return doc.to_numpy() & np.uint64(0xFFFFFFFF)
-
-
-def partition_of(doc: pa.ChunkedArray) -> np.ndarray:
-    """uint32[n]: the place of each document's partition."""
-    return (doc.to_numpy() >> np.uint64(32)).astype(np.uint32)
 
 
 def live_blocks(store: Store, reading: dict) -> Iterator[pa.Table]:
@@ -346,31 +285,6 @@ def live_blocks(store: Store, reading: dict) -> Iterator[pa.Table]:
                 block = block.filter(block[REJECT.name].is_null())
             block = block.drop_columns(REJECT.name)
         yield block
-
-
-def globally(table: pa.Table, place: int, local: bool) -> pa.Table:
-    """The table with `doc` valid in all partitions, where it was a row of one so far."""
-    if not local:
-        return table
-    doc = table["doc"].to_numpy() | (np.uint64(place) << np.uint64(32))
-    return set_column(table, "doc", pa.array(doc, pa.uint64()))
-
-
-def sent_to(store: Store, before: list[str], number: int, local: bool) -> pa.Table:
-    """The rows that the parts of a step sent to a bin or a partition, sorted by `doc`."""
-    rows = together(globally(table, place, local) for place, table in store.bin(before, number))
-    doc = rows["doc"].to_numpy()
-    if (doc[1:] < doc[:-1]).any():
-        rows = rows.take(pa.array(np.argsort(doc, kind="stable")))
-    return rows
-
-
-def for_block(sent: pa.Table, docs: pa.Table) -> pa.Table:
-    """Of the rows sent to a partition those for the documents of one block, with `doc` as the block has it."""
-    row = row_of(sent["doc"])
-    wanted = docs["doc"].to_numpy()
-    start, stop = np.searchsorted(row, [wanted[0], wanted[-1] + np.uint64(1)]) if len(wanted) else (0, 0)
-    return set_column(sent, "doc", pa.array(row)).slice(start, stop - start)
 
 
 def widened(kind: pa.DataType) -> pa.DataType:

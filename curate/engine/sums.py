@@ -18,7 +18,7 @@ def check_sums(plan: Plan, shards: ShardJobs, store: Store) -> None:
     drawn = dict(zip(shards.data, mixed["drawn"], strict=True))
     if wrong := [fp for fp in drawn if store.counts(fp)["rows"] != drawn[fp]]:
         what = f"it has {store.counts(wrong[0])['rows']:,} documents of {drawn[wrong[0]]:,}"
-        scattered = [job.fp for job in shards.jobs if job.task == "scatter"]
+        scattered = [job.fp for job in shards.jobs if job.task in ("scatter", "merge")]
         _discard([*scattered, *wrong], wrong[0], store, what)
 
 

@@ -126,8 +126,8 @@ def gc(manifests: list[str], work: str | Path = WORK, dry_run: bool = False) -> 
     wanted = {job.fp for manifest in loaded for job in _all_jobs(*_prepared(manifest, work))}
     parts = _ours(work / "store", "??", _PART)
     going = [path for path in parts if path.stem not in wanted]
-    removed = sum(path.suffix == ".parquet" for path in going)
-    kept = sum(path.suffix == ".parquet" for path in parts) - removed
+    removed = sum(path.suffix != ".json" for path in going)
+    kept = sum(path.suffix != ".json" for path in parts) - removed
     going += _ours(work / "store", "??", _HALF)
     going += _ours(work / "store", FOLDER, _RUNNING)
     going += _ours(work / "releases", "*", _DRAFT)
@@ -141,7 +141,7 @@ def gc(manifests: list[str], work: str | Path = WORK, dry_run: bool = False) -> 
     return {"kept": kept, "removed": removed, "bytes": size, "paths": names}
 
 
-_PART = re.compile(r"([0-9a-f]{32})\.(parquet|json)")
+_PART = re.compile(r"([0-9a-f]{32})\.(parquet|arrows|json)")
 _HALF = re.compile(r"[0-9a-f]{32}\.[0-9a-f]{32}\.tmp")
 _RUNNING = re.compile(r"[0-9a-f]{32}\.(json|[0-9a-f]{32}\.tmp)")
 _DRAFT = re.compile(r"\.[0-9]+\.[0-9]+\.[0-9]+[0-9A-Za-z.+-]*\.[0-9a-f]{32}(\.old)?")

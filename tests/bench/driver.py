@@ -34,6 +34,7 @@ from releases import release, rows, write_jsonl, write_manifest  # noqa: E402
 
 from curate.engine.job import Job  # noqa: E402
 from curate.engine.jobs import run_job  # noqa: E402
+from curate.engine.marker import suffix_of  # noqa: E402
 from curate.engine.resolve import Resolved  # noqa: E402
 from curate.engine.store import Store, _checksum  # noqa: E402
 from curate.inspect.progress import follow  # noqa: E402
@@ -79,7 +80,7 @@ class StandIn:
         self.parts = {}
         for fp in store.fingerprints():
             marker = store.counts(fp)
-            self.parts.setdefault(kind(marker["label"]), (store.part(fp), marker))
+            self.parts.setdefault(kind(marker["label"]), (store.part(fp, suffix_of(marker)), marker))
 
     def submit(self, jobs: list[Job], store: Store, sandboxed: set[str]):
         for job in jobs:
@@ -101,7 +102,7 @@ class StandIn:
             documents, drawn = marker["documents"] * self.partitions, marker["drawn"] * SHARDS
             splits = [split | {"shards": SHARDS} for split in marker["splits"]]
             marker |= {"documents": documents, "drawn": drawn, "shards": SHARDS, "splits": splits}
-        place = store.part(job.fp)
+        place = store.part(job.fp, part.suffix)
         place.parent.mkdir(parents=True, exist_ok=True)
         place.symlink_to(part)
         whole = marker | {"checksum": _checksum(job.fp, marker)}

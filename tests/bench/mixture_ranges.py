@@ -18,11 +18,12 @@ import time
 import numpy as np
 import pyarrow as pa
 
+from curate.engine.exchange import BinnedWriter
 from curate.engine.job import Job
 from curate.engine.jobs import run_job
 from curate.engine.mix_ranges import plan_ranges
 from curate.engine.planner import Planner
-from curate.engine.store import BinnedWriter, Store
+from curate.engine.store import Store
 from curate.mix.mixture import Mixture
 from curate.mix.ranges import range_of, ranges_for
 
@@ -49,9 +50,9 @@ def orders(planner: Planner, store: Store, documents: int, ranges: int) -> list[
         columns |= {"tokens": size // 4, "bin": range_of(line, ranges)}
         fp = planner.add("order", f"{first}: order", {"first": first})
         with store.commit(fp) as (draft, counts):
-            with BinnedWriter(draft) as writer:
+            with BinnedWriter(draft, counts) as writer:
                 writer.write(pa.table(columns))
-            counts |= {"rows": count, "bins": writer.bins}
+            counts["rows"] = count
         made.append(fp)
     return made
 
