@@ -141,7 +141,7 @@ def hub(license: str) -> str | None:
 
 def slug(text: str) -> str:
     """`my-own-license-1.0` of `My own license, 1.0`: what the Hub takes as `license_name`."""
-    text = text.removeprefix("LicenseRef-")
+    text = text.removeprefix("LicenseRef-")[:200]
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().casefold()
     return re.sub(r"[^a-z0-9.]+", "-", plain).strip("-.")
 

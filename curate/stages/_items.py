@@ -6,9 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curate.documents import utf8
+from curate.documents import flat, utf8
 from curate.kernels.items import STRONG, Items, folded_words, word_grams
 from curate.kernels.ngrams import index_ngrams
+from curate.stages._text import in_order
 
 N = 5
 """Words of an n-gram, as in decon."""
@@ -50,6 +51,7 @@ def plain(text: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
     """Texts in one form (NFKC), without what cannot be seen."""
     if pc.all(pc.fill_null(pc.string_is_ascii(text), True)).as_py():
         return text
+    text = in_order(flat(text) if isinstance(text, pa.ChunkedArray) else text)
     return pc.replace_substring_regex(pc.utf8_normalize(text, "NFKC"), _HIDDEN, "")
 
 

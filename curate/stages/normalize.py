@@ -1,14 +1,12 @@
 """Normalize text: Unicode NFC, newlines, control characters."""
 
-from itertools import groupby
-from unicodedata import combining
-
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.base.parameters import Newlines
 from curate.documents import flat
 from curate.stage_api import set_column, stage
+from curate.stages._text import in_order
 
 _NEWLINE = r"\r\n|[\r\v\f\x{85}\x{2028}\x{2029}]"
 _CONTROL = r"[\x{0}-\x{8}\x{E}-\x{1F}\x{7F}-\x{84}\x{86}-\x{9F}\x{FEFF}]"
@@ -19,11 +17,6 @@ _NOT_NFC = (
     r"\x{232A}\x{2ADC}\x{F900}-\x{FAD9}\x{FB1D}-\x{FB4E}\x{16D63}-\x{16D6A}\x{1D15E}-\x{1D164}"
     r"\x{1D1BB}-\x{1D1C0}\x{2F800}-\x{2FA1D}]"
 )
-_MARKS = r"\p{M}{30}"
-"""More marks in a row than any writing has (Unicode Standard Annex 15, "Stream-Safe Text Format")."""
-
-_TWO_MARKS = str.maketrans({"\u0f73": "\u0f71\u0f72", "\u0f75": "\u0f71\u0f74", "\u0f81": "\u0f71\u0f80"})
-"""Characters that are no marks by their class and stand for two."""
 
 
 def _packages(ftfy: bool, **_) -> tuple[str, ...]:
@@ -59,7 +52,7 @@ def normalize(docs: pa.Table, *, ftfy: bool = False, strip_lines: bool = False, 
 def _fixed(text: pa.Array) -> pa.Array:
     from ftfy import TextFixerConfig, fix_text
 
-    text = _where(_MARKS, text, _in_order)
+    text = in_order(text)
     config = TextFixerConfig(normalization="NFC", explain=False)
     return pa.array([page and fix_text(page, config) for page in text.to_pylist()], text.type)
 
@@ -67,17 +60,7 @@ def _fixed(text: pa.Array) -> pa.Array:
 def _written_one_way(text: pa.Array) -> pa.Array:
     text = _where(_NEWLINE, text, lambda rows: pc.replace_substring_regex(rows, _NEWLINE, "\n"))
     text = _where(_CONTROL, text, lambda rows: pc.replace_substring_regex(rows, _CONTROL, ""))
-    return _where(_NOT_NFC, text, lambda rows: pc.utf8_normalize(_where(_MARKS, rows, _in_order), "NFC"))
-
-
-def _in_order(text: pa.Array) -> pa.Array:
-    """The texts with marks in the order of NFC, into which libraries bring them in time quadratic in their number."""
-
-    def sort(text: str) -> str:
-        runs = groupby(text.translate(_TWO_MARKS), lambda character: combining(character) > 0)
-        return "".join("".join(sorted(run, key=combining) if marks else run) for marks, run in runs)
-
-    return pa.array([sort(one) for one in text.to_pylist()], text.type)
+    return _where(_NOT_NFC, text, lambda rows: pc.utf8_normalize(in_order(rows), "NFC"))
 
 
 def _where(pattern: str, text: pa.Array, change) -> pa.Array:
