@@ -115,10 +115,10 @@ class Watch:
         self.executions, self.seen = 0, set()
         self.nowhere = open(os.devnull, "w")  # noqa: SIM115
 
-    def __call__(self, data: bytes) -> None:
+    def __call__(self, data: bytes, seconds: float = SECONDS) -> None:
         self.input.write_bytes(data)
         before = _memory()
-        faulthandler.dump_traceback_later(SECONDS, exit=True, file=self.nowhere)
+        faulthandler.dump_traceback_later(seconds, exit=True, file=self.nowhere)
         try:
             self.attempt(self.name, data)
         except BaseException as error:  # a panic of Rust is one too
@@ -169,7 +169,7 @@ def main() -> None:
     for name in names:
         watch, starts = Watch(name, Path(folder), fuzz_targets.attempt), fuzz_targets.seeds(name)
         for start in starts:
-            watch(start)  # warm, and kernels are compiled: none of it is counted against an input
+            watch(start, 10 * SECONDS)  # kernels are compiled: none of it is counted against an input
         watch.count()
         if guided:
             _guided(watch, starts, int(seed), float(seconds), int(executions), fuzz_targets.clean)
