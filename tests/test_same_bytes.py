@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from conftest import forget_stages, know_odd_stages
 from releases import (
     CORPUS,
@@ -26,7 +27,7 @@ from releases import (
     write_manifest,
 )
 
-from curate.engine import planner
+from curate.engine import plan, planner
 from curate.engine.execute import Ended, Lost
 from curate.engine.job import PASSING
 from curate.engine.store import Store
@@ -118,6 +119,18 @@ def test_other_exchange(corpus, tmp_path, plain, monkeypatch, bin_bytes, merged,
     labels = {marker["label"] for marker in markers if marker["task"] == "merge"}
     last = "1/1" if merged > 100 else f"1/{-(-len(_partitions(markers)) // merged)}"
     assert f"scatter: merge {last}" in labels
+
+
+@pytest.mark.parametrize(("group", "mixture"), [(1, {}), (2, {"budget": "20K", "unit": "bytes"})])
+def test_evidence_by_groups_of_partitions(corpus, tmp_path, monkeypatch, group, mixture):
+    """Files and examples are those of all partitions at once, also of what the mixture did not draw."""
+    document = yaml.safe_load(corpus.read_text()) | {"mixture": mixture}
+    manifest = write_manifest(corpus, document)
+    at_once = release(manifest, tmp_path / "at once").lock
+    monkeypatch.setattr(plan, "EVIDENCE_GROUP", group)
+    assert release(manifest, tmp_path / "work", 2).lock == at_once
+    markers = [json.loads(path.read_text()) for path in (tmp_path / "work" / "store").glob("??/*.json")]
+    assert {m["label"] for m in markers if m["task"] == "joined"} == {"evidence: rejected", "evidence: near_duplicates"}
 
 
 def _partitions(markers: list[dict]) -> list[str]:
@@ -213,7 +226,7 @@ def test_another_document_moves_no_other(tmp_path, odd_stages):
 
 DRIVER = """
 import json, os, signal, sys
-from curate.engine import planner
+from curate.engine import plan, planner
 from curate.engine.execute import Ended
 from curate.engine.job import PASSING
 from curate.release.make import run_events

@@ -26,6 +26,40 @@ NOT_DRAWN = "mixture.not_drawn"
 """Why a document that all stages kept is not released."""
 
 
+def chosen(store: Store, args: dict, draft: Path, counts: dict) -> None:
+    """The evidence of some partitions, for `joined`. args: those of the task that `kind` names; `first`, the place of
+    the first partition."""
+    KINDS[args["kind"]](store, args, draft, counts)
+
+
+def joined(store: Store, args: dict, draft: Path, counts: dict) -> None:
+    """Evidence of groups of partitions as one file: the same bytes and counts as of all partitions at once."""
+    marks = [store.counts(fp) for fp in args["parts"]]
+    with Writer(draft, level=3, content_defined=True) as writer:
+        for table in _regrouped(table for _, table in store.stream(args["parts"])):
+            writer.write(table)
+    counts |= {"rows": sum(mark["rows"] for mark in marks)} | digest(draft)
+    if "examples" in marks[0]:
+        examples: dict[tuple, list[dict]] = {}
+        for example in (example for mark in marks for example in mark["examples"]):
+            examples.setdefault((example["stage"], example["reason"]), []).append(example)
+        counts["examples"] = [one for kind in sorted(examples) for one in _first(examples[kind])]
+    if "clusters" in marks[0]:
+        largest: dict[str, dict] = {}
+        for row in (row for mark in marks for row in mark["clusters"]):
+            largest[row["cluster"]] = min(largest.get(row["cluster"], row), row, key=itemgetter("id"))
+        counts["clusters"] = sorted(largest.values(), key=_rank)[:CLUSTERS]
+
+
+def _first(examples: list[dict]) -> list[dict]:
+    return sorted(examples, key=itemgetter("id"))[:EXAMPLES]
+
+
+def _rank(cluster: dict) -> tuple:
+    """By size, and by nothing that depends on the blocks seen so far."""
+    return -cluster["cluster_size"], cluster["cluster"]
+
+
 def rejected(store: Store, args: dict, draft: Path, counts: dict) -> None:
     """Every document that is not released: where it comes from, the stage and the reason, and what the stage says.
 
@@ -44,7 +78,7 @@ def rejected(store: Store, args: dict, draft: Path, counts: dict) -> None:
         ):
             mask = pc.and_(pc.equal(shown["stage"], kind["stage"]), pc.equal(shown["reason"], kind["reason"]))
             more = [*examples.get(tuple(kind.values()), []), *shown.filter(mask).slice(0, EXAMPLES).to_pylist()]
-            examples[tuple(kind.values())] = sorted(more, key=itemgetter("id"))[:EXAMPLES]
+            examples[tuple(kind.values())] = _first(more)
         return out
 
     _evidence(store, args, draft, counts, choose, {"stage": "string", "reason": "string"})
@@ -93,9 +127,6 @@ def near_duplicates(store: Store, args: dict, draft: Path, counts: dict) -> None
     """
     largest: dict[str, dict] = {}
 
-    def place(row: dict) -> tuple:  # nothing that depends on the blocks seen so far
-        return -row["cluster_size"], row["cluster"]
-
     def choose(block: pa.Table) -> pa.Table:
         found = _marked(block, "cluster")
         kept = found.filter(found["kept"])
@@ -107,12 +138,12 @@ def near_duplicates(store: Store, args: dict, draft: Path, counts: dict) -> None
             first = first.sort_by([("cluster_size", "descending"), ("cluster", "ascending")])  # groups have no order
             for row in first.slice(0, CLUSTERS).to_pylist():
                 largest[row["cluster"]] = min(largest.get(row["cluster"], row), row, key=itemgetter("id"))
-        for row in sorted(largest.values(), key=place)[CLUSTERS:]:
+        for row in sorted(largest.values(), key=_rank)[CLUSTERS:]:
             del largest[row["cluster"]]
         return found
 
     _evidence(store, args, draft, counts, choose, {"kept": "bool"})
-    counts["clusters"] = sorted(largest.values(), key=place)
+    counts["clusters"] = sorted(largest.values(), key=_rank)
 
 
 def decontamination(store: Store, args: dict, draft: Path, counts: dict) -> None:
@@ -138,20 +169,20 @@ def _evidence(store: Store, args: dict, draft: Path, counts: dict, choose, more:
     types = {name: arrow_type(alias) for name, alias in (args["types"] | more).items()}
     rows = 0
     with Writer(draft, level=3, content_defined=True) as writer:
-        blocks = (block for place, _ in enumerate(args["readings"]) for block in _with_verdict(store, args, place))
+        blocks = (block for number, _ in enumerate(args["readings"]) for block in _with_verdict(store, args, number))
         for table in _regrouped(_chosen(blocks, choose, types)):
             rows += table.num_rows
             writer.write(table)
     counts |= {"rows": rows} | digest(draft)
 
 
-def _with_verdict(store: Store, args: dict, place: int) -> Iterator[pa.Table]:
+def _with_verdict(store: Store, args: dict, number: int) -> Iterator[pa.Table]:
     """The blocks of a partition; what the mixture did not draw is out as well."""
     if "drawn" not in args:
-        yield from store.blocks(args["readings"][place])
+        yield from store.blocks(args["readings"][number])
         return
-    drawn, start = row_of(drawn_from(store, args["drawn"], place)["doc"]), 0
-    for block in store.blocks(args["readings"][place]):
+    drawn, start = row_of(drawn_from(store, args["drawn"], args.get("first", 0) + number)["doc"]), 0
+    for block in store.blocks(args["readings"][number]):
         seen = np.isin(np.arange(start, start + block.num_rows, dtype=np.uint64), drawn)
         left_out = pa.array(np.where(seen, None, NOT_DRAWN), pa.string())
         reject = pc.coalesce(block[REJECT.name].cast(pa.string()), left_out)
@@ -178,3 +209,12 @@ def _regrouped(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
             yield waiting.slice(0, GROUP_ROWS)
             waiting = waiting.slice(GROUP_ROWS)
     yield waiting
+
+
+KINDS = {
+    "rejected": rejected,
+    "near_duplicates": near_duplicates,
+    "decontamination": decontamination,
+    "repeated_passages": repeated_passages,
+}
+"""Tasks that can be done for some partitions at a time."""

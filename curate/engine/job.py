@@ -33,7 +33,7 @@ class Job:
     scope: str = ""
 
 
-PASSING = ("keys", "step", "merge", "barrier", "order", "line", "quotas", "draw")
+PASSING = ("keys", "step", "merge", "barrier", "order", "line", "quotas", "draw", "chosen")
 """Tasks whose parts are of use to other jobs alone."""
 
 

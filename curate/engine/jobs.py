@@ -273,9 +273,8 @@ TASKS = {
     "index": shard_tasks.index,
     "tokenize": sequences.tokenize_shard,
     "pack": sequences.pack_shard,
-    "rejected": evidence.rejected,
-    "near_duplicates": evidence.near_duplicates,
     "removed": evidence.removed,
-    "decontamination": evidence.decontamination,
-    "repeated_passages": evidence.repeated_passages,
+    "chosen": evidence.chosen,
+    "joined": evidence.joined,
+    **evidence.KINDS,
 }

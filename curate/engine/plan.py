@@ -54,6 +54,10 @@ MISSING = {
 """{setting of the mixture: what to do where the column it needs is missing}"""
 
 
+EVIDENCE_GROUP = 64
+"""Partitions of which one job chooses evidence."""
+
+
 @dataclass
 class Plan:
     """All jobs before the shards, in an order in which they can run, and the lanes they leave behind."""
@@ -188,11 +192,23 @@ def _choice(planner: Planner, manifest: Manifest) -> dict:
 
 
 def _evidence(planner: Planner, lanes: list[Lane], kind: str, names: tuple[str, ...], drawn: str = "", **more) -> str:
+    """The job that writes a file of evidence; of many partitions, from what other jobs chose of groups of them."""
     readings = [lane.reading(name for name in names if name in lane.columns) for lane in lanes]
-    types = {name: lane.types[name] for lane in lanes for name in names if name in lane.columns}
-    upstream = [fp for reading in readings for fp in reading]
-    args = {"readings": readings, "types": types} | ({"drawn": drawn} if drawn else {}) | more
-    return planner.add(kind, f"evidence: {kind}", args, [*upstream, drawn])
+    args = {"types": {name: lane.types[name] for lane in lanes for name in names if name in lane.columns}}
+    args |= ({"drawn": drawn} if drawn else {}) | more
+
+    def add(task: str, label: str, mine: list[dict], also: dict) -> str:
+        upstream = [fp for reading in mine for fp in reading]
+        return planner.add(task, label, {"readings": mine} | args | also, [*upstream, drawn])
+
+    label, groups = f"evidence: {kind}", range(0, len(lanes), EVIDENCE_GROUP)
+    if kind == "removed" or len(groups) < 2:
+        return add(kind, label, readings, {})
+    parts = [
+        add("chosen", f"{label} {n + 1}/{len(groups)}", readings[k : k + EVIDENCE_GROUP], {"kind": kind, "first": k})
+        for n, k in enumerate(groups)
+    ]
+    return planner.add("joined", label, {"parts": parts}, parts)
 
 
 def _unpublishable(manifest: Manifest, lanes: list[Lane]) -> Iterator[CurateError]:
