@@ -32,6 +32,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from releases import release, rows, write_jsonl, write_manifest  # noqa: E402
 
+from curate.engine import plan  # noqa: E402
 from curate.engine.job import Job  # noqa: E402
 from curate.engine.jobs import run_job  # noqa: E402
 from curate.engine.marker import suffix_of  # noqa: E402
@@ -77,7 +78,7 @@ class StandIn:
 
     def __init__(self, small: Path, partitions: int):
         store, self.partitions, self.seconds = Store(small / "store"), partitions, 0.0
-        self.parts = {}
+        self.parts, self.made = {}, {}
         for fp in store.fingerprints():
             marker = store.counts(fp)
             self.parts.setdefault(kind(marker["label"]), (store.part(fp, suffix_of(marker)), marker))
@@ -92,7 +93,11 @@ class StandIn:
     def make(self, job: Job, store: Store) -> dict:
         if job.task == "barrier":
             return run_job(store.root, job)
-        part, marker = self.parts[kind(job.label)]
+        if job.task == "merge":  # which the small release has none of
+            part, marker = self.made[job.args["parts"][0]]
+        else:
+            part, marker = self.parts[kind(job.label).removesuffix(" #" if job.task == "chosen" else "")]
+        self.made[job.fp] = part, marker
         marker = marker | {"label": job.label}
         if "read" in job.args:
             ((path, *_),) = job.args["read"]["pieces"]
@@ -189,7 +194,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         manifest = manifest_in(folder)
+        many, plan.ranges_for = plan.ranges_for, lambda _: 2  # so that it has the jobs of a large mixture
         release(manifest, folder / "small")
+        plan.ranges_for = many
         found = in_a_process("measured", folder, manifest, partitions)
         few = min(partitions, IDLE)
         if few < partitions:
