@@ -4,6 +4,7 @@ Dask carries jobs and their counts; documents go through the store. The schedule
 are submitted in waves, each job once what it reads is made, and forgotten as they end.
 """
 
+import os
 import pickle
 import signal
 import threading
@@ -64,6 +65,7 @@ class OnDask:
             {
                 "distributed.scheduler.allowed-failures": 0,  # a job that loses its worker comes back to us
                 "distributed.worker.preload": ["curate.engine.worker"],
+                "distributed.worker.multiprocessing-method": "forkserver",
                 "distributed.worker.profile.enabled": False,  # it would free a parser's trees in a foreign thread
                 "distributed.comm.timeouts.connect": "60s",
                 "distributed.admin.low-level-log-length": 0,
@@ -95,8 +97,11 @@ class OnDask:
         import dask
         from distributed import LocalCluster
         from distributed.security import Security
+        from distributed.utils import get_mp_context
 
         security = Security.temporary()
+        # One process imports what workers need, and they are copies of it.
+        get_mp_context().set_forkserver_preload(["distributed", "curate.engine.worker", "curate.engine.jobs"])
         dask.config.set({"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []})
         try:
             with _deaf_to_ctrl_c():
@@ -107,6 +112,7 @@ class OnDask:
                     protocol="tls://",
                     security=security,
                     memory_limit=machine.memory() // self.workers,
+                    env=dict(os.environ),  # as it is now: that process keeps what was there before
                     dashboard_address=None,  # a page that any user of the machine could open
                     scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # else port 8787, or a warning
                     silence_logs=50,
