@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # what `_HOMES` has, for type checkers and editors; `as` mark
     from curate.inspect.opened import open_release as open_release
     from curate.inspect.query import query as query
     from curate.inspect.run_report import report as report
+    from curate.inspect.sample import sample as sample
     from curate.inspect.starter import init as init
     from curate.inspect.status import gc as gc
     from curate.inspect.status import plan as plan
@@ -67,6 +68,7 @@ _HOMES = {
     "inspect.opened": ["Release", "open_release"],
     "inspect.query": ["query"],
     "inspect.run_report": ["report"],
+    "inspect.sample": ["sample"],
     "inspect.starter": ["init"],
     "inspect.status": ["gc", "plan", "status"],
     "inspect.trying": ["apply_stages"],

@@ -1,6 +1,7 @@
 """All terminal output goes through here: control characters in data are escaped, not sent to the terminal."""
 
 import json
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -37,9 +38,21 @@ def table(rows: list[tuple], right: frozenset[int] = frozenset()) -> Iterator[st
         yield "  ".join(cells).rstrip()
 
 
-def show(line: str) -> None:
-    """Print a line of what a command found, on stdout. A line feed in it came with data, and is written out too."""
-    _print(shown(line).replace("\n", r"\n"), sys.stdout)
+class Marked(list[tuple[str, bool]]):
+    """A line in pieces, each with whether it is marked."""
+
+
+def show(line: str | Marked) -> None:
+    """Print a line of what a command found, on stdout. A line feed in it came with data, and is written out too. Marks
+    are colors on a terminal, and brackets elsewhere."""
+    pieces = line if isinstance(line, Marked) else [(line, False)]
+    before, after = ("\x1b[1;31m", "\x1b[0m") if _has_colors(sys.stdout) else ("[", "]")
+    escaped = ((shown(text).replace("\n", r"\n"), marked) for text, marked in pieces)
+    _print("".join(f"{before}{text}{after}" if marked else text for text, marked in escaped), sys.stdout)
+
+
+def _has_colors(stream: TextIO) -> bool:
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def show_json(value: Any) -> None:

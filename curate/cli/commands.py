@@ -24,6 +24,7 @@ from curate.cli.verbs import (
     AllowCode,
     Json,
     ManifestArgument,
+    PlaceArgument,
     ProfileFile,
     Scheduler,
     Set,
@@ -40,7 +41,8 @@ if TYPE_CHECKING:
     from curate.manifest.manifest import Manifest
 
 ORDER = (
-    "demo init fetch plan run report status explain query verify publish remove diff gc train calibrate compare doctor"
+    "demo init fetch plan run report status explain sample query "
+    "verify publish remove diff gc train calibrate compare doctor"
 )
 """Of the verbs in `curate --help`."""
 
@@ -156,7 +158,7 @@ def status(manifest: ManifestArgument, settings: Set = None, work: Work = WORK, 
 
 @command
 def explain(
-    manifest: ManifestArgument,
+    place: Annotated[str, typer.Argument(metavar="MANIFEST", help="a manifest that has run, or a release")],
     document: Annotated[str, typer.Argument(help="id, the first digits of an id, or URL")],
     blocks: Annotated[bool, typer.Option("--blocks", help="show the verdict on each block of the page")] = False,
     settings: Set = None,
@@ -164,11 +166,46 @@ def explain(
     as_json: Json = False,
 ):
     """Trace one document through every stage. Ends with its shard and row, or with the reason it was rejected."""
-    from curate.cli.render import explain_lines
+    from curate.cli.shown_documents import explain_lines
     from curate.inspect.explain import explain
+    from curate.inspect.released import is_release
 
-    found = explain(loaded(manifest, settings), document, work, blocks)
+    found = explain(place if is_release(place) else loaded(place, settings), document, work, blocks)
     return {"documents": found}, explain_lines(found), 0
+
+
+@command
+def sample(
+    place: PlaceArgument = None,
+    stage: Annotated[str | None, typer.Option(help="documents that this stage rejected")] = None,
+    reason: Annotated[str | None, typer.Option(help="documents that were rejected for this reason")] = None,
+    source: Annotated[str | None, typer.Option(help="documents of this source")] = None,
+    rejected: Annotated[bool, typer.Option("--rejected", help="rejected documents, whatever the reason")] = False,
+    near: Annotated[
+        str | None,
+        typer.Option(metavar="STAGE.PARAMETER", help="documents near this threshold, such as length.min_words"),
+    ] = None,
+    pairs: Annotated[
+        bool, typer.Option("--pairs", help="near-duplicates, each with the document that was kept")
+    ] = False,
+    limit: Annotated[int, typer.Option(min=1, help="number of documents")] = 10,
+    html: Annotated[Path | None, typer.Option(help="write them to this file, as a page for the browser")] = None,
+    settings: Set = None,
+    work: Work = WORK,
+    as_json: Json = False,
+):
+    """Show documents of a release or a run, and what decided on each. The same ones every time."""
+    from curate.cli.shown_documents import sample_lines
+    from curate.inspect.released import is_release
+    from curate.inspect.sample import sample
+    from curate.inspect.sampled_page import write_page
+
+    where = loaded(place, settings) if place and not is_release(place) else place
+    asked = {"stage": stage, "reason": reason, "source": source, "rejected": rejected, "near": near, "pairs": pairs}
+    found = sample(where, work, **asked, limit=limit)
+    if html:
+        write_page(html, found, place or str(work), asked)
+    return {"documents": found}, [f"wrote {html}"] if html else sample_lines(found), 0
 
 
 class Format(StrEnum):
@@ -183,9 +220,7 @@ class Format(StrEnum):
 @command
 def query(
     sql: Annotated[str, typer.Argument(help="one SELECT in DuckDB's SQL")],
-    place: Annotated[
-        str | None, typer.Argument(help="a release or a manifest [default: the only release in the work folder]")
-    ] = None,
+    place: PlaceArgument = None,
     format: Annotated[Format, typer.Option(help="table, csv, json (one object per line) or parquet")] = Format.table,
     work: Work = WORK,
     as_json: Json = False,

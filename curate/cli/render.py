@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from curate.base.phrases import counted, reasons, size
 from curate.base.terminal import table
 from curate.engine.funnel import funnel_table
-from curate.inspect.side_by_side import side_by_side
 from curate.release.accounts import damage_lines, funnel_rows, not_taken_lines
 from curate.release.card import empty_sources
 from curate.release.typed_lock import Lock, Mixture, NotTaken
@@ -21,7 +20,6 @@ __all__ = [
     "calibrated_lines",
     "compared_lines",
     "counted",
-    "explain_lines",
     "looked_lines",
     "plan_lines",
     "published_lines",
@@ -285,38 +283,6 @@ def _coverage_lines(one: dict | None, other: dict | None) -> Iterator[str]:
     rows.append(("median length", *(f"{side['lengths']['set'].get('p50', 0):,}" for side in both)))
     yield ""
     yield from table(rows, frozenset({1, 2}))
-
-
-def explain_lines(found: list[dict]) -> Iterator[str]:
-    for document in found:
-        yield f"{document['id']}  {document['source']}"
-        for name in ("url", "path", "position", "date", "language", "license", "meta"):
-            if document.get(name) not in (None, ""):
-                yield f"  {name}: {document[name]}"
-        for step in document["steps"]:
-            yield f"  {', '.join(step['stages'])}: {'rejected: ' + step['reject'] if step['reject'] else 'kept'}"
-            if "text" in step:
-                start = " ".join(step["text"]["start"].split())
-                yield f"    text: {step['text']['characters']:,} characters: {start[:100]}"
-            for name, value in step["columns"].items():
-                yield f"    {name}: {value:.6g}" if isinstance(value, float) else f"    {name}: {value}"
-        for block in document.get("blocks", ()):
-            signs = ", ".join(f"{one['feature']} {one['value']} ({one['weight']:+})" for one in block["because"])
-            verdict = f"{'keep' if block['kept'] else 'drop'} {block['likely']:4.0%}"
-            yield f"  {verdict}  {' '.join(block['text'].split())[:60]}"
-            yield f"            {signs}"
-        if kept := document.get("kept"):
-            similarity = "" if kept["similarity"] is None else f", similarity {kept['similarity']:.3f}"
-            yield f"  duplicate of {kept['id']}{similarity}; this document on the left, the kept one on the right:"
-            if kept["text"] is not None:
-                yield from (f"    {line}" for line in side_by_side(kept["against"], kept["text"]))
-        if removed := document["removed"]:
-            yield f"  removed on request in version {removed['version']}, by the list `{removed['list']}`"
-        places = document["places"]
-        for place in places:
-            yield f"  released: {place['shard']}, row {place['row']}"
-        if len(places) > 1:
-            yield f"  drawn {len(places):,} times by the mixture"
 
 
 def looked_lines(looks: "list[Look]") -> Iterator[str]:

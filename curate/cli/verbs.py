@@ -31,6 +31,9 @@ app = typer.Typer(
 ManifestArgument = Annotated[str, typer.Argument(help="path of a manifest, or the name of a built-in one")]
 Work = Annotated[Path, typer.Option(envvar="CURATE_WORK", help="folder for cached results and releases")]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout")]
+PlaceArgument = Annotated[
+    str | None, typer.Argument(help="a release or a manifest [default: the only release in the work folder]")
+]
 Workers = Annotated[
     int | None,
     typer.Option(

@@ -43,7 +43,7 @@ def query(sql: str, place: str | Path | Manifest | None = None, work: str | Path
 
         curate.query("select stage, reason, count(*) as n from rejected group by all order by n desc")
     """
-    place = _only_release(Path(work)) if place is None else place
+    place = only_release(Path(work)) if place is None else place
     if not isinstance(place, Manifest) and (is_published(place) or Path(place, "lock.json").is_file()):
         return open_release(place).query(sql)
     manifest = place if isinstance(place, Manifest) else load(place)
@@ -56,11 +56,12 @@ def query(sql: str, place: str | Path | Manifest | None = None, work: str | Path
     return answer(sql, _views(lanes, store, made), [str(store.root.absolute())])
 
 
-def _only_release(work: Path) -> Path:
+def only_release(work: Path) -> Path:
+    """The release in a work folder. Raises CurateError where there is none, or more than one."""
     found = sorted(lock.parent for lock in work.glob("releases/*/*/lock.json"))
     if len(found) != 1:
         what = "there is no release" if not found else f"there are {len(found)} releases, the first being {found[0]}"
-        raise CurateError(what, str(work), "name a release or a manifest after the query")
+        raise CurateError(what, str(work), "name a release or a manifest")
     return found[0]
 
 
@@ -90,7 +91,8 @@ def _partition(lane: Lane, store: Store, made: set[str]) -> str:
         f"(select {', '.join(map(_quoted, names))} from read_parquet({_text(store.part(fp))}))"
         for fp, names in parts.items()
     ]
-    stage, reason = f"split_part({REJECT.name}, '.', 1)", f"substr({REJECT.name}, instr({REJECT.name}, '.') + 1)"
+    stage = f"regexp_extract({REJECT.name}, '^(.*)\\.', 1)"  # a label, such as length.2
+    reason = f"regexp_extract({REJECT.name}, '[^.]*$')"
     return f"(select *, {stage} as stage, {reason} as reason from {' positional join '.join(tables)})"
 
 

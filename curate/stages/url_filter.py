@@ -135,6 +135,24 @@ def _load(files: tuple[tuple[tuple[Path, str], ...], ...], style: Style) -> List
     )
 
 
+def matched(url: str, reason: str, **params) -> list[str]:
+    """What of a URL the lists have, for one of the stage's reasons: the host or its parent, or the words. Raises
+    CurateError where a list is not at hand."""
+    style = params["lists"]
+    if reason == "domain":
+        listed = _listed(**{name: params[name] for name in (*LISTS, "lists")})
+        parents = list(forms.parents(forms.host(url)))
+        return [name for name in parents if _any_parent(pa.array([name]), listed.domains)[0].as_py()][-1:]
+    if reason == "url":
+        return [url]
+    name = reason if reason.endswith("words") else f"{reason}s"
+    listed_words = _words(_files(**params)[name], style, strict=name == "strict_words")
+    found = _anywhere if name == "strict_words" else _whole
+    likely = [word for word in listed_words if word in url.lower() or name == "strict_words"]
+    counts = ((word, found([word], style)(pa.array([url]))[0].as_py()) for word in likely)
+    return [word for word, count in counts if count]
+
+
 # Words
 
 
