@@ -59,6 +59,10 @@ def test_signals_are_of_all_documents_with_examples_on_either_side(ran):
         counts.update(kept=int(inside), removed=int(outside))
     assert counts == {"kept": made.typed.documents, "removed": read - made.typed.documents}
     assert "Examples on either side of 50 (too_few_words)" in page
+    assert "Documents by gopher_quality: n_stop_words" in page, (
+        "gopher_quality keeps no columns: its signals are measured"
+    )
+    assert "Examples on either side of 0.8 (too_few_letters)" in page
 
 
 def test_it_says_what_changed_since_an_earlier_version(ran, tmp_path):

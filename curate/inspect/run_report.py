@@ -4,7 +4,6 @@ It is for the people who made the run: it goes to `work/reports/` and is not pub
 out.
 """
 
-import math
 from collections.abc import Iterator
 from dataclasses import replace
 from difflib import SequenceMatcher
@@ -18,24 +17,28 @@ import pyarrow.compute as pc
 from curate.base.terminal import shown
 from curate.documents import REJECT
 from curate.engine.lane import Lane
-from curate.engine.store import Store
 from curate.errors import CurateError
+from curate.inspect.bounds import MEASURED, bounds_of, measured
+from curate.inspect.followed import Work
+from curate.inspect.marked_text import excerpt
+from curate.inspect.released import is_release
+from curate.inspect.sample import sample
 from curate.manifest.manifest import Manifest, load
 from curate.models.resources import write_text
 from curate.release.diff import diff
-from curate.release.fetched import PAGES, READ, Held, hold, is_published
+from curate.release.fetched import PAGES, READ, Held, hold
 from curate.release.figures import Figures, figures, histogram
-from curate.release.make import WORK, recall
+from curate.release.make import WORK
 from curate.release.pages import place as where
 from curate.release.report import render
 from curate.release.thresholds import Bound, bounds
 from curate.release.typed_lock import Lock, Shown
 
-EACH, NEAR, PAIRS = 3, 3, 12
-"""Samples of each source and reason, documents on each side of a threshold, and pairs of near-duplicates shown."""
+EACH, NEAR, PAIRS = 3, 6, 12
+"""Samples of each source and reason, documents near each threshold, and pairs of near-duplicates that are shown."""
 
-BEGINS = 600
-"""Characters of a text that are shown."""
+MEASURED_DOCUMENTS = 5_000
+"""Documents whose signals are measured, of stages that keep none of them."""
 
 DIFFERENT_WORDS, SAME_WORDS = 1_500, 12
 """Words of a pair that are compared, and shown of what both have before and after what differs."""
@@ -60,8 +63,8 @@ def report(place: str | Path | Manifest, work: str | Path = WORK, compare: str |
     held, local = release_of(place, work, READ), None
     found = figures(held)
     if is_run(place):
-        ran = _Ran(place, work)
-        found, local = _with_all(ran, held, found), _texts(ran, held.lock)
+        ran = Work(place, work, whole=True)
+        found, local = _with_all(ran, held, found), _texts(ran, held.lock, work)
     changes = diff(compare, held.folder if is_run(place) else str(place)) if compare else None
     page = render(held.lock, held.file("manifest.yaml").read_text(encoding="utf-8"), found, local, changes)
     path = Path(work) / "reports" / f"{held.lock.name}-{held.lock.version}.html"
@@ -72,7 +75,7 @@ def report(place: str | Path | Manifest, work: str | Path = WORK, compare: str |
 
 def is_run(place: str | Path | Manifest) -> bool:
     """Whether this is a manifest; else it is a release."""
-    return isinstance(place, Manifest) or not (is_published(place) or Path(place).is_dir())
+    return isinstance(place, Manifest) or not (is_release(place) or Path(place).is_dir())
 
 
 def release_of(place: str | Path | Manifest, work: str | Path = WORK, wanted: tuple[str, ...] = PAGES) -> Held:
@@ -90,50 +93,16 @@ def release_of(place: str | Path | Manifest, work: str | Path = WORK, wanted: tu
     return hold(folder)
 
 
-class _Ran:
-    """What the run of a manifest left in the work folder: its partitions, and the columns of their documents."""
-
-    def __init__(self, place: str | Path | Manifest, work: str | Path):
-        manifest = place if isinstance(place, Manifest) else load(place)
-        plan = recall(manifest, work)
-        self.lanes, self.store = plan.lanes, Store(Path(work) / "store")
-        if any(self.store.marker(lane.parts[-1]) is None for lane in self.lanes):
-            raise CurateError("this run is not complete", str(work), "finish it with `curate run`")
-
-    def columns(self, lane: Lane, *names: str) -> pa.Table:
-        """These columns of all documents of a partition, as far as it has them, with `source`, `reject` (why a document
-        is out), `kept` and `row`."""
-        parts = {name: lane.columns[name] for name in names if name in lane.columns} | {REJECT.name: lane.parts[-1]}
-        held = pa.table({name: self.store.open(fp).read(columns=[name])[name] for name, fp in parts.items()})
-        why = held[REJECT.name].cast(pa.string())
-        more = {"kept": why.is_null(), "source": pa.repeat(lane.source, held.num_rows)}
-        more |= {REJECT.name: why, "row": pa.array(range(held.num_rows), pa.int64())}
-        return pa.table({name: held[name] for name in held.column_names if name != REJECT.name} | more)
-
-    def document(self, lane: Lane, row: int) -> dict[str, Any]:
-        """The latest value of every column of a document."""
-        parts = dict.fromkeys([lane.columns[name] for name in lane.columns])
-        return {
-            name: value
-            for fp in parts
-            for name, value in self.store.row(fp, row).items()
-            if lane.columns.get(name) == fp
-        }
-
-    def text_of(self, id: str) -> str:
-        """The text of a document of this run, by its id."""
-        for lane in self.lanes:
-            found = pc.index(self.columns(lane, "id")["id"], id).as_py()
-            if found >= 0:
-                return self.document(lane, found)["text"]
-        return ""
-
-
-def _with_all(ran: _Ran, held: Held, found: Figures) -> Figures:
+def _with_all(ran: Work, held: Held, found: Figures) -> Figures:
     """The figures of a release with the signals of all documents that were read, also those that are out."""
     limits = bounds(held.lock)
     names = sorted({name for lane in ran.lanes for name, kind in lane.types.items() if _is_number(kind)} - COUNTED)
     charts = [histogram(_column(ran, name), name, 1.0, limits.get(name, ())) for name in names]
+    charts += [
+        chart
+        for stage in dict.fromkeys(stage.title for stage in held.lock.stages if stage.stage in MEASURED)
+        for chart in _measured(ran, held.lock, stage)
+    ]
     return replace(found, signals=[chart for chart in charts if chart])
 
 
@@ -141,96 +110,117 @@ def _is_number(kind: str) -> bool:
     return kind.startswith(("int", "uint", "float", "double"))
 
 
-def _column(ran: _Ran, name: str) -> pa.Table:
+def _column(ran: Work, name: str) -> pa.Table:
     """A column of all documents, with their sources and whether they are kept."""
-    held = [ran.columns(lane, name) for lane in ran.lanes if name in lane.columns]
+    held = [_of_lane(ran, lane, name) for lane in ran.lanes if name in lane.columns]
     return pa.concat_tables(held, promote_options="permissive") if held else pa.table({})
 
 
-def _texts(ran: _Ran, lock: Lock) -> dict:
-    """What `curate.release.report.render` shows of the texts of documents."""
-    sides = {
-        (bound.stage, bound.reason): _sides(ran, column, bound)
-        for column, limits in bounds(lock).items()
-        for bound in limits
-        if bound.cut and column not in COUNTED
-    }
-    return {"samples": _samples(ran), "sides": sides, "pairs": list(_pairs(ran))}
+def _of_lane(ran: Work, lane: Lane, *names: str) -> pa.Table:
+    held = ran.columns(lane, [*names, REJECT.name])
+    made = held.append_column("kept", held[REJECT.name].is_null())
+    return made.append_column("source", pa.repeat(lane.source, held.num_rows))
 
 
-def _sides(ran: _Ran, column: str, bound: Bound) -> dict[str, list[dict]]:
-    """The documents nearest to a threshold on either side of it."""
-    nearest: dict[bool, list[tuple[float, str, int, int]]] = {True: [], False: []}
-    for place, lane in enumerate(ran.lanes):
-        if column not in lane.columns:
+def _measured(ran: Work, lock: Lock, title: str) -> Iterator[Any]:
+    """Histograms of the signals of a stage that keeps none of them, measured on some documents that reached it."""
+    stage = next(stage for stage in lock.stages if stage.title == title)
+    tables, reached, taken = [], 0, 0
+    for lane in ran.lanes:
+        labels = [call.label for scope, call in ran.plan.manifest.calls if scope in ("", lane.source)]
+        if stage.scope not in ("all", lane.source) or stage.label not in labels:
             continue
-        held = ran.columns(lane, "id", column)
-        values = pc.fill_null(held[column].cast(pa.float64()), math.nan)
-        held = held.append_column("distance", pc.abs(pc.subtract(values, bound.value)))
-        below = pc.less(values, bound.value) if bound.below else pc.less_equal(values, bound.value)
-        for side in (True, False):
-            chosen = held.filter(pc.and_(pc.equal(below, side), pc.is_finite(held["distance"])))
-            keys = [("distance", "ascending"), ("id", "ascending")]
-            few = chosen.take(pc.select_k_unstable(chosen, min(NEAR, chosen.num_rows), keys)).to_pylist()
-            more = [(row["distance"], row["id"], place, row["row"]) for row in few]
-            nearest[side] = nsmallest(NEAR, [*nearest[side], *more])
-    titles = {bound.below: "Removed", not bound.below: "Passed"}
-    return {
-        titles[side]: [_example(ran.document(ran.lanes[place], row), column) for _, _, place, row in nearest[side]]
-        for side in (True, False)
-    }
+        held = _of_lane(ran, lane, "id", "text")
+        verdict = pc.replace_substring_regex(held[REJECT.name].cast(pa.string()), r"\.[^.]*$", "")
+        later = pa.array(labels[labels.index(stage.label) :], pa.string())
+        held = held.filter(pc.or_(held["kept"], pc.fill_null(pc.is_in(verdict, later), False)))
+        few = pc.select_k_unstable(held, min(max(MEASURED_DOCUMENTS - taken, 0), held.num_rows), [("id", "ascending")])
+        reached, taken = reached + held.num_rows, taken + len(few)
+        tables += [held.take(few)] if len(few) else []
+    if not tables:
+        return
+    held = pa.concat_tables(tables)
+    limits: dict[str, list[Bound]] = {}
+    for bound in bounds_of(stage.stage, stage.params):
+        value = bound.limit(stage.params)
+        if value is not None:
+            cut = sum(passed.reasons.get(bound.reason, 0) for passed in stage.sources.values())
+            share = cut / max(sum(passed.in_ for passed in stage.sources.values()), 1)
+            limits.setdefault(bound.signal, []).append(Bound(title, bound.reason, value, bound.op == "<", share))
+    values = measured(held["text"], stage.stage, stage.params)
+    for name in dict.fromkeys(limits):
+        if name in values:
+            table = held.select(["source", "kept"]).append_column(name, values[name])
+            chart = histogram(table, name, reached / max(taken, 1), limits[name])
+            yield chart and replace(chart, name=f"{title}: {name}")
 
 
-def _samples(ran: _Ran) -> dict[tuple[str, str], list[dict]]:
+def _texts(ran: Work, lock: Lock, work: str | Path) -> dict:
+    """What `curate.release.report.render` shows of the texts of documents."""
+    manifest = ran.plan.manifest
+    sides = {}
+    for stage in lock.stages:
+        source = None if stage.scope == "all" else stage.scope
+        for bound in bounds_of(stage.stage, stage.params):
+            took = sum(passed.reasons.get(bound.reason, 0) for passed in stage.sources.values())
+            if not took or bound.limit(stage.params) is None or stage.stage == "near_dedup":
+                continue
+            rows = sample(manifest, work, near=f"{stage.label}.{bound.parameter}", source=source, limit=NEAR)
+            why = (stage.label, bound.reason)
+            out = [_example(row, bound.signal) for row in rows if (row["stage"], row["reason"]) == why]
+            kept = [_example(row, bound.signal) for row in rows if (row["stage"], row["reason"]) != why]
+            sides[stage.title, bound.reason] = {"Removed": out, "Passed": kept}
+    paired = any(stage.stage == "near_dedup" for stage in lock.stages)
+    pairs = sample(manifest, work, pairs=True, limit=PAIRS) if paired else []
+    return {"samples": _samples(ran), "sides": sides, "pairs": [_pair(row) for row in pairs if row.get("kept")]}
+
+
+def _samples(ran: Work) -> dict[tuple[str, str], list[dict]]:
     """{(stage, reason): examples} of what is out, those with the lowest ids, which are hashes, of each source."""
     lowest: dict[tuple[str, str], list[tuple[str, int, int]]] = {}
     for place, lane in enumerate(ran.lanes):
-        held = ran.columns(lane, "id")
-        for why in pc.unique(held[REJECT.name].drop_null()).to_pylist():
-            if why.startswith("removed."):  # on request: nobody is shown these
-                continue
-            mine = held.filter(pc.equal(held[REJECT.name], why))
+        held = ran.columns(lane, ["id", REJECT.name])
+        out = held.append_column("row", pa.array(range(held.num_rows), pa.int64()))
+        out = out.filter(held[REJECT.name].is_valid())
+        for why in pc.unique(out[REJECT.name]).to_pylist():
+            mine = out.filter(pc.equal(out[REJECT.name], why))
             few = mine.take(pc.select_k_unstable(mine, min(EACH, mine.num_rows), [("id", "ascending")])).to_pylist()
-            key = (why, lane.source)
-            lowest[key] = nsmallest(EACH, [*lowest.get(key, []), *((row["id"], place, row["row"]) for row in few)])
+            key = (str(why), lane.source)
+            more = [*lowest.get(key, []), *((row["id"], place, row["row"]) for row in few)]
+            lowest[key] = nsmallest(EACH, more)
     found: dict[tuple[str, str], list[dict]] = {}
     for (why, _), documents in sorted(lowest.items()):
+        if why.startswith("removed."):  # on request: nobody is shown these
+            continue
         stage, _, reason = why.rpartition(".")
-        examples = [_example(ran.document(ran.lanes[place], row)) for _, place, row in documents]
-        found.setdefault((stage, reason), []).extend(examples)
+        for _, place, row in documents:
+            followed = ran.follow(ran.lanes[place], row)
+            marks = [list(mark) for mark in followed.causes().marks]
+            found.setdefault((stage, reason), []).append(_example(followed.values | {"marks": marks}))
     return found
 
 
 def _example(row: dict[str, Any], signal: str = "") -> dict:
-    """A document as the page shows it: where it is from, and how its text begins."""
-    text = row.get("text") or ""
-    lines = [[(text[:BEGINS] + ("…" if len(text) > BEGINS else ""), False)]]
+    """A document as the page shows it: where it is from, and what is around the cause in its text."""
+    lines = excerpt(row.get("text") or "", row.get("marks") or [])
     made = {"source": row["source"], "place": where(_place(row)), "lines": lines}
-    return made | ({"signal": signal, "value": row[signal]} if signal else {})
+    value = next((one["value"] for one in row.get("signals", ()) if one["signal"] == signal), None)
+    return made if value is None else made | {"signal": signal, "value": value}
 
 
 def _place(row: dict[str, Any]) -> Shown:
     return Shown.model_validate({name: row.get(name) for name in ("id", "source", "path", "position", "url")})
 
 
-def _pairs(ran: _Ran) -> Iterator[dict]:
-    """Near-duplicates, each with the document that was kept: those with the lowest ids, which are hashes."""
-    lowest: list[tuple[str, int, int]] = []
-    for place, lane in enumerate(ran.lanes):
-        if "similarity" in lane.columns:
-            held = ran.columns(lane, "id", "similarity")
-            mine = held.filter(pc.and_(held["similarity"].is_valid(), pc.invert(held["kept"])))
-            few = mine.take(pc.select_k_unstable(mine, min(PAIRS, mine.num_rows), [("id", "ascending")])).to_pylist()
-            lowest = nsmallest(PAIRS, [*lowest, *((row["id"], place, row["row"]) for row in few)])
-    for _, place, row in lowest:
-        document = ran.document(ran.lanes[place], row)
-        yield {
-            "source": document["source"],
-            "place": where(_place(document)),
-            "similarity": document["similarity"],
-            "kept_id": document["duplicate_of"],
-            "diff": list(_differences(ran.text_of(document["duplicate_of"] or ""), document["text"] or "")),
-        }
+def _pair(row: dict[str, Any]) -> dict:
+    kept = row["kept"]
+    return {
+        "source": row["source"],
+        "place": where(_place(row)),
+        "similarity": kept["similarity"] or 0.0,
+        "kept_id": kept["id"],
+        "diff": list(_differences(kept["text"] or "", row["text"] or "")),
+    }
 
 
 def _differences(old: str, new: str) -> Iterator[tuple[str, str]]:
