@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 import curate
 from curate.base.terminal import Marked
 from curate.errors import CurateError
-from curate.inspect.bounds import bounds_of, find_bound, measured
 from curate.inspect.causes import causes
 from curate.inspect.marked_text import AROUND, excerpt, pieces
 from curate.inspect.repeated_spans import in_characters, joined, repeated_n_grams
 from curate.stage_api import find_stage
+from curate.stages._bounds import bounds_of, find_bound, measured
 from curate.testing import docs
 
 LINES = [

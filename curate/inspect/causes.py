@@ -12,7 +12,6 @@ from typing import Any
 import pyarrow as pa
 
 from curate.errors import CurateError
-from curate.inspect.bounds import MEASURED, bounds_of, held, measured
 from curate.inspect.repeated_spans import (
     Span,
     in_characters,
@@ -25,6 +24,7 @@ from curate.inspect.repeated_spans import (
 )
 from curate.kernels.characters import TERMINAL, character_classes
 from curate.stages import url_filter
+from curate.stages._bounds import MEASURED, bounds_of, held, measured
 from curate.stages._personal_data import KINDS
 from curate.stages._secrets import SECRET
 from curate.stages.code import GENERATED

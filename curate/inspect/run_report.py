@@ -18,7 +18,6 @@ from curate.base.terminal import shown
 from curate.documents import REJECT
 from curate.engine.lane import Lane
 from curate.errors import CurateError
-from curate.inspect.bounds import MEASURED, bounds_of, measured
 from curate.inspect.followed import Work
 from curate.inspect.marked_text import excerpt
 from curate.inspect.released import is_release
@@ -31,8 +30,9 @@ from curate.release.figures import Figures, figures, histogram
 from curate.release.make import WORK
 from curate.release.pages import place as where
 from curate.release.report import render
-from curate.release.thresholds import Bound, bounds
+from curate.release.thresholds import bounds
 from curate.release.typed_lock import Lock, Shown
+from curate.stages._bounds import MEASURED, bounds_of, measured
 
 EACH, NEAR, PAIRS = 3, 6, 12
 """Samples of each source and reason, documents near each threshold, and pairs of near-duplicates that are shown."""
@@ -140,15 +140,10 @@ def _measured(ran: Work, lock: Lock, title: str) -> Iterator[Any]:
     if not tables:
         return
     held = pa.concat_tables(tables)
-    limits: dict[str, list[Bound]] = {}
-    for bound in bounds_of(stage.stage, stage.params):
-        value = bound.limit(stage.params)
-        if value is not None:
-            cut = sum(passed.reasons.get(bound.reason, 0) for passed in stage.sources.values())
-            share = cut / max(sum(passed.in_ for passed in stage.sources.values()), 1)
-            limits.setdefault(bound.signal, []).append(Bound(title, bound.reason, value, bound.op == "<", share))
+    found = bounds(lock).items()
+    limits = {name: mine for name, all in found if (mine := [one for one in all if one.stage == title])}
     values = measured(held["text"], stage.stage, stage.params)
-    for name in dict.fromkeys(limits):
+    for name in limits:
         if name in values:
             table = held.select(["source", "kept"]).append_column(name, values[name])
             chart = histogram(table, name, reached / max(taken, 1), limits[name])

@@ -13,13 +13,13 @@ import pyarrow.compute as pc
 from curate.documents import REJECT
 from curate.engine.lane import Lane
 from curate.errors import CurateError, did_you_mean
-from curate.inspect.bounds import MEASURED, Bound, find_bound, measured
 from curate.inspect.causes import Causes, causes
 from curate.inspect.followed import PROVENANCE, Followed, Work, shown
 from curate.inspect.query import only_release
 from curate.inspect.released import Place, Rows, is_release, released
 from curate.manifest.manifest import Manifest
 from curate.release.make import WORK
+from curate.stages._bounds import MEASURED, Bound, find_bound, measured
 
 LOOKED_AT = 2_000
 """Documents whose signals are measured to find those near a threshold, where no column has them."""

@@ -16,7 +16,7 @@ from curate.base.redact import published
 from curate.documents import coded
 from curate.errors import CurateError
 from curate.release.fetched import Held
-from curate.release.thresholds import Bound, bounds
+from curate.release.thresholds import Threshold, bounds
 
 MOST, MOST_EVIDENCE = 200_000, 2_000_000
 """Rows of shards, and of a kind of evidence, that are read; their text is read of the shards alone."""
@@ -51,7 +51,7 @@ class Histogram:
     low: float
     median: float
     high: float
-    bounds: list[Bound] = field(default_factory=list)
+    bounds: list[Threshold] = field(default_factory=list)
 
     @property
     def kept(self) -> list[int]:
@@ -154,7 +154,7 @@ def _is_out(table: pa.Table) -> pa.ChunkedArray | np.ndarray:
     return np.zeros(table.num_rows, bool) if kept is None else pc.fill_null(pc.invert(kept), False)
 
 
-def histogram(table: pa.Table, name: str, scale: float = 1.0, bounds: Iterable[Bound] = ()) -> Histogram | None:
+def histogram(table: pa.Table, name: str, scale: float = 1.0, bounds: Iterable[Threshold] = ()) -> Histogram | None:
     """Documents by a column, and by their source; None where it has not two finite numbers.
 
     table  with the columns `source` and, where some are out, `kept`
