@@ -29,9 +29,11 @@ from small_tokenizers import small_tokenizer  # noqa: E402
 
 from curate.calibration.calibrate import calibrate  # noqa: E402
 from curate.cli import render as report  # noqa: E402
+from curate.cli.shown_documents import explain_lines, sample_lines  # noqa: E402
 from curate.errors import CurateError, refusal  # noqa: E402
 from curate.hub.publish import publish  # noqa: E402
 from curate.inspect.explain import explain  # noqa: E402
+from curate.inspect.sample import sample  # noqa: E402
 from curate.inspect.status import gc, status  # noqa: E402
 from curate.inspect.status import plan as plan_of_run  # noqa: E402
 from curate.release.diff import diff  # noqa: E402
@@ -194,7 +196,8 @@ def _commands(place: Place, chance: random.Random) -> list[Callable[[], object]]
     return [
         lambda: list(report.plan_lines(plan_of_run(any_, place.work))),
         lambda: list(report.status_lines(status(any_, place.work))),
-        lambda: list(report.explain_lines(explain(any_, "https://1.example/2", place.work))),
+        lambda: list(explain_lines(explain(any_, "https://1.example/2", place.work))),
+        lambda: list(sample_lines(sample(any_, place.work, rejected=chance.random() < 0.5))),
         lambda: gc([str(any_)], place.work, dry_run=chance.random() < 0.5),
         lambda: list(report.release_lines(load_lock(one), one)),
         lambda: list(report.diff_lines(diff(old, new))),
