@@ -15,7 +15,6 @@ import shutil
 import sys
 import sysconfig
 from collections.abc import Iterator
-from hashlib import sha256
 from pathlib import Path
 from pydoc_data import topics
 from uuid import NAMESPACE_URL, uuid5
@@ -27,7 +26,7 @@ from curate.base.library_pages import library_pages
 from curate.inspect.making import run, train
 from curate.inspect.opened import Release
 from curate.manifest.library import library
-from curate.models.resources import at_hand
+from curate.models.resources import at_hand, sha256
 
 DATE = "2025-01-01T00:00:00Z"
 SITE = "https://docs.example"
@@ -105,7 +104,7 @@ def _stamp(corpus: Path) -> str:
     """What the corpus is made by, and the SHA-256 of what is there."""
     makers = [Path(__file__), Path(library_pages.__code__.co_filename)]
     files = [*makers, *sorted(corpus.iterdir())]
-    return json.dumps([sys.version, *([path.name, sha256(path.read_bytes()).hexdigest()] for path in files)])
+    return json.dumps([sys.version, *([path.name, sha256(path)] for path in files)])
 
 
 def recipe_of(folder: Path) -> Path:

@@ -25,13 +25,17 @@ def texts(data: np.ndarray, offsets: np.ndarray, like: pa.Array) -> pa.Array:
     return pc.if_else(like.is_valid(), wide.cast(like.type), pa.scalar(None, like.type))
 
 
-def change_matching(text: pa.Array, pattern: str, change: Callable[[str], str]) -> pa.Array:
-    """Change the texts in which RE2 finds the pattern: it says which many times faster than Python changes them."""
+def change_rows(text: pa.Array, pattern: str, change: Callable[[pa.Array], pa.Array]) -> pa.Array:
+    """Apply `change` to the rows in which RE2 finds the pattern: it is fast to find that few do, ten times as fast as
+    Arrow changes all, and many times as fast as Python does."""
     matches = pc.fill_null(pc.match_substring_regex(text, pattern), False)
-    if not matches.true_count:
-        return text
-    changed = pa.array([change(found) for found in text.filter(matches).to_pylist()], text.type)
-    return pc.replace_with_mask(text, matches, changed)
+    rows = text.filter(matches)
+    return pc.replace_with_mask(text, matches, change(rows)) if len(rows) else text
+
+
+def change_matching(text: pa.Array, pattern: str, change: Callable[[str], str]) -> pa.Array:
+    """Change the texts in which RE2 finds the pattern, one by one."""
+    return change_rows(text, pattern, lambda rows: pa.array(map(change, rows.to_pylist()), text.type))
 
 
 def in_order(text: pa.Array) -> pa.Array:

@@ -6,7 +6,7 @@ import pyarrow.compute as pc
 from curate.base.parameters import Newlines
 from curate.documents import flat
 from curate.stage_api import set_column, stage
-from curate.stages._text import in_order
+from curate.stages._text import change_rows, in_order
 
 _NEWLINE = r"\r\n|[\r\v\f\x{85}\x{2028}\x{2029}]"
 _CONTROL = r"[\x{0}-\x{8}\x{E}-\x{1F}\x{7F}-\x{84}\x{86}-\x{9F}\x{FEFF}]"
@@ -58,13 +58,6 @@ def _fixed(text: pa.Array) -> pa.Array:
 
 
 def _written_one_way(text: pa.Array) -> pa.Array:
-    text = _where(_NEWLINE, text, lambda rows: pc.replace_substring_regex(rows, _NEWLINE, "\n"))
-    text = _where(_CONTROL, text, lambda rows: pc.replace_substring_regex(rows, _CONTROL, ""))
-    return _where(_NOT_NFC, text, lambda rows: pc.utf8_normalize(in_order(rows), "NFC"))
-
-
-def _where(pattern: str, text: pa.Array, change) -> pa.Array:
-    """Apply `change` to the rows that match: finding that few do is ten times as fast as rewriting all."""
-    matches = pc.fill_null(pc.match_substring_regex(text, pattern), False)
-    rows = text.filter(matches)
-    return pc.replace_with_mask(text, matches, change(rows)) if len(rows) else text
+    text = change_rows(text, _NEWLINE, lambda rows: pc.replace_substring_regex(rows, _NEWLINE, "\n"))
+    text = change_rows(text, _CONTROL, lambda rows: pc.replace_substring_regex(rows, _CONTROL, ""))
+    return change_rows(text, _NOT_NFC, lambda rows: pc.utf8_normalize(in_order(rows), "NFC"))

@@ -42,7 +42,7 @@ def write_corpus(folder: Path, documents: int) -> None:
                 text = (
                     chance.choice(texts) if kind < 0.1 else " ".join(chance.choices(WORDS, k=2 if kind < 0.2 else 20))
                 )
-                texts[0 if len(texts) > 1000 else len(texts) :] = [text]
+                texts += [text] * (len(texts) < 1000)
                 file.write(json.dumps({"text": text, "url": f"https://{place}.example/{row}"}) + "\n")
 
 
@@ -70,11 +70,12 @@ def measured(documents: int, folder: Path) -> dict:
     manifest, work = write_manifest(folder / "manifest.yaml", document), folder / "work"
     start = time.perf_counter()
     release = run(manifest, work, progress=False).path
+    taken = time.perf_counter() - start
     row = released_rows(release)[documents // 3]
     by_reason = "select stage, reason, count(*) as n from rejected group by all"
     return {
         "documents": documents,
-        "run_s": round(time.perf_counter() - start, 1),
+        "run_s": round(taken, 1),
         "query_s": seconds("query", by_reason, release),
         "sample_s": seconds("sample", release, "--reason", "too_few_words"),
         "sample_run_s": seconds("sample", manifest, "--work", work, "--reason", "too_few_words"),
@@ -90,11 +91,7 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         found = measured(given.documents, Path(folder))
-    if given.json:
-        print(json.dumps(found))
-        return
-    for name, value in found.items():
-        print(f"{name}: {value}")
+    print(json.dumps(found) if given.json else "\n".join(f"{name}: {value}" for name, value in found.items()))
 
 
 if __name__ == "__main__":

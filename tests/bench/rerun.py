@@ -102,11 +102,7 @@ def main() -> None:
             before = digest
             found[f"{change}_s"] = round(seconds, 1)
         found["jobs_rerun"] = jobs
-    if options.json:
-        print(json.dumps(found))
-        return
-    for name, value in found.items():
-        print(f"{name}: {value}")
+    print(json.dumps(found) if options.json else "\n".join(f"{name}: {value}" for name, value in found.items()))
 
 
 if __name__ == "__main__":
