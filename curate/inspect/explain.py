@@ -47,7 +47,7 @@ def explain(manifest: str | Path | Manifest, document: str, work: str | Path, bl
     Raises CurateError for a document that no input holds, with the nearest URLs.
     """
     is_id = len(document) >= 6 and all(digit in "0123456789abcdef" for digit in document)
-    if not isinstance(manifest, Manifest) and is_release(manifest):
+    if is_release(manifest):
         held = released(manifest)
         found = held.explain(document, is_id)
         known = held.urls

@@ -92,7 +92,7 @@ class Work:
             values = self.store.row(fp, row)
             job, reason = self.plan.jobs[fp], values.pop(REJECT.name)
             known |= values
-            text = values.get("text") if "text" in values else None
+            text = values.get("text")
             columns = {name: shown(value) for name, value in values.items() if name not in COLUMNS}
             columns = {name: value for name, value in columns.items() if value is not None}
             failures = [one for found in self.store.counts(fp).get("failures", {}).values() for one in found]

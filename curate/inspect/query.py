@@ -11,9 +11,9 @@ from curate.engine.lane import Lane
 from curate.engine.store import Store
 from curate.errors import CurateError
 from curate.inspect.opened import open_release
+from curate.inspect.released import is_release
 from curate.inspect.sandboxed_sql import answer
 from curate.manifest.manifest import Manifest, load
-from curate.release.fetched import is_published
 from curate.release.make import WORK, recall
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def query(sql: str, place: str | Path | Manifest | None = None, work: str | Path
         curate.query("select stage, reason, count(*) as n from rejected group by all order by n desc")
     """
     place = only_release(Path(work)) if place is None else place
-    if not isinstance(place, Manifest) and (is_published(place) or Path(place, "lock.json").is_file()):
+    if is_release(place):
         return open_release(place).query(sql)
     manifest = place if isinstance(place, Manifest) else load(place)
     store = Store(Path(work) / "store")

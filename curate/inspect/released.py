@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,6 +14,7 @@ from curate.errors import CurateError
 from curate.inspect.causes import Causes, causes
 from curate.inspect.followed import PROVENANCE, shown
 from curate.inspect.opened import TABLES
+from curate.manifest.manifest import Manifest
 from curate.release.fetched import READ, Held, hold, is_published
 from curate.release.typed_lock import Stage
 
@@ -27,9 +28,9 @@ class Place(NamedTuple):
     row: int
 
 
-def is_release(place: str | Path) -> bool:
+def is_release(place: str | Path | Manifest) -> TypeGuard[str | Path]:
     """Whether this is a release; else it is a manifest."""
-    return is_published(place) or Path(place, "lock.json").is_file()
+    return not isinstance(place, Manifest) and (is_published(place) or Path(place, "lock.json").is_file())
 
 
 def released(place: str | Path) -> "Rows":

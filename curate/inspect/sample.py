@@ -93,7 +93,7 @@ def sample(
     """
     place = only_release(Path(work)) if place is None else place
     asked = Asked(stage, reason, source, rejected, pairs)
-    if isinstance(place, Manifest) or not is_release(place):
+    if not is_release(place):
         looked: _OfWork | _OfRelease = _OfWork(Work(place, work))
     else:
         looked = _OfRelease(released(place))
